@@ -1,0 +1,113 @@
+"""The command `bench`: finds the verb, runs it, turns errors into messages and exit statuses.
+
+Each verb is one file here with `options(parser)` and `main(args) -> int`; only the chosen one is imported,
+so that `bench --help` answers at once. A package rather than one file, as fourteen verbs would not fit one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import signal
+import sys
+
+from bench.schema.errors import RequestError, unknown
+
+VERBS = {
+    "run": "one experiment",
+    "sweep": "plan a sweep, skip what is done, run the rest",
+    "table": "table, figure and verdicts from the store",
+    "report": "the site in results/: an index and a page for each sweep",
+    "reproduce": "run cells of committed results again and compare",
+    "compare": "two runs, sweeps, stores or commits side by side",
+    "models": "parameters, FLOPs, smallest input, source paper",
+    "check": "protocol lint, before compute is spent",
+    "data": "label statistics, integrity, duplicates, preview",
+    "sync": "deliver what waits for the store, bring runs of another one",
+    "ui": "MLflow's user interface on the store",
+    "doctor": "what works on this machine, and what to do about what does not",
+}
+
+DONE, FAILED, WRONG_REQUEST = 0, 1, 2
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point of the console script. Exit status: 0 done, 1 a run failed, 2 the request was wrong."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "-sc" in argv or "--shell-completion" in argv:
+        from bench.cli.completion import answer
+
+        return answer(argv)
+    debug = "--debug" in argv
+    try:
+        return _dispatch([a for a in argv if a != "--debug"])
+    except RequestError as error:
+        if debug:
+            raise
+        return complain(str(error), as_json="--json" in argv)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader of our output went away (`bench table | head`): no message, and none at interpreter exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except Exception as error:
+        if debug:
+            raise
+        return complain(f"{type(error).__name__}: {error}\nRun again with --debug for the traceback.", "--json" in argv)
+
+
+def complain(message: str, as_json: bool) -> int:
+    """Say what was wrong on standard error; programs get one JSON object on standard output."""
+    print(f"bench: {message}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"status": "error", "error": message}))
+    return WRONG_REQUEST
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print(overview())
+        return DONE
+    if argv[0] == "--version":
+        from bench import __version__
+
+        print(f"imagebench {__version__}")
+        return DONE
+    verb = argv[0]
+    if verb not in VERBS:
+        raise unknown("verb", verb, VERBS, "'bench --help' lists them.")
+    module = importlib.import_module(f"bench.cli.{verb}")
+    parser = Parser(prog=f"bench {verb}", description=module.__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    module.options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
+    if getattr(module, "HYDRA_APP", False):
+        args, rest = parser.parse_known_args(argv[1:])
+        args.hydra = rest
+    else:
+        args = parser.parse_intermixed_args(argv[1:])
+    return int(module.main(args))
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with its errors as RequestErrors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raise what argparse would print."""
+        raise RequestError(f"{message}\n'{self.prog} --help' shows what it takes.")
+
+
+def overview() -> str:
+    """The text of `bench --help`."""
+    lines = ["usage: bench VERB [OPTIONS] [OVERRIDES]", "", "Benchmarks for image classification.", ""]
+    lines += [f"  bench {verb:<10} {text}" for verb, text in VERBS.items()]
+    lines += [
+        "",
+        "Overrides are Hydra's: dataset=mnist5k model=cnn optim.lr=0.01. Every verb takes --json and --help.",
+        "Exit status: 0 done, 1 a run failed or a verdict disagrees, 2 the request was wrong.",
+    ]
+    return "\n".join(lines)

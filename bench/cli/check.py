@@ -1,0 +1,165 @@
+"""Protocol lint: what would make the numbers mean less than they seem to, before compute is spent.
+
+    bench check batchnorm --scale full
+    bench check dataset=folder dataset.root=photos model=resnet
+
+Errors stop a run, warnings are stamped onto the table. A sweep file allows a finding by name, with a written reason:
+allow: {flip_changes_label: mirrored digits are what this sweep is about}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.schema.errors import RequestError
+
+if TYPE_CHECKING:
+    from bench.data import ImageData
+    from bench.data.protocol import Finding
+    from bench.schema.experiment import Experiment
+    from bench.track.store import Store
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's flags."""
+    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, or Hydra overrides")
+    parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
+    parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print the findings; 0 without an error among them (or with every error allowed), else 2."""
+    from bench import data as images
+    from bench.cli.sweep import seeds
+    from bench.compose import compose
+    from bench.data.protocol import stops
+    from bench.schema.experiment import experiment
+    from bench.sweep import file
+    from bench.sweep.plan import at_scale, points
+
+    names = [w for w in args.words if "=" not in w]
+    if len(names) > 1:
+        raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
+    if names:
+        sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
+        planned = points(sweep, [w for w in args.words if "=" in w])
+        experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
+        claims, allowed, title = len(sweep.claims), dict(sweep.allow), names[0]
+    else:
+        exp = experiment(compose(args.words))
+        experiments, keys = [exp], [images.fingerprint(exp.dataset, exp.split)]
+        claims, allowed, title = 0, {}, "this experiment"
+    found = findings(experiments, keys, claims, deep=True)
+    bad = stops(found, allowed)
+    if args.json:
+        rows = [{**f.row(), "allowed": allowed.get(f.name)} for f in found]
+        print(json.dumps({"checked": title, "experiments": len(experiments), "findings": rows, "stops": len(bad)}))
+    else:
+        print(text(found, allowed, title, len(experiments)))
+    return 2 if bad else 0
+
+
+def findings(
+    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = False
+) -> list[Finding]:
+    """Everything there is to say about experiments, their data and what their store knows.
+
+    Args:
+        keys: the data fingerprint of each experiment.
+        claims: how many claims rest on them.
+        deep: also build the networks that keep a part frozen (seconds each).
+
+    Raises:
+        RequestError: as loading the data does.
+    """
+    from bench import data as images
+    from bench.data.protocol import lint
+
+    loaded: dict[str, ImageData] = {}
+    for exp, key in zip(experiments, keys, strict=True):
+        if key not in loaded:
+            loaded[key] = images.load(exp.dataset, exp.split)
+    found = lint(experiments, loaded, keys, claims, looks(experiments, keys))
+    if deep:
+        found += [f for f in dict.fromkeys(_frozen(experiments, loaded, keys)) if f not in found]
+    return found
+
+
+def looks(experiments: Sequence[Experiment], keys: Sequence[str]) -> dict[str, int]:
+    """Fingerprint -> how many finished runs of the experiments' store have scored its test split; makes no store."""
+    store = existing(experiments[0].tracking.uri)
+    counts = dict.fromkeys(keys, 0)
+    if store is None:
+        return counts
+    for name in store.experiments():
+        for row in store.rows(name, values=False):
+            key = row.tags.get("data_fingerprint", "")
+            if key in counts and row.status == "FINISHED":
+                counts[key] += 1
+    return counts
+
+
+def existing(uri: str | None) -> Store | None:
+    """The store, or None where it would have to be made first."""
+    from bench.track.address import checked_uri, sqlite_file
+    from bench.track.store import Store
+
+    file = sqlite_file(checked_uri(uri))
+    return None if file is not None and not file.exists() else Store(uri)
+
+
+def _frozen(experiments: Sequence[Experiment], loaded: dict[str, ImageData], keys: Sequence[str]) -> Iterator[Finding]:
+    from bench.data.protocol import frozen_updates
+
+    seen = set()
+    for exp, key in zip(experiments, keys, strict=True):
+        kept = exp.transfer.mode in ("frozen", "partial") or exp.transfer.unfreeze_every
+        what = (exp.model, exp.norm_layer, exp.transfer.mode, exp.transfer.trainable_from)
+        if not kept or what in seen:
+            continue
+        seen.add(what)
+        from bench import models
+        from bench.models import preprocess, transfer
+
+        data = loaded[key]
+        net = models.build(exp, preprocess.input_shape(exp, data.shape), len(data.classes))
+        transfer.freeze(net, exp.transfer)
+        yield from frozen_updates(net)
+
+
+def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> None:
+    """Stop before compute is spent where a finding is an error that nobody allowed.
+
+    Raises:
+        RequestError: with each of them, its reason and its remedy.
+    """
+    from bench.data.protocol import stops
+
+    bad = stops(found, allowed)
+    if bad:
+        lines = [f"{f.name}: {f.reason} {f.remedy}" for f in bad]
+        raise RequestError(
+            "\n".join([f"The protocol of {title} would mislead; nothing was run.", *lines])
+            + "\nWith a written reason a finding may stand: allow: {name: reason} in a sweep file, "
+            "--allow 'name=reason' for bench run."
+        )
+
+
+def text(found: Sequence[Finding], allowed: dict[str, str], title: str, count: int) -> str:
+    """For people: one paragraph a finding, errors first."""
+    lines = []
+    for f in sorted(found, key=lambda f: f.level):
+        head = f"allowed ({f.level})" if f.name in allowed else f.level
+        lines += [f"{head}: {f.name}", f"  {f.reason}", f"  {f.remedy}"]
+        if f.name in allowed:
+            lines.append(f"  Allowed: {allowed[f.name]}")
+    errors = sum(f.level == "error" for f in found)
+    runs = f"{count} experiment{'s'[: count != 1]}"
+    lines.append(f"{title}: {runs} checked, {errors} errors, {len(found) - errors} warnings.")
+    unused = sorted(allowed.keys() - {f.name for f in found})
+    if unused:
+        lines.append(f"Allowed but not found: {', '.join(unused)}.")
+    return "\n".join(lines)

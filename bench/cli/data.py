@@ -1,0 +1,132 @@
+"""Look at a set before training on it: counts, warnings, duplicates, statistics, pictures.
+
+    bench data                                            the sets, with size, licence and paper
+    bench data mnist5k augment=shift                      one of them, and what this augmentation makes of it
+    bench data dataset=folder dataset.root=photos         your own images
+
+Pictures and lists go to inspect/NAME/: labels.png, preview.png, augment.png, duplicates.csv, skipped.txt, split.npz.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.schema.errors import RequestError, unknown
+
+if TYPE_CHECKING:
+    from bench.data import ImageData
+    from bench.data.inspection import Inspection
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's flags."""
+    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a dataset's name, or Hydra overrides")
+    parser.add_argument("--out", type=Path, help="folder for pictures and lists (default: inspect/NAME)")
+    parser.add_argument(
+        "--near", type=int, default=10_000, help="images compared for near duplicates (default: 10000; 0: none)"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Print what there is to know of a set, or the list of sets."""
+    if not args.words:
+        return listing(args.json)
+    from bench import data as images
+    from bench.compose import compose, groups
+    from bench.data import inspection, preview, splits
+    from bench.schema.experiment import experiment
+
+    names = [w for w in args.words if "=" not in w]
+    if len(names) > 1:
+        raise RequestError(f"Expected one dataset, got {', '.join(names)}.")
+    if names and names[0] not in groups()["dataset"]:
+        raise unknown("dataset", names[0], groups()["dataset"])
+    exp = experiment(compose([f"dataset={n}" for n in names] + [w for w in args.words if "=" in w]))
+    data = images.load(exp.dataset, exp.split)
+    found = inspection.inspect(data, args.near)
+    out = args.out or Path("inspect") / exp.dataset.source
+    out.mkdir(parents=True, exist_ok=True)
+    preview.labels(data, found.counts, out / "labels.png")
+    preview.grid(data, out / "preview.png")
+    files = ["labels.png", "preview.png", "duplicates.csv", "split.npz"]
+    if preview.augmentations(exp.augment, data, out / "augment.png"):
+        files.append("augment.png")
+    duplicates(found, data, out / "duplicates.csv")
+    splits.save(data, out / "split.npz")
+    if data.skipped:
+        (out / "skipped.txt").write_text("\n".join(data.skipped) + "\n", encoding="utf-8", errors="surrogateescape")
+        files.append("skipped.txt")
+    facts = {
+        "dataset": exp.dataset.source,
+        "images": len(data.labels),
+        "shape": list(data.shape),
+        "classes": list(data.classes),
+        "fingerprint": data.fingerprint,
+        "skipped": len(data.skipped),
+        **found.row(),
+        "files": [str(out / f) for f in files],
+    }
+    print(json.dumps(facts) if args.json else text(facts, data, found))
+    return 0
+
+
+def duplicates(found: Inspection, data: ImageData, path: Path) -> None:
+    """A row for each pair: kind, the two numbers, their splits and labels."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"])
+        for kind, pairs in (("exact", found.exact), ("near", found.near)):
+            for p in pairs:
+                writer.writerow([kind, p.first, p.second, *p.splits, *(data.classes[k] for k in p.labels)])
+
+
+def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
+    """For people."""
+    from bench.data.catalog import CARDS
+
+    c, h, w = data.shape
+    lines = [f"{facts['dataset']}: {facts['images']:,} images, {h} x {w}, {'grey' if c == 1 else f'{c} channels'}"]
+    card = CARDS.get(facts["dataset"])
+    if card:
+        lines.append(f"{card.title}. {card.paper}. Licence: {card.licence}.")
+    width = max(5, *(len(name) for name in data.classes))
+    lines += ["", f"{'class':<{width}} {'train':>8} {'val':>8} {'test':>8} {'all':>8}"]
+    rows = [(name, *found.counts[:, k]) for k, name in enumerate(data.classes)]
+    if len(rows) > 40:
+        rows = [*rows[:38], (f"({len(rows) - 38} more)", *found.counts[:, 38:].sum(1))]
+    rows.append(("all", *found.counts.sum(1)))
+    lines += [f"{name:<{width}} {a:>8,} {b:>8,} {t:>8,} {a + b + t:>8,}" for name, a, b, t in rows]
+    lines += ["", f"mean {found.mean}, std {found.std} (train, in 0..1)"]
+    if card and card.mean:
+        lines.append(f"published: mean {list(card.mean)}, std {list(card.std or ())}")
+    of = f"of {found.compared:,} images compared" if found.compared else "(not looked for)"
+    lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
+    if data.skipped:
+        lines.append(f"skipped: {len(data.skipped)} files, listed in skipped.txt")
+    for finding in found.findings:
+        lines += ["", f"{finding.level}: {finding.name}", f"  {finding.reason}", f"  {finding.remedy}"]
+    return "\n".join([*lines, "", *facts["files"]])
+
+
+def listing(as_json: bool) -> int:
+    """The sets there are."""
+    from bench.data.catalog import CARDS, OWN
+
+    if as_json:
+        print(json.dumps({"published": {n: c._asdict() for n, c in CARDS.items()}, "own": OWN}))
+        return 0
+    print(f"{'name':<15} {'train':>7} {'val':>6} {'test':>6}  {'pixels':<12} {'classes':>7}  licence; paper")
+    for name, card in CARDS.items():
+        channels, height, width = card.shape
+        pixels = f"{height}x{width}" if height else "mixed"
+        numbers = "".join(f" {n or '-':>{w}}" for n, w in zip(card.images, (7, 6, 6), strict=True))
+        size = f"{pixels} {'grey' if channels == 1 else 'rgb'}"
+        print(f"{name:<15}{numbers}  {size:<12} {card.classes:>7}  {card.licence}; {card.paper}")
+    for name, what in OWN.items():
+        print(f"{name:<15} {what}")
+    print("\n'bench data NAME' looks at one of them.")
+    return 0

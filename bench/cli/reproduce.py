@@ -1,0 +1,183 @@
+"""Run cells of a committed sweep again and compare.
+
+    bench reproduce batchnorm                three cells, the committed seeds
+    bench reproduce batchnorm --cells all --seeds new
+    bench reproduce batchnorm --check        only whether the committed files agree with each other
+    bench reproduce my_photos dataset.root=/data/photos
+
+First the files in results/NAME are checked against each other: a number that was changed by hand is found. Then cells
+are run again from the settings in records.csv, in a scratch place that counts for nothing else. Each cell is
+identical (same seeds, every metric equal to the last digit), within seed noise (the mean lies in the prediction
+interval of the committed seeds) or different. Last, how this environment differs, most suspicious first.
+Exit status 1 when a cell is different or the files contradict each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.report.evidence import Evidence
+    from bench.report.reproduce import CellVerdict, Difference
+    from bench.track.record import Record
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's flags."""
+    parser.add_argument("words", nargs="+", metavar="NAME | SETTING=VALUE", help="a sweep in results/, then settings")
+    parser.add_argument("--cells", default="3", help="how many, spread over the table, or 'all' (default: 3)")
+    parser.add_argument("--seeds", choices=("same", "new"), default="same", help="committed seeds or as many new ones")
+    parser.add_argument("--check", action="store_true", help="check the committed files, run nothing")
+    parser.add_argument("--workers", type=int, help="worker processes (default: cores / recorded threads)")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check, run again, compare; 0 when nothing differs."""
+    from bench.report import evidence, integrity
+
+    name, overrides = split(args.words)
+    read = evidence.read(evidence.named(name, args.results))
+    faults = integrity.faults(read)
+    say(f"{read.name}: {read.sweep.question}")
+    for fault in faults:
+        say(f"CONTRADICTION  {fault}")
+    if not faults:
+        say(f"files: {len(read.manifest.get('files', {}))} agree with the records and the manifest")
+    cells: list[CellVerdict] = []
+    differences: list[Difference] = []
+    if not args.check:
+        cells, differences = rerun(read, args, overrides)
+    different = bool(faults) or any(c.word == "different" for c in cells)
+    if args.json:
+        print(json.dumps(data(read, faults, cells, differences, different)))
+    else:
+        print(text(cells, differences))
+        print("DIFFERENT" if different else "REPRODUCED" if cells else "CONSISTENT")
+    return 1 if different else 0
+
+
+def split(words: list[str]) -> tuple[str, dict[str, Any]]:
+    """The sweep's name, and settings given as NAME=VALUE."""
+    import yaml
+
+    from bench.schema.errors import RequestError
+
+    names = [w for w in words if "=" not in w]
+    if len(names) != 1:
+        raise RequestError(
+            f"Expected the name of one sweep in results/, got {len(names)}: {' '.join(names) or 'none'}."
+        )
+    pairs = (w.split("=", 1) for w in words if "=" in w)
+    return names[0], {key: yaml.safe_load(value) for key, value in pairs}
+
+
+def rerun(
+    read: Evidence, args: argparse.Namespace, overrides: dict[str, Any]
+) -> tuple[list[CellVerdict], list[Difference]]:
+    """Run the chosen cells again and judge them."""
+    from bench.report import reproduce
+    from bench.report.frame import Frame
+    from bench.schema.errors import RequestError
+    from bench.schema.sweep import names
+    from bench.sweep.again import again, experiment_of
+    from bench.sweep.pool import cores
+
+    frame = Frame(read.records, read.sweep)
+    cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
+    cells = [runs for runs in cells if runs]
+    if not cells:
+        raise RequestError(f"{read.folder}: no finished run with its settings; there is nothing to run again.")
+    if args.cells != "all" and not args.cells.isdecimal():
+        raise RequestError(f"--cells {args.cells}: expected a number from 1, or 'all'.")
+    chosen = cells if args.cells == "all" else reproduce.spread_out(cells, int(args.cells))
+    wanted, sizes = [], []
+    for runs in chosen:
+        seeds = [r.seed for r in runs]
+        if args.seeds == "new":
+            seeds = reproduce.new_seeds([r.seed for r in read.records], len(runs))
+        for record, seed in zip(runs, seeds, strict=True):
+            wanted.append((experiment_of(record, seed, threads(record), overrides), record.axes))
+        sizes.append(len(runs))
+    most = max(exp.trainer.threads or 1 for exp, _ in wanted)
+    workers = args.workers or max(1, min(len(wanted), cores() // most))
+    what = f"{len(wanted)} runs of {len(chosen)} of {len(cells)} cells"
+    say(f"running {what} again, {args.seeds} seeds, {workers} at once")
+    count = 0
+
+    def step(record: Record) -> None:
+        nonlocal count
+        count += 1
+        axes = " · ".join(str(v) for v in record.axes.values())
+        say(f"[{count}/{len(wanted)}] {axes} · seed {record.seed}: {record.reason or record.status}")
+
+    made = again(wanted, workers, step)
+    new, start = [], 0
+    for size in sizes:
+        new.append(made[start : start + size])
+        start += size
+    shown = names(read.sweep.table.metric) if read.sweep.table else ["test/accuracy"]
+    # How long a run took is not what is reproduced.
+    shown = [m for m in shown if not m.startswith("cost/") or m in ("cost/params", "cost/flops")] or ["test/accuracy"]
+    differences = reproduce.environment([r.provenance for runs in chosen for r in runs], [r.provenance for r in made])
+    return reproduce.judge(chosen, new, shown), differences
+
+
+def threads(record: Record) -> int:
+    """The thread count that a committed run had; one where it was not recorded, as that is what a worker has."""
+    recorded = record.provenance.get("threads", "") or str(record.config.get("trainer.threads") or "")
+    return int(recorded) if recorded.isdecimal() and int(recorded) else 1
+
+
+def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
+    """What a person reads: a line a cell, then the environments."""
+    from bench.report.naming import metric, point
+
+    lines = [f"{c.word.upper():<18} {point(c.at) or 'the only cell'}, {metric(c.metric).title}: {c.why}" for c in cells]
+    if not cells:
+        return ""
+    if differences:
+        lines += ["", "This environment differs, most suspicious first:"]
+        lines += [f"  {d.name}: {d.then} -> {d.now}   ({d.why})" for d in differences]
+    else:
+        lines += ["", "This environment is the same in everything that was recorded."]
+        if any(c.word != "identical" and "same seeds" in c.why for c in cells):
+            lines.append(
+                "Yet the numbers are not: an algorithm here is not deterministic (trainer.deterministic=true)."
+            )
+    return "\n".join(lines) + "\n"
+
+
+def data(
+    read: Evidence, faults: list[str], cells: list[CellVerdict], differences: list[Difference], different: bool
+) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "sweep": read.name,
+        "different": different,
+        "contradictions": faults,
+        "cells": [
+            {
+                "axes": c.at,
+                "metric": c.metric,
+                "verdict": c.word,
+                "then": c.then,
+                "now": c.now,
+                "low": None if math.isnan(c.low) else c.low,
+                "high": None if math.isnan(c.high) else c.high,
+                "why": c.why,
+            }
+            for c in cells
+        ],
+        "environment": [{"name": d.name, "then": d.then, "now": d.now, "why": d.why} for d in differences],
+    }
+
+
+def say(words: str) -> None:
+    """For people, on standard error: standard output is for results."""
+    print(words, file=sys.stderr, flush=True)

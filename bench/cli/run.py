@@ -1,0 +1,163 @@
+"""Run one experiment: compose, train, select on val, score test once, record in MLflow.
+
+    bench run dataset=mnist5k model=cnn norm_layer=batch optim.lr=0.01 seed=1
+
+An experiment that the store already holds is not run again, unless --fresh says so.
+Hydra's own flags work too: --cfg job, --info, --multirun, --config-dir.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from bench.schema.errors import RequestError
+
+HYDRA_APP = True
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's own flags; everything else is Hydra's."""
+    parser.usage = "bench run [OVERRIDES] [--json] [--fresh] [Hydra's flags]"
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="NAME=REASON", help="a finding of bench check that may stand"
+    )
+    parser.add_argument("--fresh", action="store_true", help="run even if the store holds this experiment")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the experiment that the overrides describe."""
+    from bench.compose import compose
+
+    overrides = [a for a in args.hydra if not a.startswith("-")]
+    if len(overrides) == len(args.hydra):
+        return one(compose(overrides), args.json, args.fresh, reasons(args.allow))
+    return hydra_app(args)
+
+
+def hydra_app(args: argparse.Namespace) -> int:
+    """The same through hydra.main, for Hydra's own flags."""
+    import hydra
+    from hydra.core.plugins import Plugins
+
+    from bench.compose import OwnConfFirst, checked, groups, parse, plain, shipped, translated
+
+    statuses: list[int] = []
+    known = groups()
+    multirun = "-m" in args.hydra or "--multirun" in args.hydra
+    words = []
+    for i, word in enumerate(args.hydra):
+        takes_value = i > 0 and args.hydra[i - 1] in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info")
+        if word.startswith("-") or takes_value:
+            words.append(word)
+        else:
+            words.append(checked(parse([word])[0], known, several=multirun))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come to us instead of Hydra's printing them
+    Plugins.instance().register(OwnConfFirst)
+
+    def task(config: Any) -> None:
+        statuses.append(one(plain(config), args.json, args.fresh, reasons(args.allow)))
+
+    sys.argv = ["bench run", *words]
+    with translated():
+        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)()
+    return max(statuses, default=0)
+
+
+def reasons(texts: list[str]) -> dict[str, str]:
+    """`NAME=REASON` words as a mapping; a finding is allowed for a reason or not at all."""
+    made = {}
+    for text in texts:
+        name, _, reason = text.partition("=")
+        if len(reason.split()) < 2:
+            raise RequestError(f"--allow {text}: expected NAME=REASON, the reason in words.")
+        made[name] = reason
+    return made
+
+
+def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, str]) -> int:
+    """Run one composed configuration and print its summary; 0 finished, 1 failed.
+
+    Args:
+        allowed: findings of `bench check` that do not stop this run -> why.
+    """
+    from bench import data
+    from bench.schema.experiment import experiment, run_key
+    from bench.track.spool import Spool
+    from bench.track.store import Store
+
+    exp = experiment(config)
+    fingerprint = data.fingerprint(exp.dataset, exp.split)
+    key = run_key(exp, fingerprint)
+    store = Store(exp.tracking.uri)
+    name = exp.tracking.experiment
+    known = {} if fresh else store.find([key], name)
+    ran = not (key in known and known[key].status == "finished")
+    if ran:
+        from bench.cli.check import findings, require
+        from bench.run import execute
+
+        require(findings([exp], [fingerprint]), allowed, "this experiment")
+        store.experiment(name)
+        with bar(exp.trainer.epochs if exp.trains else 0) as step:
+            place = execute(exp, spool=Spool(), on_epoch=step)
+        run_id = store.deliver(place, fresh=fresh)
+        record = store.get(run_id)
+    else:
+        record = known[key]
+    if as_json:
+        found = {"run_key": key, "run_id": record.run_id, "status": record.status, "ran": ran}
+        print(json.dumps({**found, "reason": record.reason, "metrics": record.metrics, "costs": record.costs}))
+    else:
+        print(summary(record, ran, store.shown))
+    return 0 if record.status == "finished" else 1
+
+
+class bar:
+    """A progress bar over epochs on standard error; silent when that is not a terminal."""
+
+    def __init__(self, epochs: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=console, disable=not console.is_terminal or not epochs)
+        self.task = self.progress.add_task("epochs", total=epochs)
+
+    def __enter__(self) -> Any:
+        self.progress.start()
+        return self.step
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def step(self, row: dict[str, float]) -> None:
+        """One epoch is over."""
+        text = f"epoch {row['epoch']:.0f}  train loss {row['train_loss']:.3f}  val accuracy {row['val_accuracy']:.3f}"
+        self.progress.update(self.task, advance=1, description=text)
+
+
+def summary(record: Any, ran: bool, store: str) -> str:
+    """What a person wants to know after a run."""
+    if record.status != "finished":
+        return f"FAILED: {record.reason}\nrun     {record.run_id}  in {store}"
+    m, c = record.metrics, record.costs
+    lines = ["" if ran else "Already in the store; --fresh runs it again."]
+    for split in ("val", "test"):
+        lines.append(
+            f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "
+            f"macro F1 {m[f'{split}/macro_f1']:.4f}   NLL {m[f'{split}/nll']:.4f}   ECE {m[f'{split}/ece']:.4f}"
+        )
+    lines.append(
+        f"cost  {c['cost/params']:,.0f} parameters   {c['cost/flops']:,.0f} FLOPs/image   fit "
+        f"{c['cost/fit_seconds']:.1f} s   {c['cost/images_per_second']:,.0f} images/s   "
+        f"peak {c['cost/peak_memory_mb']:,.0f} MB"
+    )
+    if c.get("cost/selected_epoch"):
+        lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
+    lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
+    return "\n".join(line for line in lines if line)

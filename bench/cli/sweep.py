@@ -1,0 +1,249 @@
+"""Run a sweep: plan it, skip what is done, run the rest in warm workers.
+
+bench sweep batchnorm --scale smoke
+bench sweep --axes model=linear,dnn optim.lr=0.1,0.01 --seeds 3 dataset=digits
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from bench.schema.errors import RequestError
+
+if TYPE_CHECKING:
+    from bench.schema.sweep import Sweep
+    from bench.sweep.known import Known
+    from bench.sweep.launch import Outcome
+    from bench.sweep.plan import Point
+    from bench.track.store import Store
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's flags."""
+    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, then Hydra overrides")
+    parser.add_argument(
+        "--axes", nargs="+", default=[], metavar="AXIS=VALUES", help="axes of a sweep without a file: model=linear,dnn"
+    )
+    parser.add_argument("--name", help="name of a sweep without a file (default: adhoc)")
+    parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
+    parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and run nothing")
+    parser.add_argument("--retry-failed", action="store_true", help="run again what failed before")
+    parser.add_argument(
+        "--fresh", action="store_true", help="run what only the committed records in results/ have, too"
+    )
+    parser.add_argument("--workers", type=int, help="worker processes (default: one a core, or one a GPU)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=10.0,
+        metavar="MIN",
+        help="wait so long for a store that went away (default: 10)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
+    from bench.sweep.known import known
+    from bench.sweep.plan import at_scale, points, records_of
+    from bench.track.away import Away
+    from bench.track.spool import Spool
+    from bench.track.store import Store
+
+    named, words = chosen(args)
+    launcher = [w for w in words if of_hydra(w)]
+    sweep = at_scale(named, args.scale, seeds(args.seeds))
+    planned = points(sweep, [w for w in words if w not in launcher])
+    title = experiment_name(sweep.name, args.scale)
+    store = Store(planned[0].experiment.tracking.uri)
+    try:
+        for place in Spool().pending():
+            store.deliver(place)
+        before = known(planned, title, store, args.fresh)
+        todo, failed = missing(planned, before, args.retry_failed)
+        say(f"{title}: {sweep.question}")
+        say("plan: " + plan_line(planned, before, todo, failed))
+        if not todo or args.dry_run:
+            outcome, after = None, before
+        else:
+            warn(planned, sweep, title)
+            outcome = launched(args, todo, title, store, before, launcher)
+            after = before if outcome.undelivered else known(planned, title, store, args.fresh)
+        records = records_of(sweep, planned, after.found)
+        if outcome is not None and outcome.ran and not outcome.undelivered:
+            from bench.sweep.headrun import describe
+
+            describe(store, title, sweep, records)
+    except Away as error:
+        raise RequestError(
+            f"The tracking store {store.shown} does not answer: {error}\n"
+            "Results are kept; the same command, or 'bench sync', delivers them when it is back."
+        ) from None
+    counts = counted(planned, before, todo, outcome, after)
+    if args.json:
+        print(json.dumps({"sweep": title, **counts}))
+    else:
+        print(" · ".join(f"{count} {word}" for word, count in counts.items() if count or word in ALWAYS))
+        if not args.dry_run:
+            print_table(sweep, records)
+    return finish(args, named.name, failed, counts, outcome)
+
+
+def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
+    """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
+    from bench.cli.check import findings, require
+
+    found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims))
+    require(found, sweep.allow, title)
+    for finding in found:
+        if finding.name not in sweep.allow:
+            say(f"{finding.level}: {finding.name}: {finding.reason}")
+
+
+ALWAYS = ("planned", "skipped", "ran", "failed")
+
+
+def missing(planned: list[Point], before: Known, retry: bool) -> tuple[list[Point], list[Point]]:
+    """The points to run, and those that failed before."""
+    failed = before.with_status(planned, "failed")
+    again = {p.key for p in failed} if retry else set()
+    return [p for p in planned if p.key not in before.found or p.key in again], failed
+
+
+def plan_line(planned: list[Point], before: Known, todo: list[Point], failed: list[Point]) -> str:
+    """The plan in one line."""
+    parts = [f"{len(planned)} runs", f"{len(before.with_status(planned, 'finished'))} finished"]
+    if before.committed:
+        parts[-1] += f" ({len(before.committed)} from committed records)"
+    return ", ".join([*parts, f"{len(todo)} to do", f"{len(failed)} failed before"])
+
+
+def launched(
+    args: argparse.Namespace, todo: list[Point], title: str, store: Store, before: Known, launcher: list[str]
+) -> Outcome:
+    """Run what is to do, here or through one of Hydra's launchers."""
+    from bench.sweep import pool
+    from bench.sweep.launch import Launch
+    from bench.sweep.view import Live
+    from bench.track.spool import Spool
+
+    if args.workers is not None and args.workers < 1:
+        raise RequestError(f"--workers {args.workers}: expected at least 1.")
+    trainer = todo[0].experiment.trainer
+    count = min(args.workers or pool.places(len(todo), trainer.accelerator, trainer.devices), len(todo))
+    ids = {r.run_id for r in before.stored.values()}
+    if launcher:
+        from bench.sweep import cluster
+
+        with Live(len(todo), 0) as live:
+            outcome = cluster.launch(todo, title, store, Spool(), ids, args.workers, live, launcher, 60 * args.patience)
+        say(live.summary())
+        return outcome
+    with Live(len(todo), count) as live:
+        outcome = Launch(todo, title, store, Spool(), ids, count, live, 60 * args.patience).run()
+    say(live.summary())
+    return outcome
+
+
+def counted(
+    planned: list[Point], before: Known, todo: list[Point], outcome: Outcome | None, after: Known
+) -> dict[str, int]:
+    """The numbers of the summary."""
+    failed = {p.key for p in after.with_status(planned, "failed")}
+    if outcome is not None:
+        failed |= {r.key for r in outcome.ran if r.status == "failed"}
+    return {
+        "planned": len(planned),
+        "skipped": len(planned) - len(todo),
+        "committed": len(before.committed),
+        "ran": len(outcome.ran) + outcome.undelivered if outcome else 0,
+        "elsewhere": len(outcome.elsewhere) if outcome else 0,
+        "undelivered": outcome.undelivered if outcome else 0,
+        "left": outcome.left if outcome else len(todo),
+        "failed": len(failed),
+    }
+
+
+def finish(
+    args: argparse.Namespace, name: str, failed: list[Point], counts: dict[str, int], outcome: Outcome | None
+) -> int:
+    """Say how to go on; the exit status."""
+    if failed and not args.retry_failed:
+        say(f"{len(failed)} failed before; --retry-failed runs them again.")
+    if counts["undelivered"]:
+        say(f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync', delivers them.")
+    if outcome is not None and outcome.signal:
+        say(f"Interrupted with {counts['left']} runs to do. The same command goes on where this one stopped.")
+        return 128 + outcome.signal
+    if not args.axes and not args.dry_run and not args.json:
+        say(f"Next: bench table {name} --scale {args.scale}   writes the table, the figure and the verdicts")
+    unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
+    return 1 if unfinished else 0
+
+
+def chosen(args: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """The named sweep and the overrides on top of it, or the sweep that --axes states."""
+    from bench.sweep import file
+
+    if args.axes:
+        # argparse gives every word after --axes to it: an axis has several values, an override has one.
+        axes = [a for a in args.axes if is_axis(a)]
+        base = [a for a in args.axes if a not in axes] + args.words
+        if not axes:
+            raise RequestError(f"--axes {' '.join(args.axes)}: no axis has several values. Expected model=linear,dnn.")
+        wrong = next((w for w in base if "=" not in w), None)
+        if wrong is not None:
+            raise RequestError(f"--axes states a sweep without a file; '{wrong}' is neither an axis nor an override.")
+        # How a sweep is launched is no part of what it is.
+        launcher = [w for w in base if of_hydra(w)]
+        base = [w for w in base if w not in launcher]
+        return file.from_axes(args.name or "adhoc", axes, base, seeds(args.seeds) or 3), launcher
+    named = [w for w in args.words if "=" not in w]
+    if len(named) != 1:
+        known = ", ".join(file.names())
+        raise RequestError(f"Expected the name of one sweep, got {len(named)}. Known: {known}. Or state --axes.")
+    return file.read(named[0]), [w for w in args.words if "=" in w]
+
+
+def of_hydra(text: str) -> bool:
+    """Whether an override is for Hydra itself: hydra/launcher=ray, +hydra.launcher.ray.init.num_cpus=2."""
+    return text.lstrip("+~").startswith(("hydra/", "hydra."))
+
+
+def is_axis(text: str) -> bool:
+    """Whether an --axes word has several values, or none at all (which is then reported as an empty axis)."""
+    from bench.compose import parse
+
+    return text.endswith("=") or parse([text])[0].is_sweep_override()
+
+
+def seeds(text: str | None) -> int | list[int] | None:
+    """`3` as a count, `0,1,7` as a list."""
+    if text is None:
+        return None
+    try:
+        numbers = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise RequestError(f"--seeds {text}: expected a count such as 3 or a list such as 0,1,7.") from None
+    return numbers if "," in text else numbers[0]
+
+
+def experiment_name(sweep: str, scale: str) -> str:
+    """The MLflow experiment and results folder of a sweep at a scale; `small` is the one that is published."""
+    return sweep if scale == "small" else f"{sweep}-{scale}"
+
+
+def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
+    """The table on the terminal, where the sweep states one."""
+    from bench.report import tables
+
+    if sweep.table is not None and any(r.status == "finished" for r in records):
+        print("\n" + tables.text(sweep, records))
+
+
+def say(text: str) -> None:
+    """For people, on standard error: standard output is for results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,123 @@
+"""Write a sweep's table, figures and verdicts, and print them.
+
+    bench table batchnorm --scale smoke
+    bench table batchnorm --records results/batchnorm/records.csv   from committed records, without a store
+
+Everything goes to results/NAME/ (results/NAME-SCALE/ at other scales than small): records.csv, table.md, table.csv,
+table.tex, table.html, figure.svg, figure.png, verdict.md, manifest.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.report.artifacts import Reader
+    from bench.schema.sweep import Sweep
+    from bench.track.record import Record
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's flags."""
+    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, then Hydra overrides")
+    parser.add_argument("--axes", nargs="+", default=[], metavar="AXIS=VALUES", help="as given to bench sweep")
+    parser.add_argument("--name", help="name of a sweep without a file (default: adhoc)")
+    parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
+    parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+    parser.add_argument("--records", type=Path, metavar="CSV", help="read this records.csv instead of the store")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: results/NAME)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the files and print the table; 0 also for verdicts that are open or refuted."""
+    from bench import report
+    from bench.cli.sweep import chosen, experiment_name, seeds
+    from bench.sweep.plan import at_scale
+
+    named, overrides = chosen(args)
+    sweep = at_scale(named, args.scale, seeds(args.seeds))
+    title = experiment_name(sweep.name, args.scale)
+    if args.records:
+        records, reader, context = committed(args.records, sweep)
+    else:
+        records, reader, context = stored(sweep, overrides, title)
+    context = {"scale": args.scale, "command": command(args)} | context
+    written = report.write(sweep, records, args.out or Path("results") / title, context, reader)
+    if args.json:
+        print(json.dumps(written.data(), default=str))
+    else:
+        print(written.text(min(shutil.get_terminal_size((100, 24)).columns, 160)))
+    return 0
+
+
+def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any]]:
+    """The store's record of each planned point (points that never ran say so), how to read the runs' files, and
+    what the protocol lint and the ledger of test looks say.
+
+    Raises:
+        RequestError: when no point of the sweep was ever run.
+    """
+    from bench.cli.check import findings, looks
+    from bench.schema.errors import RequestError
+    from bench.sweep.known import known
+    from bench.sweep.plan import points, records_of
+    from bench.track.spool import Spool
+    from bench.track.store import Store
+
+    planned = points(sweep, overrides)
+    store = Store(planned[0].experiment.tracking.uri)
+    for place in Spool().pending():
+        store.deliver(place)
+    records = records_of(sweep, planned, known(planned, title, store, fresh=False).found)
+    if all(record.status == "missing" for record in records):
+        raise RequestError(
+            f"None of the {len(records)} runs of {title} is in {store.shown}. "
+            f"Run them first: bench sweep {sweep.name} with the same --scale, --seeds and overrides."
+        )
+
+    def read(record: Record, name: str) -> str | None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return store.artifact(record.run_id, name, Path(folder)).read_text(encoding="utf-8")
+            except RequestError:
+                return None  # a run without this file: kNN has no curves
+
+    experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
+    looked = looks(experiments, keys)
+    context = {
+        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims))],
+        "test_looks": max(looked.values()),
+    }
+    return records, read, context
+
+
+def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:
+    """The records of a CSV file, and what the report kept beside it: the runs' files, the manifest's context.
+
+    Raises:
+        RequestError: for a file that is no records.csv, or holds another sweep's records.
+    """
+    from bench.report import evidence
+    from bench.report.artifacts import kept
+    from bench.schema.errors import RequestError
+    from bench.track.record import read_csv
+
+    records = read_csv(path)
+    others = sorted({r.sweep for r in records} - {sweep.name})
+    if others:
+        raise RequestError(f"{path} holds records of {', '.join(others)}, not of {sweep.name}.")
+    beside = path.parent / evidence.MANIFEST
+    return records, kept(path.parent), evidence.context(evidence.manifest(beside)) if beside.exists() else {}
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command that runs the sweep again."""
+    words = ["bench", "sweep", *args.words, *(["--axes", *args.axes] if args.axes else [])]
+    words += ["--name", args.name] if args.name else []
+    words += ["--scale", args.scale] + (["--seeds", args.seeds] if args.seeds else [])
+    return " ".join(words)

@@ -1,0 +1,225 @@
+"""From Hydra's grammar to plain data: where conf/ is found, composing, and errors that teach."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from yaml import YAMLError
+
+from bench.schema.errors import RequestError, unknown
+
+
+def shipped(folder: str) -> Path:
+    """The `conf` or `sweeps` that came with the code: inside the wheel, or beside the package in a checkout."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / folder, package.parent / folder):
+        if candidate.is_dir():
+            return candidate
+    raise RequestError(f"The installation is damaged: no '{folder}' folder beside {package}. Install imagebench again.")
+
+
+class OwnConfFirst(SearchPathPlugin):
+    """A user's conf/ in the working directory is found before the shipped one."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Called by Hydra for every search path it makes."""
+        own = Path.cwd() / "conf"
+        if own.is_dir() and own.resolve() != shipped("conf").resolve():
+            search_path.prepend(provider="user", path=f"file://{own}")
+
+
+@contextmanager
+def hydra_session() -> Iterator[GlobalHydra]:
+    """Hydra initialised on the conf folders; the previous global state is put back afterwards."""
+    if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(OwnConfFirst)
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(shipped("conf")), version_base="1.3", job_name="bench"):
+            yield GlobalHydra.instance()
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Overrides by Hydra's grammar.
+
+    Raises:
+        RequestError: for one that is not in the grammar.
+    """
+    parser = OverridesParser.create()
+    out = []
+    for text in overrides:
+        try:
+            out.append(parser.parse_override(text))
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise RequestError(f"Cannot read the override '{text}': {reason}. Expected name=value.") from None
+    return out
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """The composed configuration as plain nested data, interpolations resolved.
+
+    Raises:
+        RequestError: for a group option, an override or a file that is wrong.
+    """
+    with hydra_session() as session:
+        parsed = parse(overrides)
+        groups = {g: tuple(options) for g, options in _groups(session).items()}
+        texts = [checked(o, groups) for o in parsed]
+        with translated():
+            config = hydra_compose("config", overrides=texts)
+            return plain(config)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Nested dicts and lists, interpolations resolved, without Hydra's own node and the scale group's empty one."""
+    with translated():
+        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(data, dict)
+    return {str(k): v for k, v in data.items() if k != "hydra"}
+
+
+def checked(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
+    """The override as text for Hydra, its group option checked and its setting allowed to be new to the YAML.
+
+    Args:
+        groups: every group and its options.
+        several: whether it may have several values, as under --multirun.
+
+    A setting that no file mentions is passed on as `++name=value`: which settings exist is the schema's
+    business, and its message about an unknown one is better than Hydra's.
+    """
+    text = str(override.input_line)
+    key = override.key_or_group
+    if override.is_sweep_override() and not several:
+        raise RequestError(f"'{text}' has several values. 'bench sweep --axes {text}' runs them all.")
+    if key in groups:
+        values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+        for value in values:
+            if not isinstance(value, list | dict) and value not in groups[key]:
+                raise unknown(key.replace("/", " "), str(value), groups[key])
+        return text
+    if key.startswith("hydra.") or override.is_delete() or override.is_add() or override.is_force_add():
+        return text
+    return "++" + text
+
+
+@functools.lru_cache(maxsize=8)
+def _groups_at(cwd: str) -> dict[str, list[str]]:
+    loader = GlobalHydra.instance().config_loader()
+    names = [g for g in loader.list_groups("") if g not in ("hydra",)]
+    return {g: sorted(loader.get_group_options(g)) for g in names} | {
+        f"hydra/{g}": sorted(loader.get_group_options(f"hydra/{g}")) for g in loader.list_groups("hydra")
+    }
+
+
+def _groups(session: GlobalHydra) -> dict[str, list[str]]:
+    return _groups_at(os.getcwd())
+
+
+def groups() -> dict[str, tuple[str, ...]]:
+    """Every configuration group and its options, the user's own included."""
+    with hydra_session() as session:
+        return {g: tuple(options) for g, options in _groups(session).items()}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Hydra's and OmegaConf's errors as RequestErrors of one or two lines."""
+    try:
+        yield
+    except MissingMandatoryValue as error:
+        name = error.full_key or "a setting"
+        raise RequestError(f"Setting '{name}' has no default. Say {name}=VALUE.") from None
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        text = str(error).strip()
+        text = re.split(r"\n\s*(?:full_key|object_type|Config search path)", text)[0]
+        raise RequestError(f"The configuration does not compose: {text}") from None
+
+
+class Composer:
+    """Composes many points that share most of their overrides.
+
+    Hydra composes each combination of group options once (some 20 ms); settings of single values are then
+    laid on top of a copy, as Hydra would have done.
+    """
+
+    def __init__(self, base: Sequence[str]) -> None:
+        self.base = tuple(base)
+        self.groups = groups()
+        self._made: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._parsed: dict[str, Override] = {}
+
+    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The configuration of `base` and `overrides`, as plain nested data.
+
+        Raises:
+            RequestError: as `compose` does.
+        """
+        texts = [*self.base, *overrides]
+        structural: list[str] = []
+        values: list[str] = []
+        for text in texts:
+            if text not in self._parsed:
+                (self._parsed[text],) = parse([text])
+            override = self._parsed[text]
+            simple = not (override.is_delete() or override.is_sweep_override() or "${" in text)
+            (values if simple and override.key_or_group not in self.groups else structural).append(text)
+        key = tuple(structural)
+        if key not in self._made:
+            self._made[key] = compose(structural)
+        config = _copy(self._made[key])
+        for text in values:
+            override = self._parsed[text]
+            _put(config, override.key_or_group.split("."), _plain_value(override.value()), text)
+        return config
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _copy(v) for k, v in value.items()}
+    return list(value) if isinstance(value, list) else value
+
+
+def _put(config: dict[str, Any], path: list[str], value: Any, text: str) -> None:
+    here = config
+    for i, step in enumerate(path[:-1]):
+        inner = here.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise RequestError(f"'{text}': '{'.'.join(path[: i + 1])}' is a single value, {inner!r}, not a group.")
+        here = inner
+    if isinstance(here.get(path[-1]), dict) and not isinstance(value, dict):
+        known = ", ".join(sorted(here[path[-1]]))
+        raise RequestError(f"'{text}': '{'.'.join(path)}' is a group of settings ({known}), not a single value.")
+    here[path[-1]] = value
+
+
+def _plain_value(value: Any) -> Any:
+    """Hydra's quoted strings and nested structures as plain data."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain_value(v) for v in value]
+    if isinstance(value, dict):
+        return {str(k): _plain_value(v) for k, v in value.items()}
+    return value

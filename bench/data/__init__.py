@@ -1,0 +1,18 @@
+"""Images, splits, pixel_norm, augmentation and batches: from a Dataset to what training reads.
+
+- imagedata: ImageData, the contract between this room and the next.
+- sources/: where images come from, one file per kind of origin; decode and files read image files for all of them.
+- cache: decoded images as one uint8 memory map per set, shared by processes.
+- splits: train, val and test.
+- opening: `load` and `fingerprint`, offered here. No torch.
+- pixel_norm: `make(pixel_norm, data)`, uint8 [B, C, H, W] -> float32.
+- augment: `make(augment, data)`, `augment(images, labels, generator(seed, epoch, step, count))` on a batch.
+- batches: `Batches`, a re-iterable over whole-tensor batches, each sample exactly once on any number of devices.
+- datamodule: `ImageDataModule`, the same for Lightning's Trainer.
+- stream: images that stay in their files and are decoded when asked for.
+"""
+
+from bench.data.imagedata import ImageData
+from bench.data.opening import fingerprint, load
+
+__all__ = ["ImageData", "fingerprint", "load"]

@@ -1,0 +1,126 @@
+"""Brightness, colour and sharpness on a batch, each image by an amount of its own.
+
+Images are [B, C, H, W], uint8 or float in 0..255, C 1 or 3; amounts are tensors [B] on the same device; results are
+float32 in 0..255. The operations are those of Pillow's ImageEnhance and ImageOps, without rounding between steps.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow
+
+
+def blend(first: Tensor, second: Tensor, amount: Tensor) -> Tensor:
+    """first + amount[b] (second - first), cut to 0..255."""
+    return torch.lerp(first, second, amount[:, None, None, None]).clamp_(0, 255)
+
+
+def brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is black, 1 leaves it."""
+    return (images.float() * factor[:, None, None, None]).clamp_(0, 255)
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is the image's mean grey, 1 leaves it."""
+    images = images.float()
+    mean = grey(images)[:, 0].mean((1, 2))
+    return blend(mean[:, None, None, None], images, factor)
+
+
+def saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is grey, 1 leaves it."""
+    images = images.float()
+    return blend(grey(images), images, factor)
+
+
+def grey(images: Tensor) -> Tensor:
+    """Luminance in every channel, [B, C, H, W]."""
+    images = images.float()
+    if images.shape[1] == 1:
+        return images
+    luma = images[:, :1] * LUMA[0]
+    for channel in (1, 2):
+        luma.add_(images[:, channel : channel + 1], alpha=LUMA[channel])
+    return luma.expand_as(images)
+
+
+def hue(images: Tensor, turn: Tensor) -> Tensor:
+    """Turn the hue by turn[b], where 1 is the whole circle (HSV). Grey images have none."""
+    images = images.float()
+    if images.shape[1] == 1:
+        return images
+    red, green, blue = images.unbind(1)
+    value, spread = images.amax(1), images.amax(1) - images.amin(1)
+    safe = torch.where(spread > 0, spread, torch.ones_like(spread))
+    # In sixths of the circle, from the channel that is largest.
+    of_blue = torch.where(value == green, blue - red + 2 * safe, red - green + 4 * safe)
+    angle = torch.where(value == red, green - blue, of_blue).div_(safe).add_(6 * turn[:, None, None])
+    # Each channel of HSV's inverse is value minus a trapezoid of the angle.
+    channels = []
+    for start in (5.0, 3.0, 1.0):
+        k = (angle + start).remainder_(6)
+        channels.append(torch.addcmul(value, spread, torch.minimum(k, 4 - k).clamp_(0, 1), value=-1))
+    return torch.stack(channels, 1)
+
+
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert the values that are at least threshold[b]."""
+    images = images.float()
+    return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
+
+
+def posterize(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the bits[b] highest of eight bits."""
+    step = torch.pow(2.0, 8 - bits.float())[:, None, None, None]
+    return (images.float() / step).floor() * step
+
+
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch each channel to 0..255; a constant one stays."""
+    images = images.float()
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) * 255 / (high - low).clamp(min=1e-6), images).clamp(0, 255)
+
+
+def equalize(images: Tensor) -> Tensor:
+    """Make each channel's histogram flat, as Pillow's ImageOps.equalize: a table of 256 entries a channel."""
+    count, channels, height, width = images.shape
+    levels = images.float().round().long().reshape(count * channels, -1)
+    histogram = torch.zeros(count * channels, 256, device=images.device)
+    histogram.scatter_add_(1, levels, torch.ones_like(levels, dtype=torch.float32))
+    last = torch.gather(histogram, 1, levels.amax(1, keepdim=True))  # how often the brightest level occurs
+    step = torch.div(height * width - last, 255, rounding_mode="floor")
+    before = histogram.cumsum(1) - histogram
+    table = torch.div(before + torch.div(step, 2, rounding_mode="floor"), step.clamp(min=1), rounding_mode="floor")
+    table = torch.where(step > 0, table.clamp(0, 255), torch.arange(256.0, device=images.device))
+    return torch.gather(table, 1, levels).reshape(images.shape)
+
+
+def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+    """0 is smoothed by the kernel (1 1 1; 1 5 1; 1 1 1) / 13, 1 leaves it; the outermost pixels stay."""
+    images = images.float()
+    smooth = images.clone()
+    if min(images.shape[-2:]) > 2:
+        inner = images[:, :, 1:-1, 1:-1]
+        smooth[:, :, 1:-1, 1:-1] = torch.lerp(inner, F.avg_pool2d(images, 3, stride=1), 9 / 13)  # centre: 1 + 4
+    return blend(smooth, images, factor)
+
+
+def blur(images: Tensor, sigma: Tensor, largest: float) -> Tensor:
+    """Gaussian of sigma[b] <= largest pixels as two one-dimensional convolutions, edges repeated; 0 leaves it.
+
+    The kernel ends at 3 largest, whatever the draws are: the sums are the same however a batch is shared out.
+    """
+    images = images.float()
+    count, channels, height, _ = images.shape
+    reach = max(1, round(3 * largest))
+    at = torch.arange(-reach, reach + 1, device=images.device, dtype=torch.float32)
+    kernel = torch.exp(-0.5 * (at / sigma.clamp(min=1e-3)[:, None]) ** 2)  # [B, 2 reach + 1]
+    kernel = kernel / kernel.sum(1, keepdim=True)
+    kernel = kernel.repeat_interleave(channels, 0)
+    flat = F.pad(images, (reach,) * 4, mode="replicate").reshape(1, count * channels, height + 2 * reach, -1)
+    flat = F.conv2d(flat, kernel[:, None, :, None], groups=count * channels)
+    return F.conv2d(flat, kernel[:, None, None, :], groups=count * channels).reshape(images.shape)

@@ -1,0 +1,46 @@
+"""ImageData: what every source of images hands on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.stream import Streamed
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images in memory or in a memory map, labels, and who belongs to which split.
+
+    Attributes:
+        images: uint8 [N, C, H, W]: a copy-on-write memory map shared by processes, or `Streamed`, which decodes
+            what it is asked for; `images[indices]` is an array either way.
+        labels: int64 [N], in 0..K-1.
+        classes: K class names.
+        train, val, test: int64 index arrays into N; disjoint.
+        fingerprint: hex digest of images, labels and split membership; part of the run key.
+        skipped: "file reason" of every file that was left out, where the user allowed that.
+        hashes: uint64 [N], the same for images of the same pixels; None where nobody computed them.
+    """
+
+    images: NDArray[np.uint8] | Streamed
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    test: NDArray[np.int64]
+    fingerprint: str
+    skipped: tuple[str, ...] = ()
+    hashes: NDArray[np.uint64] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        c, h, w = self.images.shape[1:]
+        return c, h, w
+
+    def split(self, name: str) -> NDArray[np.int64]:
+        """The indices of split `name`: train, val or test."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]

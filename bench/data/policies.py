@@ -1,0 +1,94 @@
+"""RandAugment and TrivialAugment on a batch: every image draws operations of its own.
+
+Each operation is applied once, to all the images that drew it; the affine ones share one resampling.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from bench.data import colour
+from bench.data.geometry import affine, rotation
+
+LEVELS = 30  # magnitudes are 0..LEVELS
+AFFINE = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
+SIGNED = (*AFFINE, "brightness", "saturation", "contrast", "sharpness")  # a random sign is drawn
+OPERATIONS = (
+    "identity", *AFFINE, "brightness", "saturation", "contrast", "sharpness", "posterize", "solarize", "autocontrast",
+    "equalize",
+)  # fmt: skip
+
+# Amounts at the largest magnitude. Translations: fraction of the side (RandAugment), pixels (TrivialAugment).
+RAND = {"shear": 0.3, "translate": 150 / 331, "rotate": 30.0, "enhance": 0.9, "posterize": 4}
+TRIVIAL = {"shear": 0.99, "translate": 32.0, "rotate": 135.0, "enhance": 0.99, "posterize": 6}
+
+
+def randaugment(images: Tensor, drawn: Tensor, magnitude: float) -> Tensor:
+    """One of 14 operations an image at a fixed magnitude (Cubuk et al. 2019, arXiv:1909.13719).
+
+    Call it N times for the paper's N operations. Ranges as in torchvision's RandAugment.
+
+    Args:
+        drawn: [B, 2] in 0..1: which operation, which sign.
+        magnitude: 0..30.
+    """
+    share = torch.full_like(drawn[:, 0], magnitude / LEVELS)
+    return _apply(images, drawn, share, RAND, side=float(images.shape[-1]))
+
+
+def trivialaugment(images: Tensor, drawn: Tensor) -> Tensor:
+    """One of 14 operations an image at a random magnitude (Müller & Hutter 2021, arXiv:2103.10158, wide ranges).
+
+    Args:
+        drawn: [B, 3] in 0..1: which operation, which sign, which magnitude.
+    """
+    share = (drawn[:, 2] * (LEVELS + 1)).floor() / LEVELS
+    return _apply(images, drawn, share, TRIVIAL, side=1.0)
+
+
+def _apply(images: Tensor, drawn: Tensor, share: Tensor, most: dict[str, float], side: float) -> Tensor:
+    """Args: share [B], magnitude as a fraction of the largest; side scales translations."""
+    chosen = (drawn[:, 0] * len(OPERATIONS)).long().clamp(max=len(OPERATIONS) - 1)
+    sign = torch.where(drawn[:, 1] < 0.5, -1.0, 1.0)
+    out = images.float().clone()
+
+    def on(names: tuple[str, ...]) -> Tensor:
+        wanted = torch.zeros_like(chosen, dtype=torch.bool)
+        for name in names:
+            wanted |= chosen == OPERATIONS.index(name)
+        return wanted.nonzero()[:, 0]
+
+    if len(where := on(AFFINE)):
+        out[where] = _moved(out[where], chosen[where], (sign * share)[where], most, side)
+    enhance = 1 + sign * share * most["enhance"]
+    bits = 8 - (share * most["posterize"]).round()
+    operations: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "brightness": lambda x, i: colour.brightness(x, enhance[i]),
+        "saturation": lambda x, i: colour.saturation(x, enhance[i]),
+        "contrast": lambda x, i: colour.contrast(x, enhance[i]),
+        "sharpness": lambda x, i: colour.sharpness(x, enhance[i]),
+        "posterize": lambda x, i: colour.posterize(x, bits[i]),
+        "solarize": lambda x, i: colour.solarize(x, 255 * (1 - share[i])),
+        "autocontrast": lambda x, i: colour.autocontrast(x),
+        "equalize": lambda x, i: colour.equalize(x),
+    }
+    for name, operation in operations.items():
+        if len(where := on((name,))):
+            out[where] = operation(out[where], where)
+    return out
+
+
+def _moved(images: Tensor, chosen: Tensor, amount: Tensor, most: dict[str, float], side: float) -> Tensor:
+    """Shear, translate or rotate image b by amount[b] in -1..1 of the largest."""
+
+    def share_of(name: str) -> Tensor:
+        return torch.where(chosen == OPERATIONS.index(name), amount, torch.zeros_like(amount))
+
+    matrix = rotation(share_of("rotate") * most["rotate"])
+    matrix[:, 0, 1] += share_of("shear_x") * most["shear"]
+    matrix[:, 1, 0] += share_of("shear_y") * most["shear"]
+    offset = torch.stack([share_of("translate_x"), share_of("translate_y")], 1) * most["translate"] * side
+    return affine(images, matrix, offset)

@@ -1,0 +1,172 @@
+"""The sets that torchvision reads, and downloads with checksums where they are not there yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.sources import files
+from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
+from bench.data.sources.files import Listed, Options
+from bench.schema.errors import RequestError
+
+Opened = tuple[Any, int]  # a torchvision dataset and the official split that it is
+Reader = Callable[[Any, list[Opened], Write], Contents]
+
+
+def _open(dataset: Any, name: str, splits: Mapping[int, Mapping[str, Any]], extra: Mapping[str, Any]) -> list[Opened]:
+    """torchvision's dataset `name`, once for each official split; downloads what the root does not hold."""
+    import torchvision.datasets
+
+    from bench.data.cache import cache_folder
+
+    root = Path(dataset.root).expanduser() if dataset.root is not None else cache_folder() / "downloads"
+    made = getattr(torchvision.datasets, name)
+    opened = []
+    for official, chosen in splits.items():
+        try:
+            # A folder the user names is used as it is; nothing is fetched into it.
+            opened.append((made(str(root), download=dataset.root is None, **chosen, **extra), official))
+        except Exception as error:  # torchvision lets urllib's, zipfile's, pickle's and its own errors through
+            remedy = (
+                f"Torchvision's {name} did not find what it needs below dataset.root={root}"
+                if dataset.root is not None
+                else "Without a network, fetch it elsewhere in torchvision's layout and say dataset.root=FOLDER"
+            )
+            reason = " ".join(str(error).split()).rstrip(". ")
+            raise RequestError(f"{dataset.source}: {type(error).__name__}: {reason}. {remedy}.") from error
+    return opened
+
+
+def _arrays(images_of: Callable[[Any], NDArray[np.uint8]], labels_of: Callable[[Any], Any]) -> Reader:
+    """A reader for sets that torchvision holds as one array."""
+
+    def read(dataset: Any, opened: list[Opened], write: Write) -> Contents:
+        labels, official = [], []
+        for part, split in opened:
+            images = images_of(part)
+            if dataset.size is not None and images.shape[-2:] != (dataset.size, dataset.size):
+                raise RequestError(
+                    f"{dataset.source}: its images are {images.shape[-1]} pixels wide; leave dataset.size out."
+                )
+            write(np.ascontiguousarray(images))
+            labels.append(np.asarray(labels_of(part), np.int64))
+            official.append(np.full(len(images), split, np.int8))
+        return Contents(labels=np.concatenate(labels), classes=_names(opened[0][0]), official=np.concatenate(official))
+
+    return read
+
+
+def _paths(paths_of: Callable[[Any], list[Any]], labels_of: Callable[[Any], list[int]]) -> Reader:
+    """A reader for sets that torchvision holds as lists of files."""
+
+    def read(dataset: Any, opened: list[Opened], write: Write) -> Contents:
+        classes = _names(opened[0][0])
+        listed = [
+            Listed(str(path), str(path), classes[label], split)
+            for part, split in opened
+            for path, label in zip(paths_of(part), labels_of(part), strict=True)
+        ]
+        return files.read(Options(dataset.source, dataset.size), listed, (), write, classes)
+
+    return read
+
+
+def _names(part: Any) -> tuple[str, ...]:
+    """Class names; the first where a class has several, without EMNIST's empty first letter."""
+    names = [name if isinstance(name, str) else name[0] for name in part.classes]
+    return tuple(name for name in names if name != "N/A")
+
+
+def _svhn_names(read: Reader) -> Reader:
+    """SVHN's dataset has no `classes`: they are the digits."""
+
+    def named(dataset: Any, opened: list[Opened], write: Write) -> Contents:
+        for part, _ in opened:
+            part.classes = list("0123456789")
+        return read(dataset, opened, write)
+
+    return named
+
+
+def _grey(part: Any) -> NDArray[np.uint8]:
+    return np.asarray(part.data)[:, None]
+
+
+def _upright(part: Any) -> NDArray[np.uint8]:
+    """EMNIST's files hold each image transposed."""
+    return np.asarray(part.data).transpose(0, 2, 1)[:, None]
+
+
+def _nhwc(part: Any) -> NDArray[np.uint8]:
+    return np.asarray(part.data).transpose(0, 3, 1, 2)
+
+
+BY_FLAG = {TRAIN: {"train": True}, TEST: {"train": False}}
+BY_NAME = {TRAIN: {"split": "train"}, TEST: {"split": "test"}}
+# Imagenette publishes two splits, and results are stated on what it calls val: it is the test split here.
+BY_VAL = {TRAIN: {"split": "train"}, TEST: {"split": "val"}}
+_targets = _arrays(_grey, lambda part: part.targets)
+_samples = _paths(lambda part: [path for path, _ in part._samples], lambda part: [label for _, label in part._samples])
+
+# source -> (torchvision's class, its arguments for each official split, further arguments, reader)
+READERS: dict[str, tuple[str, Mapping[int, Mapping[str, Any]], Mapping[str, Any], Reader]] = {
+    "mnist": ("MNIST", BY_FLAG, {}, _targets),
+    "kmnist": ("KMNIST", BY_FLAG, {}, _targets),
+    "emnist_letters": (
+        "EMNIST",
+        BY_FLAG,
+        {"split": "letters"},
+        _arrays(_upright, lambda part: np.asarray(part.targets) - 1),  # the files count from 1
+    ),
+    "cifar10": ("CIFAR10", BY_FLAG, {}, _arrays(_nhwc, lambda part: part.targets)),
+    "cifar100": ("CIFAR100", BY_FLAG, {}, _arrays(_nhwc, lambda part: part.targets)),
+    "svhn": ("SVHN", BY_NAME, {}, _svhn_names(_arrays(lambda part: part.data, lambda part: part.labels))),
+    "stl10": ("STL10", BY_NAME, {}, _arrays(lambda part: part.data, lambda part: part.labels)),
+    "flowers102": (
+        "Flowers102",
+        {TRAIN: {"split": "train"}, VAL: {"split": "val"}, TEST: {"split": "test"}},
+        {},
+        _paths(lambda part: part._image_files, lambda part: part._labels),
+    ),
+    "oxford_pets": (
+        "OxfordIIITPet",
+        {TRAIN: {"split": "trainval"}, TEST: {"split": "test"}},
+        {},
+        _paths(lambda part: part._images, lambda part: part._labels),
+    ),
+    "food101": ("Food101", BY_NAME, {}, _paths(lambda part: part._image_files, lambda part: part._labels)),
+    "imagenette160": ("Imagenette", BY_VAL, {"size": "160px"}, _samples),
+    "imagenette320": ("Imagenette", BY_VAL, {"size": "320px"}, _samples),
+    "eurosat": (
+        "EuroSAT",
+        {UNASSIGNED: {}},
+        {},
+        _paths(lambda part: [path for path, _ in part.samples], lambda part: part.targets),
+    ),
+}
+
+
+def _identity(dataset: Any) -> Mapping[str, Any]:
+    """The published set is one content; a root of the user's may hold another, so its files' state counts."""
+    if dataset.root is None:
+        return {"size": dataset.size}
+    root = Path(dataset.root).expanduser()
+    if not root.is_dir():
+        raise RequestError(
+            f"dataset.root={root} is no folder. Expected torchvision's layout of {dataset.source} in it."
+        )
+    newest = max((path.stat().st_mtime_ns for path in root.glob("*/*")), default=0)
+    return {"size": dataset.size, "root": str(root.resolve()), "newest": newest}
+
+
+def _read(dataset: Any, write: Write) -> Contents:
+    name, splits, extra, reader = READERS[dataset.source]
+    return reader(dataset, _open(dataset, name, splits, extra), write)
+
+
+TORCHVISION = Source(_identity, _read)

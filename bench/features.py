@@ -1,0 +1,182 @@
+"""Features of a frozen backbone: computed once for one content, kept on disk, shared by every head, lr and seed.
+
+The key is a hash of what decides the numbers: the backbone's tensors and structure, the preprocessing, the
+images, and for augmented views the augmentation, their count and the seed. Nothing has to be declared
+unchanged, and nothing stale can be found. A file appears under its key in one rename, when it is complete:
+after a kill there is none, and of two processes the second waits and reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.data.augment import Augmentation, generator
+from bench.data.cache import cache_folder
+from bench.data.imagedata import ImageData
+from bench.schema.errors import RequestError
+
+LAYOUT = 1  # raise when the same content would give other numbers
+BLOCK_BYTES = 256 * 2**20  # of one block's network input
+MOST_IMAGES = 32  # a block; more is no faster, and activations take many times the input's memory
+
+
+def features(
+    data: ImageData,
+    split: str,
+    backbone: nn.Module,
+    prepare: nn.Module,
+    device: torch.device,
+    settings: str,
+    *,
+    cache: bool = True,
+    augment: Augmentation | None = None,
+    views: int = 0,
+    seed: int = 0,
+) -> NDArray[np.float32]:
+    """Features float32 [n, D] of a split's images in the split's order, or [n, views, D] of augmented views.
+
+    Args:
+        split: train, val or test.
+        backbone: float32 [B, C, H, W] -> features [B, D]; used in evaluation mode, its modes are put back.
+        prepare: uint8 [B, C, H, W] -> the backbone's input.
+        settings: text that says how backbone and augmentation were built; part of the key, as two networks may have
+            the same tensors and differ in what no tensor shows (a shortcut, an activation).
+        cache: keep them on disk and use what is there. A memory map then, shared by processes; copy-on-write.
+        augment: images and labels, draws -> images, labels; needs `views`.
+        views: how often each image is augmented; view v draws as epoch v of a training with `seed` would.
+
+    Raises:
+        RequestError: when the cache folder cannot be written, or for an augmentation without views.
+    """
+    if (augment is not None) != (views > 0):
+        raise RequestError("Augmented features need transfer.views, the number of views kept of every image, and v.v.")
+    rows = data.split(split)
+
+    def compute() -> NDArray[np.float32]:
+        return _computed(data, rows, backbone, prepare, device, augment, views, seed, split)
+
+    if not cache:
+        return compute()
+    extra = f"{settings} views={views} seed={seed if views else 0}"
+    key = identity(data, rows, backbone, prepare, device, extra)
+    return kept(cache_folder() / "features" / f"{key}.npy", compute)
+
+
+def kept(path: Path, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The array in `path`; computed and put there if it is missing, by one process at a time.
+
+    Raises:
+        RequestError: when the folder cannot be written or the file is damaged.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            with FileLock(path.with_suffix(".lock")):
+                if not path.exists():  # another process may have finished it while this one waited
+                    part = path.with_suffix(".part")  # left by a kill: overwritten, as we hold the lock
+                    with part.open("wb") as file:
+                        np.save(file, compute())
+                        file.flush()
+                        os.fsync(file.fileno())
+                    os.replace(part, path)
+    except OSError as error:
+        raise RequestError(
+            f"Features cannot be kept in {path.parent} ({error.strerror or error}). Make room, set IMAGEBENCH_CACHE "
+            "to another folder, or do without: transfer.cache=false."
+        ) from error
+    try:
+        return np.load(path, mmap_mode="c")  # type: ignore[no-any-return]
+    except (ValueError, EOFError, OSError) as error:
+        raise RequestError(f"{path} is damaged ({error}). Delete it and run again.") from error
+
+
+def identity(
+    data: ImageData,
+    rows: NDArray[np.int64],
+    backbone: nn.Module,
+    prepare: nn.Module,
+    device: torch.device,
+    extra: str,
+) -> str:
+    """SHA-256 (hex) of everything that decides the features.
+
+    The kind of device and torch's version are in it: their kernels round differently.
+    """
+    content = hashlib.sha256(f"{LAYOUT} {torch.__version__} {device.type} {extra}\n".encode())
+    for module in (backbone, prepare):
+        content.update(f"{module}\n".encode())
+        for name, tensor in sorted(module.state_dict().items()):
+            tensor = tensor.detach().cpu().contiguous()
+            content.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            content.update(tensor.flatten().view(torch.uint8).numpy().data)
+    content.update(f"{list(data.images.shape[1:])}\n".encode())
+    for start in range(0, len(rows), 1024):
+        content.update(np.ascontiguousarray(data.images[rows[start : start + 1024]]).data)
+    return content.hexdigest()
+
+
+def _computed(
+    data: ImageData,
+    rows: NDArray[np.int64],
+    backbone: nn.Module,
+    prepare: nn.Module,
+    device: torch.device,
+    augment: Augmentation | None,
+    views: int,
+    seed: int,
+    split: str,
+) -> NDArray[np.float32]:
+    modes = [(module, module.training) for module in backbone.modules()]
+    # On a CPU mobile nets run 1.5 times faster in this layout; tensor cores want it as well.
+    layout = torch.channels_last
+    backbone.to(device=device, memory_format=layout).eval()  # type: ignore[call-overload]
+    prepare.to(device)
+    out: NDArray[np.float32] | None = None
+    step = _block(data, prepare, device)
+    passes = max(1, views)
+    for view in range(passes):
+        for number, start in enumerate(range(0, len(rows), step)):
+            part = rows[start : start + step]
+            images = torch.from_numpy(data.images[part]).to(device)
+            if augment is not None:
+                labels = torch.zeros(len(part), dtype=torch.int64, device=device)
+                images, targets = augment(images, labels, generator(seed, view, number, len(part)))
+                if targets.is_floating_point():
+                    raise RequestError("mixup and cutmix mix labels too, which cached views cannot: transfer.views=0.")
+            # Around the passes only: what is moved inside could never be trained afterwards.
+            with torch.inference_mode():
+                found = backbone(prepare(images).contiguous(memory_format=layout)).float().cpu().numpy()
+            if out is None:
+                out = np.empty((len(rows), passes, found.shape[1]), dtype=np.float32)
+            out[start : start + step, view] = found
+            _progress(split, view * len(rows) + start + len(part), passes * len(rows))
+    for module, training in modes:
+        module.training = training
+    if out is None:
+        raise RequestError(f"There are no images in the {split} split.")
+    if not np.isfinite(out).all():
+        raise RequestError(f"The backbone makes values that are not finite of the {split} images: damaged weights?")
+    return out if augment is not None else out[:, 0]
+
+
+def _block(data: ImageData, prepare: nn.Module, device: torch.device) -> int:
+    """Images at a time."""
+    one: Tensor = prepare(torch.from_numpy(data.images[data.train[:1]]).to(device))
+    return max(1, min(MOST_IMAGES, BLOCK_BYTES // (one.numel() * 4)))
+
+
+def _progress(split: str, done: int, total: int) -> None:
+    """One line on a terminal, nothing elsewhere."""
+    if sys.stderr.isatty():
+        end = "\n" if done >= total else ""
+        print(f"\rfeatures of {split}: {done:,} of {total:,} images", end=end, file=sys.stderr, flush=True)

@@ -1,0 +1,40 @@
+"""What a model costs: parameters and floating point operations."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def parameters(module: nn.Module) -> int:
+    """How many numbers are learned or could be: all parameters, frozen ones too, buffers not."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def flops(module: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Floating point operations for one image of `shape` (C, H, W) in evaluation mode.
+
+    A multiplication and an addition count as two. Matrix products, convolutions and attention are
+    counted, as is usual; elementwise work (activations, norms, pooling) is not. The module's mode
+    and running statistics stay as they are.
+    """
+    with FlopCounterMode(display=False) as counter:
+        look(module, shape)
+    return counter.get_total_flops()
+
+
+def look(module: nn.Module, shape: tuple[int, int, int]) -> Any:
+    """What the module makes of one black image of `shape` (C, H, W), its mode and running statistics left alone."""
+    like = next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
+    modes = [(m, m.training) for m in module.modules()]
+    module.eval()
+    try:
+        with torch.no_grad():
+            return module(torch.zeros(1, *shape, device=like.device))
+    finally:
+        for m, training in modes:
+            m.training = training

@@ -1,0 +1,193 @@
+"""k nearest neighbours (Cover & Hart 1967): votes of the neighbours as class scores.
+
+Rules for ties: of training samples at the same distance the lower index is nearer (`bench.models.search`);
+of classes with the same vote the lower class wins (argmax takes the first), as in scikit-learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.models.search import Metric, neighbours
+from bench.schema.errors import RequestError
+from bench.schema.model import Knn
+
+Weights = Literal["uniform", "distance"]
+Found = tuple[NDArray[np.float64], NDArray[np.int64]]  # distances and indices, both [Q, k]
+
+REMEMBERED_K = 32  # a search finds at least so many, so that the next k of a sweep is answered too
+REMEMBERED = 4  # searches kept
+_searches: OrderedDict[bytes, Found] = OrderedDict()
+
+
+def votes(
+    distances: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    k: int,
+    weights: Weights = "uniform",
+    classes: int = 10,
+) -> NDArray[np.float32]:
+    """Class probabilities by the votes of the k nearest neighbours.
+
+    Args:
+        distances: [Q, k or more], ascending; used by weights="distance" only.
+        labels: int64 [Q, k or more], the neighbours' classes.
+        weights: uniform: one vote each. distance: 1/distance; where neighbours are at distance zero, only
+            those vote (both as in scikit-learn's KNeighborsClassifier).
+        classes: K.
+
+    Returns:
+        float32 [Q, K], rows sum to one.
+    """
+    return next(iter(curve(distances, labels, [k], weights, classes).values()))
+
+
+def curve(
+    distances: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    ks: Sequence[int],
+    weights: Weights = "uniform",
+    classes: int = 10,
+) -> dict[int, NDArray[np.float32]]:
+    """`votes` for every k of `ks` from one set of neighbours: k -> float32 [Q, K].
+
+    Raises:
+        RequestError: when a k is below one or above the number of neighbours given.
+    """
+    wrong = [k for k in ks if not 1 <= k <= labels.shape[1]]
+    if wrong:
+        raise RequestError(f"k={wrong[0]} asked, but {labels.shape[1]} neighbours were searched.")
+    vote = _weights(distances, weights)
+    tally = np.zeros((len(labels), classes))
+    rows, out, wanted = np.arange(len(labels)), {}, set(ks)
+    for j in range(max(wanted)):
+        tally[rows, labels[:, j]] += vote[:, j]
+        if j + 1 in wanted:
+            out[j + 1] = (tally / tally.sum(1, keepdims=True)).astype(np.float32)
+    return out
+
+
+def _weights(distances: NDArray[np.float64], weights: Weights) -> NDArray[np.float64]:
+    if weights == "uniform":
+        return np.ones_like(distances, dtype=np.float64)
+    zero = distances == 0
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / distances
+    return np.where(zero.any(1, keepdims=True), zero, inverse)
+
+
+def log_scores(probabilities: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Log-probabilities of votes, smoothed: (k p + 1/K) / (k + 1), [Q, K].
+
+    A class without a vote has probability zero, and one such sample makes the mean negative log-likelihood
+    infinite. So every query gets one more vote, shared equally by the K classes. The order of the classes,
+    and with it the prediction, stays; NLL and calibration are those of the smoothed votes.
+    """
+    classes = probabilities.shape[1]
+    smoothed = (k * probabilities.astype(np.float64) + 1 / classes) / (k + 1)
+    return np.log(smoothed).astype(np.float32)
+
+
+def scores(
+    model: Knn,
+    train_x: NDArray[np.float32],
+    train_y: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    classes: int,
+    device: str = "cpu",
+) -> NDArray[np.float32]:
+    """Class scores of `queries`: float32 [Q, K], log-probabilities (see `log_scores`).
+
+    Args:
+        train_x: float32 [N, D], pixels or features; images are flattened by the caller.
+        train_y: int64 [N], in 0..classes-1.
+        queries: float32 [Q, D], scaled like `train_x`.
+    """
+    distances, indices = remembered(train_x, queries, model.k, model.metric, device)
+    return log_scores(votes(distances, train_y[indices], model.k, model.weights, classes), model.k)
+
+
+def remembered(
+    train: NDArray[np.float32], queries: NDArray[np.float32], k: int, metric: Metric = "l2", device: str = "cpu"
+) -> Found:
+    """`neighbours`, remembered by content: runs in one process that differ in k or votes share one search."""
+    digest = hashlib.blake2b(f"{metric} {device} {train.shape} {queries.shape} ".encode())
+    for x in (train, queries):
+        digest.update(np.ascontiguousarray(x, dtype=np.float32).data)
+    key = digest.digest()
+    found = _searches.get(key)
+    if found is None or found[1].shape[1] < k:
+        found = neighbours(
+            train, queries, min(len(train), max(k, REMEMBERED_K)) if k <= len(train) else k, metric, device
+        )
+    _searches[key] = found
+    _searches.move_to_end(key)
+    while len(_searches) > REMEMBERED:
+        _searches.popitem(last=False)
+    return found[0][:, :k], found[1][:, :k]
+
+
+def cross_validate(
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    ks: Sequence[int],
+    metrics: Sequence[Metric] = ("l2",),
+    weights: Sequence[Weights] = ("uniform",),
+    device: str = "cpu",
+) -> dict[tuple[Metric, Weights, int], NDArray[np.float64]]:
+    """Accuracy of every fold for every k, with one search a metric.
+
+    Each sample's neighbours are searched among all samples, a few more than needed; those of its own fold are
+    then struck out. The few samples that are left with less than max(ks) are searched again, in their fold's
+    training set alone. So the result is that of training without the fold, exactly.
+
+    Args:
+        x: float32 [N, D].
+        y: int64 [N].
+        folds: int64 [N], the fold in which a sample is held out, 0..F-1.
+        ks: numbers of neighbours, each at most the size of the smallest training set.
+
+    Returns:
+        (metric, weights, k) -> accuracies float64 [F].
+    """
+    sizes = np.bincount(folds)
+    if len(folds) != len(x) or len(y) != len(x) or (sizes == 0).any() or len(sizes) < 2:
+        raise RequestError(f"Expected {len(x)} labels and folds 0..F-1, F > 1, none empty; got folds of {sizes}.")
+    most, classes = max(ks), int(y.max()) + 1
+    if most > len(x) - sizes.max():
+        raise RequestError(f"k={most}, but without the largest fold only {len(x) - sizes.max()} samples are left.")
+    out: dict[tuple[Metric, Weights, int], NDArray[np.float64]] = {}
+    for metric in metrics:
+        distances, labels = _outside(x, y, folds, most, metric, device)
+        for weight in weights:
+            for k, p in curve(distances, labels, ks, weight, classes).items():
+                right = np.bincount(folds, p.argmax(1) == y)
+                out[metric, weight, k] = right / sizes
+    return out
+
+
+def _outside(
+    x: NDArray[np.float32], y: NDArray[np.int64], folds: NDArray[np.int64], k: int, metric: Metric, device: str
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distances and labels [N, k] of each sample's nearest in the other folds."""
+    kept = 1 - float(np.bincount(folds).max()) / len(x)
+    # The mean of what has to be searched to keep k + 1, and three standard deviations.
+    wide = math.ceil((k + 1 + 3 * math.sqrt((k + 1) * (1 - kept))) / kept)
+    distances, indices = neighbours(x, x, min(wide, len(x)), metric, device)
+    other = folds[indices] != folds[:, None]
+    first = np.argsort(~other, axis=1, kind="stable")[:, :k]
+    distances, indices = np.take_along_axis(distances, first, 1), np.take_along_axis(indices, first, 1)
+    short = other.sum(1) < k
+    for fold in np.unique(folds[short]):
+        train, rows = np.flatnonzero(folds != fold), np.flatnonzero(short & (folds == fold))
+        distances[rows], nearest = neighbours(x[train], x[rows], k, metric, device)
+        indices[rows] = train[nearest]
+    return distances, y[indices]

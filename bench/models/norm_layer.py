@@ -1,0 +1,58 @@
+"""norm_layer: the one place that makes what normalises activations inside a network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from bench.schema.model import NormLayer
+
+
+def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
+    """The module that normalises activations [B, channels] (`dim` 0) or [B, channels, H, W] (`dim` 2).
+
+    All have a scale and a shift per channel, from 1 and 0. None where activations are left alone.
+
+    - batch: per channel, over batch and space (Ioffe & Szegedy 2015, arXiv:1502.03167); running statistics
+      in evaluation mode.
+    - layer: per image, over channels and space (Ba et al. 2016, arXiv:1607.06450).
+    - group: per image and group of channels, over the group and space (Wu & He 2018, arXiv:1803.08494).
+    - instance: per image and channel, over space (Ulyanov et al. 2016, arXiv:1607.08022); not for `dim` 0,
+      where it is None.
+    - none, weight, selu: None. Weight normalisation is `normalise_weight`'s, SELU the activation's.
+    """
+    if kind.name == "batch":
+        return nn.BatchNorm2d(channels) if dim == 2 else nn.BatchNorm1d(channels)
+    if kind.name == "layer":
+        return nn.GroupNorm(1, channels) if dim == 2 else nn.LayerNorm(channels)
+    if kind.name == "group":
+        # Without space to average over, a group of one unit would normalise it to zero.
+        largest = min(kind.groups, max(1, channels // 2) if dim == 0 else channels)
+        groups = max(g for g in range(1, largest + 1) if channels % g == 0)
+        return nn.GroupNorm(groups, channels)
+    if kind.name == "instance" and dim == 2:
+        return nn.InstanceNorm2d(channels, affine=True)
+    return None
+
+
+def normalise_weight(layer: nn.Module) -> nn.Module:
+    """The layer with its weight as g * v / |v|, one g and one norm |v| per output channel.
+
+    Weight normalisation (Salimans & Kingma 2016, arXiv:1602.07868, eq. 2). g starts at |v|, so the layer
+    starts as it was; the paper's data-dependent start is left out, as a network here does not see data
+    before training.
+    """
+    weight_norm(layer)
+    return layer
+
+
+class NormAct(nn.Module):
+    """A norm and what timm's fused norm layers do after it: dropout and activation."""
+
+    def __init__(self, norm: nn.Module, drop: nn.Module, act: nn.Module) -> None:
+        super().__init__()
+        self.norm, self.drop, self.act = norm, drop, act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
+        return self.act(self.drop(self.norm(x)))  # type: ignore[no-any-return]

@@ -1,0 +1,68 @@
+"""What `bench models` says of a model, without training it or giving it memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from bench.models import cost
+from bench.models.build import network
+from bench.models.stages import stages
+from bench.schema.model import Model, NormLayer, Timm, Torchvision
+
+
+@dataclass(frozen=True)
+class Size:
+    """Counts for one input and number of classes.
+
+    Attributes:
+        parameters: 0 for models without a network.
+        flops: per image; None for models without a network.
+        norm_layers: which it takes.
+        stages: (name, parameters), from input to head.
+    """
+
+    parameters: int
+    flops: int | None
+    norm_layers: tuple[str, ...]
+    stages: tuple[tuple[str, int], ...]
+
+
+def size(model: Model, shape: tuple[int, int, int], classes: int) -> Size:
+    """The counts of a model with its native norm_layer for images of `shape` (C, H, W).
+
+    Raises:
+        RequestError: it does not take such images.
+    """
+    with torch.device("meta"):
+        native = NormLayer(name=model.native_norm)  # type: ignore[arg-type]
+        net = network(model, native, shape, classes)
+    if net is None:
+        return Size(0, None, ("native", *model.norm_layers), ())
+    return Size(
+        cost.parameters(net),
+        cost.flops(net, shape),
+        ("native", *_norm_layers(model, net)),
+        tuple((s.name, sum(p.numel() for p in s.parameters)) for s in stages(net)),
+    )
+
+
+def least(model: Timm | Torchvision) -> int:
+    """The smallest square image worth giving a model that has no entry in the registry."""
+    from bench.models.zoo import smallest_input, take_stride
+
+    side = smallest_input(model, NormLayer())
+    with torch.device("meta"):
+        net = network(model, NormLayer(), (3, max(side, 32), max(side, 32)), 2)
+    assert net is not None
+    return take_stride(net, side)
+
+
+def _norm_layers(model: Model, net: nn.Module) -> tuple[str, ...]:
+    if isinstance(model, Timm | Torchvision):
+        from bench.models.swap import takes
+
+        return takes(net)
+    return model.norm_layers

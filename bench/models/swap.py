@@ -1,0 +1,194 @@
+"""Other norms, activations and first convolutions for networks that were built by timm or torchvision."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from bench.models.activation import activation, initialise
+from bench.models.layers import silence
+from bench.models.norm_layer import NormAct, norm, normalise_weight
+from bench.models.stages import head_name
+from bench.schema.errors import RequestError
+from bench.schema.model import ALL_NORMS, Activation, NormLayer
+
+INSERTED = ("batch", "layer", "group", "instance")  # norms that are modules
+# Networks that call functions for their activations, which no module swap reaches.
+FUNCTIONAL = {"GoogLeNet"}
+# timm's names for activations, apart from torch's own classes; gates (sigmoid, hardsigmoid) are no activations.
+ACTIVATION_NAMES = {
+    *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "GELUTanh", "QuickGELU"),
+    *("SiLU", "Swish", "SwishMe", "Mish", "MishMe", "HardMish", "HardMishMe"),
+    *("Hardswish", "HardSwish", "HardSwishMe"),
+}
+
+
+def takes(net: nn.Module) -> tuple[str, ...]:
+    """The norm_layers that a network of timm or torchvision takes, besides `native`.
+
+    - networks normalised by batch, group or per-pixel layer norm: all;
+    - networks that list their convolutions in `features` (vgg, alexnet, squeezenet): all;
+    - transformers and others with layer norm over tokens: only that.
+    """
+    found = {type(m).__name__ for m in net.modules()}
+    if found & {"LayerNorm", "RmsNorm", "RMSNorm"} and type(net).__name__ != "ConvNeXt":
+        return ("layer",) if "LayerNorm" in found else ()
+    if not _norms(net) and type(net).__name__ != "ConvNeXt" and not isinstance(_features(net), nn.Sequential):
+        return ("none", "weight")
+    return tuple(n for n in ALL_NORMS if n != "selu" or type(net).__name__ not in FUNCTIONAL)
+
+
+def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
+    """Put `kind` where the network has norms, in place; where there are none, after `features`' convolutions.
+
+    A new norm starts with the scale and shift of the old one (zero in the last norm of timm's residual blocks).
+    Without norms (none, weight, selu) every convolution has a bias, and a convolution before such a zero scale
+    starts at zero, so that residual blocks start as the identity either way.
+
+    Raises:
+        RequestError: the network cannot take it; the message says what it takes.
+    """
+    options = takes(net)
+    if kind.name not in options:
+        raise RequestError(f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.")
+    if kind.name == "layer" and type(net).__name__ in ("ConvNeXt", "VisionTransformer"):
+        return  # its own: over the channels of each pixel or token
+    found = _norms(net)
+    if kind.name in INSERTED:
+        if not found:
+            _insert(net, kind)
+        for path, old in found.items():
+            _swap(net, path, old, kind)
+        return
+    _remove(net, found)
+    if kind.name == "selu":
+        activations(net, "selu", name)
+        for path, layer in list(net.named_modules()):
+            if isinstance(layer, nn.Dropout):
+                replace(net, path, nn.AlphaDropout(layer.p))
+    if kind.name == "weight":
+        head = head_name(net)
+        for path, layer in list(net.named_modules()):
+            if isinstance(layer, nn.Conv2d | nn.Linear) and path != head:
+                _normalise(layer)
+
+
+def activations(net: nn.Module, wanted: Activation, name: str) -> None:
+    """Put another activation where the network has one, in place; weights are drawn anew to suit it.
+
+    Convolutions that start at zero stay so. Gates stay as they are.
+
+    Raises:
+        RequestError: the network's activations are not modules.
+    """
+    found = [path for path, m in net.named_modules() if type(m).__name__ in ACTIVATION_NAMES]
+    if not found or type(net).__name__ in FUNCTIONAL:
+        raise RequestError(f"model.activation and norm_layer=selu cannot be set for {name}: its activation is fixed.")
+    for path in found:
+        replace(net, path, activation(wanted))
+    head = head_name(net)
+    for path, layer in net.named_modules():
+        drawn = isinstance(layer, nn.Conv2d | nn.Linear) and (layer.weight.is_meta or bool(layer.weight.any()))
+        if drawn and path != head:
+            initialise(layer, wanted)  # type: ignore[arg-type]
+
+
+def first_convolution(net: nn.Module, channels: int) -> None:
+    """Give a network another number of input channels, in place."""
+    path, old = next((p, m) for p, m in net.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+    if new.bias is not None:
+        nn.init.zeros_(new.bias)
+    replace(net, path, new)
+
+
+def replace(net: nn.Module, path: str, new: nn.Module) -> None:
+    """Put `new` where the submodule `path` is."""
+    parent, _, child = path.rpartition(".")
+    net.get_submodule(parent).register_module(child, new)
+
+
+def _features(net: nn.Module) -> nn.Module | None:
+    return getattr(net, "features", None)
+
+
+def _norms(net: nn.Module) -> dict[str, nn.Module]:
+    """Path -> norm of [B, C, H, W]."""
+    wanted = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
+    return {
+        path: m
+        for path, m in net.named_modules()
+        if isinstance(m, wanted) or type(m).__name__ in ("LayerNorm2d", "LayerNorm2dFp32")
+    }
+
+
+def _channels(layer: nn.Module) -> int:
+    weight = layer.weight
+    assert isinstance(weight, torch.Tensor)
+    return len(weight)
+
+
+def _swap(net: nn.Module, path: str, old: nn.Module, kind: NormLayer) -> None:
+    if kind.name == "instance" and path.startswith("head"):
+        return  # after global pooling there is one pixel, which has no deviation
+    new = norm(kind, _channels(old), dim=2)
+    assert new is not None
+    with torch.no_grad():
+        new.get_parameter("weight").copy_(old.get_parameter("weight"))
+        new.get_parameter("bias").copy_(old.get_parameter("bias"))
+    replace(net, path, _with_activation(old, new))
+
+
+def _with_activation(old: nn.Module, new: nn.Module) -> nn.Module:
+    """`new` and what timm's fused norm does after `old`, if it is one."""
+    if not hasattr(old, "act"):
+        return new
+    return NormAct(new, old.get_submodule("drop"), old.get_submodule("act"))
+
+
+def _remove(net: nn.Module, found: dict[str, nn.Module]) -> None:
+    """Take out all norms; give every convolution a bias."""
+    last: dict[str, nn.Conv2d] = {}  # parent -> its latest convolution
+    for path, layer in list(net.named_modules()):
+        parent = path.rpartition(".")[0]
+        if isinstance(layer, nn.Conv2d):
+            last[parent] = layer
+            if layer.bias is None:
+                layer.bias = nn.Parameter(torch.zeros(layer.out_channels, device=layer.weight.device))
+        if path in found:
+            scale = layer.get_parameter("weight")
+            if parent in last and not scale.is_meta and not scale.any():
+                silence(last[parent])
+            replace(net, path, _with_activation(layer, nn.Identity()))
+
+
+def _insert(net: nn.Module, kind: NormLayer) -> None:
+    """A norm after every convolution of `features`, whose bias goes."""
+    features, head = net.get_submodule("features"), head_name(net)
+    for path, layer in list(features.named_modules()):
+        if isinstance(layer, nn.Conv2d) and f"features.{path}" != head:
+            layer.bias = None
+            made = norm(kind, layer.out_channels, dim=2)
+            assert made is not None
+            replace(features, path, nn.Sequential(layer, made))
+
+
+def _normalise(layer: nn.Module) -> None:
+    """Weight normalisation that also starts at zero where the weight does: direction at random, length zero."""
+    weight = layer.get_parameter("weight")
+    silent = not weight.is_meta and not bool(weight.any())
+    if silent:
+        nn.init.normal_(weight, std=1 / math.sqrt(weight[0].numel()))
+    normalise_weight(layer)
+    if silent:
+        silence(layer)

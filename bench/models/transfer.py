@@ -1,0 +1,137 @@
+"""Transfer: weights into the backbone, a new head, and what of the network is trained when."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from bench.models import weights
+from bench.models.stages import Stage, head_name, stages
+from bench.schema.errors import RequestError, unknown
+from bench.schema.experiment import Experiment
+from bench.schema.transfer import Transfer
+
+
+def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> None:
+    """Put the weights that the Experiment names into the backbone of `net`, a network of `bench.models.build`.
+
+    Args:
+        path: the weights artifact of the run, for `transfer.weights=run:ID`; who calls knows the store.
+
+    Raises:
+        RequestError: see `bench.models.weights`; for file: also when transfer.sha256 is missing, as the path
+            alone does not say what was used.
+    """
+    transfer, name = exp.transfer, getattr(exp.model, "name", exp.model.family)
+    kind, _, rest = transfer.weights.partition(":")
+    if kind == "bundled":
+        weights.load_bundled(net, name, transfer.sha256)
+    elif kind == "timm":
+        weights.load_timm(net, name, transfer.sha256)
+    elif kind == "file":
+        file = Path(rest).expanduser()
+        if not transfer.sha256:
+            raise RequestError(
+                f"transfer.weights={transfer.weights} needs the file's hash, so that the run says what it used. "
+                f"If this is the file that you mean: transfer.sha256={weights.file_sha256(file)}"
+            )
+        weights.load(net, file, transfer.sha256)
+    elif path is None:
+        raise RequestError(f"The weights of run {rest} were not found in the store.")
+    else:
+        weights.load(net, path, transfer.sha256)
+
+
+def with_head(net: nn.Module, transfer: Transfer, classes: int) -> nn.Module:
+    """`net` with the head that `transfer` asks for: linear as built, or dense layers with ReLU between them.
+
+    Raises:
+        RequestError: for head=dnn where the model's head is a convolution (squeezenet).
+    """
+    if transfer.mode == "scratch" or transfer.head != "dnn":
+        return net
+    name = head_name(net)
+    old = net.get_submodule(name)
+    if not isinstance(old, nn.Linear):
+        raise RequestError(f"transfer.head=dnn replaces a linear head; {type(net).__name__} has {type(old).__name__}.")
+    net.set_submodule(name, dense_head(transfer, old.in_features, classes))
+    return net
+
+
+def dense_head(transfer: Transfer, features: int, classes: int) -> nn.Sequential:
+    """Features [B, D] -> logits [B, K] through layers of `transfer.hidden` units with ReLU, He-initialised."""
+    layers: list[nn.Module] = []
+    for width in transfer.hidden:
+        linear = nn.Linear(features, width)
+        nn.init.kaiming_normal_(linear.weight, nonlinearity="relu")
+        nn.init.zeros_(linear.bias)
+        layers += [linear, nn.ReLU()]
+        features = width
+    return nn.Sequential(*layers, nn.Linear(features, classes))
+
+
+def freeze(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
+    """Make exactly those stages trainable that are to be trained in `epoch` (from 0).
+
+    A frozen stage gets no gradient and stays in evaluation mode whatever `net.train()` says: its running
+    statistics do not move and it drops nothing. With mode=frozen the whole network stays in evaluation mode.
+    """
+    if transfer.mode == "scratch":
+        return
+    parts = stages(net)
+    first = first_trained(parts, transfer, epoch)
+    for i, stage in enumerate(parts):
+        for parameter in stage.parameters:
+            parameter.requires_grad_(i >= first)
+        for module in stage.modules:
+            _hold(module, i < first)
+    _hold(net, transfer.mode == "frozen")
+
+
+def first_trained(parts: list[Stage], transfer: Transfer, epoch: int) -> int:
+    """The index of the first stage that is trained in `epoch`.
+
+    Gradual unfreezing (Howard & Ruder 2018, arXiv:1801.06146): the head alone, then every `unfreeze_every`
+    epochs one stage more towards the input, down to `trainable_from` (finetune: down to the first).
+    """
+    names = [stage.name for stage in parts]
+    if transfer.mode == "frozen":
+        return len(parts) - 1
+    last = 0
+    if transfer.mode == "partial":
+        if transfer.trainable_from not in names:
+            raise unknown("stage in transfer.trainable_from:", str(transfer.trainable_from), names)
+        last = names.index(str(transfer.trainable_from))
+    if not transfer.unfreeze_every:
+        return last
+    return max(last, len(parts) - 1 - epoch // transfer.unfreeze_every)
+
+
+def groups(net: nn.Module, transfer: Transfer, lr: float) -> list[dict[str, Any]]:
+    """Parameter groups for the optimizer: head at `lr`, backbone at `lr * lr_backbone`, weight decay as given.
+
+    All that is trained at some time is in from the start; the optimizer skips what has no gradient yet.
+    """
+    if transfer.mode == "scratch":
+        return [{"params": [p for p in net.parameters() if p.requires_grad]}]
+    parts = stages(net)
+    first = first_trained(parts, transfer, epoch=10**9)
+    backbone = [p for stage in parts[first:-1] for p in stage.parameters]
+    head: list[dict[str, Any]] = [{"params": list(parts[-1].parameters)}]
+    return head + ([{"params": backbone, "lr": lr * transfer.lr_backbone}] if backbone else [])
+
+
+def _hold(module: nn.Module, still: bool) -> None:
+    """Keep a module in evaluation mode, whoever calls `train()` on it or above it; or let go of it."""
+    if still:
+        module.eval()
+        module.__dict__["train"] = functools.partial(_stay, module)
+    elif module.__dict__.pop("train", None) is not None:
+        module.train()
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    return module

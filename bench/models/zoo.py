@@ -1,0 +1,171 @@
+"""Models of timm and torchvision, by name: built, fitted to small images, their norms and activations swapped."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.models import swap
+from bench.models.cost import look
+from bench.models.stem import small_stem
+from bench.schema.errors import RequestError, unknown
+from bench.schema.model import NormLayer, Timm, Torchvision
+
+LARGEST = 640  # pixels; where the search for a model's smallest input gives up
+
+
+def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The named network with its own initialisation, no weights loaded: [B, C, H, W] -> logits [B, classes].
+
+    Raises:
+        RequestError: the name is unknown, the network cannot take these images, this stem, this norm_layer,
+            this activation or this drop_path; the message says what it takes.
+    """
+    make = _timm if isinstance(model, Timm) else _torchvision
+    try:
+        net = prepared(make, model, kind, shape, classes)
+        logits = _logits(net, shape)
+    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
+        raise _too_small(model, kind, shape, classes, error) from error
+    if logits != (1, classes):
+        raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
+    return net
+
+
+def prepared(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """The network of `zoo`, without the check that it takes the images."""
+    net: nn.Module = make(model, kind, shape, classes)
+    if model.stem == "small":
+        small_stem(net, model.name)
+    if kind.name != "native":
+        swap.norms(net, kind, model.name)
+    if model.activation is not None:
+        swap.activations(net, model.activation, model.name)
+    if model.dropout and kind.name == "selu" and not any(isinstance(m, nn.AlphaDropout) for m in net.modules()):
+        raise RequestError(f"{model.name} calls ordinary dropout, which norm_layer=selu cannot take: model.dropout=0.")
+    return net
+
+
+def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3) -> int:
+    """Pixels along the side of the smallest square image that the network takes (found by trying, without memory).
+
+    Raises:
+        RequestError: none up to `LARGEST` is taken.
+    """
+    make = _timm if isinstance(model, Timm) else _torchvision
+
+    built: dict[int, nn.Module] = {}
+
+    def takes(side: int) -> bool:
+        shape = (channels, side, side)
+        try:
+            with torch.device("meta"):
+                net = built.get(0) or prepared(make, model, kind, shape, 2)
+                if not hasattr(net, "pos_embed"):
+                    built[0] = net  # one network for all sizes, unless it has a table of positions
+                return _logits(net, shape) == (1, 2)
+        except (RuntimeError, ValueError, AssertionError, TypeError):
+            return False
+
+    # Not every size above the smallest is taken (patches), so first the powers of two and the usual sizes.
+    works = next((s for s in (1, 2, 4, 8, 16, 32, 64, 96, 128, 224, 256, 299, 384, LARGEST) if takes(s)), None)
+    if works is None:
+        raise RequestError(f"{model.name} takes no square image up to {LARGEST} pixels.")
+    fails = 0
+    while works - fails > 1:
+        middle = (works + fails) // 2
+        works, fails = (middle, fails) if takes(middle) else (works, middle)
+    return works
+
+
+def timm_names() -> list[str]:
+    """The names of timm's models, sorted."""
+    import timm
+
+    return timm.list_models()  # type: ignore[no-any-return]
+
+
+def take_stride(net: nn.Module, least: int) -> int:
+    """The smallest size worth using: `least`, but no less than the total stride that timm states for the network."""
+    return max(least, max((int(i.get("reduction", 1)) for i in getattr(net, "feature_info", None) or []), default=1))
+
+
+def check_name(name: str) -> None:
+    """Whether timm has the model; a tag of its weights may follow after a dot (`resnet18.a1_in1k`).
+
+    Raises:
+        RequestError: with the nearest name.
+    """
+    import timm
+
+    if ":" in name or "/" in name:
+        raise RequestError(f"model.name '{name}': expected a name in timm's registry, not an address.")
+    if not timm.is_model(name):
+        names = timm_names()
+        raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
+
+
+def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    import timm
+    from timm.models import get_pretrained_cfg
+
+    check_name(model.name)
+    options: dict[str, Any] = {}
+    if model.dropout:
+        options["drop_rate"] = model.dropout
+    if model.drop_path:
+        options["drop_path_rate"] = model.drop_path
+    config = get_pretrained_cfg(model.name)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = shape[1:]
+        if model.stem == "small":
+            options["patch_size"] = 4
+    entry = timm.model_entrypoint(model.name)
+    family = inspect.getmodule(entry)
+    if family is not None and family.__name__.endswith(".convnext") and kind.name not in ("native", "layer"):
+        options["conv_mlp"] = True  # activations stay [B, C, H, W], which every norm takes
+    if family is not None and family.__name__.endswith(".vgg") and kind.name in swap.INSERTED:
+        options["norm_layer"] = nn.BatchNorm2d  # where `swap.norms` then puts what is wanted
+    try:
+        return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)  # type: ignore[no-any-return]
+    except TypeError as error:
+        if "drop_path_rate" in str(error):
+            raise RequestError(f"model.drop_path: {model.name} has no residual blocks that could be dropped.") from None
+        raise
+
+
+def _torchvision(model: Torchvision, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
+    from torchvision import models
+
+    make = {"alexnet": models.alexnet, "squeezenet1_1": models.squeezenet1_1, "googlenet": models.googlenet}
+    # GoogLeNet's auxiliary heads are a remedy of 2014 against vanishing gradients, before batch norm.
+    options: dict[str, Any] = {"aux_logits": False, "init_weights": True} if model.name == "googlenet" else {}
+    if model.dropout is not None:
+        options["dropout"] = model.dropout
+    net = make[model.name](weights=None, num_classes=classes, **options)
+    if shape[0] != 3:
+        swap.first_convolution(net, shape[0])
+    return net
+
+
+def _logits(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
+    """The shape of what the network makes of one image; () where that is no tensor."""
+    return tuple(getattr(look(net, shape), "shape", ()))
+
+
+def _too_small(
+    model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int, error: Exception
+) -> RequestError:
+    """What to say when a network was not built or did not take an image."""
+    c, h, w = shape
+    least = smallest_input(model, kind, c)
+    hint = "" if model.stem == "small" else ", or model.stem=small where the model has one"
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return RequestError(
+        f"{model.name} cannot take {h}x{w} images ({reason}). Its smallest input is {least}x{least}: "
+        f"dataset.size={max(least, 32)}{hint}."
+    )

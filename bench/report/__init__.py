@@ -1,0 +1,47 @@
+"""From records to tables, figures and verdicts. Never imports torch or MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.report.artifacts import Reader
+    from bench.report.writing import Report
+    from bench.schema.sweep import Sweep
+    from bench.track.record import Record
+
+
+def write(
+    sweep: Sweep,
+    records: list[Record],
+    folder: Path,
+    context: Mapping[str, Any] | None = None,
+    reader: Reader | None = None,
+) -> Report:
+    """Write a sweep's evidence into `folder`, file by file, each whole or not at all.
+
+    records.csv, table.md, table.csv, table.tex, table.html, figure.svg, figure.png (further ones: figure-2.svg, ...),
+    artifacts.json (where a figure needs the runs' files), verdict.md, manifest.json. The same arguments give the same
+    bytes.
+
+    Args:
+        sweep: at the scale that was run.
+        records: one for each planned point and seed, those that failed or never ran included.
+        context: what records do not hold, all optional: `scale`, `command` (how to run it again), `test_looks` (how
+            often the store's runs scored these test splits), `findings` (of `bench check`: a list of mappings with
+            `name`, `level`, `message`).
+
+        reader: gives a run's files (`bench.report.artifacts`) to the figures that need them; `artifacts.kept(folder)`
+            reads those of an earlier report.
+
+    Returns:
+        A Report: `str(report)` is the text for a terminal, `report.data()` the same for programs.
+
+    Raises:
+        RequestError: for no records at all, an axis or a metric that the records do not have.
+    """
+    from bench.report.writing import write as write_
+
+    return write_(sweep, records, Path(folder), context or {}, reader)

@@ -1,0 +1,271 @@
+"""Two results side by side: settings as a diff, metrics paired by axes and seed or by run key."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bench.report.frame import value
+from bench.report.naming import Digits, axis, metric, point
+from bench.report.reproduce import Difference, environment
+from bench.report.stats import Interval, t_interval
+from bench.schema.errors import RequestError, unknown
+from bench.schema.label import same, show
+from bench.track.record import Record
+
+Rule = Literal["the two runs", "run key", "axes and seed"]
+ABSENT = "–"
+BASIC = ("test/accuracy", "val/accuracy", "test/nll", "cost/params", "cost/fit_seconds")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: a label for people, and its records (one for a run, many for a sweep)."""
+
+    label: str
+    records: list[Record]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that the two sides do not share; the values of each side as shown."""
+
+    name: str
+    a: list[str]
+    b: list[str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One metric at one point, on both sides.
+
+    Attributes:
+        at: axis -> value; empty for two runs.
+        a, b: over the seeds that both sides have.
+        difference: b - a over pairs of the same seed.
+        values: seed -> (a, b).
+    """
+
+    at: dict[str, Any]
+    metric: str
+    a: Interval
+    b: Interval
+    difference: Interval
+    values: dict[int, tuple[float, float]]
+
+    @property
+    def word(self) -> str:
+        """`b is better`, `a is better`, `equal`, or that the seeds cannot tell; no direction: `higher`, `lower`."""
+        d = self.difference
+        if all(x == y for x, y in self.values.values()):
+            return "equal"
+        if d.n < 2 or not math.isfinite(d.half):
+            return "one pair: no interval"
+        if d.low <= 0 <= d.high:
+            return "not told apart"
+        better = metric(self.metric).better
+        if not better:
+            return "b is higher" if d.mean > 0 else "b is lower"
+        return "b is better" if (d.mean > 0) == (better == "greater") else "a is better"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that `bench compare` says.
+
+    Attributes:
+        rule: what pairs were made by.
+        only_a, only_b: finished runs without a partner.
+        environment: how the two sides' code, packages and hardware differ, most suspicious first.
+    """
+
+    a: Side
+    b: Side
+    rule: Rule
+    settings: list[Setting]
+    pairs: list[Pair]
+    only_a: int
+    only_b: int
+    environment: list[Difference]
+
+
+def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
+    """Compare two sides.
+
+    Args:
+        metrics: which to pair; empty for accuracy on test and val, NLL and costs, as far as both sides have them.
+
+    Raises:
+        RequestError: when a side has no finished run, nothing pairs, or no run has a metric.
+    """
+    left, right = (_latest(side) for side in (a, b))
+    have = _metrics(left) & _metrics(right)
+    for name in metrics:
+        if name not in have:
+            raise unknown("metric", name, have, f"Both sides have: {', '.join(sorted(have)) or 'none in common'}.")
+    rule, matched = _match(left, right, a, b)
+    wanted = list(metrics) or [name for name in BASIC if name in have]
+    points: dict[tuple[tuple[str, str], ...], list[tuple[Record, Record]]] = {}
+    for one, other in matched:
+        points.setdefault(_place(one) if rule != "the two runs" else (), []).append((one, other))
+    pairs = [made for runs in points.values() for name in wanted if (made := _pair(runs, name, rule)) is not None]
+    return Comparison(
+        a=a,
+        b=b,
+        rule=rule,
+        settings=settings(left, right),
+        pairs=pairs,
+        only_a=len(left) - len({id(one) for one, _ in matched}),
+        only_b=len(right) - len({id(other) for _, other in matched}),
+        environment=environment([r.provenance for r in left], [r.provenance for r in right]),
+    )
+
+
+def settings(left: Sequence[Record], right: Sequence[Record]) -> list[Setting]:
+    """The settings whose values differ between the sides, the seed left out; the values in order of appearance."""
+    out = []
+    names = sorted({name for r in (*left, *right) for name in r.config} - {"seed"})
+    for name in names:
+        a, b = _values(left, name), _values(right, name)
+        if set(a) != set(b):
+            out.append(Setting(name, a, b))
+    return out
+
+
+def _values(records: Sequence[Record], name: str) -> list[str]:
+    return list(dict.fromkeys(show(r.config[name]) if name in r.config else ABSENT for r in records))
+
+
+def _latest(side: Side) -> list[Record]:
+    """The finished records, the latest one for each key, point and seed."""
+    found: dict[Any, Record] = {}
+    for record in side.records:
+        if record.status == "finished":
+            place = (_place(record), record.seed, "" if record.axes else record.key)
+            started = float(record.provenance.get("started") or 0)
+            if place not in found or started >= float(found[place].provenance.get("started") or 0):
+                found[place] = record
+    if not found:
+        raise RequestError(f"{side.label}: no finished run ({len(side.records)} in all). There is nothing to compare.")
+    return list(found.values())
+
+
+def _place(record: Record) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, same(v)) for name, v in record.axes.items()))
+
+
+def _match(left: list[Record], right: list[Record], a: Side, b: Side) -> tuple[Rule, list[tuple[Record, Record]]]:
+    if len(a.records) == 1 and len(b.records) == 1:
+        return "the two runs", [(left[0], right[0])]
+    by_point = {(_place(r), r.seed): r for r in right}
+    matched = [(r, by_point[_place(r), r.seed]) for r in left if (_place(r), r.seed) in by_point]
+    if matched:
+        return "axes and seed", matched
+    by_key = {r.key: r for r in right if r.key}
+    matched = [(r, by_key[r.key]) for r in left if r.key in by_key]
+    if matched:
+        return "run key", matched
+    axes = [
+        ", ".join(axis(n) for n in dict.fromkeys(n for r in side for n in r.axes)) or "none" for side in (left, right)
+    ]
+    raise RequestError(
+        f"Nothing pairs: no run of {a.label} has the axes and seed, or the run key, of one of {b.label}. "
+        f"Axes there: {axes[0]}; here: {axes[1]}. Compare two runs, or sweeps with a point in common."
+    )
+
+
+def _metrics(records: Sequence[Record]) -> set[str]:
+    return {name for r in records for name in (*r.metrics, *r.costs)}
+
+
+def _pair(runs: list[tuple[Record, Record]], name: str, rule: Rule) -> Pair | None:
+    values = {}
+    for one, other in runs:
+        x, y = value(one, name), value(other, name)
+        if x is not None and y is not None:
+            values[one.seed] = (x, y)
+    if not values:
+        return None
+    a, b = zip(*values.values(), strict=True)
+    return Pair(
+        at={} if rule == "the two runs" else runs[0][0].axes,
+        metric=name,
+        a=t_interval(a),
+        b=t_interval(b),
+        difference=t_interval([y - x for x, y in values.values()]),
+        values=values,
+    )
+
+
+def text(found: Comparison) -> str:
+    """For a terminal: the diff of settings, then one line a pair."""
+    lines = [f"a  {found.a.label}", f"b  {found.b.label}", ""]
+    differ = [s for s in found.settings if [ABSENT] not in (s.a, s.b)]
+    if differ:
+        width = max(len(s.name) for s in differ)
+        lines.append("Settings that differ:")
+        lines += [f"  {s.name:<{width}}  {_few(s.a)} -> {_few(s.b)}" for s in differ]
+    else:
+        lines.append("All settings that both sides have are the same.")
+    for only, name in ((lambda s: s.b, "a"), (lambda s: s.a, "b")):
+        if count := sum(only(s) == [ABSENT] for s in found.settings):
+            lines.append(f"  {count} settings are recorded by {name} only (--json lists them)")
+    lines += ["", f"Paired by {found.rule}, b - a:"]
+    body = [_row(pair) for pair in found.pairs]
+    heads = ["", "metric", "a", "b", "b - a [95% interval]", "n", ""]
+    widths = [max(len(row[i]) for row in (heads, *body)) for i in range(len(heads))]
+    for row in (heads, *body):
+        lines.append("  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    if found.only_a or found.only_b:
+        lines += ["", f"Without a partner: {found.only_a} finished runs of a, {found.only_b} of b."]
+    if found.environment:
+        lines += ["", "Environments differ, most suspicious first:"]
+        lines += [f"  {d.name}: {d.then} -> {d.now}   ({d.why})" for d in found.environment]
+    return "\n".join(lines) + "\n"
+
+
+def _row(pair: Pair) -> list[str]:
+    described, d = metric(pair.metric), pair.difference
+    digits = Digits(described, [d.half, pair.a.half, pair.b.half])
+    interval = f" [{digits(d.low)}, {digits(d.high)}]" if math.isfinite(d.half) and d.half > 0 else ""
+    change = f"{'+' if d.mean > 0 else ''}{digits(d.mean)}{interval}"
+    return [point(pair.at), described.label, digits(pair.a.mean), digits(pair.b.mean), change, str(d.n), pair.word]
+
+
+def _few(values: list[str]) -> str:
+    return ", ".join(values[:6]) + (f", ... ({len(values)})" if len(values) > 6 else "")
+
+
+def data(found: Comparison) -> dict[str, Any]:
+    """The same for programs; NaN becomes None."""
+    return {
+        "a": found.a.label,
+        "b": found.b.label,
+        "paired_by": found.rule,
+        "settings": [dataclasses.asdict(s) for s in found.settings],
+        "pairs": [
+            {
+                "axes": p.at,
+                "metric": p.metric,
+                "a": _finite(p.a.mean),
+                "b": _finite(p.b.mean),
+                "difference": _finite(p.difference.mean),
+                "low": _finite(p.difference.low),
+                "high": _finite(p.difference.high),
+                "n": p.difference.n,
+                "verdict": p.word,
+                "values": {str(seed): [_finite(x) for x in both] for seed, both in p.values.items()},
+            }
+            for p in found.pairs
+        ],
+        "only_a": found.only_a,
+        "only_b": found.only_b,
+        "environment": [{"name": d.name, "a": d.then, "b": d.now, "why": d.why} for d in found.environment],
+    }
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -1,0 +1,185 @@
+"""Records indexed by point and seed: the one view of them that tables, figures and claims share."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.naming import key, point
+from bench.report.naming import metric as describe
+from bench.report.stats import Interval, t_interval
+from bench.schema.errors import RequestError, unknown
+from bench.schema.label import numeric, same
+from bench.schema.sweep import Select, Sweep
+from bench.track.record import Record
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All runs of one point, and one metric of them.
+
+    Attributes:
+        at: axis -> value.
+        metric: its name.
+        values: seed -> value, of the finished runs that have the metric.
+        interval: mean over the seeds and its 95% t-interval.
+        failed, running, missing, without: seeds whose run failed, still runs, was never run, lacks the metric.
+        chosen: hyperparameters that were selected on val for this cell.
+        unsure: why the selection is not to be trusted, or "".
+        records: the runs behind the cell.
+    """
+
+    at: dict[str, Any]
+    metric: str
+    values: dict[int, float]
+    interval: Interval
+    failed: int
+    running: int
+    missing: int
+    without: int
+    records: tuple[Record, ...]
+    chosen: dict[str, Any]
+    unsure: str = ""
+
+    @property
+    def incomplete(self) -> bool:
+        """True where a planned run is not behind the mean."""
+        return bool(self.failed or self.running or self.missing or self.without)
+
+
+class Frame:
+    """Records of one sweep by point and seed.
+
+    Attributes:
+        axes: names, in the sweep's order.
+        levels: axis -> its values in the sweep's order, those that only records have after them.
+        points: canonical point -> seed -> Record.
+
+    Raises:
+        RequestError: for two records of one point and seed, records of several sweeps, or none at all.
+    """
+
+    def __init__(self, records: Iterable[Record], sweep: Sweep | None = None, chosen: Mapping | None = None) -> None:
+        records = list(records)
+        if not records:
+            raise RequestError("There are no records. Run the sweep first: bench sweep NAME.")
+        if len(sweeps := sorted({r.sweep for r in records})) > 1:
+            raise RequestError(f"Records of {len(sweeps)} sweeps together: {', '.join(sweeps)}. A table has one sweep.")
+        found: dict[str, dict[str, Any]] = defaultdict(dict)
+        for record in records:
+            for name, value in record.axes.items():
+                found[name].setdefault(same(value), value)
+        planned = {name: {same(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
+        self.axes = [name for name in planned if name in found] + [name for name in found if name not in planned]
+        self.levels: dict[str, list[Any]] = {}
+        for name in self.axes:
+            order = [v for v in planned.get(name, {}) if v in found[name]]
+            rest = [v for v in found[name] if v not in planned.get(name, {})]
+            self.levels[name] = [found[name][v] for v in order + sorted(rest, key=_by_size(found[name]))]
+        self.records = records
+        self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
+        self.points: dict[tuple[str, ...], dict[int, Record]] = defaultdict(dict)
+        for record in records:
+            seeds = self.points[key(record.axes, self.axes)]
+            if record.seed in seeds:
+                raise RequestError(
+                    f"Two records for {point(record.axes) or 'the only point'}, seed {record.seed} "
+                    f"(runs {seeds[record.seed].run_id!r} and {record.run_id!r}). A point has one record a seed."
+                )
+            seeds[record.seed] = record
+
+    def need_axis(self, name: str, place: str) -> None:
+        """Raise RequestError unless the records have the axis `name`."""
+        if name not in self.axes:
+            raise unknown(f"axis in {place}:", name, self.axes, f"The records have: {', '.join(self.axes) or 'none'}.")
+
+    def need_metric(self, name: str) -> None:
+        """Raise RequestError unless a finished record has the metric, or nothing is finished yet."""
+        finished = [r for r in self.records if r.status == "finished"]
+        if finished and not any(name in r.metrics or name in r.costs for r in finished):
+            have = {n for r in finished for n in (*r.metrics, *r.costs)}
+            raise unknown("metric", name, have, f"No finished run has it; they have: {', '.join(sorted(have))}.")
+
+    def cells(self, metric: str, at: Mapping[str, Any] | None = None) -> list[Cell]:
+        """One Cell a point, in the order of the levels, at the fixed values `at` only."""
+        fixed = {name: same(value) for name, value in (at or {}).items()}
+        order = {name: {same(v): i for i, v in enumerate(self.levels[name])} for name in self.axes}
+        where = [(self.axes.index(name), value) for name, value in fixed.items()]
+        wanted = [p for p in self.points if all(p[i] == value for i, value in where)]
+        wanted.sort(key=lambda p: [order[a].get(v, -1) for a, v in zip(self.axes, p, strict=True)])
+        return [self.cell(p, metric) for p in wanted]
+
+    def cell(self, point: tuple[str, ...], metric: str) -> Cell:
+        """The Cell of a canonical point."""
+        runs = self.points[point]
+        values = {s: v for s in sorted(runs) if (v := value(runs[s], metric)) is not None}
+        count = {status: sum(r.status == status for r in runs.values()) for status in ("failed", "running", "missing")}
+        finished = sum(r.status == "finished" for r in runs.values())
+        chosen, unsure = self.chosen.get(point, ({}, ""))
+        return Cell(
+            at=next(iter(runs.values())).axes,
+            metric=metric,
+            values=values,
+            interval=t_interval(list(values.values())),
+            without=finished - len(values),
+            records=tuple(runs[s] for s in sorted(runs)),
+            chosen=chosen,
+            unsure=unsure,
+            **count,
+        )
+
+    def select(self, select: Select, sweep: Sweep | None = None) -> Frame:
+        """The frame with the axes of `select.over` taken out: for each remaining point the best of them on val.
+
+        The best mean over seeds of `select.by` counts. A candidate that is incomplete cannot win over a complete one;
+        ties go to the first in the sweep's order.
+        """
+        for name in select.over:
+            self.need_axis(name, "select.over")
+        self.need_metric(select.by)
+        sign = -1.0 if describe(select.by).better == "less" else 1.0
+        groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+        rest = [name for name in self.axes if name not in select.over]
+        for cell in self.cells(select.by):
+            groups[key(cell.at, rest)].append(cell)
+        records, chosen = [], {}
+        for rest_point, candidates in groups.items():
+            complete = [c for c in candidates if not c.incomplete]
+            eligible = complete or [c for c in candidates if c.values]
+            unsure = "" if len(complete) == len(candidates) else (
+                f"{len(candidates) - len(complete)} of {len(candidates)} candidates incomplete"
+            )  # fmt: skip
+            best = max(eligible or candidates, key=lambda c: sign * c.interval.mean if c.values else float("-inf"))
+            chosen[rest_point] = ({name: best.at[name] for name in select.over if name in best.at}, unsure)
+            for record in best.records:
+                axes = {name: v for name, v in record.axes.items() if name not in select.over}
+                records.append(dataclasses.replace(record, axes=axes))
+        return Frame(records, sweep, chosen)
+
+    def product(self, axes: list[str]) -> list[dict[str, Any]]:
+        """All combinations of the levels of `axes`, in order."""
+        return [dict(zip(axes, combo, strict=True)) for combo in itertools.product(*(self.levels[a] for a in axes))]
+
+
+def value(record: Record, metric: str) -> float | None:
+    """A finished record's metric or cost; None where it has none."""
+    if record.status != "finished":
+        return None
+    found = record.metrics.get(metric, record.costs.get(metric))
+    return None if found is None else float(found)
+
+
+def selected(sweep: Sweep, records: list[Record]) -> Frame:
+    """The sweep's records as a frame; with `select`, those of the selected hyperparameters only."""
+    frame = Frame(records, sweep)
+    return frame.select(sweep.select, sweep) if sweep.select else frame
+
+
+def _by_size(found: dict[str, Any]) -> Callable[[str], Any]:
+    """Numbers by size, before names in the order they came."""
+    place = {name: i for i, name in enumerate(found)}
+    return lambda name: (0, n, "") if (n := numeric(found[name])) is not None else (1, place[name], "")

@@ -1,0 +1,193 @@
+"""The pivot: cells laid out as rows, columns and panels, with the best ones marked."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.frame import Cell, Frame
+from bench.report.naming import Digits, Metric, axis, key, metric
+from bench.schema.label import show
+from bench.schema.sweep import Sweep, Table, names
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a grid: values of the column axes, and the metric."""
+
+    at: dict[str, Any]
+    metric: Metric
+    digits: Digits
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One table of a grid.
+
+    Attributes:
+        at: values of the panel axes.
+        rows: values of the row axes, one mapping a row.
+        cells: [rows][columns]; None where no such point was planned.
+        marks: [rows][columns]; "best" for the best mean of a column, "within" for means inside the best one's interval.
+    """
+
+    at: dict[str, Any]
+    rows: list[dict[str, Any]]
+    cells: list[list[Cell | None]]
+    marks: list[list[str]]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A pivoted table, independent of how it is printed."""
+
+    title: str
+    row_axes: list[str]
+    column_axes: list[str]
+    panel_axes: list[str]
+    columns: list[Column]
+    panels: list[Panel]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics shown, in order."""
+        return list({c.metric.name: c.metric for c in self.columns}.values())
+
+    def cells(self) -> list[Cell]:
+        """All cells, panel by panel, row by row."""
+        return [c for panel in self.panels for row in panel.cells for c in row if c is not None]
+
+    def heads(self) -> list[str]:
+        """One text a column: its axis values, and its metric where there are several."""
+        several = len(self.metrics) > 1
+        heads = []
+        for column in self.columns:
+            parts = [show(v) for v in column.at.values()]
+            if several or not parts:
+                parts.append(column.metric.label)
+            heads.append(", ".join(parts))
+        return heads
+
+    def row_heads(self) -> list[str]:
+        """One text a row axis."""
+        return [axis(name) for name in self.row_axes]
+
+    def spanning(self) -> str:
+        """What the columns are: `test accuracy (%) by learning rate`; "" where their heads say it all."""
+        by = ", ".join(axis(name) for name in self.column_axes)
+        return f"{', '.join(m.label for m in self.metrics)} by {by}" if by else ""
+
+
+def layout(frame: Frame, table: Table | None) -> Table:
+    """The table as asked for, or rows from the first axis and columns from the second."""
+    if table is not None:
+        return table
+    rows, columns = frame.axes[:1], frame.axes[1:2]
+    return Table(rows=rows, columns=columns)
+
+
+def pivot(frame: Frame, sweep: Sweep) -> Grid:
+    """Lay the frame's cells out as the sweep's table asks.
+
+    Axes that the table does not place and that have more than one value become panels.
+
+    Raises:
+        RequestError: for an axis or a metric that the records do not have.
+    """
+    table = layout(frame, sweep.table)
+    roles = {role: names(getattr(table, role)) for role in ("rows", "columns", "panels")}
+    for role, axes in roles.items():
+        for name in axes:
+            frame.need_axis(name, f"table.{role}")
+    for name in table.at:
+        frame.need_axis(name, "table.at")
+    placed = {name for axes in roles.values() for name in axes} | set(table.at)
+    roles["panels"] += [name for name in frame.axes if name not in placed and len(frame.levels[name]) > 1]
+    shown = names(table.metric)
+    for name in shown:
+        frame.need_metric(name)
+
+    order = roles["panels"] + roles["rows"] + roles["columns"]
+    cells = {(key(c.at, order), name): c for name in shown for c in frame.cells(name, table.at)}
+    places = {place for place, _ in cells}
+    split, wide = len(roles["panels"]), len(roles["panels"]) + len(roles["rows"])
+    columns = [
+        Column(at, metric(name), Digits(metric(name), [c.interval.half for (_, n), c in cells.items() if n == name]))
+        for at in frame.product(roles["columns"])
+        if any(place[wide:] == key(at, roles["columns"]) for place in places)
+        for name in shown
+    ]
+    panels = []
+    for at in frame.product(roles["panels"]):
+        head = key(at, roles["panels"])
+        inside = {place[split:wide] for place in places if place[:split] == head}
+        rows = [r for r in frame.product(roles["rows"]) if key(r, roles["rows"]) in inside]
+        body = [
+            [cells.get((head + key(r, roles["rows"]) + key(c.at, roles["columns"]), c.metric.name)) for c in columns]
+            for r in rows
+        ]
+        if rows:
+            panels.append(Panel(at, rows, body, _marks(body, columns)))
+    title = sweep.question or sweep.name
+    return Grid(title, roles["rows"], roles["columns"], roles["panels"], columns, panels)
+
+
+def _marks(body: list[list[Cell | None]], columns: list[Column]) -> list[list[str]]:
+    """Per column the best mean, and the means that lie inside the best one's interval."""
+    marks = [["" for _ in columns] for _ in body]
+    for j, column in enumerate(columns):
+        if not column.metric.better:
+            continue
+        sign = 1.0 if column.metric.better == "greater" else -1.0
+        means = {i: c.interval.mean for i, row in enumerate(body) if (c := row[j]) and math.isfinite(c.interval.mean)}
+        if len(means) < 2:
+            continue
+        best = max(means, key=lambda i: sign * means[i])
+        champion = body[best][j]
+        assert champion is not None
+        for i, mean in means.items():
+            if mean == means[best]:
+                marks[i][j] = "best"
+            elif champion.interval.low <= mean <= champion.interval.high:
+                marks[i][j] = "within"
+    return marks
+
+
+def number(cell: Cell, digits: Digits) -> tuple[str, str]:
+    """Mean and half width as shown; the second is "" where there is no interval to show."""
+    interval = cell.interval
+    if not cell.values:
+        return "", ""
+    if interval.n < 2 or interval.sd == 0 or not math.isfinite(interval.half):
+        return digits(interval.mean), ""
+    return digits(interval.mean), digits(interval.half)
+
+
+def remarks(cell: Cell, described: Metric) -> list[str]:
+    """What stands beside a cell's number: n, runs that are not behind it, selected hyperparameters."""
+    out = []
+    if cell.values:
+        out.append(f"n={cell.interval.n}")
+        if cell.interval.n > 1 and cell.interval.sd == 0 and described.better:
+            out.append("all equal")
+    for count, word in (
+        (cell.failed, "failed"),
+        (cell.running, "running"),
+        (cell.missing, "not run"),
+        (cell.without, "without it"),
+    ):
+        if count:
+            out.append(f"{count} {word}")
+    out += [f"{axis(name)} {show(value)}" for name, value in cell.chosen.items()]
+    if cell.unsure:
+        out.append("selection incomplete")
+    return out
+
+
+def reasons(cells: list[Cell]) -> list[str]:
+    """Why runs failed, most frequent first: `diverged (2 runs)`."""
+    failed = {(r.seed, key(r.axes, sorted(r.axes))): r.reason for c in cells for r in c.records if r.status == "failed"}
+    counted = Counter(reason or "no reason recorded" for reason in failed.values())
+    return [f"{reason} ({count} run{'s' if count > 1 else ''})" for reason, count in counted.most_common()]

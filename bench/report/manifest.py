@@ -1,0 +1,96 @@
+"""manifest.json: what is needed to run a sweep again and to check a committed table against it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bench.report.frame import Frame
+from bench.schema.label import same
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+
+FORMAT = 1  # raise it when a reader of the former format would go wrong
+
+
+def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | bytes], context: Mapping[str, Any]) -> str:
+    """The manifest's text: JSON, sorted, the same for the same input.
+
+    Args:
+        files: name -> content of what is written beside it; their SHA-256 is kept.
+        context: see `bench.report.write`.
+    """
+    frame = Frame(records, sweep)
+    common = _common([r.config for r in records if r.config])
+    points = []
+    for runs in frame.points.values():
+        first = next(iter(runs.values()))
+        configured = next((r.config for r in runs.values() if r.config), {})
+        point = {
+            "axes": first.axes,
+            "config": {k: v for k, v in configured.items() if k not in common and k != "seed"},
+            "runs": [_run(runs[seed]) for seed in sorted(runs)],
+        }
+        points.append(point)
+    finished = [r for r in records if r.status == "finished"]
+    content = {
+        "format": FORMAT,
+        "sweep": sweep.name,
+        "scale": context.get("scale", ""),
+        "question": sweep.question,
+        "source": sweep.source,
+        "command": context.get("command", ""),
+        "definition": dataclasses.asdict(sweep),
+        "seeds": sorted({r.seed for r in records}),
+        "config": common,
+        "points": points,
+        "data_fingerprints": _counted(finished, "data_fingerprint"),
+        "code": {"commits": _counted(finished, "git_commit"), "dirty": _counted(finished, "git_dirty")},
+        "packages": [_parsed(text) for text in _counted(finished, "packages")],
+        "hardware": _counted(finished, "hardware"),
+        "platform": {name: _counted(finished, name) for name in ("python", "platform")},
+        "context": {k: v for k, v in context.items() if k not in ("scale", "command")},
+        "files": {name: hashlib.sha256(_bytes(body)).hexdigest() for name, body in files.items()},
+    }
+    return json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"
+
+
+def _run(record: Record) -> dict[str, Any]:
+    run = {"seed": record.seed, "key": record.key, "run_id": record.run_id, "status": record.status}
+    if record.reason:
+        run["reason"] = record.reason
+    return {**run, "metrics": record.metrics, "costs": record.costs}
+
+
+def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The settings that all configurations share."""
+    if not configs:
+        return {}
+    return {
+        name: value
+        for name, value in configs[0].items()
+        if name != "seed" and all(name in c and same(c[name]) == same(value) for c in configs)
+    }
+
+
+def _counted(records: list[Record], name: str) -> dict[str, int]:
+    out: dict[str, int] = {}
+    for record in records:
+        text = record.provenance.get(name, "")
+        if text:
+            out[text] = out.get(text, 0) + 1
+    return out
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body

@@ -1,0 +1,111 @@
+"""What has to be said beside a table: how to read it, what is missing, what was mixed, how often test was looked at."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.frame import Frame
+from bench.report.grid import Grid, reasons
+from bench.report.naming import axis, metric
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+
+MARKED = "Marked: * best of its column, ~ mean within the best one's interval."
+
+
+@dataclass(frozen=True)
+class Note:
+    """One remark under a table. `stamp` marks what limits the trust in it."""
+
+    text: str
+    stamp: bool = False
+
+
+def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context: Mapping[str, Any]) -> list[Note]:
+    """All remarks for a table.
+
+    Args:
+        frame: what the table shows, after selection.
+        records: all records of the sweep, before selection.
+        context: see `bench.report.write`.
+    """
+    cells = grid.cells()
+    out = []
+    if not any(c.values for c in cells):
+        out.append(Note("No run has finished: there is nothing to compare yet.", stamp=True))
+    if cells and max(c.interval.n for c in cells) == 1:
+        out.append(Note("One seed a cell: without a second one there is no interval and no test.", stamp=True))
+    out += [Note("Cells: mean ± half width of the 95% t-interval over n seeds.")]
+    if any(mark for panel in grid.panels for row in panel.marks for mark in row):
+        out.append(Note(MARKED))
+    if sweep.select:
+        over = ", ".join(axis(name) for name in sweep.select.over)
+        out.append(Note(f"{over}: selected for each cell on {metric(sweep.select.by).title}, mean over seeds."))
+    if why := reasons(cells):
+        out.append(Note("Failed: " + "; ".join(why) + ".", stamp=True))
+    absent = sum(c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())
+    if absent:
+        out.append(Note(f"Not finished: {absent} planned run{'s' if absent > 1 else ''}.", stamp=True))
+    out += [Note(text, stamp=True) for text in mixed(frame.records)]
+    for finding in context.get("findings", ()):
+        reason = sweep.allow.get(finding["name"])
+        text = f"{finding['name']}: {finding['message']}"
+        out.append(Note(f"{text} Allowed: {reason}" if reason else text, stamp=not reason))
+    named = {finding["name"] for finding in context.get("findings", ())}
+    out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items() if name not in named]
+    out.append(Note(looks(records, context)))
+    return out
+
+
+def looks(records: list[Record], context: Mapping[str, Any]) -> str:
+    """The ledger of test looks: how often the test split was scored, in this sweep and in the whole store."""
+    splits: dict[str, int] = defaultdict(int)
+    for record in records:
+        if any(name.startswith("test/") for name in record.metrics):
+            splits[record.provenance.get("data_fingerprint", "")] += 1
+    here = sum(splits.values())
+    what = "the test split was scored" if len(splits) < 2 else f"{len(splits)} test splits were scored"
+    text = f"Ledger: {what} {here} time{'s' if here != 1 else ''} in this sweep"
+    if (total := context.get("test_looks")) is not None:
+        text += f", {max(int(total), here)} in the store"
+    return text + "."
+
+
+def mixed(records: list[Record]) -> list[str]:
+    """Stamps for what should have been the same in all finished runs of a table and was not."""
+    finished = [r for r in records if r.status == "finished"]
+    out = []
+    commits = _distinct(finished, "git_commit")
+    if len(commits) > 1:
+        out.append(f"Mixed code: {len(commits)} commits ({', '.join(c[:10] for c in commits)}).")
+    dirty = [r for r in finished if r.provenance.get("git_dirty", "").lower() in ("true", "1", "yes")]
+    if dirty:
+        out.append(f"Uncommitted code: {len(dirty)} of {len(finished)} runs came from a changed working tree.")
+    for name, what in (("packages", "package versions"), ("hardware", "hardware")):
+        found = _distinct(finished, name)
+        if len(found) > 1:
+            out.append(f"Mixed {what}: {len(found)} kinds ({_differences(found)}).")
+    # A dataset or a training size on an axis changes the fingerprint rightly: compare within equal data settings.
+    by_setting: dict[str, set[str]] = defaultdict(set)
+    for record in finished:
+        setting = repr(sorted((k, v) for k, v in record.config.items() if k.startswith(("dataset.", "split."))))
+        by_setting[setting].add(record.provenance.get("data_fingerprint", ""))
+    if any(len(prints) > 1 for prints in by_setting.values()):
+        out.append("Mixed data: the same dataset settings gave different images, labels or splits.")
+    return out
+
+
+def _distinct(records: list[Record], name: str) -> list[str]:
+    return list(dict.fromkeys(r.provenance.get(name, "unknown") for r in records))
+
+
+def _differences(texts: list[str]) -> str:
+    """The comma- or line-separated parts in which texts differ, shortened."""
+    parts = [[p.strip(' {}"') for p in text.replace("\n", ",").replace(";", ",").split(",")] for text in texts]
+    common = set(parts[0]).intersection(*parts[1:])
+    different = ["; ".join(p for p in each if p not in common) for each in parts]
+    shown = " / ".join(d for d in different if d)
+    return shown if len(shown) <= 160 else shown[:157] + "..."

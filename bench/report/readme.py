@@ -1,0 +1,79 @@
+"""results/README.md: the index for those who read on a code host. Verdicts, tables, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from bench.report.evidence import Evidence
+from bench.report.tables import escape_md
+
+SIGN = {"supported": "✅ supported", "refuted": "❌ refuted", "open": "❔ open"}
+
+
+def text(shown: Sequence[tuple[Evidence, dict[str, Any]]], broken: Sequence[str]) -> str:
+    """The whole file. What users wrote is escaped; tables are the sweeps' own table.md."""
+    lines = ["# Results", ""]
+    lines += [
+        "Written by `bench report`; do not edit. Each sweep's folder holds `records.csv` (every run), the table as "
+        "Markdown, CSV and LaTeX, figures as SVG and PNG, `verdict.md` and `manifest.json`. Open `index.html` in a "
+        "clone for tables that sort and figures with values on hover. `bench reproduce NAME` runs cells again and "
+        "compares.",
+        "",
+    ]
+    for message in broken:
+        lines += [f"> **Could not be read.** {escape_md(message)}", ""]
+    if not shown:
+        lines += ["No sweep has results here yet.", ""]
+    else:
+        lines += ["| sweep | question | verdicts |", "| --- | --- | --- |"]
+        for evidence, content in shown:
+            said = (
+                "<br>".join(f"{SIGN[v['word']]}: {escape_md(v['says'])}" for v in content["verdicts"])
+                or "makes no claim"
+            )
+            lines.append(
+                f"| [{escape_md(content['name'])}]({_path(evidence, '')}) | {escape_md(content['question'])} | {said} |"
+            )
+        lines.append("")
+    for evidence, content in shown:
+        lines += _section(evidence, content)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:
+    lines = [
+        f"## {escape_md(content['name'])}",
+        "",
+        escape_md(content["question"]),
+        "",
+        f"_{escape_md(content['summary'])}_",
+        "",
+    ]
+    for v in content["verdicts"]:
+        lines += [f"- **{SIGN[v['word']]}**: {escape_md(v['says'])}  ", f"  {escape_md(v['numbers'])}"]
+    lines += [""] if content["verdicts"] else []
+    table = evidence.folder / "table.md"
+    if table.exists():
+        body = table.read_text(encoding="utf-8").splitlines()
+        # Its first lines repeat the question.
+        body = body[2:] if body[:1] == [f"**{escape_md(evidence.sweep.question)}**"] else body
+        lines += (
+            body
+            if len(body) <= 80
+            else [f"The table has {len(body)} lines: [table.md]({_path(evidence, 'table.md')})."]
+        )
+        lines.append("")
+    for figure in content["figures"]:
+        if figure["file"]:
+            lines += [f"![{escape_md(figure['title'])}]({_path(evidence, figure['file'])})", ""]
+    lines += [
+        f"Run it again: `bench reproduce {content['name']}`" if content["name"].replace("-", "").isalnum() else "",
+        "",
+    ]
+    return lines
+
+
+def _path(evidence: Evidence, file: str) -> str:
+    return quote(f"{evidence.name}/{file}")

@@ -1,0 +1,270 @@
+"""A grid printed: plain text, Markdown, CSV, LaTeX (booktabs), HTML. Strings out, no files."""
+
+from __future__ import annotations
+
+import csv
+import html as escaping
+import io
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.report.frame import selected
+from bench.report.grid import Grid, Panel, number, pivot, remarks
+from bench.report.naming import point
+from bench.report.notes import MARKED, Note, notes
+from bench.report.published import HEADS, Beside, beside
+from bench.schema.label import show
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+
+MARK = {"best": "*", "within": "~", "": ""}
+
+
+def text(sweep: Sweep, records: list[Record], context: Mapping[str, Any] | None = None, width: int = 100) -> str:
+    """The sweep's table with its notes, for a terminal of `width` columns."""
+    frame = selected(sweep, records)
+    grid = pivot(frame, sweep)
+    return plain(grid, notes(grid, frame, sweep, records, context or {}), width, beside(frame, sweep))
+
+
+def plain(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Sequence[Beside] = ()) -> str:
+    """Plain text for a terminal of `width` columns; a table that is wider is printed in blocks of columns."""
+    lines: list[str] = []
+    for panel in grid.panels:
+        heads = [panel_title(panel), grid.spanning()]
+        lines += [*heads, ""] if (heads := [line for line in heads if line]) else []
+        left = [grid.row_heads(), *([show(v) for v in row.values()] for row in panel.rows)]
+        if not grid.row_axes:
+            left = [[""] for _ in left]
+        columns = [
+            [head, *(_plain(grid, panel, i, j) for i in range(len(panel.rows)))] for j, head in enumerate(grid.heads())
+        ]
+        widths = [max(len(line[k]) for line in left) for k in range(len(left[0]))]
+        for block in _blocks([max(map(len, c)) for c in columns], width - sum(w + 2 for w in widths)):
+            for i, row in enumerate(left):
+                cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=True)]
+                cells += [columns[j][i].ljust(max(map(len, columns[j]))) for j in block]
+                lines.append("  ".join(cells).rstrip())
+                if i == 0:
+                    lines.append("─" * len("  ".join(cells)))
+            lines.append("")
+    for one in published:
+        label, theirs, ours, gap, source, differs = one.texts
+        words = f"{label}: published {theirs}, ours {ours}{f', {gap}' if gap else ''}. {source}. Differs: {differs}."
+        lines.append(wrapped(words, width, "    "))
+    lines += [""] if published else []
+    for note in said:
+        lines.append(wrapped(("! " if note.stamp else "  ") + note.text, width, "  "))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
+    """GitHub-flavoured Markdown: best bold, within the best one's interval italic."""
+    lines = [f"**{escape_md(grid.title)}**", ""]
+    for panel in grid.panels:
+        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+        lines += [escape_md(title), ""] if title else []
+        heads = [*grid.row_heads(), *grid.heads()]
+        lines.append("| " + " | ".join(map(escape_md, heads)) + " |")
+        lines.append("|" + " --- |" * len(grid.row_axes) + " ---: |" * len(grid.columns))
+        for i, row in enumerate(panel.rows):
+            cells = [escape_md(show(v)) for v in row.values()]
+            cells += [_md_cell(grid, panel, i, j) for j in range(len(grid.columns))]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    if published:
+        lines += ["Against published numbers", "", "| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+        lines += ["| " + " | ".join(map(escape_md, one.texts)) + " |" for one in published]
+        lines.append("")
+    for note in said:
+        sentence = _marked("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)
+        lines.append(f"- {'**' + sentence + '**' if note.stamp else sentence}")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def tidy_csv(grid: Grid) -> str:
+    """One row a cell in stored units: axes, metric, n, mean, interval, sd, unfinished runs, mark, values by seed."""
+    axes = grid.panel_axes + grid.row_axes + grid.column_axes
+    chosen = list(dict.fromkeys(name for cell in grid.cells() for name in cell.chosen))
+    counts = ["failed", "running", "missing", "without"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    head = [*axes, *(f"selected {name}" for name in chosen), "metric", "n", "mean", "ci_low", "ci_high", "sd"]
+    writer.writerow([*head, *counts, "mark", "values"])
+    for panel in grid.panels:
+        for body, marks in zip(panel.cells, panel.marks, strict=True):
+            for cell, mark in zip(body, marks, strict=True):
+                if cell is None:
+                    continue
+                i = cell.interval
+                row: list[Any] = [show(cell.at[name]) if name in cell.at else "" for name in axes]
+                row += [show(cell.chosen[name]) if name in cell.chosen else "" for name in chosen]
+                row += [cell.metric, i.n, *("" if math.isnan(v) else repr(v) for v in (i.mean, i.low, i.high, i.sd))]
+                row += [getattr(cell, name) for name in counts]
+                row += [mark, " ".join(f"{seed}:{value!r}" for seed, value in cell.values.items())]
+                writer.writerow(row)
+    return out.getvalue()
+
+
+def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
+    """A `table` environment with booktabs rules, one tabular a panel; needs \\usepackage{booktabs}."""
+    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(grid.title)}}}"]
+    for panel in grid.panels:
+        lines += ["", "\\begin{tabular}{" + "l" * len(grid.row_axes) + "r" * len(grid.columns) + "}", "\\toprule"]
+        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+        if title:
+            first = len(grid.row_axes) + 1
+            lines.append("& " * len(grid.row_axes) + f"\\multicolumn{{{len(grid.columns)}}}{{c}}{{{_tex(title)}}} \\\\")
+            lines.append(f"\\cmidrule(lr){{{first}-{first + len(grid.columns) - 1}}}")
+        lines.append(" & ".join(map(_tex, [*grid.row_heads(), *grid.heads()])) + " \\\\")
+        lines.append("\\midrule")
+        for i, row in enumerate(panel.rows):
+            cells = [_tex(show(v)) for v in row.values()]
+            cells += [_tex_cell(grid, panel, i, j) for j in range(len(grid.columns))]
+            lines.append(" & ".join(cells) + " \\\\")
+        lines += ["\\bottomrule", "\\end{tabular}"]
+    if published:
+        lines += ["", "\\begin{tabular}{" + "l" * len(HEADS) + "}", "\\toprule"]
+        lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
+        lines += [" & ".join(map(_tex, one.texts)) + " \\\\" for one in published]
+        lines += ["\\bottomrule", "\\end{tabular}"]
+    for note in said:
+        sentence = _marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _tex(note.text)
+        lines += ["", f"\\par\\footnotesize {sentence}"]
+    return "\n".join([*lines, "\\end{table}"]) + "\n"
+
+
+def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
+    """`<table>` elements and a list of notes, all text escaped, no style and no script.
+
+    Cells carry `data-value` (the mean, stored units), `data-n`, `data-values` (by seed) and a class for the mark.
+    """
+    e = escaping.escape
+    stamp = ' class="stamp"'
+    lines: list[str] = []
+    for panel in grid.panels:
+        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+        lines += ["<table>", *([f"<caption>{e(title)}</caption>"] if title else []), "<thead><tr>"]
+        lines += [f'<th scope="col">{e(head)}</th>' for head in [*grid.row_heads(), *grid.heads()]]
+        lines += ["</tr></thead>", "<tbody>"]
+        for i, row in enumerate(panel.rows):
+            lines.append("<tr>")
+            lines += [f'<th scope="row">{e(show(v))}</th>' for v in row.values()]
+            lines += [_html_cell(grid, panel, i, j) for j in range(len(grid.columns))]
+            lines.append("</tr>")
+        lines += ["</tbody>", "</table>"]
+    if published:
+        lines += ["<table>", "<caption>Against published numbers</caption>", "<thead><tr>"]
+        lines += [f'<th scope="col">{e(head)}</th>' for head in HEADS]
+        lines += ["</tr></thead>", "<tbody>"]
+        for one in published:
+            first, *rest = map(e, one.texts)
+            lines.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>')
+        lines += ["</tbody>", "</table>"]
+    if said:
+        lines.append('<ul class="notes">')
+        for note in said:
+            words = _marked("<strong>bold</strong>", "<em>italic</em>") if note.text == MARKED else e(note.text)
+            lines.append(f"<li{stamp if note.stamp else ''}>{words}</li>")
+        lines.append("</ul>")
+    return "\n".join(lines) + "\n"
+
+
+def _marked(best: str, within: str) -> str:
+    """The legend of the marks, for tables that mark by typeface."""
+    return MARKED.replace("*", best, 1).replace("~", within, 1)
+
+
+def panel_title(panel: Panel) -> str:
+    """`norm layer batch, depth 20`, or "" where there is one panel only."""
+    return point(panel.at)
+
+
+def _plain(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return "–"
+    mean, half = number(cell, column.digits)
+    shown = (f"{mean} ± {half}" if half else mean) + MARK[panel.marks[i][j]]
+    return f"{shown} ({', '.join(remarks(cell, column.metric))})".strip()
+
+
+def _md_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return "–"
+    mean, half = number(cell, column.digits)
+    shown = f"{mean} ± {half}" if half else mean
+    mark = {"best": "**", "within": "*", "": ""}[panel.marks[i][j]] if shown else ""
+    return f"{mark}{shown}{mark} ({escape_md(', '.join(remarks(cell, column.metric)))})".strip()
+
+
+def _tex_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return "--"
+    mean, half = number(cell, column.digits)
+    shown = f"{_tex(mean)} $\\pm$ {_tex(half)}" if half else _tex(mean)
+    command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
+    shown = f"{command}{{{shown}}}" if command else shown
+    return f"{shown} {{\\scriptsize ({_tex(', '.join(remarks(cell, column.metric)))})}}".strip()
+
+
+def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return '<td class="absent">–</td>'
+    mean, half = number(cell, column.digits)
+    shown = f"{mean} ± {half}" if half else mean
+    classes = " ".join(c for c in (panel.marks[i][j], "incomplete" if cell.incomplete else "") if c)
+    by_seed = ", ".join(f"seed {seed}: {column.digits(value)}" for seed, value in cell.values.items())
+    data = f' data-n="{cell.interval.n}" data-values="{escaping.escape(by_seed)}"'
+    data += f' data-value="{cell.interval.mean!r}"' if cell.values else ""
+    small = f"<small>{escaping.escape(', '.join(remarks(cell, column.metric)))}</small>"
+    body = {"best": f"<strong>{shown}</strong>", "within": f"<em>{shown}</em>", "": shown}[panel.marks[i][j]]
+    data += f' class="{classes}"' if classes else ""
+    return f"<td{data}>{body} {small}</td>"
+
+
+def _blocks(widths: list[int], room: int) -> list[list[int]]:
+    """Columns in groups that fit `room`, at least one each."""
+    blocks: list[list[int]] = [[]]
+    used = 0
+    for j, width in enumerate(widths):
+        if blocks[-1] and used + width + 2 > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(j)
+        used += width + 2
+    return blocks
+
+
+def wrapped(words: str, width: int, indent: str) -> str:
+    """A long line broken at spaces, the parts after the first indented."""
+    return textwrap.fill(words, width, subsequent_indent=indent, break_long_words=False) or words
+
+
+def escape_md(words: str) -> str:
+    """Text that cannot be taken for Markdown or HTML."""
+    words = escaping.escape(words, quote=False)
+    for sign in "\\`*_[]|~":
+        words = words.replace(sign, "\\" + sign)
+    return " ".join(words.split())
+
+
+_TEX = {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "·": "$\\cdot$",
+    "–": "--",
+}
+_TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
+
+
+def _tex(words: str) -> str:
+    """Text that cannot be taken for LaTeX."""
+    return "".join(_TEX.get(sign, sign) for sign in words)

@@ -1,0 +1,128 @@
+"""All files of a sweep's evidence, and the text for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.report import artifacts, figures, tables, verdict
+from bench.report.artifacts import Reader
+from bench.report.claims import Verdict, judge
+from bench.report.frame import selected
+from bench.report.grid import Grid, pivot
+from bench.report.manifest import manifest
+from bench.report.notes import Note, notes
+from bench.report.published import HEADS, Beside, beside
+from bench.schema.sweep import Sweep
+from bench.track.files import write_atomically
+from bench.track.record import Record, to_csv
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written, and what it says.
+
+    Attributes:
+        folder: where.
+        files: names of the files, in the order they were written.
+    """
+
+    sweep: Sweep
+    folder: Path
+    files: list[str]
+    grid: Grid
+    notes: list[Note]
+    published: list[Beside]
+    verdicts: list[Verdict]
+
+    def text(self, width: int = 100) -> str:
+        """The question, the table, the verdicts and where the files are, for a terminal."""
+        parts = [self.sweep.question, "", tables.plain(self.grid, self.notes, width, self.published)]
+        if self.verdicts:
+            parts += [*(tables.wrapped(verdict.line(v), width, "           ") for v in self.verdicts), ""]
+        parts.append(f"{self.folder}: {', '.join(self.files)}")
+        return "\n".join(parts)
+
+    __str__ = text
+
+    def data(self) -> dict[str, Any]:
+        """The same as plain data for `--json`; NaN becomes None."""
+        return {
+            "sweep": self.sweep.name,
+            "question": self.sweep.question,
+            "folder": str(self.folder),
+            "files": self.files,
+            "cells": [
+                {
+                    "axes": c.at,
+                    "metric": c.metric,
+                    "n": c.interval.n,
+                    "mean": _finite(c.interval.mean),
+                    "low": _finite(c.interval.low),
+                    "high": _finite(c.interval.high),
+                    "values": {str(seed): _finite(value) for seed, value in c.values.items()},
+                    "failed": c.failed,
+                    "running": c.running,
+                    "missing": c.missing,
+                    "selected": c.chosen,
+                }
+                for c in self.grid.cells()
+            ],
+            "verdicts": [
+                {
+                    "claim": v.claim.says,
+                    "verdict": v.word,
+                    "effect": _finite(v.effect),
+                    "low": _finite(v.low),
+                    "high": _finite(v.high),
+                    "n": v.n,
+                    "p": _finite(v.p),
+                    "p_holm": _finite(v.p_holm),
+                    "seeds_needed": v.seeds,
+                    "note": v.note,
+                    "text": verdict.line(v),
+                }
+                for v in self.verdicts
+            ],
+            "published": [dict(zip(HEADS, one.texts, strict=True)) for one in self.published],
+            "notes": [{"text": n.text, "stamp": n.stamp} for n in self.notes],
+        }
+
+
+def write(
+    sweep: Sweep, records: list[Record], folder: Path, context: Mapping[str, Any], reader: Reader | None = None
+) -> Report:
+    """See `bench.report.write`."""
+    frame = selected(sweep, records)
+    grid = pivot(frame, sweep)
+    said = notes(grid, frame, sweep, records, context)
+    theirs = beside(frame, sweep)
+    verdicts = judge(sweep, records)
+    files: dict[str, str | bytes] = {
+        "records.csv": to_csv(records),
+        "table.md": tables.markdown(grid, said, theirs),
+        "table.csv": tables.tidy_csv(grid),
+        "table.tex": tables.latex(grid, said, theirs),
+        "table.html": tables.html(grid, said, theirs),
+        "verdict.md": verdict.markdown(sweep, verdicts),
+    }
+    wanted = {artifacts.FILE[f.kind] for f in (sweep.figure, *sweep.figures) if f and f.kind in artifacts.FILE}
+    if wanted and reader is not None:
+        files[artifacts.KEPT] = artifacts.keep(records, wanted, reader)
+    for i, figure in enumerate([sweep.figure, *sweep.figures]):
+        if not figures.drawable(figure, records):
+            continue
+        drawing = figures.draw(figure, sweep, records, reader)
+        name = "figure" if i == 0 else f"figure-{i + 1}"
+        files[f"{name}.svg"], files[f"{name}.png"] = figures.svg(drawing), figures.png(drawing)
+    files["manifest.json"] = manifest(sweep, records, files, context)
+    for name, body in files.items():
+        write_atomically(folder / name, body)
+    return Report(sweep, folder, list(files), grid, said, theirs, verdicts)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,221 @@
+"""One experiment, top to bottom."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from bench import data as images
+from bench import models
+from bench.data.imagedata import ImageData
+from bench.schema.errors import RequestError, RunFailed
+from bench.schema.experiment import Experiment, flat, run_key
+from bench.track.files import write_atomically
+from bench.track.provenance import provenance
+from bench.track.record import Record
+from bench.track.spool import RESUME, Spool
+from bench.track.store import Store
+from bench.train import stack
+from bench.train.fit import OnEpoch, fit
+from bench.train.heads import transferred
+from bench.train.knn import nearest
+from bench.train.metrics import confusion, metrics, reliability
+from bench.train.result import Result
+from bench.train.robustness import robustness
+
+
+def execute(
+    exp: Experiment,
+    *,
+    sweep: str = "",
+    axes: dict[str, Any] | None = None,
+    name: str = "",
+    spool: Spool | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Path:
+    """Run an Experiment and leave its outcome, finished or failed, sealed in the spool.
+
+    Args:
+        sweep, axes: what it is a point of; a single run has none.
+        name: for people; made from the settings where empty.
+        on_epoch: called with each row of the history.
+
+    Returns:
+        The sealed folder.
+
+    Raises:
+        RequestError: for what is wrong with the request; nothing is recorded then.
+    """
+    spool = spool or Spool()
+    data = images.load(exp.dataset, exp.split)
+    folder = spool.folder(run_key(exp, data.fingerprint))
+    started = time.time()
+    if exp.trainer.threads is not None:
+        torch.set_num_threads(exp.trainer.threads)
+    try:
+        outcome: Result | Exception = train(exp, data, on_epoch, folder / RESUME)
+    except RequestError:
+        raise
+    except Exception as error:
+        outcome = error
+    return seal(exp, data, outcome, started, spool, sweep=sweep, axes=axes, name=name)
+
+
+def execute_stacked(exps: Sequence[Experiment], labels: Sequence[dict[str, Any]], spool: Spool) -> list[Path]:
+    """Run Experiments that `bench.train.alike` lets stack as one program, or one by one where that is faster.
+
+    Args:
+        labels: `sweep`, `axes` and `name` for each, as `execute` takes them.
+
+    Returns:
+        The sealed folders. What one run dies of is in its own Record alone.
+    """
+    data = images.load(exps[0].dataset, exps[0].split)
+    if exps[0].trainer.threads is not None:
+        torch.set_num_threads(exps[0].trainer.threads)
+    nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
+    if len(exps) == 1 or (exps[0].trainer.stack == "auto" and not stack.pays(exps, data, nets)):
+        return [execute(exp, spool=spool, **label) for exp, label in zip(exps, labels, strict=True)]
+    for exp in exps:
+        spool.folder(run_key(exp, data.fingerprint))
+    started = time.time()
+    outcomes: Sequence[Result | Exception]
+    try:
+        outcomes = stack.fit(exps, data, nets)
+    except RequestError:
+        raise
+    except Exception as error:
+        outcomes = [error] * len(exps)
+    return [
+        seal(exp, data, outcome, started, spool, **label)
+        for exp, outcome, label in zip(exps, outcomes, labels, strict=True)
+    ]
+
+
+def seal(
+    exp: Experiment,
+    data: ImageData,
+    outcome: Result | Exception,
+    started: float,
+    spool: Spool,
+    *,
+    sweep: str = "",
+    axes: dict[str, Any] | None = None,
+    name: str = "",
+) -> Path:
+    """Measure what training handed back, or note what it died of, and seal the run's folder in the spool."""
+    key = run_key(exp, data.fingerprint)
+    folder = spool.root / key
+    status, reason, found, costs = "finished", "", {}, {}
+    try:
+        if isinstance(outcome, Exception):
+            raise outcome
+        found = {**measured(outcome, data), **robustness(exp.corrupt, data, outcome.classify)}
+        costs = {**outcome.costs, "cost/selected_epoch": float(outcome.selected_epoch)}
+        write_files(folder, exp, data, outcome)
+    except RequestError:
+        raise
+    except Exception as error:
+        # Whatever a run dies of belongs to its Record; the sweep goes on.
+        status, reason = "failed", reason_of(error)
+        write_atomically(folder / "traceback.txt", traceback.format_exc())
+
+    settings = {k: v for k, v in flat(exp).items() if not k.startswith("tracking.")}
+    write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=True))
+    record = Record(
+        key=key,
+        sweep=sweep,
+        axes=axes or {},
+        seed=exp.seed,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        metrics=found,
+        costs=costs,
+        config=settings,
+        provenance={
+            **provenance(),
+            "threads": str(torch.get_num_threads()),  # sums in another order give other last digits
+            "data_fingerprint": data.fingerprint,
+            "started": f"{started:.3f}",
+        },
+    )
+    return spool.put(record, name or title(exp), sweep or exp.tracking.experiment)
+
+
+def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
+    """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint."""
+    if exp.transfer.mode != "scratch":
+        return transfer(exp, data, on_epoch)
+    if not exp.trains:
+        return nearest(exp, data)
+    return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
+
+
+def transfer(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None) -> Result:
+    """The Result of an Experiment that starts from given weights; those of an earlier run come out of the store."""
+    kind, _, run = exp.transfer.weights.partition(":")
+    if kind != "run":
+        return transferred(exp, data, None, on_epoch)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Store(exp.tracking.uri).artifact(run, "weights.pt", Path(folder))
+        return transferred(exp, data, path, on_epoch)
+
+
+def measured(result: Result, data: ImageData) -> dict[str, float]:
+    """Metrics of both splits under their own names: `val/accuracy`, `test/nll`, ..."""
+    out = {}
+    for split, scores in (("val", result.val_scores), ("test", result.test_scores)):
+        for metric, value in metrics(scores, data.labels[data.split(split)]).items():
+            out[f"{split}/{metric}"] = value
+    return out
+
+
+def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) -> None:
+    """What a run leaves beside its numbers: curves, confusion matrix, reliability, split membership, weights."""
+    for name, rows in (("curves.csv", result.history), ("gradients.csv", result.gradients)):
+        if rows:
+            table = io.StringIO(newline="")
+            writer = csv.DictWriter(table, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+            write_atomically(folder / name, table.getvalue())
+    labels = data.labels[data.test]
+    matrix = confusion(result.test_scores, labels)
+    write_atomically(
+        folder / "confusion.json", json.dumps({"split": "test", "classes": data.classes, "counts": matrix.tolist()})
+    )
+    write_atomically(folder / "reliability.json", json.dumps(reliability(result.test_scores, labels)))
+    # By way of memory: a full disk is then told as one, whatever the library makes of it.
+    np.savez_compressed(members := io.BytesIO(), train=data.train, val=data.val, test=data.test)
+    write_atomically(folder / "split.npz", members.getvalue())
+    if result.state is not None:
+        torch.save(result.state, weights := io.BytesIO())
+        write_atomically(folder / "weights.pt", weights.getvalue())
+
+
+def reason_of(error: BaseException) -> str:
+    """One line that says why a run failed."""
+    if isinstance(error, RunFailed):
+        return error.reason
+    return f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+
+
+def title(exp: Experiment) -> str:
+    """A run's name for people: `cnn · batch · lr 0.1 · seed 2`."""
+    words = [exp.model.family if not hasattr(exp.model, "name") else str(exp.model.name)]
+    if exp.norm_layer.name != "native":
+        words.append(exp.norm_layer.name)
+    if exp.trains:
+        words.append(f"lr {exp.optim.lr:g}")
+    return " · ".join([*words, f"seed {exp.seed}"])

@@ -1,0 +1,154 @@
+"""Claims: sentences that a sweep's records support, refute or leave open, each by a stated test.
+
+Every claim comes down to one number a seed (its contrast): a difference of two runs of the same seed, the slope of
+a seed's metric over an axis, the difference of two differences, or the cell itself. Axes that a claim does not fix
+are averaged over within the seed, so n is always the number of seeds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bench.schema.label import same
+from bench.schema.part import part
+
+Direction = Literal["greater", "less"]
+Test = Literal["t", "wilcoxon", "bootstrap"]
+Point = dict[str, Any]  # axis -> value
+
+
+@part
+class Compare:
+    """`compare` has a metric that is greater (or less) than `against`, by more than `by`.
+
+    `compare` and `against` fix axis values of the two sides; `at` fixes values for both.
+    Pairs are runs of the same seed that differ in nothing else; the effect is mean(compare - against).
+    """
+
+    kind: Literal["compare"] = "compare"
+    says: str
+    compare: Point
+    against: Point
+    at: Point = Field(default_factory=dict)
+    metric: str = "test/accuracy"
+    direction: Direction = "greater"
+    by: Annotated[float, Field(ge=0)] = 0.0
+    test: Test = "t"
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        return _two_sides(self.compare, self.against, self.at)
+
+
+@part
+class Trend:
+    """The metric rises (greater) or falls (less) along the axis `over`.
+
+    The contrast is a seed's least-squares slope: per step of the axis in the file's order, or, with `spacing: value`
+    or `log`, per unit or per factor of ten of the axis' numbers.
+    """
+
+    kind: Literal["trend"]
+    says: str
+    over: str
+    at: Point = Field(default_factory=dict)
+    metric: str = "test/accuracy"
+    direction: Direction = "greater"
+    spacing: Literal["step", "value", "log"] = "step"
+    test: Test = "t"
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        return f"'{self.over}' is both `over` and fixed by `at`." if self.over in self.at else ""
+
+
+@part
+class Interaction:
+    """The effect (compare - against) is greater, or less, under `where` than under `versus`.
+
+    The contrast is (compare - against | where) - (compare - against | versus), as in residual minus plain, deep
+    minus shallow.
+    """
+
+    kind: Literal["interaction"]
+    says: str
+    compare: Point
+    against: Point
+    where: Point
+    versus: Point
+    at: Point = Field(default_factory=dict)
+    metric: str = "test/accuracy"
+    direction: Direction = "greater"
+    test: Test = "t"
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        if both := (set(self.compare) | set(self.against)) & (set(self.where) | set(self.versus)):
+            return f"'{min(both)}' stands in compare or against and in where or versus as well."
+        return _two_sides(self.compare, self.against, self.at) or _two_sides(
+            self.where, self.versus, self.at, ("where", "versus")
+        )
+
+
+@part
+class Equivalence:
+    """`compare` and `against` differ by less than `margin`, in the metric's own unit (accuracies are fractions).
+
+    Two one-sided tests (Schuirmann 1987): supported where the 95% interval of the difference lies within the margin.
+    """
+
+    kind: Literal["equivalence"]
+    says: str
+    compare: Point
+    against: Point
+    margin: Annotated[float, Field(gt=0)]
+    at: Point = Field(default_factory=dict)
+    metric: str = "test/accuracy"
+    test: Test = "t"
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        return _two_sides(self.compare, self.against, self.at)
+
+
+@part
+class Bound:
+    """The mean of the cell at `at` is greater, or less, than `bound`."""
+
+    kind: Literal["bound"]
+    says: str
+    at: Point
+    bound: float
+    metric: str = "test/accuracy"
+    direction: Direction = "greater"
+    test: Test = "t"
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        if self.metric.endswith(("accuracy", "top5", "macro_f1", "ece")) and not 0 <= self.bound <= 1:
+            return f"bound is {self.bound:g}, but {self.metric} is a fraction in 0..1."
+        return ""
+
+
+Claim = Annotated[Compare | Trend | Interaction | Equivalence | Bound, Field(discriminator="kind")]
+KINDS = ("compare", "trend", "interaction", "equivalence", "bound")
+
+
+def sides(claim: Claim) -> dict[str, Point]:
+    """The parts of a claim that fix axis values, by their name in the file."""
+    return {s: getattr(claim, s) for s in ("compare", "against", "where", "versus", "at") if hasattr(claim, s)}
+
+
+def _two_sides(one: Point, other: Point, at: Point, named: tuple[str, str] = ("compare", "against")) -> str:
+    for name, side in zip(named, (one, other), strict=True):
+        if not side:
+            return f"`{name}` is empty. Fix at least one axis there."
+        if both := set(side) & set(at):
+            return f"'{min(both)}' is fixed by `{name}` and by `at`."
+    if set(one) != set(other):
+        return f"`{named[0]}` and `{named[1]}` must fix the same axes, as everything else is to be equal."
+    if all(same(one[axis]) == same(other[axis]) for axis in one):
+        return f"`{named[0]}` and `{named[1]}` are the same."
+    return ""

@@ -1,0 +1,139 @@
+"""Experiment: one fully resolved configuration, and its run key."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from bench.schema.dataset import Dataset, Split
+from bench.schema.model import Model, NormLayer
+from bench.schema.part import build, part
+from bench.schema.pixels import Augment, Corrupt, PixelNorm
+from bench.schema.training import Optim, Tracking, Trainer
+from bench.schema.transfer import Transfer
+
+
+@part
+class Experiment:
+    """One fully resolved, validated configuration, its seed included."""
+
+    dataset: Dataset
+    split: Split
+    model: Model
+    norm_layer: NormLayer
+    pixel_norm: PixelNorm
+    augment: Augment
+    corrupt: Corrupt
+    optim: Optim
+    trainer: Trainer
+    tracking: Tracking
+    transfer: Transfer = Transfer()
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if self.norm_layer.name not in ("native", *self.model.norm_layers):
+            options = ", ".join(("native", *self.model.norm_layers))
+            raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model.family}; it takes {options}.")
+        if self.norm_layer.name == "selu" and getattr(self.model, "activation", None) not in (None, "relu", "selu"):
+            raise ValueError("norm_layer 'selu' brings its own activation: leave model.activation out or make it selu.")
+
+    @property
+    def trains(self) -> bool:
+        """False for models that are not trained by gradient steps (kNN, nearest class mean)."""
+        return self.model.family not in ("knn", "ncm") and self.transfer.head not in ("knn", "ncm")
+
+
+# Settings that change where and how fast a run is executed but not what it finds.
+# Adding a name here changes no existing key, as defaults are left out (see `science`).
+NOT_SCIENCE = frozenset(
+    {
+        "tracking",
+        "dataset.root",
+        "dataset.file",
+        "dataset.storage",
+        "trainer.max_minutes",
+        "trainer.accelerator",
+        "trainer.devices",
+        "trainer.num_nodes",
+        "trainer.channels_last",
+        "trainer.compile",
+        "trainer.stack",
+        "trainer.threads",
+        "trainer.deterministic",
+        "trainer.gradients",
+        "augment.name",
+        "transfer.cache",
+    }
+)
+
+# Raise this when a default or an algorithm changes so that old results no longer answer for new ones.
+SCIENCE_VERSION = 1
+
+
+def experiment(config: Mapping[str, Any]) -> Experiment:
+    """The Experiment for a composed configuration (plain nested data).
+
+    Raises:
+        RequestError: with one line for each setting that is unknown, missing, of the wrong type or out of range.
+    """
+    return build(Experiment, config)
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A part as one level: `{"optim.lr": 0.1, "model.hidden": [400, 100], ...}`."""
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(value):
+        name, item = prefix + field.name, getattr(value, field.name)
+        if dataclasses.is_dataclass(item):
+            out.update(flat(item, name + "."))
+        else:
+            out[name] = list(item) if isinstance(item, tuple) else item
+    return out
+
+
+def science(exp: Experiment) -> dict[str, Any]:
+    """The settings that decide a run's numbers, flat, without those at their default.
+
+    Defaults are left out so that a setting added later does not change the key of an earlier run.
+    """
+    return _science(exp, "")
+
+
+def _science(value: Any, prefix: str) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for attribute, name, default in _scientific(type(value), prefix):  # type: ignore[arg-type]
+        item = getattr(value, attribute)
+        if hasattr(item, "__dataclass_fields__"):
+            out.update(_science(item, name + "."))
+        elif default is dataclasses.MISSING or item != default:
+            out[name] = list(item) if isinstance(item, tuple) else item
+    return out
+
+
+@functools.cache  # a large sweep asks for each of its points
+def _scientific(part: type, prefix: str) -> list[tuple[str, str, Any]]:
+    """(attribute, full name, default) of the settings of a part that are science."""
+    named = [(field.name, prefix + field.name, _default(field)) for field in dataclasses.fields(part)]
+    return [entry for entry in named if entry[1] not in NOT_SCIENCE]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """A field's default; pydantic keeps it in a FieldInfo of its own where `Field(...)` was the default."""
+    return getattr(field.default, "default", field.default)
+
+
+def run_key(exp: Experiment, data_fingerprint: str) -> str:
+    """SHA-256 (hex) of the canonical JSON of the scientific settings and the dataset's fingerprint.
+
+    Args:
+        data_fingerprint: of images, labels and split membership (`bench.data`).
+    """
+    content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": science(exp)}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,51 @@
+"""One spelling for the values of an axis, so that 0.1, '0.1' and '1e-1' are the same point."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def same(value: Any) -> str:
+    """Canonical spelling: equal for two spellings of one value, different for different values."""
+    number = numeric(value)
+    if number is not None:
+        return repr(number)
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    items = _items(value)
+    return str(value) if items is None else "[" + ",".join(same(v) for v in items) + "]"
+
+
+def numeric(value: Any) -> float | None:
+    """The number that an axis value is, YAML's strings such as '1e-3' included; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def show(value: Any) -> str:
+    """As people write it: 0.001, 400-100, none."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    number, items = numeric(value), _items(value)
+    if items is not None:
+        return "-".join(show(v) for v in items) or "empty"
+    return f"{number:.12g}" if number is not None else str(value)
+
+
+def _items(value: Any) -> list[Any] | None:
+    """A list, also one that a record holds as JSON text; None for anything else."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return None
+    return list(value) if isinstance(value, list | tuple) else None

@@ -1,0 +1,134 @@
+"""`part` makes a validated, frozen dataclass; `build` turns plain data into one, with errors that teach."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as _dataclass
+
+from bench.schema.errors import RequestError, near
+
+T = TypeVar("T")
+_adapters: dict[Any, TypeAdapter] = {}
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
+def part(cls: type[T]) -> type[T]:
+    """A frozen keyword-only dataclass whose fields are checked strictly and which refuses unknown names.
+
+    Strict means that `epochs: "3"` and `seed: true` are errors; an int where a float is
+    expected is fine. Ranges are stated beside the field with pydantic's `Field(gt=0)`.
+    """
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return _dataclass(cls, frozen=True, kw_only=True, config=config)  # type: ignore[call-overload, no-any-return, return-value]
+
+
+def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") -> T:
+    """An instance of `cls` from plain data (dicts, lists, scalars).
+
+    Args:
+        cls: a class made by `part`, or a union of such classes discriminated by a field.
+        data: nested plain data, as from YAML.
+        where: dotted prefix for the names in messages, e.g. the file the data came from.
+
+    Raises:
+        RequestError: naming every wrong setting, the value that came, what was expected,
+            and the nearest name for a misspelled one.
+    """
+    adapter = _adapters.get(cls)
+    if adapter is None:
+        adapter = _adapters[cls] = TypeAdapter(cls)
+    try:
+        # Through JSON, because only there do strict dataclasses and tuples come from mappings and lists.
+        return adapter.validate_json(json.dumps(data, default=str))  # type: ignore[no-any-return]
+    except ValidationError as error:
+        lines = [_explain(e, data, cls) for e in error.errors(include_url=False)]
+    prefix = f"{where}: " if where else ""
+    raise RequestError("\n".join(prefix + line for line in dict.fromkeys(lines)))
+
+
+def _explain(error: Any, data: Any, cls: Any) -> str:
+    """One line for one of pydantic's findings."""
+    # Union members and validators put their own names into the location; keep what is in the data.
+    path: list[str] = []
+    here = data
+    for step in error["loc"]:
+        inside = isinstance(here, Mapping) and step in here
+        listed = isinstance(here, list | tuple) and isinstance(step, int) and step < len(here)
+        if inside or listed:
+            here = here[step]
+        elif error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+            if step != error["loc"][-1]:
+                continue
+        else:
+            continue
+        path.append(str(step))
+    name = ".".join(path) or "the configuration"
+    kind, value = error["type"], error["input"]
+    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        options = _siblings(cls, error["loc"][:-1])
+        known = f" Known here: {', '.join(options)}." if options else ""
+        return f"Unknown setting '{name}'.{near(path[-1] if path else '', options)}{known}"
+    if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"Setting '{name}' is missing."
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        context = error.get("ctx", {})
+        tag, expected = context.get("tag", "nothing"), context.get("expected_tags", "")
+        names = re.findall(r"'([^']+)'", expected)
+        field = context.get("discriminator", "").strip("'")
+        return f"{name}.{field}: unknown value '{tag}'.{near(tag, names)} Expected one of: {', '.join(names)}."
+    if kind == "literal_error":
+        names = re.findall(r"'([^']+)'", error["ctx"]["expected"])
+        return f"{name}: unknown value {value!r}.{near(str(value), names)} Expected one of: {', '.join(names)}."
+    if kind == "value_error":
+        text = str(error["ctx"]["error"])
+        return text if not path else f"{name}: {text}"
+    text = error["msg"].replace("Input should be", "expected").replace("a valid ", "a ")
+    return f"{name}: {text[0].lower() + text[1:]}, got {value!r} ({type(value).__name__})."
+
+
+def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
+    """Field names of the part that `loc` leads to, as far as the annotations tell."""
+    import typing
+
+    here: Any = cls
+    for step in loc:
+        members = [m for m in _members(here) if hasattr(m, "__dataclass_fields__")]
+        found = None
+        for member in members:
+            if isinstance(step, str) and step in member.__dataclass_fields__:
+                found = typing.get_type_hints(member, include_extras=False)[step]
+                break
+            # A discriminated union's tag is a step of its own.
+            tags = [
+                typing.get_args(h)
+                for h in typing.get_type_hints(member).values()
+                if typing.get_origin(h) is typing.Literal
+            ]
+            if len(members) > 1 and any(step in t for t in tags):
+                found = member
+                break
+        if found is not None:
+            here = found
+        elif isinstance(step, int) or typing.get_origin(here) in (dict, list, tuple):
+            args = [a for a in typing.get_args(here) if a is not Ellipsis]
+            here = args[-1] if args else here
+    parts = [m for m in _members(here) if dataclasses.is_dataclass(m)]
+    return sorted({field.name for m in parts for field in dataclasses.fields(m)})
+
+
+def _members(hint: Any) -> list[Any]:
+    """The alternatives of a type hint: union members, or the hint itself."""
+    import types
+    import typing
+
+    if typing.get_origin(hint) is typing.Annotated:
+        return _members(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return [m for a in typing.get_args(hint) for m in _members(a)]
+    return [hint]

@@ -1,0 +1,233 @@
+"""What a sweep file may say: question, base settings, axes, seeds, scales, table, figures, claims."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from bench.schema.claim import KINDS, Claim, sides
+from bench.schema.errors import RequestError, near, unknown
+from bench.schema.label import same, show
+from bench.schema.part import build, part
+
+# An axis is `name: [value, ...]`, each value an override `name=value`,
+# or `name: {label: [override, ...], ...}` where one step of the axis changes several settings.
+Axis = list[Any] | dict[str, list[str]]
+
+
+@part
+class Table:
+    """Which axes become rows, columns and panels, and which metrics fill the cells (mean over seeds).
+
+    Axes that are not named, and not fixed by `at`, become panels: nothing is averaged over but seeds.
+    """
+
+    rows: str | list[str]
+    columns: str | list[str] | None = None
+    panels: str | list[str] | None = None
+    metric: str | list[str] = "test/accuracy"
+    at: dict[str, Any] = Field(default_factory=dict)  # axis -> the one value to show
+
+
+FigureKind = Literal[
+    "line", "bars", "heat", "pareto", "curves", "gradients", "confusion", "reliability", "corruption"
+]  # fmt: skip
+
+
+@part
+class Figure:
+    """What a figure shows: `x`, `lines` and `panels` are axes, `y` is a metric (mean over seeds, with its interval).
+
+    kind:
+        line, bars: `y` over the axis `x`, a line or a group of bars for each value of `lines`. None: line where the
+            values of `x` are numbers, else bars.
+        heat: `y` as the colour of a grid, `x` across and `lines` down.
+        pareto: `y` against `cost`, a point for each cell, and the front of those that nothing beats on both.
+        curves: `y` (a column of history.csv) over epochs; gradients: gradient norm over layers, both by `lines`.
+        confusion, reliability: the selected cells' matrices or diagrams. corruption: accuracy over severity.
+    """
+
+    kind: FigureKind | None = None
+    x: str | None = None
+    lines: str | None = None
+    panels: str | None = None
+    y: str = "test/accuracy"
+    cost: str = "cost/params"
+    at: dict[str, Any] = Field(default_factory=dict)  # axis -> the one value to show
+    title: str = ""
+    log_x: bool | None = None  # None: where the numbers span a factor of 20 or more
+
+
+@part
+class Select:
+    """Choose hyperparameters on val: for each cell the best point over these axes, test read for that point only."""
+
+    over: Annotated[list[str], Field(min_length=1)]
+    by: str = "val/accuracy"
+
+
+@part
+class Published:
+    """A number from the literature, shown beside ours. `setting` is what it was obtained with."""
+
+    value: float  # in the metric's own unit: accuracies are fractions
+    source: Annotated[str, Field(min_length=1)]
+    at: dict[str, Any] = Field(default_factory=dict)  # axis -> value: the cell to stand beside
+    metric: str = "test/accuracy"
+    label: str = ""
+    setting: dict[str, Any] = Field(default_factory=dict)  # `trainer.epochs: 200`; free names are shown as they are
+
+
+@part
+class Scale:
+    """How much compute: overrides on top of `base`; `axes` replaces the axes that it names."""
+
+    overrides: list[str] = Field(default_factory=list)
+    axes: dict[str, Axis] = Field(default_factory=dict)
+    seeds: int | list[int] | None = None
+
+
+@part
+class Sweep:
+    """One question and everything that is needed to answer it."""
+
+    name: str
+    question: str
+    source: str = ""
+    base: list[str] = Field(default_factory=list)
+    axes: Annotated[dict[str, Axis], Field(min_length=1)]
+    seeds: int | list[int] = 3
+    scales: dict[Literal["smoke", "small", "full"], Scale] = Field(default_factory=dict)
+    table: Table | None = None
+    figure: Figure | None = None
+    figures: list[Figure] = Field(default_factory=list)  # further ones
+    claims: list[Claim] = Field(default_factory=list)
+    select: Select | None = None
+    published: list[Published] = Field(default_factory=list)
+    allow: dict[str, str] = Field(default_factory=dict)  # finding of `bench check` -> why it is accepted here
+
+
+def names(value: str | list[str] | None) -> list[str]:
+    """`rows: model` and `rows: [model, depth]` as one list."""
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def values(axis: Axis) -> list[Any]:
+    """The values or labels of an axis, in the file's order."""
+    return list(axis)
+
+
+def sweep(data: dict[str, Any], where: str) -> Sweep:
+    """The Sweep for a file's content, checked.
+
+    Raises:
+        RequestError: for unknown keys, an empty axis or one that names a value twice, and a table, figure, claim,
+            selection or published number that names an axis or a value which the sweep does not have.
+    """
+    made: Sweep = build(Sweep, _with_kinds(data, where), where)
+    known = _levels(made, where)
+    places: list[tuple[str, dict[str, Any]]] = []  # axis -> value, to be checked against the axes
+    axes: list[tuple[str, str | None]] = []  # axis names, likewise
+    if made.table:
+        for role in ("rows", "columns", "panels"):
+            axes += [(f"table.{role}", name) for name in names(getattr(made.table, role))]
+        used = [name for _, name in axes] + list(made.table.at)
+        for name in used:
+            if used.count(name) > 1:
+                raise RequestError(
+                    f"{where}: table names axis '{name}' twice. Use it once: rows, columns, panels or at."
+                )
+        places.append(("table.at", made.table.at))
+    for place, figure in [("figure", made.figure), *((f"figures[{i}]", f) for i, f in enumerate(made.figures))]:
+        if figure:
+            axes += [(f"{place}.{role}", getattr(figure, role)) for role in ("x", "lines", "panels")]
+            places.append((f"{place}.at", figure.at))
+            _check_figure(figure, place, where)
+    for i, claim in enumerate(made.claims):
+        place = f"claims[{i}]"
+        places += [(f"{place}.{side}", fixed) for side, fixed in sides(claim).items()]
+        axes += [(f"{place}.over", getattr(claim, "over", None))]
+    for i, published in enumerate(made.published):
+        places.append((f"published[{i}].at", published.at))
+    if made.select:
+        axes += [("select.over", name) for name in made.select.over]
+        if not made.select.by.startswith("val/"):
+            raise RequestError(
+                f"{where}: select.by is '{made.select.by}'. Selection is on val, never on test: use val/accuracy."
+            )
+    axes += [(place, name) for place, fixed in places for name in fixed]
+    for place, axis in axes:
+        if axis is not None and axis not in known:
+            raise unknown(f"axis in {place} of {where}:", axis, known)
+    for place, fixed in places:
+        for axis, value in fixed.items():
+            if same(value) not in known[axis]:
+                options = known[axis].values()
+                raise RequestError(
+                    f"{where}: {place} says {axis}: {show(value)}, which the axis does not have."
+                    f"{near(show(value), options)} Its values: {', '.join(options)}."
+                )
+    for i, claim in enumerate(made.claims):
+        if fault := claim.fault():
+            raise RequestError(f"{where}: claims[{i}] ('{claim.says}'): {fault}")
+    if made.select:
+        for place, axis in axes:
+            figure_on_val = place.startswith("figure") and not _reads_test(made, place)
+            if axis in made.select.over and place != "select.over" and not figure_on_val:
+                raise RequestError(
+                    f"{where}: {place} names axis '{axis}', but `select` chooses it on val, so that test is read at "
+                    "the selected value only. Take it out of one of the two."
+                )
+    for name, reason in made.allow.items():
+        if len(reason.split()) < 2:
+            raise RequestError(f"{where}: allow.{name} is '{reason}'. Write down why, in words; the table shows it.")
+    return made
+
+
+def _with_kinds(data: Any, where: str) -> Any:
+    """The same data; claims that state no kind are comparisons."""
+    if not isinstance(data, dict) or not isinstance(data.get("claims"), list):
+        return data
+    claims = [{"kind": "compare", **c} if isinstance(c, dict) else c for c in data["claims"]]
+    for i, claim in enumerate(claims):
+        if isinstance(claim, dict) and claim["kind"] not in KINDS:
+            raise unknown(f"kind in claims[{i}] of {where}:", claim["kind"], KINDS)
+    return {**data, "claims": claims}
+
+
+def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
+    """For each axis its values, over all scales: canonical spelling -> as people write it."""
+    levels: dict[str, dict[str, str]] = {}
+    for place, axes in [("axes", made.axes), *((f"scales.{name}.axes", s.axes) for name, s in made.scales.items())]:
+        for name, axis in axes.items():
+            if name not in made.axes:
+                raise unknown(f"axis in {place} of {where}:", name, made.axes)
+            if not axis:
+                raise RequestError(f"{where}: axis '{name}' in {place} is empty. Give it at least one value.")
+            spelled = [same(value) for value in values(axis)]
+            for value in values(axis):
+                if spelled.count(same(value)) > 1:
+                    raise RequestError(f"{where}: axis '{name}' in {place} has the value {show(value)} twice.")
+            levels.setdefault(name, {}).update({same(value): show(value) for value in values(axis)})
+    return levels
+
+
+def _check_figure(figure: Figure, place: str, where: str) -> None:
+    needs = {"line": ("x",), "bars": ("x",), None: ("x",), "heat": ("x", "lines")}.get(figure.kind, ())
+    for role in needs:
+        if getattr(figure, role) is None:
+            kind = f"of kind {figure.kind}" if figure.kind else "without a kind"
+            raise RequestError(f"{where}: {place}.{role} is missing. A figure {kind} needs an axis there.")
+    roles = [r for r in (figure.x, figure.lines, figure.panels) if r is not None] + list(figure.at)
+    for name in roles:
+        if roles.count(name) > 1:
+            raise RequestError(f"{where}: {place} names axis '{name}' twice. Use it once: x, lines, panels or at.")
+
+
+def _reads_test(made: Sweep, place: str) -> bool:
+    name = place.split(".")[0]
+    figure = made.figure if name == "figure" else made.figures[int(name.split("[")[1].rstrip("]"))]
+    return figure is not None and (
+        figure.y.startswith("test/") or figure.kind in ("confusion", "reliability", "corruption")
+    )

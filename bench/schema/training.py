@@ -1,0 +1,82 @@
+"""How a model is trained and where the record of it goes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bench.schema.part import part
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+# torch's names in small letters; the others are timm's (those that need one gradient a step and no further package).
+# fmt: off
+Optimizer = Literal[
+    "sgd", "adam", "adamw", "adadelta", "adagrad", "adamax", "asgd", "nadam", "radam", "rmsprop", "rprop",
+    "adabelief", "adafactor", "adafactorbv", "adafactorbvc", "adamp", "adamuon", "adan", "adanw", "adopt", "adoptw",
+    "lamb", "lambc", "laprop", "larc", "lars", "lion", "madgrad", "madgradw", "mars", "muon", "nadamw", "nadamuon",
+    "nesterov", "nlarc", "nlars", "nmuon", "novograd", "radabelief", "rmsproptf", "sgdp", "sgdw",
+    "cadamw", "clion", "clamb", "cadoptw",
+]
+# fmt: on
+Schedule = Literal[
+    "constant", "cosine", "step", "multistep", "onecycle", "linear", "poly", "exponential", "tanh", "restarts", "wsd"
+]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+
+@part
+class Optim:
+    """Optimizer, schedule and loss. `lr` is per step, at the global `trainer.batch_size`."""
+
+    name: Optimizer = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # where the optimizer has one; not adam's betas
+    weight_decay: NonNegative = 0.0
+    schedule: Schedule = "constant"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # fraction of all steps with a linearly rising lr
+    step_every: Fraction = 0.33  # step, exponential: fraction of all steps between drops
+    step_factor: Fraction = 0.1  # step, multistep, exponential: lr is multiplied by this at each drop
+    milestones: tuple[Fraction, ...] = (0.5, 0.75)  # multistep: when lr drops, as fractions of all steps
+    power: Annotated[float, Field(gt=0)] = 1.0  # poly
+    cycles: Annotated[int, Field(gt=0)] = 4  # restarts
+    cooldown: Fraction = 0.2  # wsd: fraction of all steps in which lr falls
+    loss: Literal["cross_entropy", "mse", "bce"] = "cross_entropy"  # mse on softmax and one-hot, bce for each class
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
+    l2: NonNegative = 0.0  # l2 * sum w^2, over the weights of convolutions and affine layers
+
+
+@part
+class Trainer:
+    """Length, batch and device. `batch_size` is the global one, whatever the number of devices."""
+
+    epochs: Annotated[int, Field(gt=0)] = 5
+    batch_size: Annotated[int, Field(gt=0)] = 128
+    select: Literal["val/accuracy", "val/nll", "last"] = "val/accuracy"  # which epoch is scored on test
+    max_minutes: Annotated[float, Field(gt=0)] | None = None
+    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    devices: Annotated[int, Field(gt=0)] = 1  # on each node
+    num_nodes: Annotated[int, Field(gt=0)] = 1
+    sync_batchnorm: bool = True  # batch norm over the global batch, not over each device's share
+    accumulate: Annotated[int, Field(gt=0)] = 1  # parts that a device's share of a batch is cut into, to save memory
+    clip: Annotated[float, Field(gt=0)] | None = None  # largest L2 norm of the gradient of all parameters
+    precision: Literal["32", "tf32", "16-mixed", "bf16-mixed"] = "32"
+    channels_last: Literal["auto", "always", "never"] = "auto"  # memory layout of images; auto: on a GPU
+    compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
+    # Runs of a sweep that differ only in numbers as one program: up to so many, or where a short probe says that it
+    # pays. The last digits depend on which runs stand side by side, so they may differ from launch to launch.
+    stack: Literal["auto", "off"] | Annotated[int, Field(gt=0)] = "off"
+    threads: Annotated[int, Field(gt=0)] | None = None  # CPU threads of one run; None: all, or a worker's share
+    deterministic: bool = True
+    gradients: bool = False  # record each layer's gradient norm after each epoch
+
+
+@part
+class Tracking:
+    """The MLflow store. None: SQLite, `mlflow.db` in the working directory."""
+
+    uri: str | None = None
+    experiment: str = "runs"  # MLflow experiment of single runs; a sweep uses its own name

@@ -1,0 +1,58 @@
+"""Where a network's first weights come from, and which of them are trained."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bench.schema.part import part
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+@part
+class Transfer:
+    """Training from other weights than random ones. Every default means: from scratch.
+
+    frozen: only the head is trained, on features that never change. finetune: everything is trained.
+    partial: everything from stage `trainable_from` to the head is trained (`bench models NAME --stages`).
+    The head is always a new one; weights are those of the backbone.
+    """
+
+    mode: Literal["scratch", "frozen", "finetune", "partial"] = "scratch"
+    # bundled: tf_efficientnet_lite0 from an installed package. timm: the published weights of the model's name.
+    # file:PATH: a state dict (.pt, .pth, .safetensors). run:ID: an earlier run of this store.
+    weights: str = "bundled"
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""  # of the weights' file; needed for file:
+    trainable_from: str | None = None  # partial: name of the first trained stage
+    unfreeze_every: Annotated[int, Field(ge=0)] = 0  # epochs a stage, trained from the head down; 0: all at once
+    lr_backbone: Annotated[float, Field(gt=0)] = 1.0  # the backbone's lr is optim.lr times this
+    preprocess: Literal["weights", "own"] = "weights"  # the weights' size, mean and std, or the data's and pixel_norm
+    size: Positive | None = None  # pixels a side; None: what the weights were trained with, or the images' own
+    channels: Literal[1, 3] | None = None  # of the weights; None: 3 for bundled and timm, otherwise the images' own
+
+    head: Literal["linear", "dnn", "knn", "ncm"] = "linear"
+    hidden: tuple[Positive, ...] = (256,)  # dnn: widths between features and logits, each followed by ReLU
+    k: Positive = 5  # knn
+    metric: Literal["l1", "l2", "cosine"] = "l2"  # knn; ncm takes l2 and cosine
+    votes: Literal["uniform", "distance"] = "uniform"  # knn
+
+    views: Annotated[int, Field(ge=0)] = 0  # frozen with augmentation: augmented views kept an image; 0: none are kept
+    cache: bool = True  # frozen: compute features once and keep them on disk
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"bundled|timm|file:.+|run:.+", self.weights):
+            raise ValueError(f"weights: expected bundled, timm, file:PATH or run:ID, got '{self.weights}'.")
+        if (self.mode == "partial") != (self.trainable_from is not None):
+            raise ValueError(
+                "trainable_from names the first trained stage of mode=partial, and of nothing else; "
+                "'bench models NAME --stages' lists the stages."
+            )
+        if self.head in ("knn", "ncm") and self.mode != "frozen":
+            raise ValueError(f"head={self.head} trains nothing and needs mode=frozen, got mode={self.mode}.")
+        if self.head == "ncm" and self.metric == "l1":
+            raise ValueError("head=ncm takes metric l2 or cosine, got l1.")
+        if self.unfreeze_every and self.mode not in ("finetune", "partial"):
+            raise ValueError(f"unfreeze_every needs mode finetune or partial, got mode={self.mode}.")

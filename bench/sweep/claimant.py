@@ -1,0 +1,132 @@
+"""Taking points, so that each is run by one launch only, and bringing their outcomes to the store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bench.schema.experiment import flat
+from bench.sweep.plan import Point
+from bench.track.away import Away
+from bench.track.claim import Claims
+from bench.track.owner import Owner
+from bench.track.provenance import provenance
+from bench.track.record import Record
+from bench.track.spool import Spool
+from bench.track.store import ENDED, Store
+
+
+class Claimant:
+    """One launch's dealings with the store: take a point, deliver it, give it up.
+
+    Args:
+        before: run ids of what had ended for these points when the launch was planned; they are to be run again.
+    """
+
+    def __init__(self, store: Store, claims: Claims, title: str, spool: Spool, before: set[str]) -> None:
+        self.store, self.claims, self.title, self.spool = store, claims, title, spool
+        self.before = before
+        self.parent = store.parent(title, make=True)
+        self.runs: dict[str, str] = {}  # key -> MLflow run of what is taken
+        self.asked: set[str] = set()  # keys whose run the store was asked to make
+
+    def take(self, point: Point) -> Record | Owner | None:
+        """Take a point. None: it is ours; a Record: it has ended elsewhere; an Owner: who is running it.
+
+        Raises:
+            Away: when the store does not answer; nothing is taken then.
+        """
+        key = point.key
+        claim = self.claims.known.get(key)
+        if claim is not None and (claim.owner.launch != self.claims.owner.launch or claim.ended):
+            if (owner := self.claims.held(key)) is not None:
+                return owner
+            # Its owner has ended or died: all that it did can be read now, and somebody else may have been faster.
+            self.claims.refresh()
+            if (owner := self.claims.held(key)) is not None:
+                return owner
+            if (record := self.ended(point, self.claims.known[key].owner)) is not None:
+                return record
+        if key not in self.claims.mine and not self.claims.take(key):
+            self.claims.refresh()
+            return self.claims.held(key) or self.ended(point, self.claims.known[key].owner) or self.take(point)
+        self._begin(point)
+        return None
+
+    def ended(self, point: Point, owner: Owner) -> Record | None:
+        """What became of a point that another launch had, where that was brought to an end."""
+        left = Spool(Path(owner.spool)).sealed(point.key) if owner.lives(self.claims.owner) is not None else None
+        if left is not None:
+            self.store.deliver(left)  # it was killed between the run's end and the delivery
+        record = self.store.latest(point.key, self.title)
+        return record if record is not None and record.run_id not in self.before else None
+
+    def _begin(self, point: Point) -> None:
+        """A run in MLflow that shows as RUNNING: the one that an interrupted attempt left, or a new one."""
+        attempt = self.claims.mine[point.key]
+        left = None
+        # A store that went away may have made the run and not lived to say so.
+        if attempt > 1 or point.key in self.asked:
+            experiment = self.store.experiment(self.title)
+            for run in self.store.runs_of_key(point.key, experiment):
+                if run.status in ENDED:
+                    continue
+                if left is None and not run.metrics and not run.params:
+                    left = run.run_id
+                else:  # killed in the middle of a delivery: its numbers must not mix with the new ones
+                    self.store.remove(run.run_id)
+        if left is not None:
+            self.store.mark(left, "RUNNING")
+            self.store.tag(left, "attempt", str(attempt))
+        else:
+            tags = {"run_key": point.key, "sweep": self.title, "seed": str(point.seed), "attempt": str(attempt)}
+            if self.parent is not None:
+                tags["mlflow.parentRunId"] = self.parent
+            self.asked.add(point.key)
+            left = self.store.start(self.title, point.name, tags)
+        self.runs[point.key] = left
+
+    def deliver(self, place: Path) -> Record:
+        """Bring a sealed outcome to the store; returns its Record.
+
+        Raises:
+            Away: when the store does not answer; the outcome stays in the spool.
+        """
+        key = place.name
+        try:
+            record, _ = Spool.read(place)
+            self.store.deliver(place)
+        except FileNotFoundError:  # a second launch in this folder has just delivered it
+            delivered = self.store.latest(key, self.title)
+            assert delivered is not None
+            record = delivered
+        if key in self.claims.mine:
+            self.claims.end(key, record.status)
+        self.runs.pop(key, None)
+        return record
+
+    def failed(self, point: Point, reason: str) -> Path:
+        """Seal a FAILED outcome for a run that could not do it itself; returns its folder in the spool."""
+        self.spool.folder(point.key)
+        record = Record(
+            key=point.key,
+            sweep=self.title,
+            axes=point.axes,
+            seed=point.seed,
+            status="failed",
+            reason=reason,
+            config={k: v for k, v in flat(point.experiment).items() if not k.startswith("tracking.")},
+            provenance={**provenance(), "data_fingerprint": point.data, "started": f"{time.time():.3f}"},
+        )
+        return self.spool.put(record, point.name, self.title)
+
+    def give_up(self, keys: list[str]) -> None:
+        """Mark what was not brought to an end as KILLED, free for the next launch."""
+        for key in keys:
+            if key in self.claims.mine:
+                self.claims.end(key, "interrupted")
+            if key in self.runs:
+                try:
+                    self.store.mark(self.runs.pop(key), "KILLED")
+                except Away:
+                    return  # the claim's owner is gone soon, which says the same

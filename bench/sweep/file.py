@@ -1,0 +1,115 @@
+"""Sweep files: finding and reading them, and making a sweep from the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.compose import parse, shipped
+from bench.schema.errors import RequestError, near
+from bench.schema.sweep import Sweep, sweep
+
+
+def folders() -> list[Path]:
+    """Where sweep files are looked for: the working directory's sweeps/ first, then the shipped ones."""
+    return [Path.cwd() / "sweeps", shipped("sweeps")]
+
+
+def names() -> list[str]:
+    """Every sweep that can be named."""
+    return sorted({p.stem for folder in folders() if folder.is_dir() for p in folder.glob("*.yaml")})
+
+
+def read(name: str) -> Sweep:
+    """The sweep `name`, or the one in a file when `name` ends in .yaml.
+
+    Raises:
+        RequestError: when there is none, or the file says something that a sweep cannot be.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.is_file():
+            raise RequestError(f"There is no sweep file {name}.")
+    else:
+        found = [folder / f"{name}.yaml" for folder in folders() if (folder / f"{name}.yaml").is_file()]
+        if not found:
+            raise RequestError(
+                f"Unknown sweep '{name}'.{near(name, names())} Known: {', '.join(names()) or 'none'}; "
+                "your own go to sweeps/NAME.yaml."
+            )
+        path = found[0]
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path.name} is not YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise RequestError(f"{path.name}: expected keys such as 'question' and 'axes', got {type(data).__name__}.")
+    return sweep({"name": path.stem, **data}, path.name)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's booleans: `on`, `off`, `yes` and `no` are words, as in labels; a key given twice is an error."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = next((k for k in keys if keys.count(k) > 1), None)
+        if twice is not None:
+            raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool" or first in "tTfF"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def from_axes(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | list[int]) -> Sweep:
+    """A sweep stated on the command line: `--axes model=linear,dnn optim.lr=0.1,0.01`.
+
+    The first axis becomes the table's rows, the second its columns.
+
+    Raises:
+        RequestError: for an axis without values or with a value given twice.
+    """
+    made = dict(axis_of(text) for text in axes)
+    over = list(made)
+    return sweep(
+        {
+            "name": name,
+            "question": "How do " + " and ".join(over) + " change test accuracy?",
+            "base": list(base),
+            "axes": made,
+            "seeds": seeds,
+            "table": {"rows": over[0], "columns": over[1:2]},
+            "figure": {"x": over[-1], "lines": over[0] if len(over) > 1 else None},
+        },
+        "--axes",
+    )
+
+
+def axis_of(text: str) -> tuple[str, list[Any]]:
+    """`optim.lr=0.1,0.01` as ("optim.lr", [0.1, 0.01]), by Hydra's grammar (choice() and range() too)."""
+    if text.endswith("="):
+        raise RequestError(f"--axes {text}: the axis is empty. Give it values: {text}VALUE,VALUE.")
+    (override,) = parse([text])
+    if override.is_sweep_override():
+        values = [_scalar(v) for v in override.sweep_string_iterator()]
+    else:
+        values = [_scalar(text.split("=", 1)[1])]
+    if not values:
+        raise RequestError(f"--axes {text}: the axis is empty. Give it values: {override.key_or_group}=VALUE,VALUE.")
+    return str(override.key_or_group), values
+
+
+def _scalar(text: str) -> Any:
+    value = yaml.safe_load(text) if not text.startswith("${") else text
+    if isinstance(value, str):
+        try:
+            return float(value)  # YAML 1.1 reads 1e-3 as a word
+        except ValueError:
+            return value
+    return value

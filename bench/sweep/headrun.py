@@ -1,0 +1,54 @@
+"""The parent run of a sweep in MLflow: its question, table and figure, with the sweep's runs nested below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.schema.sweep import Sweep
+from bench.track.record import Record, to_csv
+from bench.track.store import Store
+
+NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
+ROOM = 8000  # characters of a tag
+
+
+def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record]) -> None:
+    """Write question, source, table, figure and counts into the sweep's parent run.
+
+    Raises:
+        Away: when the store does not answer.
+    """
+    parent = store.parent(title, make=True)
+    assert parent is not None
+    store.revive(parent)
+    counts = {s: sum(r.status == s for r in records) for s in ("finished", "failed", "missing")}
+    said = f"{len(records)} runs: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n)
+    text = [f"**{sweep.question}**", sweep.source, said]
+    with TemporaryDirectory() as folder:
+        for name, content in _evidence(sweep, list(records)).items():
+            (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
+            text += [content] if name == "table.md" and isinstance(content, str) else []
+        store.add_files(parent, sorted(Path(folder).iterdir()))
+    store.tag(parent, NOTE, "\n\n".join(t for t in text if t)[:ROOM])
+    store.mark(parent, "RUNNING" if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
+
+
+def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
+    """Table and figure as files' contents; nothing of what the records do not have yet."""
+    from bench.report import artifacts, figures, tables
+    from bench.report.frame import selected
+    from bench.report.grid import pivot
+    from bench.report.notes import notes
+
+    out: dict[str, str | bytes] = {"records.csv": to_csv(records)}
+    if not any(r.status == "finished" for r in records):
+        return out
+    if sweep.table is not None:
+        frame = selected(sweep, records)
+        grid = pivot(frame, sweep)
+        out["table.md"] = tables.markdown(grid, notes(grid, frame, sweep, records, {}))
+    if sweep.figure is not None and sweep.figure.kind not in artifacts.FILE:
+        out["figure.svg"] = figures.svg(figures.draw(sweep.figure, sweep, records, None))
+    return out

@@ -1,0 +1,134 @@
+"""One job of a sweep on somebody else's scheduler: it takes points from the store until none is left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.schema.errors import RequestError
+from bench.sweep.claimant import Claimant
+from bench.sweep.plan import Point
+from bench.track.away import Away
+from bench.track.claim import Claims
+from bench.track.files import DiskFull
+from bench.track.owner import Owner
+from bench.track.record import Record
+from bench.track.spool import Spool
+from bench.track.store import Store
+
+URI_VARIABLE = "IMAGEBENCH_TRACKING_URI"
+PAUSE_SECONDS = 2.0
+
+
+@dataclass
+class Job:
+    """Hydra's task function for every job of a launch; pickled to wherever they run.
+
+    Points are not dealt out beforehand: each job starts at its own place in the list and takes what nobody has,
+    so start-up is paid once a job, a slow point delays nobody, and a job that is requeued simply goes on.
+
+    Attributes:
+        uri: of the store; None where it has a password and comes by the environment instead of a file.
+        before: run ids of what had ended for these points and is to be run again.
+        count: how many jobs there are.
+        folder: working directory of the launch; relative paths in settings are meant from there.
+        shared_machine: whether the jobs run on this machine and share its cores.
+        patience: seconds to wait for a store that went away.
+    """
+
+    points: Sequence[Point]
+    title: str
+    uri: str | None
+    spool: Path
+    before: set[str]
+    count: int
+    folder: Path
+    shared_machine: bool
+    patience: float
+
+    def __call__(self, config: Any) -> dict[str, str]:
+        """Run points until none is left; gives run key -> status of those that this job ran.
+
+        Raises:
+            RequestError: when the store cannot be reached, or the disk is full.
+        """
+        from hydra.core.hydra_config import HydraConfig
+
+        if self.folder.is_dir():
+            os.chdir(self.folder)
+        return self.work(int(HydraConfig.get().job.num))
+
+    def work(self, number: int) -> dict[str, str]:
+        """The same, for job `number` from 0."""
+        from bench.sweep.worker import work
+
+        store = Store(self.address())
+        spool = Spool(self.spool)
+        ledger = store.ledger(self.title)
+        owner = Owner.here(self.spool)
+        ran: dict[str, str] = {}
+        try:
+            with Claims(store, ledger, owner) as claims:
+                claims.refresh()
+                over = {k for k, r in store.find([p.key for p in self.points], self.title).items() if self.counts(r)}
+                claimant = Claimant(store, claims, self.title, spool, self.before)
+                first = number * len(self.points) // self.count
+                try:
+                    for point in (*self.points[first:], *self.points[:first]):
+                        if point.key in over or self.patiently(claimant.take, point) is not None:
+                            continue
+                        try:
+                            work([point], self.title, self.spool, self.threads())
+                        except DiskFull:
+                            raise
+                        except RequestError as error:
+                            claimant.failed(point, f"RequestError: {str(error).splitlines()[0]}")
+                        sealed = spool.sealed(point.key)
+                        assert sealed is not None, "a run that returns has sealed its outcome"
+                        ran[point.key] = self.patiently(claimant.deliver, sealed).status
+                finally:
+                    claimant.give_up([k for k in claims.mine if spool.sealed(k) is None])
+        finally:
+            owner.over()
+        return ran
+
+    def counts(self, record: Record) -> bool:
+        """Whether a record means that its point is done: not one that is to be run again."""
+        return record.run_id not in self.before
+
+    def address(self) -> str:
+        """The store's URI.
+
+        Raises:
+            RequestError: when the scheduler did not pass the environment on.
+        """
+        uri = self.uri or os.environ.get(URI_VARIABLE)
+        if uri is None:
+            raise RequestError(
+                f"The store's address has a password, so it is passed by the variable {URI_VARIABLE}, which this job "
+                "did not get. Let the scheduler pass the environment on (sbatch --export=ALL)."
+            )
+        return uri
+
+    def threads(self) -> int:
+        """CPU threads of a run: the job's cores, or its share of the machine's."""
+        from bench.sweep.pool import cores
+
+        # Not the affinity alone: a cluster may leave that open and still have given this job one core.
+        mine = int(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or cores())
+        return max(1, mine // self.count) if self.shared_machine else mine
+
+    def patiently(self, ask: Callable[[Any], Any], about: Any) -> Any:
+        """Ask the store, again and again while it is away."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                return ask(about)
+            except Away:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,59 @@
+"""What is done already: in the store, and in the records that somebody committed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.sweep.plan import Point
+from bench.track.record import Record, read_csv
+from bench.track.store import Store
+
+
+@dataclass
+class Known:
+    """Ended points of a plan, by run key.
+
+    Attributes:
+        stored: from the store, finished or failed.
+        committed: finished ones that only the committed records have.
+    """
+
+    stored: dict[str, Record] = field(default_factory=dict)
+    committed: dict[str, Record] = field(default_factory=dict)
+
+    @property
+    def found(self) -> dict[str, Record]:
+        """Both, the store's first."""
+        return {**self.committed, **self.stored}
+
+    def with_status(self, planned: Sequence[Point], status: str) -> list[Point]:
+        """The planned points that ended so."""
+        return [p for p in planned if p.key in self.found and self.found[p.key].status == status]
+
+
+def records_file(title: str) -> Path:
+    """Where the records of a sweep are committed: `results/<title>/records.csv` in the working directory."""
+    return Path("results") / title / "records.csv"
+
+
+def known(planned: Sequence[Point], title: str, store: Store, fresh: bool = False) -> Known:
+    """What is known of the planned points; with `fresh` committed records do not count.
+
+    Raises:
+        RequestError: when the committed records are damaged.
+    """
+    keys = {p.key for p in planned}
+    stored = store.find(keys, title)
+    committed: dict[str, Record] = {}
+    if not fresh and records_file(title).is_file():
+        for record in read_csv(records_file(title)):
+            if record.key in keys and record.status == "finished" and _unfinished(stored.get(record.key)):
+                committed[record.key] = record
+                stored.pop(record.key, None)
+    return Known(stored, committed)
+
+
+def _unfinished(record: Record | None) -> bool:
+    return record is None or record.status != "finished"

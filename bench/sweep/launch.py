@@ -1,0 +1,290 @@
+"""Running the missing points of a sweep on this machine, in warm workers.
+
+Workers train and leave each outcome in the spool; they never touch the store. This process takes points one by one
+(`bench.track.claim`), hands them out, and delivers outcomes while the workers compute.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from bench.schema.errors import RequestError
+from bench.sweep.claimant import Claimant
+from bench.sweep.plan import Point
+from bench.sweep.pool import Died, Worker, workers
+from bench.sweep.signals import Stopping
+from bench.track.away import Away
+from bench.track.claim import Claims
+from bench.track.files import DiskFull
+from bench.track.owner import Owner
+from bench.track.record import Record
+from bench.track.spool import Spool
+from bench.track.store import Store
+from bench.train.alike import most, together
+
+DEATHS = 2  # a run that takes its worker with it so often has failed
+RETRY_SECONDS = 2.0  # between two questions to a store that is away, or to whoever holds a point
+
+
+class View(Protocol):
+    """What a launch tells its user; `bench.sweep.view` has the real one."""
+
+    def running(self, worker: int, point: Point | None) -> None:
+        """A worker runs this point now, or none."""
+
+    def done(self, point: Point, record: Record) -> None:
+        """One more point has ended."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass
+class Outcome:
+    """What became of a launch.
+
+    Attributes:
+        ran: records of the points that were run here.
+        elsewhere: records of those that another launch brought to an end meanwhile.
+        undelivered: outcomes that wait in the spool for the store.
+        left: points that were not brought to an end.
+        signal: what interrupted it; 0 for nothing.
+    """
+
+    ran: list[Record] = field(default_factory=list)
+    elsewhere: list[Record] = field(default_factory=list)
+    undelivered: int = 0
+    left: int = 0
+    signal: int = 0
+
+
+class Launch:
+    """One launch of points in workers of this machine.
+
+    Args:
+        before: run ids of what had ended for these points and is to be run again.
+        count: worker processes; each gets its share of cores or GPUs.
+        patience: seconds to wait for a store that went away.
+    """
+
+    def __init__(
+        self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], count: int,
+        view: View, patience: float = 600.0,
+    ) -> None:  # fmt: skip
+        self.queue = deque(todo)
+        self.title, self.store, self.spool, self.before = title, store, spool, before
+        self.count, self.view, self.patience = count, view, patience
+        self.points = {p.key: p for p in todo}
+        self.ready: deque[Point] = deque()  # taken, waiting for a worker
+        self.held: dict[str, Owner] = {}  # taken by another launch
+        self.sealed: deque[Path] = deque()  # waiting for the store
+        self.deaths: dict[str, int] = {}
+        alike = Counter(form for p in todo if (form := together(p.experiment)) is not None)
+        self.shares = {form: -(-n // count) for form, n in alike.items()}  # of runs that may be stacked, a worker's
+        self.away_since: float | None = None
+        self.next_try = 0.0
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """Run until every point has ended, here or elsewhere, or somebody interrupts.
+
+        Raises:
+            RequestError: when workers cannot start, or a disk is full; what was taken is given up first.
+        """
+        trainer = next(iter(self.points.values())).experiment.trainer
+        pool = workers(self.count, trainer.devices, trainer.accelerator)  # they import while this process prepares
+        owner = Owner.here(self.spool.root)
+        try:
+            with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:
+                self.claimant = Claimant(self.store, claims, self.title, self.spool, self.before)
+                try:
+                    self._skip_ended(claims)
+                    self._loop(pool, stop)
+                finally:
+                    self._leave(pool)
+                self.outcome.signal = stop.signal
+                ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
+                self.outcome.left = len(self.points) - ended
+        except BaseException:
+            for worker in pool:
+                worker.stop()
+            raise
+        finally:
+            owner.over()
+        return self.outcome
+
+    def ledger(self) -> str:
+        """The run with the sweep's claims, restored where somebody deleted it."""
+        ledger = self.store.ledger(self.title)
+        self.store.revive(ledger)
+        return ledger
+
+    def _skip_ended(self, claims: Claims) -> None:
+        """Leave out what another launch has ended since the plan was made: claims first, then the records."""
+        claims.refresh()
+        found = self.store.find(self.points, self.title)
+        for key, record in found.items():
+            if record.run_id not in self.before:
+                self.queue.remove(self.points[key])
+                self._elsewhere(self.points[key], record)
+
+    def _loop(self, pool: list[Worker], stop: Stopping) -> None:
+        while True:
+            if not stop.signal:
+                self._ask(self._take_ahead)
+                self._hand_out(pool)
+            busy = [w for w in pool if w.future is not None]
+            running = [w for w in busy if w.points]
+            idle = not running and not self.ready
+            if stop.signal and (not running or stop.overdue) and not self._open_deliveries():
+                return
+            if idle and not self.queue and not self.held and not self.sealed:
+                return
+            if idle and self.away_since is not None and time.monotonic() - self.away_since > self.patience:
+                return
+            ready, _ = wait([w.future for w in busy if w.future], timeout=0.2, return_when=FIRST_COMPLETED)
+            for worker in busy:
+                if worker.future in ready:
+                    self._collect(worker)
+            if not stop.signal:
+                self._hand_out(pool)  # before the delivery, so that no worker waits for it
+            self._ask(self._deliver)
+
+    def _open_deliveries(self) -> bool:
+        """Whether outcomes can be brought to a store that answers."""
+        return bool(self.sealed) and self.away_since is None
+
+    def _ask(self, question: object) -> None:
+        """Do something with the store, or note that it is away."""
+        if self.away_since is not None and time.monotonic() < self.next_try:
+            return
+        try:
+            question()  # type: ignore[operator]
+        except Away as error:
+            self.next_try = time.monotonic() + RETRY_SECONDS
+            if self.away_since is None:
+                self.away_since = time.monotonic()
+                self.view.say(f"{self.store.shown} does not answer; results are kept and delivered later. ({error})")
+        else:
+            if self.away_since is not None:
+                self.away_since = None
+                self.view.say(f"{self.store.shown} answers again.")
+
+    def _take_ahead(self) -> None:
+        """Keep points ready for each worker; look after those that others hold when there is nothing else."""
+        while self.queue and len(self.ready) < self.count * self._share(self.queue[0]):
+            self._settle(self.queue[0], self.claimant.take(self.queue[0]))
+            self.queue.popleft()
+        if self.held and not self.queue and not self.ready and time.monotonic() >= self.next_try:
+            self.next_try = time.monotonic() + RETRY_SECONDS
+            self.claimant.claims.refresh()
+            for key in list(self.held):
+                self._settle(self.points[key], self.claimant.take(self.points[key]))
+
+    def _settle(self, point: Point, found: Record | Owner | None) -> None:
+        """Sort a point into ours, held and ended."""
+        if isinstance(found, Owner):
+            if point.key not in self.held:
+                self.view.say(f"{point.name}: is being run by {found}; waiting for it.")
+            self.held[point.key] = found
+            return
+        self.held.pop(point.key, None)
+        if isinstance(found, Record):
+            self._elsewhere(point, found)
+        else:
+            self.ready.append(point)
+
+    def _elsewhere(self, point: Point, record: Record) -> None:
+        self.outcome.elsewhere.append(record)
+        self.view.done(point, record)
+
+    def _hand_out(self, pool: list[Worker]) -> None:
+        for worker in pool:
+            if worker.warm and worker.future is None and self.ready:
+                points = self._next()
+                self.view.running(worker.number, points[0])
+                worker.run(points, self.title, self.spool.root)
+
+    def _share(self, point: Point) -> int:
+        """How many points a worker gets at once together with this one, itself included."""
+        form = together(point.experiment)
+        if form is None or point.key in self.deaths:
+            return 1
+        return min(self.shares[form], most(point.experiment))
+
+    def _next(self) -> list[Point]:
+        """The next point that is ready, with those that are trained with it as one program."""
+        first = self.ready.popleft()
+        share, form = self._share(first), together(first.experiment)
+        more = [p for p in self.ready if share > 1 and self._share(p) > 1 and together(p.experiment) == form]
+        more = more[: share - 1]
+        self.ready = deque(p for p in self.ready if p not in more)
+        return [first, *more]
+
+    def _collect(self, worker: Worker) -> None:
+        """A worker has started, finished its points, or died."""
+        points, future = worker.points, worker.future
+        if not points or future is None:
+            worker.started()
+            return
+        error = future.exception()
+        worker.points, worker.future = [], None
+        self.view.running(worker.number, None)
+        if isinstance(error, DiskFull):
+            raise error
+        if isinstance(error, Died):
+            worker.stop()
+            worker.start()
+        for point in points:
+            self._ended(point, error)
+
+    def _ended(self, point: Point, error: BaseException | None) -> None:
+        """A point has left its worker: sealed, or with the error that the worker ended with."""
+        place = self.spool.sealed(point.key)
+        if place is None and isinstance(error, Died):
+            self._mourn(point)
+            return
+        if place is None and error is not None:
+            place = self.claimant.failed(
+                point, f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+            )
+        assert place is not None, "a run that returns has sealed its outcome"
+        self.sealed.append(place)
+
+    def _mourn(self, point: Point) -> None:
+        """A run took its worker with it: once can be an accident, twice is the run."""
+        self.deaths[point.key] = self.deaths.get(point.key, 0) + 1
+        if self.deaths[point.key] < DEATHS:
+            self.view.say(f"{point.name}: its worker process died; trying it again.")
+            self.ready.appendleft(point)
+            return
+        reason = f"its worker process died {DEATHS} times, without a Python error: often the memory limit"
+        self.sealed.append(self.claimant.failed(point, reason))
+
+    def _deliver(self) -> None:
+        while self.sealed:
+            record = self.claimant.deliver(self.sealed[0])
+            self.sealed.popleft()
+            self.outcome.ran.append(record)
+            self.view.done(self.points[record.key], record)
+
+    def _leave(self, pool: list[Worker]) -> None:
+        """End the workers, and let go of what was taken and not brought to an end."""
+        for worker in pool:
+            worker.stop()
+        self.outcome.undelivered = len(self.sealed)
+        waiting = {place.name for place in self.sealed}
+        for key in list(self.claimant.claims.mine):
+            if (place := self.spool.sealed(key)) is not None and key not in waiting:
+                try:  # it was sealed in the very moment of the interruption
+                    self.outcome.ran.append(self.claimant.deliver(place))
+                except (Away, RequestError):
+                    self.outcome.undelivered += 1
+                    waiting.add(key)
+        self.claimant.give_up([k for k in self.claimant.claims.mine if k not in waiting])

@@ -1,0 +1,148 @@
+"""The plan: every point of a sweep with its run key, without touching torch or the store."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench import data as images
+from bench.compose import Composer
+from bench.schema.errors import RequestError, unknown
+from bench.schema.experiment import Experiment, experiment, run_key
+from bench.schema.sweep import Axis, Sweep
+from bench.track.record import Record
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run that the sweep asks for.
+
+    Attributes:
+        axes: axis -> label of its value here.
+        key: run key.
+        name: for people: `cnn · batch · 0.1 · seed 2`.
+        data: fingerprint of the data.
+    """
+
+    axes: dict[str, Any]
+    seed: int
+    experiment: Experiment
+    key: str
+    name: str
+    data: str
+
+
+def seeds_of(seeds: int | list[int]) -> list[int]:
+    """`3` means 0, 1, 2.
+
+    Raises:
+        RequestError: for none, a negative one or one given twice.
+    """
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
+        raise RequestError(f"seeds: expected a count above 0 or a list of different numbers from 0, got {seeds}.")
+    return chosen
+
+
+def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> Sweep:
+    """The sweep with what `scale` (and the command line) changes about its base, axes and seeds.
+
+    Raises:
+        RequestError: when the sweep does not define this scale, or the scale names a new axis.
+    """
+    if sweep.scales and scale not in sweep.scales:
+        raise unknown(f"scale of sweep {sweep.name}:", scale, sweep.scales)
+    import dataclasses
+
+    base, axes, chosen = list(sweep.base), dict(sweep.axes), sweep.seeds
+    if scale in sweep.scales:
+        extra = sweep.scales[scale]  # type: ignore[index]
+        for axis in extra.axes:
+            if axis not in axes:
+                raise unknown(f"axis in scales.{scale} of sweep {sweep.name}:", axis, axes)
+        base += extra.overrides
+        axes.update(extra.axes)
+        chosen = extra.seeds if extra.seeds is not None else chosen
+    return dataclasses.replace(
+        sweep, base=[f"scale={scale}", *base], axes=axes, seeds=seeds if seeds is not None else chosen
+    )
+
+
+def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
+    """Every point, in the order of the axes, the seeds innermost.
+
+    Raises:
+        RequestError: for a setting that is wrong at any point, before anything runs.
+    """
+    composer = Composer([*sweep.base, *overrides])
+    fingerprints: dict[Any, str] = {}
+    steps = [steps_of(name, axis) for name, axis in sweep.axes.items()]
+    out: list[Point] = []
+    owner: dict[str, str] = {}
+    for combination in itertools.product(*steps):
+        labels = {name: label for name, (label, _) in zip(sweep.axes, combination, strict=True)}
+        texts = [text for _, texts in combination for text in texts]
+        for seed in seeds_of(sweep.seeds):
+            exp = experiment(composer.compose([*texts, f"seed={seed}"]))
+            place = (exp.dataset, exp.split)
+            if place not in fingerprints:
+                fingerprints[place] = images.fingerprint(exp.dataset, exp.split)
+            key = run_key(exp, fingerprints[place])
+            # A name stands alone in MLflow's lists: it says which model, also where that is no axis.
+            model = [] if "model" in labels else [str(getattr(exp.model, "name", exp.model.family))]
+            name = " · ".join([*model, *(words(axis, label) for axis, label in labels.items()), f"seed {seed}"])
+            if key in owner:
+                raise RequestError(
+                    f"Sweep {sweep.name}: '{name}' and '{owner[key]}' are the same experiment. "
+                    "An axis that changes nothing, or that another override replaces, must go."
+                )
+            owner[key] = name
+            out.append(Point(labels, seed, exp, key, name, fingerprints[place]))
+    return out
+
+
+def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
+    """(label, overrides) for each step of an axis.
+
+    Raises:
+        RequestError: for a label given twice.
+    """
+    if isinstance(axis, dict):
+        return [(label, list(texts)) for label, texts in axis.items()]
+    labels = [value if isinstance(value, str | int | float | bool) else json.dumps(value) for value in axis]
+    twice = next((v for v in labels if labels.count(v) > 1), None)
+    if twice is not None:
+        raise RequestError(f"Axis '{name}' has the value {twice!r} twice.")
+    return [(label, [f"{name}={_grammar(value)}"]) for label, value in zip(labels, axis, strict=True)]
+
+
+def _grammar(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "[" + ",".join(_grammar(v) for v in value) + "]"
+    return json.dumps(value)
+
+
+def words(axis: str, label: Any) -> str:
+    """An axis value as people say it: names stand alone, numbers bring the last part of their axis' name."""
+    if isinstance(label, str):
+        return label
+    return f"{axis.rsplit('.', 1)[-1]} {label:g}" if isinstance(label, float) else f"{axis.rsplit('.', 1)[-1]} {label}"
+
+
+def records_of(sweep: Sweep, planned: Sequence[Point], found: dict[str, Record]) -> list[Record]:
+    """One Record a point, in the plan's order: the store's with this sweep's axes, or one that says `missing`."""
+    import dataclasses
+
+    out = []
+    for point in planned:
+        record = found.get(point.key)
+        if record is None:
+            record = Record(key=point.key, sweep=sweep.name, axes=point.axes, seed=point.seed, status="missing")
+        out.append(dataclasses.replace(record, axes=point.axes, sweep=sweep.name))
+    return out

@@ -1,0 +1,122 @@
+"""Warm worker processes, each a pool of its own.
+
+joblib's loky pool, but with one process a pool: where a process dies (the memory limit, a crash in native code),
+loky breaks the whole pool, and with it innocent runs. Here only the dead worker's run is lost, and known by name.
+It also gives each worker its own share of cores, or its own GPUs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
+
+from bench.schema.errors import RequestError
+from bench.sweep.plan import Point
+from bench.sweep.worker import begin, warm, work
+
+Died = BrokenProcessPool
+STARTS = 3  # a worker that dies so often before its first run will not start at all
+
+
+def cores() -> int:
+    """Cores that this process may use: its affinity, where the system knows one."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def gpus() -> list[str]:
+    """NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() and name.strip() != "-1"]
+    dev = Path("/dev")
+    found = [p.name for p in dev.glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)] if dev.is_dir() else []
+    return [str(i) for i in range(len(found))]
+
+
+def places(points: int, accelerator: str, devices: int) -> int:
+    """How many workers: one a core, or as many as the GPUs allow with `devices` for each; never more than points."""
+    have = len(gpus()) if accelerator in ("gpu", "auto") and gpus() else cores()
+    return max(1, min(points, have // devices))
+
+
+@dataclass(eq=False)
+class Worker:
+    """One worker process and what it is doing.
+
+    Attributes:
+        points: what it runs, several where they are trained as one program; empty while it starts or waits.
+        future: of its start, or of its points.
+    """
+
+    number: int
+    threads: int
+    env: dict[str, str]
+    points: list[Point] = field(default_factory=list)
+    future: Future[Any] | None = None
+    executor: ProcessPoolExecutor = field(init=False)
+    failed_starts: int = 0
+    warm: bool = False
+
+    def start(self) -> None:
+        """Start the process; `future` is done when it has imported what runs need."""
+        self.warm, self.points = False, []
+        self.executor = ProcessPoolExecutor(
+            max_workers=1, timeout=None, initializer=begin, initargs=(os.getpid(),), env=self.env
+        )
+        self.future = self.executor.submit(warm)
+
+    def started(self) -> bool:
+        """Whether it is ready for a point, once `future` of its start is done; a failed start is tried again.
+
+        Raises:
+            RequestError: when it cannot start.
+        """
+        assert self.future is not None
+        try:
+            self.future.result()
+        except Died as error:
+            self.failed_starts += 1
+            if self.failed_starts >= STARTS:
+                raise RequestError(
+                    f"A worker process died {STARTS} times while it started: {str(error).splitlines()[0]}\n"
+                    "Fewer --workers need less memory; 'bench doctor' shows what this machine has."
+                ) from None
+            self.start()
+            return False
+        self.warm, self.future = True, None
+        return True
+
+    def run(self, points: list[Point], title: str, spool: Path) -> None:
+        """Give it a point, or several that `bench.train.alike` lets stack."""
+        self.points = points
+        try:
+            self.future = self.executor.submit(work, points, title, spool, self.threads)
+        except Died as error:  # it died while it waited
+            self.future = Future()
+            self.future.set_exception(error)
+
+    def stop(self) -> None:
+        """End the process, whatever it is doing."""
+        self.executor.shutdown(wait=True, kill_workers=True)
+
+
+def workers(count: int, devices: int, accelerator: str) -> list[Worker]:
+    """Start `count` workers; cores are shared out, and GPUs where there are enough of them."""
+    threads = max(1, cores() // count)
+    shared = gpus() if accelerator in ("gpu", "auto") else []
+    made = []
+    for i in range(count):
+        env = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        if shared:
+            mine = [shared[(i * devices + j) % len(shared)] for j in range(min(devices, len(shared)))]
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
+        made.append(Worker(i, threads, env))
+    for worker in made:
+        worker.start()
+    return made

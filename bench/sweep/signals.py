@@ -1,0 +1,49 @@
+"""Being interrupted: Ctrl-C, or a scheduler's SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+GRACE_SECONDS = 10.0  # what runs may finish within
+
+
+class Stopping:
+    """Inside the block an interruption is noted instead of raised; a second one cuts the grace short.
+
+    Attributes:
+        signal: number of the signal that came; 0 for none.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.signal = 0
+        self.deadline = 0.0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stopping:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._noted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _noted(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if self.signal:
+            self.deadline = now
+            return
+        self.signal, self.deadline = number, now + GRACE_SECONDS
+        self.say(f"Interrupted: no new runs; those that run may finish within {GRACE_SECONDS:.0f} s (again: stop now).")
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the grace is over."""
+        return bool(self.signal) and time.monotonic() >= self.deadline

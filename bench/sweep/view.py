@@ -1,0 +1,128 @@
+"""What a sweep shows while it runs: a live view on a terminal, one plain line a run elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from bench.sweep.plan import Point
+from bench.track.record import Record
+
+
+class Live:
+    """Overall bar, counts, time left, best val so far, and a line for each worker.
+
+    Only val is shown: test is for the table.
+
+    Args:
+        total: points to run.
+        workers: worker processes, each with a line of its own.
+    """
+
+    def __init__(self, total: int, workers: int) -> None:
+        from rich.console import Console
+
+        self.console = Console(stderr=True)
+        self.total, self.workers = total, workers
+        self.finished = self.failed = 0
+        self.seconds: list[float] = []  # of the runs that ended here
+        self.best: tuple[float, str] | None = None  # val accuracy, point
+        self.now: dict[int, tuple[str, float] | None] = dict.fromkeys(range(workers))
+        self.live: Any = None
+        if self.console.is_terminal:
+            from rich.live import Live as Display
+
+            self.live = Display(get_renderable=self._drawn, console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Live:
+        self.started = time.monotonic()
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def running(self, worker: int, point: Point | None) -> None:
+        """A worker runs this point now, or none."""
+        before = self.now.get(worker)
+        if before is not None:
+            self.seconds.append(time.monotonic() - before[1])
+        self.now[worker] = (point.name, time.monotonic()) if point is not None else None
+
+    def done(self, point: Point, record: Record) -> None:
+        """One more point has ended."""
+        if record.status == "finished":
+            self.finished += 1
+            val = record.metrics["val/accuracy"]
+            if self.best is None or val > self.best[0]:
+                self.best = (val, point.name)
+            text = f"val {val:.4f}  ({record.costs.get('cost/fit_seconds', 0.0):.1f} s)"
+        else:
+            self.failed += 1
+            text = f"FAILED: {record.reason}"
+        if self.live is None:
+            self.say(f"[{self.finished + self.failed}/{self.total}] {point.name}: {text}")
+        elif record.status != "finished":
+            self.say(f"{point.name}: {text}")
+
+    def say(self, text: str) -> None:
+        """Something worth a line, above the live part."""
+        if self.live is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self.console.print(text, markup=False, highlight=False)
+
+    def left(self) -> float | None:
+        """Seconds until the end, from the runs so far; None before the first."""
+        if not self.seconds:
+            return None
+        busy = [time.monotonic() - now[1] for now in self.now.values() if now is not None]
+        mean = sum(self.seconds) / len(self.seconds)
+        waiting = self.total - self.finished - self.failed - len(busy)
+        work = max(waiting, 0) * mean + sum(max(mean - spent, 0.0) for spent in busy)
+        return work / max(self.workers, 1)
+
+    def headline(self) -> str:
+        """Counts, best and time left in one line."""
+        running = sum(now is not None for now in self.now.values())
+        parts = [f"{self.finished} finished", f"{running} running", f"{self.failed} failed"]
+        if self.best is not None:
+            parts.append(f"best val {self.best[0]:.4f} ({self.best[1]})")
+        if (left := self.left()) is not None:
+            parts.append(f"about {duration(left)} left")
+        return " · ".join(parts)
+
+    def _drawn(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        over = self.finished + self.failed
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(ProgressBar(total=self.total, completed=over, width=40), Text(f"{over}/{self.total}"))
+        lines: list[Any] = [bar, Text(self.headline())]
+        room = max(self.console.height - 6, 1)
+        for worker, now in list(self.now.items())[:room]:
+            spent = f"{now[0]}   {duration(time.monotonic() - now[1])}" if now else "-"
+            lines.append(Text(f"  worker {worker + 1}: {spent}", style="dim"))
+        return Group(*lines)
+
+    def summary(self) -> str:
+        """One line at the end."""
+        took = duration(time.monotonic() - self.started)
+        best = f"; best val {self.best[0]:.4f} ({self.best[1]})" if self.best is not None else ""
+        return f"{self.finished} finished, {self.failed} failed in {took}{best}"
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 5 s`, `2 h 10 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,77 @@
+"""What a worker process does. Imported by the parent too, so torch is imported inside the functions only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.schema.experiment import Experiment
+from bench.sweep.plan import Point
+from bench.track.spool import Spool
+
+ORPHAN_SECONDS = 0.5  # how often a worker looks whether its parent is still there
+
+
+def begin(parent: int) -> None:
+    """Prepare a new worker process of `parent`; loky calls it first.
+
+    Ctrl-C reaches every process of a terminal; what happens then is the parent's decision. And a worker whose
+    parent was killed must not go on: the next launch takes its point over.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow, args=(parent,), daemon=True, name="follow parent").start()
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
+
+
+def warm() -> int:
+    """Import what every run needs, so that the first run does not pay for it alone; returns the process id."""
+    import bench.run  # noqa: F401
+
+    return os.getpid()
+
+
+def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> None:
+    """Run points one after the other, or as one program where they may be, and leave their outcomes in the spool."""
+    import torch
+
+    from bench.run import execute, execute_stacked
+    from bench.train.alike import together
+
+    if together(points[0].experiment) is not None:
+        torch.set_num_threads(threads)
+        labels = [{"sweep": title, "axes": p.axes, "name": p.name} for p in points]
+        execute_stacked([p.experiment for p in points], labels, Spool(spool))
+        return
+    for point in points:
+        torch.set_num_threads(point.experiment.trainer.threads or threads)
+        with outside_slurm(point.experiment):
+            execute(point.experiment, sweep=title, axes=point.axes, name=point.name, spool=Spool(spool))
+
+
+class outside_slurm:
+    """Keep Lightning from taking a Slurm job for one process of a distributed training, where it is not.
+
+    Lightning reads the scheduler's variables and would insist that `devices` equals the job's tasks; a job of a
+    sweep runs many single-device trainings. An interactive job is what it leaves alone.
+    """
+
+    def __init__(self, exp: Experiment) -> None:
+        self.single = exp.trainer.devices == 1
+        self.before = os.environ.get("SLURM_JOB_NAME")
+
+    def __enter__(self) -> None:
+        if self.single and "SLURM_NTASKS" in os.environ:
+            os.environ["SLURM_JOB_NAME"] = "interactive"
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is not None:
+            os.environ["SLURM_JOB_NAME"] = self.before

@@ -1,0 +1,66 @@
+"""Addresses of tracking stores: the default one, and the form that may be shown."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from bench.schema.errors import RequestError
+
+
+def default_uri() -> str:
+    """SQLite in the working directory."""
+    return f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
+def checked_uri(uri: str | None) -> str:
+    """The URI, or the default for None; PostgreSQL's with the driver that the extra [postgres] brings.
+
+    SQLAlchemy 2.1 takes another driver than before for an address that names none.
+
+    Raises:
+        RequestError: for a kind of store that MLflow refuses, or a SQLite file in a folder that is not there.
+    """
+    uri = uri or default_uri()
+    for short in ("postgresql://", "postgres://"):
+        if uri.startswith(short):
+            uri = "postgresql+psycopg2://" + uri.removeprefix(short)
+    if uri.startswith("file:") or "://" not in uri:
+        raise RequestError(
+            f"tracking.uri={redacted(uri)}: MLflow no longer keeps runs in plain folders. "
+            "Use sqlite:///FILE.db, postgresql://..., or the http address of an MLflow server."
+        )
+    database = sqlite_file(uri)
+    if database is not None and not database.parent.is_dir():
+        raise RequestError(f"tracking.uri={redacted(uri)}: there is no folder {database.parent}. Make it first.")
+    return uri
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The database file of a SQLite URI; None for any other store."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
+
+
+def redacted(uri: str) -> str:
+    """The URI without user name, password and query: the form that may be shown."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc and not parts.query:
+        return uri
+    host = parts.netloc.rsplit("@", 1)[-1]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def without_secrets(text: str, uri: str) -> str:
+    """`text` without the URI's user name, password and query, however a library has spelled them."""
+    text = text.replace(uri, redacted(uri))
+    parts = urlsplit(uri)
+    secrets = {parts.password, parts.query, parts.netloc.rsplit("@", 1)[0] if "@" in parts.netloc else None}
+    if parts.password:
+        secrets |= {unquote(parts.password), f"{parts.username}:{parts.password}"}
+    for secret in sorted((s for s in secrets if s), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    # Drivers rewrite addresses (postgresql+psycopg2://...): whatever looks like user:password@ goes too.
+    return re.sub(r"://[^/@\s]+:[^/@\s]+@", "://***@", text)

@@ -1,0 +1,194 @@
+"""Reaching a tracking store: its database or MLflow's client, and its experiments."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from bench.schema.errors import RequestError
+from bench.track.address import checked_uri, redacted, sqlite_file, without_secrets
+from bench.track.away import asking
+from bench.track.index import ExperimentRow, Index
+
+# A server that is not there must be noticed in seconds, before anything is trained.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# Standard output is for results.
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+LEDGERS = "imagebench-claims"  # MLflow experiment with one run a sweep: who runs what (`bench.track.claim`)
+
+
+def make_whole(file: Path | None) -> None:
+    """Make a SQLite store elsewhere and move it into place: MLflow cannot open one whose making was killed."""
+    if file is None or file.exists():
+        return
+    from mlflow.tracking import MlflowClient
+
+    part = file.with_name(f".{file.name}.making")
+    part.unlink(missing_ok=True)  # left by a maker that was killed; the lock is ours now
+    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+    for log in ("-wal", "-shm", "-journal"):
+        if file.with_name(part.name + log).exists():
+            _checkpoint(part)
+    part.replace(file)
+
+
+def _checkpoint(file: Path) -> None:
+    """Bring SQLite's log into the database file, which is then complete by itself."""
+    import sqlite3
+
+    with sqlite3.connect(file) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+
+
+class Connection:
+    """An open tracking store.
+
+    Args:
+        uri: whatever MLflow takes; None for SQLite in the working directory.
+
+    Raises:
+        RequestError: when the store cannot be reached, is of a kind that MLflow refuses, or needs a migration.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = checked_uri(uri)
+        self.shown = redacted(self.uri)
+        self._experiments: dict[str, str] = {}
+        self._index: Index | None = None
+        if self.index is None:
+            _ = self.client
+
+    @property
+    def index(self) -> Index | None:
+        """The database read directly, where that is possible."""
+        file = sqlite_file(self.uri)
+        if self._index is not None and file is not None and not file.exists():
+            self._index = None  # somebody removed the file: MLflow makes a new one
+        if self._index is None:
+            self._index = Index.open(self.uri)
+        return self._index
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """MLflow's client, imported when something is first written (2 to 4 s)."""
+        _postgres_answers(self.uri)
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.CRITICAL)  # errors are ours to tell, without the address
+        try:
+            from mlflow.tracking import MlflowClient
+
+            logging.getLogger("mlflow").setLevel(logging.CRITICAL)
+            with self._migration_lock():
+                make_whole(sqlite_file(self.uri))
+                client = MlflowClient(self.uri)
+                client.search_experiments(max_results=1)
+            return client
+        except Exception as error:
+            raise RequestError(
+                f"The tracking store {self.shown} does not answer: {self._clean(error)}\n"
+                "Check tracking.uri, start the server, or leave tracking.uri away for SQLite in this folder."
+            ) from None
+
+    def _migration_lock(self) -> Any:
+        """Processes that open a new database together race in its migration: one at a time."""
+        from filelock import FileLock
+
+        file = sqlite_file(self.uri)
+        if file is not None:
+            return FileLock(file.with_name(f".{file.name}.lock"))
+        if self.uri.startswith("http"):
+            return nullcontext()
+        return FileLock(Path(tempfile.gettempdir()) / f"imagebench-{os.environ.get('USER', 'user')}.lock")
+
+    def _clean(self, error: BaseException) -> str:
+        """The error's first line without the URI's credentials."""
+        return without_secrets(str(error) or type(error).__name__, self.uri).splitlines()[0][:300]
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        with asking(self.uri):
+            yield
+
+    def experiment(self, name: str) -> str:
+        """The id of the MLflow experiment `name`, made if needed; two makers at once get the same one.
+
+        Raises:
+            RequestError: when it was deleted.
+            Away: when the store does not answer.
+        """
+        if name not in self._experiments:
+            found = self._known(name) or self._make(name, {})
+            if found.lifecycle_stage == "deleted":
+                raise RequestError(
+                    f"The MLflow experiment '{name}' was deleted. Restore it with "
+                    f"'mlflow experiments restore --experiment-id {found.id}', or use another tracking.uri."
+                )
+            self._experiments[name] = found.id
+        return self._experiments[name]
+
+    def experiments(self) -> list[str]:
+        """Names of the experiments with runs of ours, or of anybody's."""
+        if self.index is not None:
+            found = [e.name for e in self.index.experiments() if e.lifecycle_stage == "active"]
+        else:
+            with self._asking():
+                found = [e.name for e in self.client.search_experiments()]
+        return sorted(n for n in found if n != LEDGERS and not n.startswith(f"{LEDGERS}/"))
+
+    def _known(self, name: str) -> ExperimentRow | None:
+        if self.index is not None:
+            found = self.index.experiments(name)
+            return found[0] if found else None
+        with self._asking():
+            known = self.client.get_experiment_by_name(name)
+        return ExperimentRow(known.experiment_id, name, known.lifecycle_stage, dict(known.tags)) if known else None
+
+    def _make(self, name: str, tags: dict[str, str]) -> ExperimentRow:
+        """Make an experiment; where another process was faster, its one."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self._asking():
+                made = self.client.create_experiment(name, self._artifacts(name), tags)
+            return ExperimentRow(made, name, "active", tags)
+        except MlflowException:
+            found = self._known(name)
+            if found is None:
+                raise
+            return found
+
+    def _artifacts(self, name: str) -> str | None:
+        """Artifacts of a SQLite store lie beside it; a server decides for itself."""
+        file = sqlite_file(self.uri)
+        return None if file is None else (file.parent / "mlartifacts" / name).as_uri()
+
+
+def _postgres_answers(uri: str) -> None:
+    """Notice at once that a PostgreSQL server is away: MLflow would try for minutes.
+
+    Raises:
+        RequestError: when it is, or its driver is not installed.
+    """
+    if not uri.startswith("postgresql+psycopg2:"):
+        return
+    try:
+        import psycopg2
+    except ImportError:
+        raise RequestError("PostgreSQL needs its driver: pip install 'imagebench[postgres]'.") from None
+    try:
+        psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5).close()
+    except psycopg2.Error as error:
+        raise RequestError(
+            f"The tracking store {redacted(uri)} does not answer: {without_secrets(str(error), uri).splitlines()[0]}\n"
+            "Check tracking.uri, start the server, or leave tracking.uri away for SQLite in this folder."
+        ) from None

@@ -1,0 +1,112 @@
+"""Bringing sealed outcomes from the spool into the store, each whole and once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from bench.track.away import asking
+from bench.track.record import Record
+from bench.track.spool import OUTCOME, Spool
+
+if TYPE_CHECKING:
+    from bench.track.store import Store
+
+BATCH = 900  # a request takes at most 1,000 metrics
+
+
+def deliver(store: Store, place: Path, fresh: bool = False) -> str:
+    """Log an outcome into its run, mark that as ended and forget the outcome; returns the MLflow run id.
+
+    Delivering twice, by two processes at once, or again after a kill in the middle, is harmless: the outcome goes
+    into the run that was started for its key, its values carry the time of its seal, so that writing them again
+    changes nothing, and a finished run of the same key is left as it is, unless `fresh` adds another.
+
+    Raises:
+        Away: when the store does not answer; the outcome stays where it is.
+    """
+    record, meta = Spool.read(place)
+    with FileLock(place / ".lock"):
+        if not (place / OUTCOME).exists():  # another process has just delivered it
+            Spool.clear(place)
+            return _run_of(store, record, meta)
+        experiment = store.experiment(meta["experiment"])
+        earlier = store.runs_of_key(record.key, experiment)
+        same = [r for r in earlier if r.tags.get("outcome") == meta["id"]]
+        if not same and not fresh:
+            same = [r for r in earlier if r.status == "FINISHED"]
+        ended = next((r for r in same if r.status in ("FINISHED", "FAILED")), None)
+        if ended is None:
+            begun = [r.run_id for r in earlier if r.status not in ("FINISHED", "FAILED")]
+            run_id = begun[0] if begun and not fresh else _start(store, record, meta)
+            _log(store, run_id, record, meta, place)
+            store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
+        else:
+            run_id = ended.run_id
+        Spool.clear(place)
+        return run_id
+
+
+def _run_of(store: Store, record: Record, meta: dict[str, Any]) -> str:
+    return store.runs_of_key(record.key, store.experiment(meta["experiment"]))[-1].run_id
+
+
+def _start(store: Store, record: Record, meta: dict[str, Any]) -> str:
+    tags = {"run_key": record.key}
+    parent = store.parent(meta["experiment"]) if record.sweep else None
+    if parent is not None:
+        tags["mlflow.parentRunId"] = parent
+    return store.start(meta["experiment"], meta["name"], tags, float(record.provenance.get("started", meta["sealed"])))
+
+
+def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place: Path) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    sealed = int(float(meta["sealed"]) * 1000)
+    metrics = [Metric(name, value, sealed, 0) for name, value in {**record.metrics, **record.costs}.items()]
+    curves = place / "curves.csv"
+    if curves.exists():
+        header, *rows = (line.split(",") for line in curves.read_text().splitlines())
+        for row in rows:
+            values = dict(zip(header, map(float, row), strict=True))
+            step = int(values.pop("epoch"))
+            metrics += [Metric(f"epoch/{name}", value, sealed, step) for name, value in values.items()]
+    params = [Param(name, _text(value)) for name, value in record.config.items()]
+    tags = {
+        "outcome": meta["id"],
+        "status": record.status,
+        "sweep": record.sweep,
+        "seed": str(record.seed),
+        "reason": record.reason,
+        "axes": json.dumps(record.axes),
+        **record.provenance,
+    }
+    if "git_commit" in record.provenance:
+        tags["mlflow.source.git.commit"] = record.provenance["git_commit"]
+    entries = [RunTag(name, value[:8000]) for name, value in tags.items() if value != ""]
+    with asking(store.uri):
+        for start in range(0, max(len(metrics), 1), BATCH):
+            first = start == 0
+            store.client.log_batch(
+                run_id,
+                metrics[start : start + BATCH],
+                params if first else [],
+                entries if first else [],
+                synchronous=True,
+            )
+        for file in sorted(p for p in place.iterdir() if p.name != OUTCOME and not p.name.startswith(".")):
+            store.client.log_artifact(run_id, str(file))
+
+
+def _text(value: Any) -> str:
+    """A setting as MLflow shows it; a word that would be read back as a number ("32") keeps its quotes."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    try:
+        json.loads(value)
+    except ValueError:
+        return value
+    return json.dumps(value)

@@ -1,0 +1,229 @@
+"""Record: one run as one flat row. Reading and writing records needs neither torch nor MLflow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from bench.schema.errors import RequestError, near, unknown
+from bench.track.files import write_atomically
+
+Status = Literal["finished", "failed", "running", "missing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One point of a sweep and what became of it.
+
+    Attributes:
+        key: run key; "" where it is not known.
+        sweep: name of the sweep.
+        axes: axis name -> label of the value, without the seed.
+        seed: training seed.
+        status: `missing` means planned and never run.
+        reason: why a run failed, one line; "" otherwise.
+        run_id: MLflow run id; "" where there is none.
+        metrics: "val/accuracy", "test/accuracy", "test/top5", "test/macro_f1", "test/nll", "test/ece", ...
+            Accuracies are fractions in 0..1. Under a corruption: "corrupt/<name>/<severity>/accuracy".
+        costs: "cost/params" (count), "cost/flops" (per image, multiply and add count as two),
+            "cost/fit_seconds", "cost/images_per_second", "cost/peak_memory_mb", "cost/selected_epoch" (from 1).
+        config: flat settings, "optim.lr" -> 0.1, tracking left out.
+        provenance: "data_fingerprint", "git_commit", "git_dirty", "packages", "hardware", "started", ... as text.
+
+    What does not fit one row is an artifact of the run; the figures that need it say so (`bench.report.artifacts`).
+    """
+
+    key: str
+    sweep: str
+    axes: dict[str, Any]
+    seed: int
+    status: Status
+    reason: str = ""
+    run_id: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
+
+
+FIXED = ("key", "sweep", "seed", "status", "reason", "run_id")
+PREFIXES = ("axis.", "cost/", "config.", "prov.")
+
+
+def write_csv(records: Iterable[Record], path: Path) -> None:
+    """Records as a table, one row each; the file is replaced as a whole or not at all.
+
+    Columns: `key`, `sweep`, `seed`, `status`, `reason`, `run_id`, `axis.*` in the sweep's order, then metrics under
+    their own names (`val/accuracy`), `cost/*`, `config.*`, `prov.*`, each sorted. An empty cell means that the record
+    has no such entry. `read_csv` gives equal records back, types included.
+    """
+    write_atomically(path, to_csv(records))
+
+
+def to_csv(records: Iterable[Record]) -> str:
+    """The text that `write_csv` writes."""
+    rows = [_cells(record) for record in records]
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = list(FIXED) + [n for n in names if n.startswith("axis.")]
+    rest = [n for n in names if n not in columns]
+    columns += sorted(n for n in rest if not n.startswith(PREFIXES))
+    columns += [n for prefix in PREFIXES[1:] for n in sorted(rest) if n.startswith(prefix)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row.get(name, "") for name in columns] for row in rows)
+    return out.getvalue()
+
+
+def read_csv(path: Path) -> list[Record]:
+    """The records that `write_csv` wrote.
+
+    Raises:
+        RequestError: naming file and line, for a file that cannot be read, unknown or missing columns, a row of the
+            wrong length, a value of the wrong type, an accuracy outside 0..1, two rows for the same point and seed.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets put a byte-order mark in front
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}). Expected a records.csv.") from None
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path}: not UTF-8 text (byte {error.start}). Expected a records.csv.") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    records: list[Record] = []
+    seen: dict[tuple[str, str, int], int] = {}
+    columns: list[str] = []
+    try:
+        for row in reader:
+            where = f"{path}, line {reader.line_num}"
+            if not columns:
+                columns = _header(row, where)
+            elif row:
+                record = _record(columns, row, where)
+                point = (record.sweep, json.dumps(record.axes, sort_keys=True), record.seed)
+                if point in seen:
+                    raise RequestError(
+                        f"{where}: the same point and seed as in line {seen[point]}. "
+                        "A point has one record a seed; remove one of the two."
+                    )
+                seen[point] = reader.line_num
+                records.append(record)
+    except csv.Error as error:
+        raise RequestError(f"{path}, line {reader.line_num}: not a CSV row ({error}).") from None
+    if not columns:
+        raise RequestError(f"{path}: empty. Expected a records.csv with a header line.")
+    return records
+
+
+def _cells(record: Record) -> dict[str, str]:
+    cells = {"key": record.key, "sweep": record.sweep, "seed": str(record.seed), "status": record.status}
+    cells |= {"reason": record.reason, "run_id": record.run_id}
+    cells = {name: _text(value) if value else "" for name, value in cells.items()}
+    cells |= {f"axis.{name}": _value(value) for name, value in record.axes.items()}
+    cells |= {name: json.dumps(value) for name, value in {**record.metrics, **record.costs}.items()}
+    cells |= {f"config.{name}": _value(value) for name, value in record.config.items()}
+    cells |= {f"prov.{name}": _text(value) for name, value in record.provenance.items()}
+    return cells
+
+
+def _text(value: str) -> str:
+    """A string as it is, quoted as JSON only where it would break the one-line row or look like an empty cell."""
+    plain = value and value.isprintable() and not value.startswith('"') and value == value.strip()
+    return value if plain else json.dumps(value)
+
+
+def _from_text(cell: str) -> str:
+    value = json.loads(cell) if cell.startswith('"') else cell
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def _value(value: Any) -> str:
+    """A setting: strings as they are where they cannot be mistaken for another type, all else as JSON."""
+    if isinstance(value, str) and _text(value) == value and _from_value(value) == value:
+        return value
+    return json.dumps(value)
+
+
+def _from_value(cell: str) -> Any:
+    try:
+        return json.loads(cell)
+    except ValueError:
+        return cell
+
+
+def _number(cell: str) -> float:
+    value = json.loads(cell)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError
+    return value
+
+
+def _header(columns: list[str], where: str) -> list[str]:
+    for name in FIXED:
+        if name not in columns:
+            raise RequestError(f"{where}: column '{name}' is missing.{near(name, columns)} Expected a records.csv.")
+    for name in columns:
+        if name not in FIXED and not name.startswith(PREFIXES) and "/" not in name:
+            raise unknown("column", name, FIXED, f"In {where}; expected {', '.join(FIXED)}, axis.*, a metric, cost/*, "
+                          "config.* or prov.*.")  # fmt: skip
+        if columns.count(name) > 1:
+            raise RequestError(f"{where}: column '{name}' appears twice.")
+    return columns
+
+
+def _record(columns: list[str], row: list[str], where: str) -> Record:
+    if len(row) != len(columns):
+        raise RequestError(f"{where}: {len(row)} cells, but the header has {len(columns)} columns.")
+    fixed: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {"axis.": {}, "cost/": {}, "config.": {}, "prov.": {}, "": {}}
+    for name, cell in zip(columns, row, strict=True):
+        if name in ("seed", "status"):
+            fixed[name] = cell
+        elif name in FIXED:
+            fixed[name] = _parse(_from_text, cell, name, where, "text")
+        elif cell != "":
+            prefix = next((p for p in PREFIXES if name.startswith(p)), "")
+            read, kind = _KINDS[prefix]
+            key = name if prefix in ("", "cost/") else name.removeprefix(prefix)
+            groups[prefix][key] = _parse(read, cell, name, where, kind)
+            # NaN, which a diverged run may say, compares false with everything and passes.
+            if prefix == "" and name.endswith("accuracy") and (groups[""][key] < 0 or groups[""][key] > 1):
+                raise RequestError(f"{where}: {name} is {cell}. Accuracies are fractions in 0..1.")
+    if fixed["status"] not in get_args(Status):
+        raise unknown(
+            "status", fixed["status"], get_args(Status), f"In {where}; expected {', '.join(get_args(Status))}."
+        )
+    if not fixed["seed"].isdecimal():
+        raise RequestError(f"{where}: seed is '{fixed['seed']}'. Expected a whole number from 0.")
+    fixed["seed"] = int(fixed["seed"])
+    return Record(
+        **fixed,
+        axes=groups["axis."],
+        metrics=groups[""],
+        costs=groups["cost/"],
+        config=groups["config."],
+        provenance=groups["prov."],
+    )
+
+
+_KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "axis.": (_from_value, "a value"),
+    "config.": (_from_value, "a value"),
+    "cost/": (_number, "a number"),
+    "prov.": (_from_text, "text"),
+    "": (_number, "a number"),
+}
+
+
+def _parse(read: Callable[[str], Any], cell: str, name: str, where: str, kind: str) -> Any:
+    try:
+        return read(cell)
+    except ValueError:
+        raise RequestError(f"{where}: {name} is '{cell}'. Expected {kind}.") from None

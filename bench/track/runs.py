@@ -1,0 +1,147 @@
+"""Runs of a tracking store: their tags, parameters, metrics and files, read and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.schema.errors import RequestError
+from bench.track.connection import Connection
+from bench.track.index import Row
+
+
+class Runs(Connection):
+    """Reading goes past MLflow where that is safe (`bench.track.index`); writing is MLflow's."""
+
+    def params(self, run_id: str) -> dict[str, str]:
+        """The parameters of a run."""
+        if self.index is not None:
+            return self.index.params(run_id)
+        with self._asking():
+            return dict(self.client.get_run(run_id).data.params)
+
+    def tag_of(self, run_id: str, key: str) -> str | None:
+        """One tag of a run."""
+        if self.index is not None:
+            return self.index.tag(run_id, key)
+        with self._asking():
+            return self.client.get_run(run_id).data.tags.get(key)  # type: ignore[no-any-return]
+
+    def tag(self, run_id: str, key: str, value: str) -> None:
+        """Set one tag of a run."""
+        with self._asking():
+            self.client.set_tag(run_id, key, value)
+
+    def set_once(self, run_id: str, key: str, value: str) -> bool:
+        """Write a parameter; False where it has another value already. Atomic: the database refuses a second one."""
+        from mlflow.exceptions import MlflowException
+
+        with self._asking():
+            try:
+                self.client.log_param(run_id, key, value, synchronous=True)
+            except MlflowException as error:
+                if "Changing param values is not allowed" not in str(error):
+                    raise
+                return False
+        return True
+
+    def set_params(self, run_id: str, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Write parameters and tags of a run in one request for each hundred."""
+        from mlflow.entities import Param, RunTag
+
+        entries = [Param(k, v) for k, v in params.items()]
+        with self._asking():
+            for start in range(0, max(len(entries), 1), 100):
+                labels = [RunTag(k, v) for k, v in tags.items()] if start == 0 else []
+                self.client.log_batch(run_id, [], entries[start : start + 100], labels, synchronous=True)
+
+    def rows(self, experiment: str, values: bool = True) -> list[Row]:
+        """Every run of an experiment, oldest first; empty where there is no such experiment.
+
+        Args:
+            values: parameters and metrics too, not only tags.
+        """
+        known = self._known(experiment)
+        if known is None:
+            return []
+        if self.index is not None:
+            return self.index.runs(known.id, values)
+        rows: list[Row] = []
+        token = None
+        while True:
+            with self._asking():
+                page = self.client.search_runs(
+                    [known.id], max_results=1000, order_by=["attributes.start_time ASC"], page_token=token
+                )
+            rows += [row_of(run) for run in page]
+            token = page.token
+            if not token:
+                return rows
+
+    def runs_of_key(self, key: str, experiment: str) -> list[Row]:
+        """The runs with this run key, oldest first. `experiment` is the id."""
+        if self.index is not None:
+            return self.index.runs(experiment, run_key=key)
+        with self._asking():
+            found = self.client.search_runs(
+                [experiment], f"tags.run_key = '{key}'", order_by=["attributes.start_time ASC"]
+            )
+        return [row_of(run) for run in found]
+
+    def revive(self, run_id: str) -> None:
+        """Restore a run that somebody deleted."""
+        with self._asking():
+            if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+                self.client.restore_run(run_id)
+
+    def start(self, experiment: str, name: str, tags: dict[str, str], started: float | None = None) -> str:
+        """Make a run that shows as RUNNING; returns its id. `experiment` is the name, `started` seconds since 1970."""
+        with self._asking():
+            run = self.client.create_run(
+                self.experiment(experiment),
+                int((started or time.time()) * 1000),
+                {**tags, "mlflow.runName": name},
+                name,
+            )
+        return str(run.info.run_id)
+
+    def mark(self, run_id: str, status: str) -> None:
+        """Set a run's status: RUNNING again, or ended as FINISHED, FAILED or KILLED."""
+        with self._asking():
+            if status == "RUNNING":
+                self.client.update_run(run_id, status)
+            else:
+                self.client.set_terminated(run_id, status)
+
+    def remove(self, run_id: str) -> None:
+        """Delete a run, as MLflow deletes: it can be restored."""
+        with self._asking():
+            self.client.delete_run(run_id)
+
+    def add_files(self, run_id: str, files: Iterable[Path]) -> None:
+        """Log files as artifacts of a run."""
+        with self._asking():
+            for file in files:
+                self.client.log_artifact(run_id, str(file))
+
+    def artifacts(self, run_id: str) -> Path:
+        """A folder with all files of a run, downloaded where they are not on this machine.
+
+        Raises:
+            RequestError: when they are not where the run says.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self._asking():
+                return Path(self.client.download_artifacts(run_id, ""))
+        except (MlflowException, OSError) as error:
+            raise RequestError(f"Run '{run_id}' in {self.shown}: {self._clean(error)}") from None
+
+
+def row_of(run: Any) -> Row:
+    """MLflow's Run as a Row."""
+    info, data = run.info, run.data
+    return Row(info.run_id, info.status, info.start_time or 0, dict(data.tags), dict(data.params), dict(data.metrics))

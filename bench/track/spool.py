@@ -1,0 +1,111 @@
+"""The spool: where a run's outcome lies on disk until the store has it.
+
+A run writes its outcome here first, whole and at once, and only then is it delivered to MLflow. So a killed
+process, a full disk or a tracking server that is away loses nothing, and training never waits for a database.
+
+    <state folder>/spool/<run key>/
+        outcome.json     the Record and the run's name; written last: a folder without it is unfinished work
+        resume.ckpt      the last checkpoint of unfinished work; never delivered
+        curves.csv       one row an epoch
+        everything else  artifacts of the run, delivered as they are
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.track.files import disk_errors, write_atomically
+from bench.track.record import Record
+
+OUTCOME = "outcome.json"
+RESUME = "resume.ckpt"
+
+
+def state_folder() -> Path:
+    """`.imagebench` in the working directory, or $IMAGEBENCH_STATE."""
+    return Path(os.environ.get("IMAGEBENCH_STATE", ".imagebench")).absolute()
+
+
+class Spool:
+    """Outcomes of runs that wait for their delivery."""
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root or state_folder() / "spool"
+
+    def folder(self, key: str) -> Path:
+        """The folder for the run's files; of an interrupted attempt only its checkpoint is left."""
+        place = self.root / key
+        with disk_errors(place):
+            if place.exists() and not (place / OUTCOME).exists():
+                for left in place.iterdir():
+                    if left.name != RESUME:
+                        shutil.rmtree(left) if left.is_dir() else left.unlink()
+            place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def sealed(self, key: str) -> Path | None:
+        """The folder of a complete outcome that was not delivered yet, or None."""
+        place = self.root / key
+        return place if (place / OUTCOME).exists() else None
+
+    def put(self, record: Record, name: str, experiment: str, identity: str | None = None) -> Path:
+        """Seal the folder of `record.key`: from now on the outcome counts.
+
+        Args:
+            name: the run's name for people.
+            experiment: MLflow experiment that it belongs to.
+            identity: of the outcome, where it has one from another store.
+        """
+        place = self.root / record.key
+        content = {
+            "id": identity or uuid.uuid4().hex,
+            "sealed": f"{time.time():.3f}",
+            "name": name,
+            "experiment": experiment,
+            "record": dataclasses.asdict(record),
+        }
+        with disk_errors(place):
+            (place / RESUME).unlink(missing_ok=True)
+            for file in place.iterdir():  # after a power cut, a seal must not stand on files that are not there
+                _sync(file)
+        write_atomically(place / OUTCOME, json.dumps(content, indent=1, sort_keys=True, allow_nan=True))
+        _sync(place)
+        return place
+
+    def pending(self) -> list[Path]:
+        """Folders of complete outcomes that were not delivered yet, oldest first."""
+        if not self.root.is_dir():
+            return []
+        found = []
+        for place in self.root.iterdir():
+            with suppress(FileNotFoundError):  # another process delivers at the same time
+                found.append(((place / OUTCOME).stat().st_mtime_ns, place))
+        return [place for _, place in sorted(found)]
+
+    @staticmethod
+    def read(place: Path) -> tuple[Record, dict[str, Any]]:
+        """The Record in a sealed folder, and its name and experiment."""
+        content = json.loads((place / OUTCOME).read_text())
+        return Record(**content.pop("record")), content
+
+    @staticmethod
+    def clear(place: Path) -> None:
+        """Forget a delivered outcome; the seal goes first, so that a kill in between leaves nothing half."""
+        (place / OUTCOME).unlink(missing_ok=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,173 @@
+"""The MLflow store.
+
+One MLflow experiment a sweep; one run a run key. Parameters are the flat settings, `epoch/...` metrics the
+curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once. Only `connection`, `runs`, `away`,
+`courier` and this file import mlflow, each where it is first needed: what needs no writing needs no import of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.schema.errors import RequestError
+from bench.track.address import default_uri, redacted
+from bench.track.away import Away
+from bench.track.connection import LEDGERS
+from bench.track.index import Row
+from bench.track.record import Record
+from bench.track.runs import Runs, row_of
+
+__all__ = ["ENDED", "LEDGERS", "Store", "default_uri", "record_of", "redacted"]
+
+PROVENANCE = (
+    *("data_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform", "hardware"),
+    *("threads", "started"),
+)
+METRICS = ("val", "test", "corrupt")
+LEDGER_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run
+ENDED = ("FINISHED", "FAILED")
+
+
+class Store(Runs):
+    """Runs and their records in one MLflow tracking store.
+
+    Args:
+        uri: whatever MLflow takes; None for SQLite in the working directory.
+
+    Raises:
+        RequestError: when the store cannot be reached, is of a kind that MLflow refuses, or needs a migration.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        super().__init__(uri)
+        self._parents: dict[str, str] = {}
+
+    def ledger(self, sweep: str) -> str:
+        """The run that holds a sweep's claims, the same one for everybody who asks.
+
+        Names of experiments are unique in a store and an experiment is made together with its tags, so the first
+        to make the sweep's experiment decides. An experiment that somebody else made before has no such tag: then
+        one of its own, `imagebench-claims/NAME`, carries it.
+        """
+        for name in (sweep, f"{LEDGERS}/{sweep}"):
+            found = self._known(name)
+            if found is None:
+                with self._asking():
+                    run = self.client.create_run(self.experiment(LEDGERS), run_name=sweep, tags={"sweep": sweep})
+                    mine = str(run.info.run_id)
+                found = self._make(name, {LEDGER_TAG: mine})
+                if found.tags.get(LEDGER_TAG) != mine:
+                    with self._asking():
+                        self.client.delete_run(mine)
+            if LEDGER_TAG in found.tags:
+                return found.tags[LEDGER_TAG]
+        raise RequestError(
+            f"The experiment '{LEDGERS}/{sweep}' in {self.shown} is not ours. Rename it, then try again."
+        )
+
+    def parent(self, sweep: str, make: bool = False) -> str | None:
+        """The run that a sweep's runs are nested under, one for everybody; None unless `make`, where there is none."""
+        if sweep not in self._parents:
+            known = self._known(sweep)
+            if not make and (known is None or LEDGER_TAG not in known.tags):
+                return None
+            ledger = self.ledger(sweep)
+            found = self.params(ledger).get("parent")
+            if found is None and make:
+                mine = self.start(sweep, sweep, {"sweep": sweep})
+                if not self.set_once(ledger, "parent", mine):
+                    self.remove(mine)
+                found = self.params(ledger)["parent"]
+            if found is None:
+                return None
+            self._parents[sweep] = found
+        return self._parents[sweep]
+
+    def latest(self, key: str, experiment: str) -> Record | None:
+        """The record of one run key: of the first finished run, else of the last that failed."""
+        runs = [r for r in self.runs_of_key(key, self.experiment(experiment)) if r.status in ENDED]
+        finished = [r for r in runs if r.status == "FINISHED"]
+        return record_of((finished or runs[-1:])[0]) if runs else None
+
+    def records(self, experiment: str) -> list[Record]:
+        """Every ended run of an experiment, oldest first; empty where the experiment does not exist."""
+        return [record_of(r) for r in self.rows(experiment) if "run_key" in r.tags and r.status in ENDED]
+
+    def find(self, keys: Iterable[str], experiment: str) -> dict[str, Record]:
+        """Ended runs of `experiment` by run key: the first finished one, else the last that failed."""
+        found: dict[str, Record] = {}
+        wanted = set(keys)
+        known = self._known(experiment) if len(wanted) == 1 else None
+        if known is not None:  # one run must not cost the reading of ten thousand
+            ended = [record_of(r) for r in self.runs_of_key(next(iter(wanted)), known.id) if r.status in ENDED]
+        else:
+            ended = self.records(experiment)
+        for record in ended:
+            if record.key in wanted and not (record.key in found and found[record.key].status == "finished"):
+                found[record.key] = record
+        return found
+
+    def get(self, run_id: str) -> Record:
+        """The Record of one run.
+
+        Raises:
+            RequestError: when there is no such run, or it is not one of ours.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self._asking():
+                run = self.client.get_run(run_id)
+        except (MlflowException, Away) as error:
+            raise RequestError(f"No run '{run_id}' in {self.shown}: {self._clean(error)}") from None
+        if "run_key" not in run.data.tags:
+            raise RequestError(f"Run '{run_id}' in {self.shown} was not made by imagebench: it has no run_key tag.")
+        return record_of(row_of(run))
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
+        """Download one artifact of a run into `folder`.
+
+        Raises:
+            RequestError: when the run has no such artifact.
+        """
+        from mlflow.exceptions import MlflowException
+
+        self.get(run_id)
+        try:
+            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+        except (MlflowException, OSError) as error:
+            raise RequestError(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
+
+    def deliver(self, place: Path, fresh: bool = False) -> str:
+        """Bring a sealed outcome of the spool into the store; see `bench.track.courier.deliver`."""
+        from bench.track.courier import deliver
+
+        return deliver(self, place, fresh)
+
+
+def record_of(row: Row) -> Record:
+    """The Record that a run of ours holds."""
+    tags = row.tags
+    return Record(
+        key=tags["run_key"],
+        sweep=tags.get("sweep", ""),
+        axes=json.loads(tags.get("axes", "{}")),
+        seed=int(tags.get("seed", "0")),
+        status=tags.get("status", "running"),  # type: ignore[arg-type]
+        reason=tags.get("reason", ""),
+        run_id=row.run_id,
+        metrics={k: v for k, v in row.metrics.items() if k.split("/")[0] in METRICS},
+        costs={k: v for k, v in row.metrics.items() if k.startswith("cost/")},
+        config={k: _value(v) for k, v in row.params.items()},
+        provenance={k: tags[k] for k in PROVENANCE if k in tags},
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

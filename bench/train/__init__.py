@@ -1,0 +1,1 @@
+"""Training: from an Experiment, its data and its model to a Result."""

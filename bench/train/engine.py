@@ -1,0 +1,103 @@
+"""Lightning's Trainer, set up so that nothing but training happens in it, and torch's switches for one run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from bench.schema.errors import RequestError
+from bench.schema.training import Trainer
+
+NOISE = (
+    ".*does not have many workers.*",
+    ".*in eval mode at the start.*",
+    ".*No `test_dataloaders`.*",
+    ".*not used.*",
+    ".*LeafSpec.*",
+)
+
+
+def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
+    """A Trainer that only trains: recording, showing and selecting are ours, once an epoch.
+
+    Of several processes (`bench.train.distributed`) each makes its own Trainer.
+
+    Raises:
+        RequestError: for an accelerator or a precision that this machine does not have.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for noise in NOISE:
+        warnings.filterwarnings("ignore", noise)
+    if settings.accelerator == "tpu":
+        warnings.warn("trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU.", stacklevel=2)
+    several = settings.devices * settings.num_nodes > 1
+    try:
+        trainer = pl.Trainer(
+            max_epochs=settings.epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes if several else 1,
+            strategy="ddp" if several else "auto",
+            precision=settings.precision if settings.precision.endswith("mixed") else "32-true",  # type: ignore[arg-type]
+            # Named, as inside a Slurm job Lightning would take the sweep's tasks for its own.
+            plugins=[LightningEnvironment()],
+            callbacks=callbacks,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError, ModuleNotFoundError) as error:
+        raise RequestError(
+            f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices}: "
+            f"{str(error).splitlines()[0]} 'bench doctor' says what this machine has."
+        ) from None
+    if settings.precision == "16-mixed" and trainer.strategy.root_device.type == "cpu":
+        raise RequestError("trainer.precision=16-mixed needs a GPU. On a CPU use 32 or bf16-mixed.")
+    return trainer
+
+
+def layout(settings: Trainer, device: torch.device) -> torch.memory_format:
+    """How images lie in memory. Channels last is what a GPU's tensor cores read; it changes no result but rounding."""
+    wanted = settings.channels_last == "always" or (settings.channels_last == "auto" and device.type == "cuda")
+    return torch.channels_last if wanted else torch.contiguous_format
+
+
+@contextmanager
+def switches(settings: Trainer) -> Iterator[None]:
+    """Torch's global switches for one run; those of before are put back.
+
+    `trainer.deterministic` asks for deterministic algorithms and turns off cuDNN's search for the fastest one, which
+    may choose differently each time. Precision `32` means 32 bits, also where a GPU would take TF32.
+    """
+    cudnn, tf32 = torch.backends.cudnn, settings.precision != "32"
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        cudnn.benchmark,
+        cudnn.deterministic,
+        cudnn.allow_tf32,
+        torch.get_float32_matmul_precision(),
+    )
+    # cuBLAS reads this when it starts; without it, it is not deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+        cudnn.benchmark, cudnn.deterministic = not settings.deterministic, settings.deterministic
+        cudnn.allow_tf32 = tf32
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before[2:5]
+        torch.set_float32_matmul_precision(before[5])

@@ -1,0 +1,220 @@
+"""Transfer as a run: weights in, then the whole network trained, or only a head on features computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench import models
+from bench.data import augment
+from bench.data.augment import Augmentation, Draws
+from bench.data.imagedata import ImageData
+from bench.features import features
+from bench.models import cost, knn, ncm, preprocess, transfer
+from bench.models.stages import Backbone, head, head_name
+from bench.schema.errors import RequestError
+from bench.schema.experiment import Experiment, science
+from bench.schema.model import Knn, Ncm
+from bench.schema.pixels import Augment
+from bench.schema.transfer import Transfer
+from bench.train.engine import lightning
+from bench.train.fit import OnEpoch, fit, prepared_shape
+from bench.train.knn import device_of
+from bench.train.memory import peak_memory_mb, reset_peak_memory
+from bench.train.result import Result
+from bench.train.task import score
+
+AT_ONCE = 64  # images through the whole network
+
+
+def transferred(
+    exp: Experiment,
+    data: ImageData,
+    path: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+) -> Result:
+    """The Result of an Experiment whose transfer.mode is not scratch.
+
+    A frozen backbone's features are computed once, and the head is trained on them: the same numbers as with the
+    backbone in every epoch, but for rounding. With augmentation that holds for `transfer.views` views of every
+    image, one of them drawn at random each time the image comes up; with views=0 the backbone runs in every epoch.
+
+    Args:
+        path: weights of the earlier run, for transfer.weights=run:ID.
+
+    Raises:
+        RequestError, RunFailed: see `bench.models.transfer.initialise` and `fit`.
+    """
+    net = models.build(exp, data.shape, len(data.classes))
+    transfer.initialise(exp, net, path)
+    if exp.transfer.mode != "frozen":
+        return fit(exp, data, net, on_epoch, checkpoint)
+    augmentation = augment.make(exp.augment, data)
+    untrained = exp.transfer.head in ("knn", "ncm")
+    if untrained and augmentation is not None:
+        raise RequestError(f"transfer.head={exp.transfer.head} trains nothing, so nothing is augmented: augment=none.")
+    if augmentation is not None and not exp.transfer.views:
+        return fit(exp, data, net, on_epoch, checkpoint)
+    started = time.perf_counter()
+    train, val, test = _features(exp, data, net, augmentation)
+    seconds = time.perf_counter() - started
+    flops = cost.flops(net, prepared_shape(preprocess.make(exp, data), data))
+    if untrained:
+        result = _untrained(exp, data, train, val, test)
+        whole = {"cost/params": float(cost.parameters(Backbone(net))), "cost/flops": flops + result.costs["cost/flops"]}
+    else:
+        result = _head(exp, data, net, train, val, test, on_epoch, checkpoint)
+        whole = {"cost/params": float(cost.parameters(net)), "cost/flops": float(flops)}
+    return dataclasses.replace(result, costs={**result.costs, **whole, "cost/feature_seconds": seconds})
+
+
+def _features(
+    exp: Experiment, data: ImageData, net: nn.Module, augmentation: Augmentation | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Of train [n, D] (augmented: [n, views, D]), val and test [n, D]."""
+    device = lightning(exp.trainer, []).strategy.root_device
+    backbone, prepare = Backbone(net), preprocess.make(exp, data)
+    flat = science(exp)
+    built = {k: v for k, v in flat.items() if k.split(".")[0] in ("model", "norm_layer", "pixel_norm")}
+    changed = {k: v for k, v in flat.items() if k.startswith("augment.")}
+    views = exp.transfer.views if augmentation is not None else 0
+
+    def of(split: str, augmented: bool) -> NDArray[np.float32]:
+        return features(
+            data,
+            split,
+            backbone,
+            prepare,
+            device,
+            json.dumps([built, changed if augmented else {}], sort_keys=True),
+            cache=exp.transfer.cache,
+            augment=augmentation if augmented else None,
+            views=views if augmented else 0,
+            seed=exp.seed,
+        )
+
+    return of("train", augmentation is not None), of("val", False), of("test", False)
+
+
+def _head(
+    exp: Experiment,
+    data: ImageData,
+    net: nn.Module,
+    train: NDArray[np.float32],
+    val: NDArray[np.float32],
+    test: NDArray[np.float32],
+    on_epoch: OnEpoch | None,
+    checkpoint: Path | None,
+) -> Result:
+    """The net's own head, trained on features; the state is that of the whole net."""
+    width, views = train.shape[-1], train.shape[1] if train.ndim == 3 else 1
+    rows = np.empty((len(train) + len(val) + len(test), views * width, 1, 1), dtype=np.float32)
+    for part, found in zip(_parts(train, val, test), (train, val, test), strict=True):
+        # Only the first view of val and test is ever read.
+        rows[part, : found[0].size, 0, 0] = found.reshape(len(found), -1)
+        rows[part, found[0].size :] = 0
+    seen = _rows(data, rows, train, val, test)
+    inputs = First(width), (Draw(views, width) if views > 1 else None)
+    alone = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
+    result = fit(alone, seen, nn.Sequential(nn.Flatten(), head(net)), on_epoch, checkpoint, inputs)
+    assert result.state is not None
+    trained = {f"{head_name(net)}.{name.partition('.')[2]}": tensor for name, tensor in result.state.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    assert trained.keys() <= whole.keys()
+    net.load_state_dict({**whole, **trained})
+    device = next(head(net).parameters()).device  # where `fit` left it; the backbone may never have been there
+    net.to(device)
+    prepare = preprocess.make(exp, data).to(device)
+
+    def classify(images: Tensor) -> Tensor:
+        return score(net, prepare, images.to(device), torch.arange(len(images)), AT_ONCE)
+
+    return dataclasses.replace(result, state={**whole, **trained}, classify=classify)
+
+
+def _untrained(
+    exp: Experiment,
+    data: ImageData,
+    train: NDArray[np.float32],
+    val: NDArray[np.float32],
+    test: NDArray[np.float32],
+) -> Result:
+    """Nearest neighbours or class means among the features."""
+    device = device_of(exp)
+    reset_peak_memory(device)
+    started = time.perf_counter()
+    labels, both = data.labels[data.train], np.concatenate([val, test])
+    if exp.transfer.head == "knn":
+        model = Knn(family="knn", k=exp.transfer.k, metric=exp.transfer.metric, weights=exp.transfer.votes)
+        scores = knn.scores(model, train, labels, both, len(data.classes), str(device))
+        flops = 3.0 * train.size
+    else:
+        assert exp.transfer.metric != "l1"
+        scores = ncm.scores(Ncm(family="ncm", metric=exp.transfer.metric), train, labels, both, len(data.classes))
+        flops = 3.0 * train.shape[1] * len(data.classes)
+    seconds = time.perf_counter() - started
+    return Result(
+        val_scores=scores[: len(val)],
+        test_scores=scores[len(val) :],
+        history=[],
+        costs={
+            "cost/flops": flops,
+            "cost/fit_seconds": 0.0,
+            "cost/images_per_second": len(both) / seconds,
+            "cost/peak_memory_mb": peak_memory_mb(device),
+        },
+        selected_epoch=0,
+    )
+
+
+def _parts(*splits: NDArray[Any]) -> list[NDArray[np.int64]]:
+    """Consecutive row numbers for splits laid one after the other."""
+    ends = np.cumsum([len(s) for s in splits])
+    return [np.arange(end - len(s), end) for s, end in zip(splits, ends, strict=True)]
+
+
+def _rows(data: ImageData, rows: NDArray[np.float32], *splits: NDArray[np.float32]) -> ImageData:
+    """Features in the place of images: float32 [N, views * D, 1, 1], the splits one after the other."""
+    train, val, test = _parts(*splits)
+    return dataclasses.replace(
+        data,
+        images=rows,  # type: ignore[arg-type]
+        labels=data.labels[np.concatenate([data.train, data.val, data.test])],
+        train=train,
+        val=val,
+        test=test,
+    )
+
+
+class First(nn.Module):
+    """The first view of each row: [B, views * D or D, 1, 1] -> [B, D, 1, 1]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """float32 [B, D, 1, 1]."""
+        return rows[:, : self.width]
+
+
+class Draw:
+    """One view of each row, drawn at random: [B, views * D, 1, 1] -> [B, D, 1, 1]."""
+
+    def __init__(self, views: int, width: int) -> None:
+        self.views, self.width = views, width
+
+    def __call__(self, rows: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The drawn views and their labels."""
+        chosen = (draws.uniform(1)[:, 0] * self.views).long().to(rows.device)
+        split = rows.view(len(rows), self.views, self.width, 1, 1)
+        return split[torch.arange(len(rows), device=rows.device), chosen], labels

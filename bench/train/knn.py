@@ -1,0 +1,81 @@
+"""Nearest neighbours and nearest class mean on pixels: no training, the same Result."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bench.data import pixel_norm
+from bench.data.imagedata import ImageData
+from bench.models import knn, ncm
+from bench.schema.experiment import Experiment
+from bench.schema.model import Knn, Ncm
+from bench.train.memory import peak_memory_mb, reset_peak_memory
+from bench.train.result import Result
+
+
+def nearest(exp: Experiment, data: ImageData) -> Result:
+    """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
+
+    `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
+    each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
+    """
+    assert isinstance(exp.model, Knn | Ncm)
+    device = device_of(exp)
+    reset_peak_memory(device)
+    started = time.perf_counter()
+    scale = pixel_norm.make(exp.pixel_norm, data)
+    train = pixels(exp, data, data.train)
+    labels, classes = data.labels[data.train], len(data.classes)
+    fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
+    both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
+    scores = scored(exp.model, train, labels, both, classes, device)
+    params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
+    finished = time.perf_counter()
+    return Result(
+        val_scores=scores[: len(data.val)],
+        test_scores=scores[len(data.val) :],
+        history=[],
+        costs={
+            "cost/params": float(params),
+            "cost/flops": 3.0 * compared * train.shape[1],
+            "cost/fit_seconds": fitted - started,
+            "cost/images_per_second": len(both) / (finished - fitted),
+            "cost/peak_memory_mb": peak_memory_mb(device),
+        },
+        selected_epoch=0,
+        classify=lambda images: torch.from_numpy(
+            scored(exp.model, train, labels, scale(images).flatten(1).numpy(), classes, device)
+        ),
+    )
+
+
+def scored(
+    model: Any,
+    train: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    queries: NDArray[np.float32],
+    classes: int,
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """Log-probabilities [Q, K] of queries [Q, D] among the train rows [N, D]."""
+    if isinstance(model, Knn):
+        return knn.scores(model, train, labels, queries, classes, str(device))
+    return ncm.scores(model, train, labels, queries, classes)
+
+
+def pixels(exp: Experiment, data: ImageData, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Scaled pixels of some images as rows: float32 [n, C * H * W]."""
+    scale = pixel_norm.make(exp.pixel_norm, data)
+    images = scale(torch.from_numpy(data.images[indices]))
+    return images.flatten(1).numpy()  # type: ignore[no-any-return]
+
+
+def device_of(exp: Experiment) -> torch.device:
+    """Where the search runs: the first GPU where `trainer.accelerator` allows it and one is there, else the CPU."""
+    wanted = exp.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    return torch.device("cuda" if wanted else "cpu")

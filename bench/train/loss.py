@@ -1,0 +1,80 @@
+"""The loss: what is minimised, penalties on the weights included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.schema.training import Optim
+
+Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], labels int64 [B] or targets [B, K]) -> mean over the batch
+
+
+def make(optim: Optim, net: nn.Module) -> Loss:
+    """The loss of `optim` on the outputs of `net`, with its penalties where there are any."""
+    loss = criterion(optim)
+    if not optim.l1 and not optim.l2:
+        return loss
+    layers = [m for m in net.modules() if _has_matrix(m)]
+
+    def penalised(logits: Tensor, targets: Tensor) -> Tensor:
+        return loss(logits, targets) + penalty(layers, optim.l1, optim.l2)
+
+    return penalised
+
+
+def criterion(optim: Optim) -> Loss:
+    """The loss without penalties.
+
+    - cross_entropy: of the softmax, natural logarithm.
+    - mse: squared distance of the softmax from the one-hot label, mean over the classes (Brier 1950, up to 1/K).
+    - bce: binary cross-entropy of each class' sigmoid, mean over the classes.
+
+    Label smoothing replaces the target t by (1 - s) t + s / K (Szegedy et al. 2015, arXiv:1512.00567, section 7).
+    """
+    smoothing, name = optim.label_smoothing, optim.loss
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        if name == "cross_entropy":
+            return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+        classes = logits.shape[1]
+        if targets.dim() == 1:
+            # one_hot looks at the values, which stacked runs (vmap) forbid.
+            targets = targets[:, None] == torch.arange(classes, device=targets.device)
+        soft = targets.to(logits.dtype) * (1 - smoothing) + smoothing / classes
+        if name == "mse":
+            return functional.mse_loss(logits.softmax(1), soft)
+        return functional.binary_cross_entropy_with_logits(logits, soft)
+
+    return loss
+
+
+def penalty(layers: list[nn.Module], l1: float, l2: float) -> Tensor:
+    """l1 * sum |w| + l2 * sum w^2 over the weights of convolutions and affine layers that are being trained.
+
+    Biases and norms are left out. `l2` differs from `optim.weight_decay` in a factor (weight decay d is the gradient
+    of d/2 * sum w^2), in these exceptions, and in adam, which rescales a penalty's gradient but not adamw's decay.
+    """
+    # Read anew each time: under weight normalisation the weight is computed from what is trained.
+    weights = [w for w in (_weight(layer) for layer in layers) if w.requires_grad]
+    total = torch.zeros((), device=weights[0].device if weights else None)
+    for weight in weights:
+        if l1:
+            total = total + l1 * weight.abs().sum()
+        if l2:
+            total = total + l2 * weight.square().sum()
+    return total
+
+
+def _has_matrix(module: nn.Module) -> bool:
+    """Whether the module multiplies by a weight: convolutions and affine layers, not norms."""
+    return isinstance(getattr(module, "weight", None), Tensor) and _weight(module).dim() > 1
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return weight

@@ -1,0 +1,109 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from bench.schema.errors import RequestError
+from bench.schema.training import Optim
+
+TORCH: dict[str, Any] = {
+    "adadelta": torch.optim.Adadelta,
+    "adagrad": torch.optim.Adagrad,
+    "adamax": torch.optim.Adamax,
+    "asgd": torch.optim.ASGD,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "rprop": torch.optim.Rprop,
+}
+
+
+def optimizer(
+    optim: Optim, parameters: Iterable[nn.Parameter | dict[str, Any]], fused: bool = True
+) -> torch.optim.Optimizer:
+    """The optimizer over `parameters`, or over groups of them as torch takes them: torch's where it has the name.
+
+    Args:
+        fused: one call for all tensors instead of a handful for each: the step of a small net is mostly call overhead.
+    """
+    wanted: list[Any] = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
+    if optim.name == "sgd":
+        return torch.optim.SGD(
+            wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused
+        )
+    if optim.name in ("adam", "adamw"):
+        kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW
+        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)
+    if optim.name in TORCH:
+        options = {"momentum": optim.momentum} if optim.name == "rmsprop" else {}
+        decay = {} if optim.name == "rprop" else {"weight_decay": optim.weight_decay}
+        if optim.name == "rprop" and optim.weight_decay:
+            raise RequestError("optim.weight_decay: rprop has none. Use optim.l2, or another optimizer.")
+        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options)
+    from timm.optim import create_optimizer_v2  # a second to import, and few ask for it
+
+    return create_optimizer_v2(
+        wanted, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
+    )
+
+
+def schedule(optim: Optim, opt: torch.optim.Optimizer, steps: int) -> LambdaLR | None:
+    """The per-step schedule over `steps` steps, or None where the lr never changes."""
+    if optim.schedule == "constant" and optim.warmup == 0:
+        return None
+    return LambdaLR(opt, factor(optim, steps))
+
+
+def factor(optim: Optim, steps: int) -> Callable[[int], float]:
+    """What `optim.lr` is multiplied by at step 0..steps-1.
+
+    cosine: half a cosine from 1 to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
+    step: times `step_factor` after every `step_every` of all steps.
+    onecycle: from 1/25 up to 1 over the first 30 %, then down to 1/25,000, both by cosine
+    (Smith & Topin 2019, arXiv:1708.07120, without its momentum cycle).
+    multistep: times `step_factor` at each of `milestones`.
+    exponential: as step, but falling all the time.
+    linear, poly: from 1 to 0, (1 - share of the run done) to the power of 1 or `power`.
+    tanh: (1 - tanh(10 x - 7)) / 2 of the share x (Hsueh et al. 2019, arXiv:1806.01593, with timm's bounds).
+    restarts: `cycles` equal cosines, each from 1 to 0 (Loshchilov & Hutter 2017).
+    wsd: 1, and over the last `cooldown` of all steps 1 - sqrt(share of it done) (Hu et al. 2024, arXiv:2404.06395;
+    Haegele et al. 2024, arXiv:2405.18392).
+    """
+    warm = round(optim.warmup * steps)
+
+    def at(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        done = (step - warm) / max(1, steps - warm)
+        if optim.schedule == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        if optim.schedule == "step":
+            # 1e-9: 0.33 / 0.33 must count as one whole interval.
+            return optim.step_factor ** math.floor(done / optim.step_every + 1e-9)
+        if optim.schedule == "multistep":
+            return optim.step_factor ** sum(done >= m - 1e-9 for m in optim.milestones)
+        if optim.schedule == "exponential":
+            return optim.step_factor ** (done / optim.step_every)
+        if optim.schedule in ("linear", "poly"):
+            return (1 - min(1.0, done)) ** (1.0 if optim.schedule == "linear" else optim.power)
+        if optim.schedule == "tanh":
+            return 0.5 * (1 - math.tanh(10 * min(1.0, done) - 7))
+        if optim.schedule == "restarts":
+            return 0.5 * (1 + math.cos(math.pi * ((optim.cycles * done) % 1)))
+        if optim.schedule == "wsd":
+            return 1 - math.sqrt(max(0.0, min(1.0, (step - steps * (1 - optim.cooldown)) / (steps * optim.cooldown))))
+        if optim.schedule == "onecycle":
+            low, last, peak = 1 / 25, 1 / 25_000, 0.3
+            if done < peak:
+                return low + (1 - low) * 0.5 * (1 - math.cos(math.pi * done / peak))
+            return last + (1 - last) * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - peak) / (1 - peak))))
+        return 1.0
+
+    return at

@@ -1,0 +1,233 @@
+"""The pages in a real Chromium: no complaints, sorting, filtering, values on hover, links, phone, dark, keyboard."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+PAGES = ("index.html", "plain/index.html", "nasty/index.html", "large/index.html", "large/runs.html")
+
+
+def ready(page) -> None:
+    """Wait until every chart is drawn."""
+    for _ in range(100):
+        if page.js("return [...document.querySelectorAll('[data-chart]')].every(n => n.querySelector('svg'))"):
+            return
+        time.sleep(0.05)
+    raise AssertionError("charts are not drawn after 5 s")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_loads_without_a_complaint_and_under_two_megabytes(page, results: Path, name: str) -> None:
+    page.open(results / name)
+    ready(page)
+    assert page.complaints() == []
+    assert (results / name).stat().st_size < 2_000_000
+    assert (
+        page.js("return performance.getEntriesByType('resource').filter(e => !/^(data|file):/.test(e.name)).length")
+        == 0
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_overflows_on_a_phone(page, results: Path, name: str) -> None:
+    page.open(results / name, width=360, height=740)
+    ready(page)
+    assert page.js("return document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("name", ["index.html", "nasty/index.html"])
+def test_text_of_users_stays_text(page, results: Path, name: str) -> None:
+    page.open(results / name)
+    ready(page)
+    for details in page.driver.find_elements(By.CSS_SELECTOR, "[data-runs] tbody button"):
+        details.click()
+    ActionChains(page.driver).move_to_element(page.driver.find_element(By.TAG_NAME, "h1")).perform()
+    assert page.js("return window.broken ?? null") is None
+    assert page.js("return document.querySelectorAll('main b, main img[src=x], header img, header script').length") == (
+        page.js("return document.querySelectorAll('td b').length")
+    )
+    assert "<img src=x onerror" in str(page.js("return document.body.textContent"))
+
+
+def test_a_script_that_got_in_would_not_run(page, results: Path, tmp_path: Path) -> None:
+    text = (results / "plain" / "index.html").read_text()
+    (tmp_path / "index.html").write_text(text.replace("</main>", "<script>window.broken=3</script></main>"))
+    page.open(tmp_path / "index.html")
+    assert page.js("return window.broken ?? null") is None
+    assert any("Content Security Policy" in message for message in page.complaints())
+
+
+def test_a_table_sorts_by_its_numbers_in_both_directions(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    column = "[data-sortable] tbody td:nth-child(3)"
+    button = page.driver.find_element(By.CSS_SELECTOR, "[data-sortable] thead th:nth-child(3) button")
+    values = "return [...document.querySelectorAll(arguments[0])].map(n => Number(n.dataset.value))"
+    button.click()
+    up = page.js(values, column)
+    assert up == sorted(up)
+    assert len(set(up)) > 2
+    assert page.driver.find_element(By.CSS_SELECTOR, "thead th:nth-child(3)").get_attribute("aria-sort") == "ascending"
+    button.send_keys(Keys.ENTER)  # by keyboard
+    assert page.js(values, column) == sorted(up, reverse=True)
+
+
+def test_a_table_filters_its_rows(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    box = page.driver.find_element(By.CSS_SELECTOR, "[data-sortable] input[type=search]")
+    box.send_keys("0.03")
+    shown = [r for r in page.driver.find_elements(By.CSS_SELECTOR, "[data-sortable] tbody tr") if r.is_displayed()]
+    assert [r.find_element(By.TAG_NAME, "th").text for r in shown] == ["0.03"]
+    assert page.texts("[data-sortable] .count")[0] == "1 of 6 rows"
+
+
+def test_single_seeds_are_one_click_away(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    seeds = page.driver.find_element(By.CSS_SELECTOR, "td .seeds")
+    assert not seeds.is_displayed()
+    page.driver.find_element(By.CSS_SELECTOR, "input[data-seeds]").click()
+    assert seeds.is_displayed()
+    assert len(seeds.text.split(", ")) == 3
+
+
+def test_runs_filter_open_and_lead_to_the_store(page, results: Path) -> None:
+    page.open(results / "nasty" / "index.html")
+    status = page.driver.find_element(By.CSS_SELECTOR, "[data-runs] select")
+    status.send_keys("failed")
+    rows = page.driver.find_elements(By.CSS_SELECTOR, "[data-runs] tbody tr")
+    assert len(rows) == 1
+    rows[0].find_element(By.TAG_NAME, "button").click()
+    details = page.driver.find_element(By.CSS_SELECTOR, "tr.more")
+    assert "onerror" in details.text  # the reason, as text
+    assert details.find_element(By.TAG_NAME, "a").get_attribute("href") == f"http://127.0.0.1:5000/#/runs/{0:032x}"
+
+
+@pytest.mark.parametrize("chart", range(5))
+def test_a_chart_shows_its_values_on_hover(page, results: Path, chart: int) -> None:
+    page.open(results / "plain" / "index.html")
+    ready(page)
+    box = page.driver.find_element(By.CSS_SELECTOR, f"[data-chart='{chart}']")
+    page.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", box)
+    marks = ".panels [aria-label=dot]:not([aria-hidden]) > *, .panels [aria-label=cell] rect"
+    mark = box.find_elements(By.CSS_SELECTOR, marks)[0]
+    assert not page.js("return arguments[0].querySelector('[aria-label=tip] text')?.textContent ?? ''", box)
+    ActionChains(page.driver).move_to_element(mark).perform()
+    said = str(page.js("return arguments[0].querySelector('[aria-label=tip] text')?.textContent ?? ''", box))
+    assert "n = 3" in said
+    assert "%" in said
+
+
+def test_every_chart_has_its_values_as_a_table(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    assert page.js(
+        "return [...document.querySelectorAll('figure')].map(f => f.querySelectorAll('tbody tr').length)"
+    ) == ([12, 12, 12, 12, 10])
+
+
+def test_links_lead_to_files_that_exist(page, results: Path) -> None:
+    for name in PAGES:
+        page.open(results / name)
+        links = page.js("return [...document.querySelectorAll('a[href]')].map(a => a.href)")
+        inside = [link for link in links if link.startswith("file:")]
+        assert inside
+        for link in inside:
+            path, _, anchor = link.removeprefix("file://").partition("#")
+            assert Path(path).is_file(), link
+            if anchor and Path(path) == results / name:
+                assert page.js("return !!document.getElementById(arguments[0])", anchor), link
+
+
+def test_the_index_leads_to_each_sweep_and_back(page, results: Path) -> None:
+    page.open(results / "index.html")
+    page.driver.find_element(By.LINK_TEXT, "Does it help?").click()
+    assert page.texts("h1") == ["Does it help?"]
+    page.driver.find_element(By.LINK_TEXT, "All results").click()
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, ".sweep")) == 3
+
+
+def test_ten_thousand_runs_stay_quick(page, results: Path) -> None:
+    page.open(results / "large" / "runs.html")
+    assert page.texts("[data-runs] .count") == ["1 to 50 of 10000 runs"]
+    took = page.js(
+        """const began = performance.now(), box = document.querySelector('[data-runs] input');
+        box.value = '0.07 4'; box.dispatchEvent(new Event('input'));
+        document.querySelectorAll('[data-runs] thead button')[4].click();
+        return performance.now() - began"""
+    )
+    assert took < 3000  # some 200 ms on an idle machine; tests share theirs
+    assert "of 10000" not in page.texts("[data-runs] .count")[0]
+    page.driver.find_elements(By.CSS_SELECTOR, ".pager button")[1].click()
+    assert page.texts("[data-runs] .count")[0].startswith("51 to 100 of ")
+
+
+def test_dark_and_light_have_enough_contrast(page, results: Path) -> None:
+    for dark in (False, True):
+        page.open(results / "plain" / "index.html", dark=dark)
+        ready(page)
+        poor = page.js(CONTRAST)
+        assert poor == [], f"dark={dark}"
+
+
+# WCAG 2.1's contrast ratio of text to the first opaque ground behind it; 4.5 is level AA.
+CONTRAST = """
+const rgb = (c) => c.match(/[\\d.]+/g).map(Number);
+const linear = (v) => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+const light = (c) => { const [r, g, b] = c.slice(0, 3).map(linear);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+const ground = (n) => { for (; n; n = n.parentElement) { const c = rgb(getComputedStyle(n).backgroundColor);
+  if (c.length < 4 || c[3] === 1) return c; } return [255, 255, 255]; };
+const poor = [];
+for (const n of document.querySelectorAll('p, th, td, li, a, dt, dd, small, h1, h2, summary, .badge, caption, code')) {
+  if (![...n.childNodes].some((c) => c.nodeType === 3 && c.textContent.trim()) || !n.getClientRects().length) continue;
+  const color = getComputedStyle(n).color, back = getComputedStyle(n).backgroundColor;
+  if (!color.startsWith('rgb') || !back.startsWith('rgb')) continue;
+  const [a, b] = [light(rgb(color)), light(ground(n))].sort((x, y) => y - x);
+  if ((a + 0.05) / (b + 0.05) < 4.5) poor.push(n.tagName + ' ' + n.className + ' ' + n.textContent.trim().slice(0, 30));
+}
+return poor;
+"""
+
+
+def test_the_keyboard_reaches_the_content_first(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    page.driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    focused = page.driver.switch_to.active_element
+    assert focused.text == "Skip to the content"
+    focused.send_keys(Keys.ENTER)
+    assert page.js("return location.hash") == "#main"
+
+
+def test_what_a_screen_reader_needs_is_there(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    ready(page)
+    assert page.js("return document.documentElement.lang") == "en"
+    assert page.js(
+        "return [...document.querySelectorAll('table')].every(t => t.caption && t.caption.textContent.trim())"
+    )
+    assert page.js("return [...document.querySelectorAll('table th')].every(t => t.scope)")
+    assert page.js("return [...document.querySelectorAll('svg[role=img]')].every(s => s.getAttribute('aria-label'))")
+    assert page.js("return [...document.querySelectorAll('input, select')].every(i => i.labels.length)")
+
+
+def test_it_prints(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    ready(page)
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    try:
+        shown = page.js(
+            "return [...document.querySelectorAll('nav, .tools, .pager')].filter(n => n.getClientRects().length).length"
+        )
+        charts = page.js(
+            "return [...document.querySelectorAll('[data-chart] svg')].every(n => n.getClientRects().length)"
+        )
+        ground = page.js("return getComputedStyle(document.body).backgroundColor")
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert shown == 0
+    assert charts
+    assert ground == "rgb(255, 255, 255)"

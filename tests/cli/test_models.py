@@ -1,0 +1,68 @@
+"""bench models: what it lists, as a table and as JSON, and what it says to wrong names."""
+
+import json
+
+import pytest
+
+from bench.cli import main
+
+
+def run(capsys, *words):
+    status = main(["models", *words])
+    return status, capsys.readouterr()
+
+
+def test_json_lists_what_was_asked_for(capsys):
+    status, out = run(capsys, "resnet2?", "--json")
+    (row,) = json.loads(out.out)
+    assert status == 0
+    assert (row["name"], row["year"], row["parameters"], row["min_size"]) == ("resnet20", 2015, 269_722, 4)
+    assert set(row) >= {"paper", "flops", "pretrained", "norm_layers"}
+    assert row["pretrained"] is False
+    assert set(row["norm_layers"]) == {"native", "none", "batch", "layer", "group", "instance", "weight", "selu"}
+
+
+def test_counts_follow_the_given_input_and_classes(capsys):
+    _, out = run(capsys, "linear", "--input", "3x8x8", "--classes", "7", "--json")
+    (row,) = json.loads(out.out)
+    assert row["parameters"] == (3 * 8 * 8 + 1) * 7
+    assert row["flops"] == 2 * 3 * 8 * 8 * 7
+
+
+def test_stages_are_listed_from_input_to_head(capsys):
+    _, out = run(capsys, "resnet18", "--stages", "--json")
+    stages = json.loads(out.out)[0]["stages"]
+    assert [s["name"] for s in stages] == ["stem", "layer1", "layer2", "layer3", "layer4", "head"]
+    assert sum(s["parameters"] for s in stages) == 11_689_512
+    _, out = run(capsys, "resnet18", "--stages")
+    assert "layer4" in out.out
+
+
+def test_timms_models_are_found_by_their_names(capsys):
+    _, out = run(capsys, "resnetv2_18", "--timm", "--json")
+    rows = json.loads(out.out)
+    assert rows[0]["name"] == "resnetv2_18"
+    assert rows[0]["parameters"] > 11e6
+    status, out = run(capsys, "*", "--timm")
+    assert status == 2
+    assert "a pattern for at most 40 is needed" in out.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnt18"], "Did you mean 'resnet18'? 'bench models' lists all"),
+        (["linear", "--input", "3x0x8"], "expected CxHxW"),
+        (["linear", "--classes", "1"], "expected at least 2"),
+    ],
+)
+def test_wrong_requests(capsys, words, message):
+    status, out = run(capsys, *words)
+    assert status == 2
+    assert message in out.err
+
+
+def test_a_model_that_does_not_take_the_input_is_listed_with_the_reason(capsys):
+    status, out = run(capsys, "squeezenet1_1", "--input", "8", "--json")
+    assert status == 0
+    assert "smallest input is 17x17" in json.loads(out.out)[0]["error"]

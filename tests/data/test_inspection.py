@@ -1,0 +1,118 @@
+"""`bench data`: counts, warnings, duplicates and pictures, on sets made to have them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.compose import groups
+from bench.data import load
+from bench.data.catalog import CARDS, OWN
+from bench.data.inspection import inspect
+from bench.schema.dataset import Bundled, Folder, Split
+from tests.data.conftest import LAYOUTS
+
+
+def test_the_catalogue_is_complete_and_true() -> None:
+    assert set(CARDS) | set(OWN) == set(groups()["dataset"])
+    for name in ("digits", "mnist5k"):
+        data, card = load(Bundled(source=name), Split()), CARDS[name]
+        assert (len(data.images), data.shape, len(data.classes)) == (sum(card.images), card.shape, card.classes)
+    for name, (_, shape, _) in LAYOUTS.items():
+        published = CARDS[name].shape
+        assert published[0] == shape[0]
+        assert published[1] in (None, shape[1])
+        assert CARDS[name].licence
+        assert CARDS[name].paper
+
+
+def blob(seed: int, side: int = 48) -> Image.Image:
+    """A smooth random picture: what a photograph is to a perceptual hash."""
+    small = np.random.RandomState(seed).randint(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((side, side), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def troubled(tmp_path: Path) -> Path:
+    """160 smooth pictures in train, few and uneven classes, copies of every kind, a constant image."""
+    root = tmp_path / "photos"
+    for split, counts in (("train", (120, 40)), ("val", (10, 10)), ("test", (10, 0))):
+        for k, count in enumerate(counts):
+            folder = root / split / ("cat", "dog")[k]
+            folder.mkdir(parents=True)
+            for i in range(count):
+                blob(1000 * k + i + 300 * ("train", "val", "test").index(split)).save(folder / f"{i:03}.png")
+    cat = root / "train" / "cat"
+    for i in range(11):
+        (cat / f"{i:03}.png").unlink()
+    (root / "test" / "dog" / "000.png").write_bytes((root / "train" / "dog" / "000.png").read_bytes())
+    (root / "train" / "dog" / "copy.png").write_bytes((root / "train" / "dog" / "001.png").read_bytes())
+    blob(20).save(root / "val" / "dog" / "other.jpg", quality=80)  # a recompressed cat of train, labelled dog
+    Image.new("RGB", (48, 48), "red").save(cat / "flat.png")
+    return root
+
+
+def test_what_a_colleague_would_notice(troubled: Path) -> None:
+    found = inspect(load(Folder(source="folder", root=str(troubled)), Split()))
+    assert found.counts.tolist() == [[110, 41], [10, 11], [10, 1]]
+    assert {f.name for f in found.findings} == {
+        "train_duplicates_in_test", "few_images", "constant_images", "exact_duplicates",
+        "near_duplicates_across_splits", "near_duplicates_disagree",
+    }  # fmt: skip
+    assert sorted(tuple(sorted(p.splits)) for p in found.exact) == [("test", "train"), ("train", "train")]
+    (near,) = found.near
+    assert set(near.splits) == {"train", "val"}
+    assert set(near.labels) == {0, 1}
+
+
+def test_imbalance(data) -> None:
+    source = data(count=600)
+    source.labels[:] = 0
+    source.labels[::25] = np.arange(24) % 3 + 1
+    assert "imbalance" in {f.name for f in inspect(source, near=0).findings}
+
+
+def test_statistics_are_numpys(data) -> None:
+    source = data(shape=(3, 5, 6))
+    found = inspect(source, near=0)
+    pixels = source.images[source.train] / 255
+    assert np.allclose(found.mean, pixels.mean((0, 2, 3)), atol=1e-4)
+    assert np.allclose(found.std, pixels.std((0, 2, 3)), atol=1e-4)
+
+
+def test_data_as_a_verb(folder: Path, troubled: Path, bench, bench_json) -> None:
+    (troubled / "train" / "cat" / "broken.png").touch()
+    words = ["data", "dataset=folder", f"dataset.root={troubled}", "dataset.on_bad_image=skip", "augment=colour"]
+    facts = bench_json(*words)
+    assert facts["counts"]["train"] == [110, 41]
+    assert facts["skipped"] == 1
+    for file in facts["files"]:
+        assert Path(file).stat().st_size > 0
+        if file.endswith(".png"):
+            with Image.open(file) as image:
+                image.load()
+                assert min(image.size) > 100
+    with (folder / "inspect" / "folder" / "duplicates.csv").open() as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["exact", "exact", "near"]
+    assert "broken.png is empty" in (folder / "inspect" / "folder" / "skipped.txt").read_text()
+
+    status, out, _ = bench("data", "digits", "--near", "100", "--out", "here")
+    assert status == 0
+    assert "Alpaydin" in out
+    assert "near of 100 images compared" in out
+    assert not (folder / "here" / "augment.png").exists()
+
+
+def test_the_list_and_a_misspelled_name(folder: Path, bench) -> None:
+    status, out, _ = bench("data")
+    assert status == 0
+    assert all(name in out for name in (*CARDS, *OWN))
+    assert json.loads(bench("data", "--json")[1])["published"]["cifar10"]["classes"] == 10
+    status, _, err = bench("data", "mnist5")
+    assert status == 2
+    assert "Did you mean 'mnist5k'" in err

@@ -1,0 +1,192 @@
+"""Protocol lint: each finding appears where it should, and an ordinary sweep has none."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.compose import compose
+from bench.data import ImageData, load
+from bench.data.protocol import Finding, frozen_updates, lint, splits, stops
+from bench.schema.dataset import Folder, Split
+from bench.schema.experiment import Experiment, experiment
+from tests.data.conftest import class_folders
+
+
+def names(found: object) -> set[str]:
+    return {f.name for f in found}
+
+
+def linted(*overrides: str, data: ImageData | None = None, **kwargs: object) -> list[Finding]:
+    exp = made(*overrides)
+    return lint([exp], {"key": data or load(exp.dataset, exp.split)}, ["key"], **kwargs)
+
+
+def made(*overrides: str) -> Experiment:
+    return experiment(compose(list(overrides)))
+
+
+def test_an_ordinary_experiment_has_no_findings() -> None:
+    assert linted("dataset=digits", "model=cnn", "augment=shift") == []
+    assert linted("dataset=mnist5k", "model=cnn", "norm_layer=batch") == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["dataset=digits", "augment=flip"], "flip_changes_label"),
+        (["dataset=mnist5k", "augment=flip_vertical"], "flip_changes_label"),
+        (["dataset=shapes", "dataset.label=orientation", "augment=flip"], "flip_changes_label"),
+        (["dataset=digits", "augment=rotate", "augment.rotate=120"], "rotation_changes_label"),
+        (["dataset=shapes", "dataset.label=orientation", "augment.rotate=30"], "rotation_changes_label"),
+        (["dataset=shapes", "dataset.label=colour", "augment=colour"], "colour_changes_label"),
+        (["dataset=shapes", "dataset.label=brightness", "augment=brightness"], "brightness_changes_label"),
+        (["dataset=shapes", "dataset.label=position", "augment.shift=8"], "shift_changes_label"),
+        (["dataset=shapes", "dataset.label=size", "augment=scale"], "scale_changes_label"),
+        (["dataset=mnist5k", "model=timm", "model.name=resnet18"], "imagenet_stem"),
+        (["dataset=mnist5k", "split.train_per_class=1", "split.val=0.001"], "class_missing"),
+    ],
+)
+def test_settings_that_mean_trouble(overrides: list[str], name: str) -> None:
+    found = (
+        linted("model=cnn", *overrides) if not any(o.startswith("model=") for o in overrides) else linted(*overrides)
+    )
+    assert name in names(found)
+    assert all(f.level == "warning" and f.reason and f.remedy for f in found)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["dataset=shapes", "dataset.label=shape", "augment=colour"],
+        ["dataset=shapes", "dataset.label=colour", "augment=flip"],
+        ["dataset=mnist5k", "model=timm", "model.name=resnet18", "model.stem=small"],
+        ["dataset=mnist5k", "model=timm", "model.name=tf_efficientnet_lite0", "transfer=frozen"],
+        ["dataset=digits", "model=knn", "augment=flip"],
+    ],
+)
+def test_the_same_settings_where_they_are_fine(overrides: list[str]) -> None:
+    assert linted(*overrides) == []
+
+
+def parted(data: ImageData, **indices: list[int]) -> ImageData:
+    return dataclasses.replace(data, **{name: np.array(values) for name, values in indices.items()})
+
+
+def test_overlap_by_index(data) -> None:
+    whole = data()
+    assert names(splits(whole)) == set()
+    assert names(splits(parted(whole, val=[1, 2], train=[2, 3, 4, 5, 8, 9, 10, 11]))) >= {"train_overlaps_val"}
+    assert "val_is_test" in names(splits(parted(whole, val=[60, 61, 62, 63], test=[60, 61, 62, 63])))
+    assert "val_overlaps_test" in names(splits(parted(whole, val=[59, 60, 61], test=[60, 61, 62, 63])))
+    assert "padded_evaluation" in names(splits(parted(whole, test=[60, 61, 62, 63, 63])))
+
+
+def test_duplicates_by_content(data) -> None:
+    whole = data(count=400)
+    whole.images[whole.test[0]] = whole.images[whole.train[0]]
+    (found,) = splits(whole)
+    assert (found.name, found.level) == ("train_duplicates_in_test", "warning")
+    assert "1 of 100" in found.reason
+    whole.images[whole.test[:5]] = whole.images[whole.train[:5]]
+    (found,) = splits(whole)
+    assert found.level == "error"
+    assert stops([found], {}) == [found]
+    assert stops([found], {found.name: "the copies are the question"}) == []
+
+
+def test_the_same_folder_as_val_and_test(tmp_path: Path) -> None:
+    """The usual accident: val/ and test/ hold the same files."""
+    class_folders(tmp_path / "train")
+    class_folders(tmp_path / "val", each=5)
+    for name in ("cat", "dog"):
+        (tmp_path / "test" / name).mkdir(parents=True)
+        for path in (tmp_path / "val" / name).iterdir():
+            (tmp_path / "test" / name / f"copy of {path.name}").write_bytes(path.read_bytes())
+    for storage in ("map", "stream"):
+        data = load(Folder(source="folder", root=str(tmp_path), storage=storage), Split())
+        (found,) = splits(data)
+        assert (found.name, found.level) == ("val_is_test", "error")
+
+
+def test_what_only_several_experiments_show() -> None:
+    data = load(made("dataset=digits").dataset, Split())
+
+    def together(runs: list[list[str]], claims: int = 1) -> set[str]:
+        experiments = [made("dataset=digits", *words) for words in runs]
+        return names(lint(experiments, {"k": data}, ["k"] * len(runs), claims))
+
+    seeds = ["seed=0"], ["seed=1"], ["seed=2"]
+    assert together([*map(list, seeds)]) == set()
+    assert together([["seed=0"], ["seed=1"]]) == {"few_seeds"}
+    assert together([["seed=0"]], claims=0) == set()
+    sizes = [[f"seed={s}", f"trainer.batch_size={b}", "optim.lr=0.1"] for s in range(3) for b in (64, 512)]
+    assert together(sizes) == {"lr_not_scaled"}
+    scaled = [[f"seed={s}", f"trainer.batch_size={b}", f"optim.lr={b / 640}"] for s in range(3) for b in (64, 512)]
+    assert together(scaled) == set()
+    both = [[*w, f"optim.lr={lr}"] for w in sizes for lr in (0.1, 0.8)]
+    assert together(both) == set()
+
+
+def test_a_worn_test_split() -> None:
+    assert names(linted("dataset=digits", looks={"key": 99})) == set()
+    (found,) = linted("dataset=digits", looks={"key": 250})
+    assert found.name == "test_worn"
+    assert "250 times" in found.reason
+
+
+def test_a_frozen_backbone_that_still_updates() -> None:
+    import torch
+    from torch import nn
+
+    backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
+    net = nn.Sequential(backbone, nn.Flatten(), nn.LazyLinear(2))
+    net(torch.zeros(2, 1, 8, 8))
+    assert names(frozen_updates(net)) == set()
+    backbone.requires_grad_(False)
+    net.eval()
+    (found,) = frozen_updates(net)
+    assert (found.name, found.level) == ("frozen_updates", "error")
+    assert not net.training
+
+
+def test_check_as_a_verb(folder: Path, bench, bench_json) -> None:
+    found = bench_json("check", "dataset=digits", "augment=flip", "model=cnn")
+    assert [f["name"] for f in found["findings"]] == ["flip_changes_label"]
+    assert not (folder / "mlruns").exists()
+
+    (folder / "sweeps").mkdir()
+    text = "question: Does it?\nbase: [dataset=digits]\naxes: {augment: [none, flip]}\n"
+    (folder / "sweeps" / "mine.yaml").write_text(text)
+    status, out, _ = bench("check", "mine")
+    assert status == 0
+    assert "warning: flip_changes_label" in out
+    (folder / "sweeps" / "mine.yaml").write_text(
+        text + "allow: {flip_changes_label: mirrored digits are the question}\n"
+    )
+    _, out, _ = bench("check", "mine")
+    assert "Allowed: mirrored digits are the question" in out
+
+    class_folders(folder / "photos" / "train")
+    class_folders(folder / "photos" / "val", each=4)
+    for path in (folder / "photos" / "val").rglob("*.png"):
+        copy = folder / "photos" / "test" / path.relative_to(folder / "photos" / "val")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    status, out, _ = bench("check", "dataset=folder", "dataset.root=photos")
+    assert status == 2
+    assert "error: val_is_test" in out
+
+
+def test_the_shipped_partial_freezing_is_clean(folder: Path, bench_json) -> None:
+    words = [
+        "dataset=digits",
+        "model=resnet",
+        "transfer=partial",
+        "transfer.trainable_from=head",
+        "transfer.weights=run:x",
+    ]
+    assert bench_json("check", *words, "norm_layer=batch")["findings"] == []

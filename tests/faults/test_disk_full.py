@@ -1,0 +1,51 @@
+"""A full disk is an error that names it, and leaves what was there before readable."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.track.store import Store
+from tests.sweep.calling import Call, called
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
+# Weights of 10 KB, then of 3 MB.
+WORDS = (
+    "--axes", "model.hidden=[16],[2000,300]", "--seeds", "2", "dataset=digits", "model=dnn", "trainer.epochs=1",
+    "--workers", "1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
+    """A disk of 800 KB, and how to enlarge it."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=800k", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"this user may not mount a small disk: {mounted.stderr.decode().strip()}")
+    yield place, lambda size: subprocess.run(["mount", "-o", f"remount,size={size}", str(place)], check=True) and None
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk(folder: Path, small_disk: tuple[Path, Callable[[str], None]]) -> None:
+    place, enlarge = small_disk
+    call = Call(folder, "sweep", *WORDS, IMAGEBENCH_STATE=str(place))
+    assert call.finish() == 2
+    assert f"The disk of {place}/spool/" in call.said
+    assert "is full" in call.said
+    assert "Traceback" not in call.said
+    earlier = Store().records("adhoc")
+    assert [(r.config["model.hidden"], r.status) for r in earlier] == [([16], "finished")] * 2
+    assert "RUNNING" not in {r.status for r in Store().rows("adhoc") if "run_key" in r.tags}
+
+    enlarge("64m")
+    found = called(folder, "sweep", *WORDS, "--json", IMAGEBENCH_STATE=str(place)).json()
+    assert (found["skipped"], found["ran"], found["failed"]) == (2, 2, 0)
+    assert len([r for r in Store().rows("adhoc") if "run_key" in r.tags]) == 4

@@ -1,0 +1,119 @@
+"""A sweep that is killed over and over is, in the end, the sweep that nobody disturbed."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.track.record import Record
+from bench.track.store import LEDGERS, Store
+from tests.services.database import Postgres, postgres  # noqa: F401
+from tests.sweep.calling import RUNS, TINY, Call, called
+
+KILLS = 20
+SEED = 20261122
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("faults")]
+
+
+def killed_until_done(folder: Path, words: tuple[str, ...]) -> int:
+    """Call the sweep and kill its process group at random moments, KILLS times; then let it finish.
+
+    The kills take turns: while it starts (planning, opening the store, importing), while the first runs train, and
+    after a run was reported, when outcomes are sealed, delivered and the next points claimed. Once most runs are
+    done, only starts are killed, so that the sweep lasts until the last kill.
+    """
+    rng = random.Random(SEED)
+    print(f"kill delays drawn with seed {SEED}")
+    spool = folder / ".imagebench" / "spool"
+    start_seconds, kills, done = 8.0, 0, 0
+    while kills < KILLS:
+        begun = time.time()
+        call = Call(folder, *words)
+        moment = kills % 3 if done < RUNS * 2 // 3 else 0
+        if moment == 0:
+            time.sleep(rng.uniform(0.2, start_seconds))
+        elif moment == 1:
+            call.wait_until(lambda: touched(spool, begun))  # noqa: B023
+            start_seconds = min(start_seconds, time.time() - begun)
+            time.sleep(rng.uniform(0, 0.3))
+        else:
+            call.wait_until(lambda: call.done() >= 1)  # noqa: B023
+            time.sleep(rng.uniform(0, 0.2))
+        if call.process.poll() is not None:
+            break
+        call.kill()
+        call.process.wait()
+        kills += 1
+        done += call.done()
+    last = Call(folder, *words)
+    assert last.finish() == 0, last.said
+    print(f"killed {kills} times")
+    return kills
+
+
+def touched(spool: Path, since: float) -> bool:
+    """Whether a run has begun, or ended, since then."""
+    for place in spool.glob("*"):
+        with suppress(FileNotFoundError):
+            if place.stat().st_mtime > since:
+                return True
+    return False
+
+
+def science(records: list[Record]) -> dict[str, Any]:
+    """What must not differ: everything but times and memory."""
+    return {r.key: (r.status, r.axes, r.seed, r.metrics, r.costs["cost/selected_epoch"], r.config) for r in records}
+
+
+def check(uri: str, undisturbed: list[Record], folder: Path) -> None:
+    """Every point once, every record complete, every number the same."""
+    store = Store(uri)
+    records = store.records("adhoc")
+    assert len(records) == RUNS
+    assert len({r.key for r in records}) == RUNS
+    assert {r.status for r in records} == {"finished"}
+    assert science(records) == science(undisturbed)
+    assert not list((folder / ".imagebench" / "spool").glob("*/*"))
+
+    expected = {f.path for f in store.client.list_artifacts(records[0].run_id)}
+    assert {"curves.csv", "confusion.json", "weights.pt", "config.yaml"} <= expected
+    parents = set()
+    for row in store.rows("adhoc"):
+        if "run_key" not in row.tags:
+            continue
+        assert row.status == "FINISHED"
+        parents.add(row.tags["mlflow.parentRunId"])
+        assert {f.path for f in store.client.list_artifacts(row.run_id)} == expected
+        for metric in ("epoch/val_accuracy", "epoch/train_loss"):
+            assert [m.step for m in store.client.get_metric_history(row.run_id, metric)] == [1, 2]
+        for metric in row.metrics:
+            if not metric.startswith("epoch/"):
+                assert len(store.client.get_metric_history(row.run_id, metric)) == 1, metric
+    assert parents == {store.parent("adhoc")}
+    assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1
+    assert len(store.rows(LEDGERS)) == 1
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    called(folder, "sweep", *TINY)
+    records = Store(f"sqlite:///{folder}/mlflow.db").records("adhoc")
+    assert len(records) == RUNS
+    return records
+
+
+def test_sqlite(tmp_path: Path, undisturbed: list[Record]) -> None:
+    assert killed_until_done(tmp_path, ("sweep", *TINY)) >= KILLS
+    check(f"sqlite:///{tmp_path}/mlflow.db", undisturbed, tmp_path)
+
+
+def test_postgres(tmp_path: Path, undisturbed: list[Record], postgres: Postgres) -> None:  # noqa: F811
+    uri = postgres.database("killed")
+    assert killed_until_done(tmp_path, ("sweep", *TINY, f"tracking.uri={uri}")) >= KILLS
+    check(uri, undisturbed, tmp_path)

@@ -1,0 +1,228 @@
+"""Models of timm and torchvision: published sizes, stems, norms, activations, errors that say what can be done."""
+
+import re
+
+import pytest
+import timm
+import torch
+import yaml
+from torch import nn
+
+from bench.compose import shipped
+from bench.models import Backbone, build, head, stages
+from bench.models.cost import flops, parameters
+from bench.models.overview import least, size
+from bench.models.registry import REGISTRY
+from bench.models.swap import takes
+from bench.models.zoo import smallest_input
+from bench.schema.errors import RequestError
+from bench.schema.model import Model, NormLayer
+from bench.schema.part import build as part
+from tests.models.experiments import MNIST, make
+
+ZOO = [n for n, e in REGISTRY.items() if e.pretrained]
+FOLDER = shipped("conf") / "model"
+
+
+def settings(name: str) -> dict:
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+
+
+@pytest.fixture(scope="module")
+def sizes():
+    """Counts of every model at its paper's input, made once, without memory for the weights."""
+    return {n: size(part(Model, settings(n)), e.input, e.classes) for n, e in REGISTRY.items()}
+
+
+def test_every_named_config_is_in_the_registry_and_the_other_way_round():
+    assert {f.stem for f in FOLDER.glob("*.yaml")} - {"timm", "torchvision"} == set(REGISTRY)
+
+
+def test_published_parameter_counts(sizes):
+    assert sum(e.published is not None for e in REGISTRY.values()) > 25
+    for name, entry in REGISTRY.items():
+        if entry.published is None:
+            continue
+        digits, million = re.fullmatch(r"([\d.]+)(M?)", entry.published).groups()
+        places = len(digits.partition(".")[2])
+        found = sizes[name].parameters / (1e6 if million else 1)
+        assert f"{found:.{places}f}" == digits, f"{name}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "gmacs"),
+    [("resnet50", 4.09), ("resnet18", 1.81), ("vgg16", 15.47), ("mobilenetv2", 0.30), ("vit_tiny", 1.26)],
+)
+def test_flops_are_twice_the_known_multiply_accumulates(sizes, name, gmacs):
+    assert sizes[name].flops / 2e9 == pytest.approx(gmacs, rel=0.02)
+
+
+def test_stages_cover_every_parameter_once_and_end_in_the_head(sizes):
+    for name in ZOO:
+        found = sizes[name].stages
+        assert sum(n for _, n in found) == sizes[name].parameters
+        assert found[-1][0] == "head"
+        assert len({stage for stage, _ in found}) == len(found) > 4
+
+
+def test_weights_are_published_where_the_registry_says_so():
+    for name in ZOO:
+        model = settings(name)
+        if model["family"] == "timm":
+            assert timm.models.is_model_pretrained(model["name"]), name
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("smallest")
+def test_smallest_inputs():
+    for name in ZOO:
+        model = part(Model, settings(name))
+        found = least(model)
+        # torchvision states no strides; googlenet's is 32
+        assert REGISTRY[name].min_size == (32 if name == "googlenet" else found), name
+
+
+def net_of(name, norm_layer="native", shape=(3, 32, 32), **more):
+    return build(make(settings(name) | more, norm_layer), shape, 5)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "squeezenet1_1", "vit_tiny", "vgg11"])
+def test_backbone_and_head_make_the_network(name):
+    shape = (3, 64, 64)
+    net = net_of(name, shape=shape).eval()
+    x = torch.rand(2, *shape)
+    features = Backbone(net)(x)
+    if name == "squeezenet1_1":
+        assert features.shape == (2, 512)
+        assert isinstance(head(net), nn.Conv2d)
+    else:
+        assert torch.allclose(head(net)(features), net(x), atol=1e-6)
+    assert not isinstance(head(net), nn.Identity)
+    assert {id(p) for p in Backbone(net).parameters()} == {id(p) for s in stages(net)[:-1] for p in s.parameters}
+
+
+SMALL_STEM = {
+    "resnet18": 4,
+    "resnext50": 4,
+    "densenet121": 4,
+    "vgg11": 2,
+    "mobilenetv2": 2,
+    "mobilenetv3_small": 2,
+    "efficientnet_b0": 2,
+    "efficientnet_lite0": 2,
+    "convnext_tiny": 4,
+}
+
+
+@pytest.mark.parametrize("name", SMALL_STEM)
+def test_small_stems_keep_more_pixels(name):
+    net = net_of(name, stem="small", drop_path=0.0)
+    seen = []
+    last = net.features if hasattr(net, "features") else net.get_submodule(net.feature_info[-1]["module"])
+    last.register_forward_hook(lambda _m, _i, out: seen.append(tuple(out.shape[-2:])))
+    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 5)
+    assert seen == [(SMALL_STEM[name],) * 2]
+
+
+@pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1", "googlenet", "vit_tiny", "vgg11"])
+def test_small_stems_take_grey_images_of_28_pixels(name):
+    assert net_of(name, stem="small", shape=MNIST)(torch.rand(2, *MNIST)).shape == (2, 5)
+
+
+def test_errors_say_what_can_be_done():
+    with pytest.raises(RequestError, match=r"Did you mean 'resnet18'\? timm has \d{4}"):
+        build(make({"family": "timm", "name": "resnt18"}), MNIST, 10)
+    with pytest.raises(RequestError, match=r"vgg11 cannot take 28x28 .* smallest input is 32x32: dataset.size=32, or"):
+        net_of("vgg11", shape=MNIST)
+    with pytest.raises(RequestError, match=r"alexnet cannot take 32x32 .* smallest input is 63x63: dataset.size=63"):
+        net_of("alexnet")
+    with pytest.raises(RequestError, match=r"small cannot be made for inception_v3. It can for resnet"):
+        net_of("inception_v3", stem="small", shape=(3, 96, 96))
+    with pytest.raises(RequestError, match="'batch' is not for vit_tiny_patch16_224; it takes native, layer"):
+        net_of("vit_tiny", "batch")
+    with pytest.raises(RequestError, match="'selu' is not for googlenet"):
+        net_of("googlenet", "selu")
+    with pytest.raises(RequestError, match="vgg11 has no residual blocks"):
+        net_of("vgg11", drop_path=0.1)
+    with pytest.raises(RequestError, match="not an address"):
+        build(make({"family": "timm", "name": "hf-hub:someone/model"}), MNIST, 10)
+
+
+NORM_CASES = [
+    ("resnet18", {"stem": "small"}),
+    ("densenet121", {"stem": "small"}),
+    ("mobilenetv3_small", {"stem": "small"}),
+    ("efficientnet_b0", {"stem": "small"}),
+    ("convnext_tiny", {"stem": "small"}),
+    ("squeezenet1_1", {"stem": "small"}),
+    ("googlenet", {"stem": "small"}),
+]
+MODULES = {"batch": nn.BatchNorm2d, "layer": nn.GroupNorm, "group": nn.GroupNorm, "instance": nn.InstanceNorm2d}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "more"), NORM_CASES)
+def test_norm_layers_in_the_zoo(name, more):
+    x = torch.rand(2, 3, 32, 32)
+    native = net_of(name, **more)
+    norms = {nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d}
+    for kind in takes(native):
+        net = net_of(name, kind, **more)
+        found = {n for n in norms for m in net.modules() if isinstance(m, n)}
+        if (name, kind) != ("convnext_tiny", "layer"):  # its own, by pixel
+            assert found == ({MODULES[kind]} if kind in MODULES else set()), (kind, found)
+        if kind == "weight":
+            left = [
+                m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear) and not hasattr(m, "parametrizations")
+            ]
+            assert left == [head(net)]
+        if kind == "selu":
+            assert not any(isinstance(m, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish | nn.GELU) for m in net.modules())
+        if kind in ("none", "weight", "selu"):
+            assert all(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
+        logits = net(x)
+        assert logits.isfinite().all()
+        logits.logsumexp(1).sum().backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters()), kind
+
+
+def test_batch_norm_in_a_batch_norm_model_changes_nothing():
+    one, other = net_of("resnet18"), net_of("resnet18", "batch")
+    assert one.state_dict().keys() == other.state_dict().keys()
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_group_norm_keeps_the_zero_scales_that_make_residual_blocks_start_as_identity():
+    net = net_of("resnet18", {"name": "group", "groups": 8})
+    assert not net.layer1[0].bn2.weight.any()
+    assert net.layer1[0].bn1.weight.eq(1).all()
+    assert net.layer1[0].bn1.num_groups == 8
+
+
+def test_vgg_with_batch_norm_is_vgg_bn():
+    shape = (3, 64, 64)
+    assert parameters(net_of("vgg11", "batch", shape)) == parameters(net_of("vgg11_bn", shape=shape))
+    assert flops(net_of("vgg11_bn", "none", shape), shape) == flops(net_of("vgg11", shape=shape), shape)
+
+
+def test_activation_stochastic_depth_and_dropout_reach_timm():
+    net = net_of("resnet18", activation="elu", drop_path=0.2, dropout=0.3)
+    assert any(isinstance(m, nn.ELU) for m in net.modules())
+    assert not any(isinstance(m, nn.ReLU) for m in net.modules())
+    assert max(m.drop_prob for m in net.modules() if hasattr(m, "drop_prob")) == pytest.approx(0.2)
+    assert net.drop_rate == 0.3
+    with pytest.raises(RequestError, match="activation is fixed"):
+        net_of("googlenet", activation="elu", stem="small")
+
+
+def test_the_same_seed_gives_the_same_zoo_model():
+    a, b = net_of("efficientnet_lite0").state_dict(), net_of("efficientnet_lite0").state_dict()
+    assert all(torch.equal(x, y) for x, y in zip(a.values(), b.values(), strict=True))
+
+
+def test_smallest_input_is_the_smallest():
+    model = part(Model, settings("squeezenet1_1"))
+    least_side = smallest_input(model, NormLayer())
+    assert net_of("squeezenet1_1", shape=(3, least_side, least_side)) is not None
+    with pytest.raises(RequestError, match="cannot take"):
+        net_of("squeezenet1_1", shape=(3, least_side - 1, least_side - 1))

@@ -1,0 +1,97 @@
+"""Two results side by side: settings as a diff, metrics paired."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.report.artifacts import Curves
+from bench.report.compare import Side, compare, data, text
+from bench.report.figures import svg
+from bench.report.figures.beside import beside
+from bench.schema.errors import RequestError
+from bench.track.record import Record
+
+
+def shifted(records: list[Record], by: float, **config: object) -> list[Record]:
+    return [
+        dataclasses.replace(
+            r,
+            metrics={**r.metrics, "test/accuracy": r.metrics["test/accuracy"] + by + 0.001 * r.seed},
+            config={**r.config, **config},
+        )
+        for r in records
+    ]
+
+
+def test_pairs_by_axes_and_seed_with_scipys_paired_interval(batchnorm_records: list[Record]) -> None:
+    other = shifted(batchnorm_records, -0.02, **{"optim.momentum": 0.9, "trainer.epochs": 5})
+    found = compare(Side("a", batchnorm_records), Side("b", other), ["test/accuracy"])
+    assert found.rule == "axes and seed"
+    assert len(found.pairs) == 6
+    first = found.pairs[0]
+    old = [r.metrics["test/accuracy"] for r in batchnorm_records[:3]]
+    new = [r.metrics["test/accuracy"] for r in other[:3]]
+    expected = stats.ttest_rel(new, old).confidence_interval()
+    assert (first.difference.low, first.difference.high) == pytest.approx((expected.low, expected.high))
+    assert first.difference.mean == pytest.approx(np.mean(new) - np.mean(old))
+    assert first.word == "a is better"
+    assert {(s.name, tuple(s.a), tuple(s.b)) for s in found.settings} == {
+        ("optim.momentum", ("–",), ("0.9",)),
+        ("trainer.epochs", ("3",), ("5",)),
+    }
+    assert "trainer.epochs  3 -> 5" in text(found)
+    assert data(found)["pairs"][0]["verdict"] == "a is better"
+
+
+def test_less_is_better_for_a_loss(batchnorm_records: list[Record]) -> None:
+    worse = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/nll": r.metrics["test/nll"] + 0.1 + 0.001 * r.seed})
+        for r in batchnorm_records
+    ]
+    found = compare(Side("a", batchnorm_records), Side("b", worse), ["test/nll"])
+    assert {p.word for p in found.pairs} == {"a is better"}
+
+
+def test_equal_runs_are_equal(batchnorm_records: list[Record]) -> None:
+    found = compare(Side("a", batchnorm_records), Side("b", batchnorm_records))
+    assert {p.word for p in found.pairs} == {"equal"}
+    assert found.settings == []
+    assert found.environment == []
+
+
+def test_two_runs_pair_whatever_their_axes(batchnorm_records: list[Record]) -> None:
+    found = compare(Side("a", batchnorm_records[:1]), Side("b", batchnorm_records[-1:]), ["test/accuracy"])
+    assert found.rule == "the two runs"
+    assert found.pairs[0].word == "one pair: no interval"
+    assert [s.name for s in found.settings] == ["norm_layer", "optim.lr"]
+
+
+def test_sweeps_with_other_axes_pair_by_run_key(batchnorm_records: list[Record]) -> None:
+    other = [dataclasses.replace(r, axes={"width": i}) for i, r in enumerate(batchnorm_records[:4])]
+    found = compare(Side("a", batchnorm_records), Side("b", other))
+    assert found.rule == "run key"
+    assert (found.only_a, found.only_b) == (14, 0)
+
+
+def test_what_cannot_be_compared_says_why(batchnorm_records: list[Record]) -> None:
+    side = Side("a", batchnorm_records)
+    strange = [dataclasses.replace(r, axes={"width": i}, key=f"other{i}") for i, r in enumerate(batchnorm_records)]
+    with pytest.raises(RequestError, match="Nothing pairs"):
+        compare(side, Side("b", strange))
+    with pytest.raises(RequestError, match="Did you mean 'test/accuracy'"):
+        compare(side, side, ["test/acuracy"])
+    failed = [dataclasses.replace(r, status="failed") for r in batchnorm_records]
+    with pytest.raises(RequestError, match="no finished run"):
+        compare(side, Side("b", failed))
+
+
+def test_the_figure_is_the_same_each_time(batchnorm_records: list[Record]) -> None:
+    found = compare(Side("a", batchnorm_records[:1]), Side("b", batchnorm_records[-1:]))
+    lines = Curves([1, 2, 3], {"train_loss": [2.0, 1.0, 0.5], "val_accuracy": [0.5, 0.8, 0.9]})
+    one, other = (svg(beside(found, ([lines], [lines]))) for _ in range(2))
+    assert one == other
+    assert one.count(b"axes_") >= 3  # two columns of curves, and the points

@@ -1,0 +1,269 @@
+"""Figures: what is drawn is what the records say; every kind is labelled, and the same bytes each time."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure as Drawing
+
+from bench.report import artifacts, figures
+from bench.report.figures.pareto import front
+from bench.report.figures.style import COLOURS
+from bench.report.stats import t_interval
+from bench.schema.errors import RequestError
+from bench.schema.sweep import Figure
+from bench.track.record import Record
+from tests.report.conftest import BATCHNORM, make_records, make_sweep
+
+AXES = {"model": ["plain", "residual"], "depth": [8, 20, 32, 56]}
+CLASSES = ["cat", "dog", "ship"]
+
+
+def records() -> list[Record]:
+    made = make_records(AXES, lambda p: 0.9 - 0.001 * p["depth"] * (1 if p["model"] == "plain" else -1))
+    out = []
+    for r in made:
+        names = [(f"corrupt/{kind}/{severity}/accuracy", severity) for kind in ("blur", "noise") for severity in (1, 3)]
+        corrupted = {name: r.metrics["test/accuracy"] - severity / 20 for name, severity in names}
+        costs = {**r.costs, "cost/params": 1000 * r.axes["depth"]}
+        out.append(dataclasses.replace(r, metrics={**r.metrics, **corrupted}, costs=costs))
+    return out
+
+
+def reader(record: Record, name: str) -> str | None:
+    """What each run left behind; seed 2 stopped early."""
+    last = 3 if record.seed == 2 else 5
+    if name == "curves.csv":
+        rows = [f"{e},{1 / e},{0.8 + e / 50 + record.seed / 100}" for e in range(1, last + 1)]
+        return "\n".join(["epoch,train_loss,val_accuracy", *rows])
+    if name == "gradients.csv":
+        return "epoch,first,last\n0.0,0.001,1\n1.0,0.1,1\n"
+    if name == "confusion.json":
+        return json.dumps({"classes": CLASSES, "counts": [[8, 2, 0], [0, 10, 0], [5, 0, 5]]})
+    if name == "reliability.json":
+        bins = {"count": [0, 10, 30], "confidence": [None, 0.5, 0.9], "accuracy": [None, 0.4, 0.9]}
+        return json.dumps({"edges": [0, 1 / 3, 2 / 3, 1], **bins})
+    return None
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "line": {"kind": "line", "x": "depth", "lines": "model"},
+    "bars": {"kind": "bars", "x": "depth", "lines": "model"},
+    "heat": {"kind": "heat", "x": "depth", "lines": "model"},
+    "pareto": {"kind": "pareto", "lines": "model"},
+    "curves": {"kind": "curves", "lines": "model", "y": "val/accuracy"},
+    "gradients": {"kind": "gradients", "lines": "model"},
+    "confusion": {"kind": "confusion", "at": {"depth": 20}},
+    "reliability": {"kind": "reliability", "at": {"depth": 20}},
+    "corruption": {"kind": "corruption", "lines": "model", "at": {"depth": 20}},
+}
+LABELS = {
+    "line": ("depth", "test accuracy (%)"),
+    "bars": ("depth", "test accuracy (%)"),
+    "heat": ("depth", "model"),
+    "pareto": ("parameters", "test accuracy (%)"),
+    "curves": ("epoch", "val accuracy (%)"),
+    "gradients": ("layer, from input to output", "gradient norm, mean over epochs"),
+    "confusion": ("predicted class", "true class"),
+    "reliability": ("confidence (%)", "accuracy, share of images (%)"),
+    "corruption": ("severity (0: clean)", "test accuracy (%)"),
+}
+
+
+def draw(made: list[Record] | None = None, **figure: Any) -> Drawing:
+    return figures.draw(Figure(**figure), make_sweep(AXES, question="Does depth help?"), made or records(), reader)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_says_what_it_shows(kind: str) -> None:
+    drawing = draw(**KINDS[kind])
+    first = drawing.axes[0]
+    assert (first.get_xlabel(), first.get_ylabel()) == LABELS[kind]
+    assert drawing.get_suptitle() == "Does depth help?"
+    small_print = drawing.get_supxlabel().replace("\n", " ")
+    assert "n = 3 seeds" in small_print
+    assert "Dataset: mnist5k" in small_print
+    legends = [t.get_text() for legend in drawing.legends for t in legend.get_texts()]
+    if "lines" in KINDS[kind] and kind != "heat":
+        assert {"plain", "residual"} <= set(legends)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_records_give_the_same_bytes(kind: str) -> None:
+    one, other = figures.svg(draw(**KINDS[kind])), figures.svg(draw(**KINDS[kind]))
+    assert one == other
+    assert b"<dc:date>" not in one
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_cut_off_and_no_words_overlap(kind: str) -> None:
+    question = "Do WIDE & MUCH LONGER NAMES, which wrap to many lines, stay on the paper? " * 2
+    drawing = figures.draw(Figure(**KINDS[kind]), make_sweep(AXES, question=question), records(), reader)
+    figures.png(drawing, dpi=100)
+    edge = drawing.bbox
+    texts = [drawing._suptitle, drawing._supxlabel, *(ax.xaxis.label for ax in drawing.axes if ax.get_visible())]
+    texts += [legend.get_frame() for legend in drawing.legends]
+    boxes = [t.get_window_extent() for t in texts if t is not None]
+    for box in boxes:
+        assert box.x0 >= edge.x0 - 1
+        assert box.x1 <= edge.x1 + 1
+        assert box.y0 >= edge.y0 - 1
+        assert box.y1 <= edge.y1 + 1
+    title, foot = drawing._suptitle.get_window_extent(), drawing._supxlabel.get_window_extent()
+    for legend in drawing.legends:
+        assert not legend.get_window_extent().overlaps(title)
+        assert not legend.get_window_extent().overlaps(foot)
+
+
+def test_a_line_goes_through_the_means_with_their_intervals() -> None:
+    made = records()
+    drawing = draw(made, **KINDS["line"])
+    (ax,) = drawing.axes
+    means = next(line for line in ax.lines if line.get_label() == "plain").get_ydata()
+    cells = {
+        depth: t_interval([r.metrics["test/accuracy"] for r in made if r.axes == {"model": "plain", "depth": depth}])
+        for depth in AXES["depth"]
+    }
+    assert list(means) == pytest.approx([100 * c.mean for c in cells.values()])
+    bars = [path for c in ax.containers for path in c[2][0].get_segments()][:4]
+    for path, cell in zip(bars, cells.values(), strict=True):
+        assert [path[0][1], path[1][1]] == pytest.approx([100 * cell.low, 100 * cell.high])
+
+
+def test_a_numeric_axis_is_a_line_a_named_one_bars() -> None:
+    assert draw(x="depth", lines="model").axes[0].get_legend_handles_labels()[1] == ["plain", "residual"]
+    bars = draw(x="model", at={"depth": 20}).axes[0]
+    assert [t.get_text() for t in bars.get_xticklabels()] == ["plain", "residual"]
+
+
+def test_bars_start_at_zero_or_are_points() -> None:
+    """A bar cut off below would lie about proportions."""
+    close = draw(x="model", at={"depth": 8}).axes[0]
+    assert not close.patches
+    far = make_records({"model": ["a", "b"]}, lambda p: 0.2 if p["model"] == "a" else 0.9)
+    sweep = make_sweep({"model": ["a", "b"]})
+    (ax,) = figures.draw(Figure(kind="bars", x="model"), sweep, far).axes
+    assert [round(p.get_height()) for p in ax.patches] == pytest.approx([20, 90], abs=3)
+    assert ax.get_ylim()[0] == 0
+
+
+def test_a_learning_rate_axis_is_logarithmic_with_the_values_as_ticks() -> None:
+    made = make_records(BATCHNORM, lambda _: 0.9)
+    drawing = figures.draw(Figure(x="optim.lr", lines="norm_layer"), make_sweep(BATCHNORM), made)
+    (ax,) = drawing.axes
+    figures.svg(drawing)
+    assert ax.get_xscale() == "log"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0.001", "0.01", "0.1"]
+
+
+def test_axes_that_are_not_placed_become_panels() -> None:
+    drawing = draw(x="depth")
+    assert [ax.get_title(loc="left") for ax in drawing.axes] == ["model plain", "model residual"]
+
+
+def test_a_point_without_a_finished_run_is_crossed_and_counted() -> None:
+    made = [
+        dataclasses.replace(r, status="failed", metrics={}, costs={})
+        if r.axes == {"model": "plain", "depth": 56}
+        else r
+        for r in records()
+    ]
+    drawing = draw(made, **KINDS["line"])
+    assert sum(line.get_marker() == "x" for line in drawing.axes[0].lines) == 1
+    assert "3 runs failed or missing" in drawing.get_supxlabel().replace("\n", " ")
+
+
+def test_learning_curves_average_as_far_as_every_seed_got() -> None:
+    drawing = draw(**KINDS["curves"])
+    mean = next(line for line in drawing.axes[0].lines if line.get_label() == "plain")
+    assert list(mean.get_xdata()) == [1, 2, 3]
+    assert list(mean.get_ydata()) == pytest.approx([100 * (0.8 + e / 50 + 0.01) for e in (1, 2, 3)])
+
+
+def test_gradient_norms_are_averaged_in_logarithms() -> None:
+    drawing = draw(**KINDS["gradients"])
+    line = next(line for line in drawing.axes[0].lines if line.get_label() == "plain")
+    assert list(line.get_ydata()) == pytest.approx([0.01, 1.0])
+
+
+def test_confusion_rows_sum_to_a_hundred_percent() -> None:
+    shown = {t.get_text() for t in draw(**KINDS["confusion"]).axes[0].texts}
+    assert shown == {"80", "20", "100", "50"}
+
+
+def test_calibration_error_by_hand() -> None:
+    # 30 images in two runs' bins: (10 * |0.4 - 0.5| + 30 * 0) / 40 = 0.025
+    assert [t.get_text() for t in draw(**KINDS["reliability"]).axes[0].texts] == ["calibration error 2.5%"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=15), st.sampled_from([1.0, -1.0]))
+def test_the_front_is_what_nothing_beats(points: list[tuple[float, float]], sign: float) -> None:
+    def beats(p: tuple[float, float], q: tuple[float, float]) -> bool:
+        return p[0] <= q[0] and sign * p[1] >= sign * q[1] and p != q
+
+    kept = {points[i] for i in front(points, sign)}
+    assert kept == {q for q in points if not any(beats(p, q) for p in points)}
+
+
+def test_colours_stay_apart_for_the_colour_blind() -> None:
+    """Simulated by Machado et al. (2009), severity 1; neighbours in the list must differ clearly in linear RGB."""
+    protan = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    deutan = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    for matrix in (protan, deutan):
+        seen = np.array([to_rgb(c) for c in COLOURS]) @ np.array(matrix).T
+        distance = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+        assert min(distance) > 0.15
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ({"x": "dept"}, "Unknown axis in figure.x: 'dept'"),
+        ({"x": "depth", "y": "test/f1"}, "Unknown metric 'test/f1'"),
+        ({"kind": "pareto", "cost": "cost/joules"}, "Unknown metric 'cost/joules'"),
+        ({"kind": "curves", "y": "val/loss"}, "column of curves.csv 'val_loss'"),
+        ({"kind": "corruption", "lines": "model"}, "a panel a corruption: fix depth by figure.at"),
+    ],
+)
+def test_what_records_do_not_have(figure: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        draw(**figure)
+
+
+def test_too_many_panels_are_refused() -> None:
+    axes = {"model": ["a"], "seedling": list(range(30))}
+    with pytest.raises(RequestError, match=r"30 panels.*at most 24"):
+        figures.draw(Figure(x="model", kind="bars"), make_sweep(axes), make_records(axes, lambda _: 0.9))
+
+
+def test_a_figure_that_needs_files_says_so() -> None:
+    with pytest.raises(RequestError, match="needs the runs' files"):
+        figures.draw(Figure(kind="curves"), make_sweep(AXES), records())
+    with pytest.raises(RequestError, match=r"needs curves.csv, which no finished run"):
+        figures.draw(Figure(kind="curves"), make_sweep(AXES), records(), lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("curves", "step,loss\n1,2\n"),
+        ("curves", "epoch,loss\n1,two\n"),
+        ("curves", "epoch,loss\n1\n"),
+        ("curves", ""),
+        ("confusion", '{"classes": ["a"], "counts": [[1, 2]]}'),
+        ("confusion", '{"classes": ["a", "b"], "counts": [[1, 2], [3]]}'),
+        ("confusion", "[]"),
+        ("reliability", '{"edges": [0, 1], "count": [1, 2], "confidence": [0.5], "accuracy": [0.5]}'),
+        ("reliability", "not json"),
+    ],
+)
+def test_damaged_files_of_a_run_are_refused(name: str, text: str) -> None:
+    with pytest.raises(RequestError, match="run 7"):
+        getattr(artifacts, name)(text, "run 7")

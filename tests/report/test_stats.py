@@ -1,0 +1,126 @@
+"""Intervals, tests, Holm and power against scipy, published tables and hand-worked cases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from bench.report.resampling import bootstrap, wilcoxon
+from bench.report.stats import holm, one_sample, power, seeds_needed, t_interval
+
+VALUES = st.lists(st.floats(-1, 1), min_size=2, max_size=12).filter(lambda v: np.std(v) > 1e-6)
+
+
+def test_a_hand_worked_interval() -> None:
+    # 0.90, 0.92, 0.94: mean 0.92, sd 0.02 (ddof=1), t(0.975, 2) = 4.302653, half = 4.302653 * 0.02 / sqrt(3)
+    interval = t_interval([0.90, 0.92, 0.94])
+    assert interval.mean == pytest.approx(0.92)
+    assert interval.sd == pytest.approx(0.02)
+    assert interval.half == pytest.approx(0.049683, abs=1e-6)
+
+
+@given(VALUES)
+def test_intervals_are_scipys(values: list[float]) -> None:
+    ours, theirs = t_interval(values), stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "half"), [([], math.nan), ([0.5], math.nan), ([0.5, math.nan], math.nan), ([0.7, 0.7, 0.7], 0.0)]
+)
+def test_intervals_of_almost_nothing(values: list[float], half: float) -> None:
+    interval = t_interval(values)
+    assert interval.n == len(values)
+    assert interval.half == pytest.approx(half, nan_ok=True)
+
+
+@given(VALUES, st.floats(-0.5, 0.5))
+def test_t_is_scipys(values: list[float], threshold: float) -> None:
+    outcome = one_sample(values, threshold)
+    for side, p in (("less", outcome.p_less), ("greater", outcome.p_greater)):
+        assert p == pytest.approx(stats.ttest_1samp(values, threshold, alternative=side).pvalue, rel=1e-6, abs=1e-12)
+
+
+@pytest.mark.parametrize("values", [[], [0.1], [0.2, 0.2, 0.2], [0.1, math.nan, 0.3]])
+@pytest.mark.parametrize("test", ["t", "wilcoxon", "bootstrap"])
+def test_what_cannot_be_tested_says_why(values: list[float], test: str) -> None:
+    outcome = one_sample(values, 0.0, test)
+    assert math.isnan(outcome.p_less)
+    assert math.isnan(outcome.p_greater)
+    assert outcome.note
+
+
+def test_wilcoxon_is_scipys_and_its_interval_inverts_it() -> None:
+    values = np.random.default_rng(3).normal(0.4, 1, 9)
+    outcome = wilcoxon(values, 0.0, 0.95)
+    assert outcome.p_greater == stats.wilcoxon(values, alternative="greater").pvalue
+    # Just inside the interval the two-sided test does not reject, just outside it does.
+    for bound, outward in ((outcome.low, -1), (outcome.high, 1)):
+        assert stats.wilcoxon(values - (bound - outward * 1e-9)).pvalue > 0.05
+        assert stats.wilcoxon(values - (bound + outward * 1e-9)).pvalue <= 0.05
+
+
+def test_wilcoxon_of_three_seeds_settles_nothing() -> None:
+    outcome = wilcoxon([1.0, 2.0, 3.0], 0.0, 0.95)
+    assert outcome.p_greater == 0.125
+    assert outcome.low == -math.inf
+    assert "at least 6" in outcome.note
+
+
+def test_bootstrap_is_scipys_bca() -> None:
+    values = np.random.default_rng(5).exponential(1, 15)
+    ours = bootstrap(values, 0.0, 0.95)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=9999, method="BCa", rng=1).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+
+
+def test_bootstrap_p_value_inverts_its_interval() -> None:
+    values = np.random.default_rng(6).normal(0, 1, 15)
+    interval = bootstrap(values, 0.0, 0.95)
+    assert bootstrap(values, interval.low, 0.95).p_greater == pytest.approx(0.025, abs=0.002)
+    assert bootstrap(values, interval.high, 0.95).p_less == pytest.approx(0.025, abs=0.002)
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.01, 0.02, 0.03, 0.04 times 4, 3, 2, 1, then the running maximum.
+    assert holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert holm([0.9, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_an_untestable_claim_still_counts_for_holm() -> None:
+    adjusted = holm([0.02, math.nan])
+    assert adjusted[0] == 0.04
+    assert math.isnan(adjusted[1])
+
+
+@settings(max_examples=50)
+@given(st.lists(st.floats(0, 1), max_size=8))
+def test_holm_keeps_the_order_and_never_lowers(p: list[float]) -> None:
+    adjusted = holm(p)
+    assert all(a >= b for a, b in zip(adjusted, p, strict=True))
+    assert [adjusted[i] for i in np.argsort(p, kind="stable")] == sorted(adjusted)
+
+
+def test_power_is_cohens() -> None:
+    # Cohen's d = 0.5, one sample, two-sided 5%: 34 for 80% power (G*Power; Cohen 1988 gives 33.4 by interpolation).
+    assert seeds_needed(0.5, 1.0) == 34
+    assert seeds_needed(1.0, 1.0) == 10
+    assert power(0.5, 1.0, 34) == pytest.approx(0.8078, abs=0.001)
+
+
+def test_power_by_simulation() -> None:
+    draws = np.random.default_rng(0).normal(0.03, 0.02, size=(20000, 5))
+    significant = stats.ttest_1samp(draws, 0, axis=1, alternative="greater").pvalue < 0.025
+    assert power(0.03, 0.02, 5) == pytest.approx(significant.mean(), abs=0.01)
+
+
+def test_no_number_of_seeds_settles_nothing() -> None:
+    assert seeds_needed(0.0, 1.0) is None
+    assert seeds_needed(1e-6, 1.0) is None
+    assert seeds_needed(0.1, 0.0) is None

@@ -1,0 +1,245 @@
+"""Tables against golden files, hand-worked cells, and whatever a name may hold."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report.frame import selected
+from bench.report.grid import Grid, pivot
+from bench.report.notes import mixed, notes
+from bench.report.published import beside
+from bench.report.tables import html, latex, markdown, plain, text, tidy_csv
+from bench.schema.errors import RequestError
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+from tests.report.conftest import BATCHNORM, make_records, make_sweep
+
+GOLDEN = Path(__file__).parent / "golden"
+ACCURACY = {  # norm, lr -> one accuracy a seed
+    ("none", 0.001): [0.90, 0.92, 0.94],
+    ("none", 0.01): [0.950, 0.952, 0.951],
+    ("none", 0.1): [0.10, 0.70],
+    ("batch", 0.001): [0.93, 0.95, 0.94],
+    ("batch", 0.01): [0.951, 0.952, 0.953],
+    ("batch", 0.1): [0.96, 0.97, 0.98],
+}
+
+
+def records() -> list[Record]:
+    """Means that can be worked by hand; one failed run."""
+    out = []
+    for r in make_records(BATCHNORM, lambda _: 0.5):
+        values = ACCURACY[r.axes["norm_layer"], r.axes["optim.lr"]]
+        if r.seed < len(values):
+            out.append(dataclasses.replace(r, metrics={"val/accuracy": 0.9, "test/accuracy": values[r.seed]}))
+        else:
+            out.append(dataclasses.replace(r, status="failed", reason="diverged: loss is NaN", metrics={}, costs={}))
+    return out
+
+
+def tables(sweep: Sweep, made: list[Record]) -> tuple[Grid, dict[str, str]]:
+    frame = selected(sweep, made)
+    grid = pivot(frame, sweep)
+    said, theirs = notes(grid, frame, sweep, made, {"test_looks": 40}), beside(frame, sweep)
+    return grid, {
+        "table.txt": plain(grid, said, published=theirs),
+        "table.md": markdown(grid, said, theirs),
+        "table.csv": tidy_csv(grid),
+        "table.tex": latex(grid, said, theirs),
+        "table.html": html(grid, said, theirs),
+    }
+
+
+SWEEP: dict[str, Any] = {
+    "table": {"rows": "norm_layer", "columns": "optim.lr"},
+    "allow": {"few_seeds": "a test of tables & their signs"},
+    "published": [
+        {
+            "value": 0.9,
+            "source": "Somebody 1998, table 2",
+            "at": {"norm_layer": "batch", "optim.lr": 0.1},
+            "setting": {"trainer.epochs": 50, "dataset.source": "mnist5k", "augmentation": "flips"},
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["table.txt", "table.md", "table.csv", "table.tex", "table.html"])
+def test_golden(name: str) -> None:
+    """IMAGEBENCH_GOLDEN=1 writes the files anew; read the difference before committing it."""
+    _, made = tables(make_sweep(BATCHNORM, **SWEEP), records())
+    if os.environ.get("IMAGEBENCH_GOLDEN"):
+        GOLDEN.mkdir(exist_ok=True)
+        (GOLDEN / name).write_text(made[name], encoding="utf-8")
+    assert made[name] == (GOLDEN / name).read_text(encoding="utf-8")
+
+
+def test_cells_by_hand() -> None:
+    grid, made = tables(make_sweep(BATCHNORM, **SWEEP), records())
+    rows = list(csv.DictReader(io.StringIO(made["table.csv"])))
+    first = rows[0]
+    # 0.90, 0.92, 0.94: half width 4.302653 * 0.02 / sqrt(3) = 0.049683
+    assert float(first["mean"]) == pytest.approx(0.92)
+    assert float(first["ci_low"]) == pytest.approx(0.92 - 0.049683, abs=1e-6)
+    assert first["values"] == "0:0.9 1:0.92 2:0.94"
+    broken = rows[2]
+    assert (broken["n"], broken["failed"], broken["values"]) == ("2", "1", "0:0.1 1:0.7")
+    assert [row["mark"] for row in rows] == ["within", "within", "", "best", "best", "best"]
+    assert len(grid.cells()) == 6
+
+
+def test_axes_that_are_not_placed_become_panels_and_are_never_averaged_over() -> None:
+    axes = {**BATCHNORM, "depth": [2, 4]}
+    made = make_records(axes, lambda p: 0.5 + p["depth"] / 10, sd=0.001)
+    grid, out = tables(make_sweep(axes, table={"rows": "norm_layer", "columns": "optim.lr"}), made)
+    assert [panel.at for panel in grid.panels] == [{"depth": 2}, {"depth": 4}]
+    assert all(c.interval.n == 3 for c in grid.cells())
+    assert "depth 4" in out["table.md"]
+    fixed, _ = tables(make_sweep(axes, table={"rows": "norm_layer", "columns": "optim.lr", "at": {"depth": 4}}), made)
+    assert len(fixed.panels) == 1
+    assert all(c.at["depth"] == 4 for c in fixed.cells())
+
+
+def test_several_metrics_stand_side_by_side_each_in_its_unit() -> None:
+    made = make_records({"model": ["a", "b"]}, lambda p: 0.9, sd=0.01)
+    sweep = make_sweep(
+        {"model": ["a", "b"]}, table={"rows": "model", "metric": ["test/accuracy", "test/nll", "cost/flops"]}
+    )
+    grid, out = tables(sweep, made)
+    assert grid.heads() == ["test accuracy (%)", "test NLL (nats)", "FLOPs per image"]
+    assert "15.7 k (n=3)" in out["table.txt"]
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    axes = {"model": ["resnet"], "optim.lr": [10.0**-i for i in range(12)]}
+    made = make_records(axes, lambda _: 0.9)
+    sweep = make_sweep(axes, table={"rows": "model", "columns": "optim.lr"})
+    for width in (60, 100):
+        lines = text(sweep, made, width=width).splitlines()
+        assert max(map(len, lines)) <= width
+    assert sum("resnet" in line for line in text(sweep, made).splitlines()) > 1
+
+
+def test_one_seed_is_said() -> None:
+    made = [r for r in records() if r.seed == 0]
+    _, out = tables(make_sweep(BATCHNORM, **SWEEP), made)
+    assert "90.00 (n=1)" in out["table.txt"]
+    assert "! One seed a cell" in out["table.txt"]
+
+
+def test_nothing_finished_is_said() -> None:
+    made = [dataclasses.replace(r, status="failed", reason="out of memory", metrics={}, costs={}) for r in records()]
+    _, out = tables(make_sweep(BATCHNORM, **SWEEP), made)
+    assert "! No run has finished" in out["table.txt"]
+    assert "(3 failed)" in out["table.txt"]
+    assert "out of memory (18 runs)" in out["table.txt"]
+
+
+def test_constant_metrics_show_no_interval_that_would_look_like_certainty() -> None:
+    made = [dataclasses.replace(r, metrics={"val/accuracy": 0.9, "test/accuracy": 0.97}) for r in records()]
+    _, out = tables(make_sweep(BATCHNORM, **SWEEP), made)
+    assert "97.00* (n=3, all equal)" in out["table.txt"]
+    assert "± 0.0" not in out["table.txt"].split("Somebody")[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"rows": "norm_layer", "metric": "test/acc"}, "Unknown metric 'test/acc'.*they have: cost/fit_seconds"),
+        ({"rows": "model"}, "Unknown axis in table.rows: 'model'. The records have: norm_layer, optim.lr"),
+    ],
+)
+def test_what_records_do_not_have(table: dict[str, str], message: str) -> None:
+    sweep = make_sweep({**BATCHNORM, "model": ["cnn"]}, table=table)
+    with pytest.raises(RequestError, match=message):
+        tables(sweep, records())
+
+
+def changed(index: int, **provenance: str) -> list[Record]:
+    made = records()
+    made[index] = dataclasses.replace(made[index], provenance={**made[index].provenance, **provenance})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("provenance", "stamp"),
+    [
+        ({"git_commit": "badcafe000"}, r"Mixed code: 2 commits \(c0ffee0000, badcafe000\)"),
+        ({"git_dirty": "true"}, "Uncommitted code: 1 of 17 runs"),
+        ({"packages": '{"numpy": "2.4.0", "torch": "2.14.0"}'}, "package versions: 2 kinds.*2.15.0.*/.*2.14.0"),
+        ({"hardware": "H200"}, "Mixed hardware: 2 kinds"),
+        ({"data_fingerprint": "beef"}, "Mixed data"),
+    ],
+)
+def test_what_was_mixed_is_stamped(provenance: dict[str, str], stamp: str) -> None:
+    assert mixed(records()) == []
+    (found,) = mixed(changed(1, **provenance))
+    assert re.search(stamp, found)
+
+
+def test_data_may_differ_along_an_axis() -> None:
+    """Two datasets on an axis have two fingerprints, and nothing is wrong with that."""
+    made = [
+        dataclasses.replace(
+            r, config={**r.config, "dataset.source": name}, provenance={**r.provenance, "data_fingerprint": name}
+        )
+        for r, name in zip(records(), ["digits", "mnist5k"] * 9, strict=True)
+    ]
+    assert mixed(made) == []
+
+
+def test_the_ledger_counts_test_looks() -> None:
+    _, out = tables(make_sweep(BATCHNORM, **SWEEP), records())
+    assert "the test split was scored 17 times in this sweep, 40 in the store" in out["table.txt"]
+
+
+EVIL = "<script>alert(1)</script>|*_`&$%#{}~^\\"
+
+
+class Reader(HTMLParser):
+    """Collects tags and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.words = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_names_from_users_stay_text() -> None:
+    axes = {"model": [EVIL, "cnn"]}
+    made = [dataclasses.replace(r, reason=EVIL) for r in make_records(axes, lambda _: 0.9)]
+    made[0] = dataclasses.replace(made[0], status="failed", metrics={}, costs={})
+    _, out = tables(make_sweep(axes, question=EVIL), made)
+    reader = Reader()
+    reader.feed(out["table.html"])
+    assert reader.tags <= {"table", "caption", "thead", "tbody", "tr", "th", "td", "small", "strong", "em", "ul", "li"}
+    assert EVIL in reader.words
+    assert "<script" not in out["table.md"]
+    row = next(line for line in out["table.md"].splitlines() if "alert" in line and line.startswith("|"))
+    assert row.replace("\\|", "").count("|") == 3
+
+
+def test_latex_is_well_formed() -> None:
+    _, out = tables(make_sweep(BATCHNORM, question=EVIL, **SWEEP), records())
+    bare = re.sub(r"\\[&%$#_{}]", "", out["table.tex"])  # without escaped signs
+    assert bare.count("{") == bare.count("}")
+    assert re.findall(r"\\begin{(\w+)}", bare) == ["table", "tabular", "tabular"]
+    body = bare.split("\\midrule")[1].split("\\bottomrule")[0]
+    rows = [row for row in body.split("\\\\\n") if row.strip()]
+    assert [row.count("&") for row in rows] == [3, 3]
+    assert bare.count("$") % 2 == 0

@@ -1,0 +1,228 @@
+"""bench.report.write and `bench table --records`: all files, the same bytes, back from what was committed, fast."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import report
+from bench.report import evidence
+from bench.report.artifacts import kept
+from bench.schema.errors import RequestError
+from bench.schema.sweep import Sweep
+from bench.track.record import Record, read_csv, to_csv, write_csv
+from tests.conftest import REPO
+from tests.report.conftest import make_records, make_sweep
+
+FILES = [
+    "records.csv",
+    "table.md",
+    "table.csv",
+    "table.tex",
+    "table.html",
+    "verdict.md",
+    "figure.svg",
+    "figure.png",
+    "manifest.json",
+]
+CONTEXT = {"scale": "smoke", "command": "bench sweep made --scale smoke"}
+
+
+def test_everything_is_written_and_read_back(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    written = report.write(batchnorm_sweep, batchnorm_records, tmp_path / "made", CONTEXT)
+    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == sorted(FILES)
+    assert written.files == FILES
+    again = read_csv(tmp_path / "made" / "records.csv")
+    assert again == batchnorm_records
+    report.write(batchnorm_sweep, again, tmp_path / "again", CONTEXT)
+    for name in FILES:
+        assert (tmp_path / "made" / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+
+def test_the_order_of_records_changes_no_table(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    report.write(batchnorm_sweep, batchnorm_records, tmp_path / "a", CONTEXT)
+    report.write(batchnorm_sweep, batchnorm_records[::-1], tmp_path / "b", CONTEXT)
+    for name in ("table.md", "table.csv", "table.tex", "table.html", "verdict.md", "figure.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_the_terminal_shows_question_table_verdicts_and_files(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    text = str(report.write(batchnorm_sweep, batchnorm_records, tmp_path, CONTEXT))
+    assert text.startswith("Does it help?\n")
+    assert "SUPPORTED  Batch norm raises test accuracy at lr 0.1: +2" in text
+    assert "manifest.json" in text
+    assert max(map(len, text.splitlines()[:-1])) <= 100
+
+
+def test_the_manifest_holds_every_value_and_where_it_came_from(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    report.write(batchnorm_sweep, batchnorm_records, tmp_path, CONTEXT)
+    content = json.loads((tmp_path / "manifest.json").read_text())
+    assert content["format"] == 1
+    assert content["command"] == CONTEXT["command"]
+    assert content["question"] == "Does it help?"
+    assert content["seeds"] == [0, 1, 2]
+    assert content["data_fingerprints"] == {"f00d": 18}
+    assert content["code"]["commits"] == {"c0ffee0000": 18}
+    assert content["packages"] == [{"numpy": "2.4.0", "torch": "2.15.0"}]
+    assert content["config"] == {"dataset.source": "mnist5k", "trainer.epochs": 3}
+    runs = {(json.dumps(p["axes"]), r["seed"]): r for p in content["points"] for r in p["runs"]}
+    assert len(runs) == 18
+    for record in batchnorm_records:
+        assert runs[json.dumps(record.axes), record.seed]["metrics"] == record.metrics
+    for name, digest in content["files"].items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == digest
+    assert set(content["files"]) == set(FILES) - {"manifest.json"}
+
+
+def test_files_of_runs_are_kept_so_that_figures_can_be_drawn_again(
+    batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    axes = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}
+    sweep = make_sweep(axes, figure={"kind": "curves", "lines": "norm_layer"})
+
+    def reader(record: Record, name: str) -> str | None:
+        return f"epoch,val_accuracy\n1,0.5\n2,0.{60 + record.seed}\n" if name == "curves.csv" else None
+
+    report.write(sweep, batchnorm_records, tmp_path / "a", CONTEXT, reader)
+    report.write(sweep, batchnorm_records, tmp_path / "b", CONTEXT, kept(tmp_path / "a"))
+    assert (tmp_path / "a" / "figure.svg").read_bytes() == (tmp_path / "b" / "figure.svg").read_bytes()
+    assert (tmp_path / "a" / "artifacts.json").read_bytes() == (tmp_path / "b" / "artifacts.json").read_bytes()
+    (tmp_path / "a" / "artifacts.json").write_text('{"key": 3}')
+    with pytest.raises(RequestError, match=r"artifacts\.json"):
+        kept(tmp_path / "a")
+
+
+def test_a_sweep_of_which_nothing_finished_is_still_reported(batchnorm_records: list[Record], tmp_path: Path) -> None:
+    made = [dataclasses.replace(r, status="failed", reason="x", metrics={}, costs={}) for r in batchnorm_records]
+    axes = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}
+    sweep = make_sweep(
+        axes, figure={"x": "optim.lr", "lines": "norm_layer"}, figures=[{"kind": "curves"}, {"kind": "pareto"}],
+        claims=[{"says": "x", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}],
+    )  # fmt: skip
+    written = report.write(sweep, made, tmp_path, CONTEXT)
+    assert "No run has finished" in str(written)
+    assert written.verdicts[0].word == "open"
+    assert "figure.svg" in written.files
+    assert "figure-2.svg" not in written.files
+
+
+def test_infinite_and_nan_metrics_are_shown_not_averaged(tmp_path: Path) -> None:
+    axes = {"model": ["a", "b"]}
+    made = make_records(axes, lambda _: 0.9)
+    made[0] = dataclasses.replace(made[0], metrics={**made[0].metrics, "test/nll": float("nan")})
+    made[1] = dataclasses.replace(made[1], metrics={**made[1].metrics, "test/nll": float("inf")})
+    sweep = make_sweep(axes, table={"rows": "model", "metric": "test/nll"}, figure={"x": "model", "y": "test/nll"})
+    written = report.write(sweep, made, tmp_path, CONTEXT)
+    assert "NaN (n=3)" in str(written)
+    assert json.dumps(written.data(), allow_nan=False)
+
+
+def test_ten_thousand_records_take_seconds(tmp_path: Path) -> None:
+    axes = {"model": [f"m{i}" for i in range(20)], "optim.lr": [10.0**-i for i in range(5)], "depth": list(range(10))}
+    made = make_records(axes, lambda p: 0.8 + p["depth"] / 100, seeds=10)
+    assert len(made) == 10_000
+    sweep = make_sweep(
+        axes,
+        table={"rows": "model", "columns": "optim.lr", "panels": "depth"},
+        figure={"kind": "line", "x": "depth", "lines": "optim.lr", "at": {"model": "m3"}},
+        claims=[{"says": "x", "compare": {"model": "m1"}, "against": {"model": "m0"}}],
+    )
+    start = time.process_time()
+    report.write(sweep, made, tmp_path, CONTEXT)
+    assert read_csv(tmp_path / "records.csv") == made
+    assert time.process_time() - start < 15  # two to four are usual
+
+
+def rebuilt(folder: Path, out: Path) -> list[str]:
+    """Names of the files in `folder` that its own records and manifest do not give again."""
+    there = evidence.read(folder)
+    written = report.write(there.sweep, there.records, out, there.context, kept(folder))
+    # PNG is compressed by whichever zlib there is; the SVG beside it shows the same.
+    names = [name for name in written.files if not name.endswith(".png") and name != "manifest.json"]
+    return [name for name in names if (out / name).read_bytes() != (folder / name).read_bytes()]
+
+
+def test_every_committed_table_comes_out_of_its_committed_records(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    report.write(batchnorm_sweep, batchnorm_records, tmp_path / "made", {**CONTEXT, "test_looks": 40})
+    folders = [tmp_path / "made", *(p.parent for p in sorted((REPO / "results").glob("*/manifest.json")))]
+    assert {folder.name: rebuilt(folder, tmp_path / "out" / folder.name) for folder in folders} == {
+        folder.name: [] for folder in folders
+    }
+
+
+@pytest.mark.parametrize("name", ["table.md", "table.csv", "table.tex", "verdict.md"])
+def test_a_tampered_table_is_found(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path, name: str
+) -> None:
+    report.write(batchnorm_sweep, batchnorm_records, tmp_path / "made", CONTEXT)
+    path = tmp_path / "made" / name
+    path.write_text(path.read_text().replace("9", "8", 1))
+    assert rebuilt(tmp_path / "made", tmp_path / "out") == [name]
+
+
+def test_a_tampered_record_changes_the_tables(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
+) -> None:
+    report.write(batchnorm_sweep, batchnorm_records, tmp_path / "made", CONTEXT)
+    first = batchnorm_records[0]
+    better = dataclasses.replace(
+        first, metrics={**first.metrics, "test/accuracy": first.metrics["test/accuracy"] + 0.01}
+    )
+    write_csv([better, *batchnorm_records[1:]], tmp_path / "made" / "records.csv")
+    assert {"table.md", "table.csv", "verdict.md"} <= set(rebuilt(tmp_path / "made", tmp_path / "out"))
+
+
+Bench = Callable[..., tuple[int, str, str]]
+
+
+def test_bench_table_from_committed_records(bench: Bench, folder: Path) -> None:
+    made = make_records(
+        {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}, lambda _: 0.9, name="batchnorm"
+    )
+    write_csv(made, folder / "records.csv")
+    status, out, err = bench("table", "batchnorm", "--scale", "smoke", "--records", "records.csv")
+    assert status == 0, err
+    assert "Batch norm raises test accuracy" in out
+    assert (folder / "results" / "batchnorm-smoke" / "table.md").exists()
+    status, out, _ = bench("table", "batchnorm", "--records", "records.csv", "--out", "here", "--json")
+    assert json.loads(out)["folder"] == "here"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("key,seed\n1,2\n", "column 'sweep' is missing"),
+        (to_csv(make_records({"model": ["a"]}, lambda _: 0.9, name="ladder")), "holds records of ladder, not of"),
+        (to_csv(make_records({"model": ["a"]}, lambda _: 0.9, name="batchnorm")), "Unknown axis in table.rows"),
+        (to_csv([]), "There are no records"),
+    ],
+)
+def test_bench_table_from_something_else(bench: Bench, folder: Path, content: str, message: str) -> None:
+    (folder / "records.csv").write_text(content)
+    status, _, err = bench("table", "batchnorm", "--records", "records.csv")
+    assert status == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_bench_table_before_the_sweep_ran(bench: Bench, folder: Path) -> None:
+    status, _, err = bench("table", "batchnorm", "--scale", "smoke")
+    assert status == 2
+    assert "None of the 18 runs of batchnorm-smoke is in" in err
+    assert "bench sweep batchnorm" in err

@@ -1,0 +1,72 @@
+"""A small sweep through each of Hydra's launchers, on the real engines."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from bench.track.store import Store
+from tests.services.cluster import Slurm, slurm  # noqa: F401
+from tests.services.database import PASSWORD, Postgres, mlflow_server, postgres  # noqa: F401
+from tests.services.parts import missing
+from tests.sweep.calling import TINY, called
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("launchers")]
+SMALL = (*TINY, "--seeds", "2")  # 8 runs
+
+
+def check(store: Store, runs: int = 8) -> None:
+    """Each point once, finished."""
+    rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
+    assert len(rows) == len({r.tags["run_key"] for r in rows}) == runs
+    assert {r.status for r in rows} == {"FINISHED"}
+    assert {r.tags["mlflow.parentRunId"] for r in rows} == {store.parent("adhoc")}
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_launchers_of_this_machine(folder: Path, launcher: str) -> None:
+    if launcher == "submitit_local" and importlib.util.find_spec("submitit") is None:
+        missing("submitit", "pip install 'imagebench[slurm]'")
+    call = called(folder, "sweep", *SMALL, f"hydra/launcher={launcher}", "--json")
+    assert call.json() | {"ran": 8, "failed": 0, "left": 0} == call.json()
+    check(Store())
+    again = called(folder, "sweep", *SMALL, f"hydra/launcher={launcher}", "--json").json()
+    assert (again["skipped"], again["ran"]) == (8, 0)
+
+
+def test_ray_with_two_workers(folder: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        missing("Ray", "pip install 'imagebench[ray]'")
+    words = ("hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2", "--workers", "2")
+    call = called(folder, "sweep", *SMALL, *words, "--json")
+    assert call.json() | {"ran": 8, "failed": 0, "left": 0} == call.json()
+    store = Store()
+    check(store)
+    owners = {v for k, v in store.params(store.ledger("adhoc")).items() if k.endswith("/1")}
+    assert len({re.search(r'"pid": (\d+)', v).group(1) for v in owners}) == 2  # type: ignore[union-attr]
+
+
+def test_slurm_behind_a_tracking_server(folder: Path, slurm: Slurm, postgres: Postgres) -> None:  # noqa: F811
+    """Two Slurm jobs, an MLflow server on PostgreSQL: as a group would run it."""
+    with mlflow_server(postgres.database("behind"), folder) as address:
+        words = ("hydra/launcher=submitit_slurm", "--workers", "2", f"tracking.uri={address}")
+        call = called(folder, "sweep", *SMALL, *words, "--json", **slurm.environment)
+        assert call.json() | {"ran": 8, "failed": 0, "left": 0} == call.json()
+        check(Store(address))
+
+
+def test_slurm_straight_to_the_database_leaves_no_password_in_files(
+    folder: Path,
+    slurm: Slurm,  # noqa: F811
+    postgres: Postgres,  # noqa: F811
+) -> None:
+    uri = postgres.database("slurm")
+    words = ("hydra/launcher=submitit_slurm", "--workers", "2", f"tracking.uri={uri}")
+    call = called(folder, "sweep", *SMALL, *words, **slurm.environment)
+    check(Store(uri))
+    assert PASSWORD not in call.said + "".join(call.out)
+    for file in folder.rglob("*"):
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file

@@ -1,0 +1,191 @@
+"""Never lost, never twice: what a sweep does when it is disturbed."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from bench.sweep.plan import at_scale, points
+from bench.track.record import write_csv
+from bench.track.store import Store
+from tests.sweep.calling import RUNS, TINY, Call, called
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("sweep")]
+
+
+def attempts(store: Store) -> dict[str, int]:
+    """Run key -> number of times that somebody took it."""
+    taken: dict[str, int] = {}
+    for name in store.params(store.ledger("adhoc")):
+        key, _, rest = name.partition("/")
+        if rest.isdecimal():
+            taken[key] = max(taken.get(key, 0), int(rest))
+    return taken
+
+
+def workers_of(call: Call) -> list[psutil.Process]:
+    """The worker processes of a running sweep."""
+    family = psutil.Process(call.process.pid).children(recursive=True)
+    return [p for p in family if "popen_loky_posix" in " ".join(p.cmdline())]
+
+
+def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> None:
+    """From two folders, as from two machines, into one store that does not exist yet."""
+    uri = f"tracking.uri=sqlite:///{tmp_path}/shared.db"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    calls = [Call(tmp_path / name, "sweep", *TINY, uri, "--json") for name in ("one", "two")]
+    for call in calls:
+        assert call.finish() == 0, call.said
+    found = [call.json() for call in calls]
+    assert sum(f["ran"] for f in found) == RUNS
+    assert all(f["ran"] + f["elsewhere"] + f["skipped"] == RUNS for f in found)
+    store = Store(f"sqlite:///{tmp_path}/shared.db")
+    rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
+    assert len(rows) == len({r.tags["run_key"] for r in rows}) == RUNS
+    assert set(attempts(store).values()) == {1}
+    assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1  # one parent
+
+
+def test_an_interrupted_sweep_marks_what_ran_and_goes_on(folder: Path) -> None:
+    words = (*TINY, "trainer.epochs=20")
+    call = Call(folder, "sweep", *words)
+    assert call.wait_until(lambda: call.done() >= 2)
+    call.kill(signal.SIGINT)
+    assert call.finish() == 130, call.said
+    assert "The same command goes on" in call.said
+    store = Store()
+    before = store.records("adhoc")
+    assert 2 <= len(before) < RUNS
+    assert "RUNNING" not in {r.status for r in store.rows("adhoc") if "run_key" in r.tags}
+    assert not psutil.pid_exists(call.process.pid)
+
+    again = called(folder, "sweep", *words, "--json").json()
+    assert again["skipped"] == len(before)
+    assert again["ran"] == RUNS - len(before)
+    rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
+    assert len(rows) == RUNS  # what was interrupted went on in the same MLflow run
+    assert {r.status for r in rows} == {"FINISHED"}
+
+
+def test_a_run_that_kills_its_worker_twice_has_failed_and_the_others_go_on(folder: Path) -> None:
+    """The first point is long; its worker is killed as the memory limit kills, twice."""
+    words = ("--axes", "trainer.epochs=20000,1", "--seeds", "1", "dataset=digits", "model=linear", "--workers", "1")
+    call = Call(folder, "sweep", *words)
+    spool = folder / ".imagebench" / "spool"
+    for again in ("", "trying it again"):
+        assert call.wait_until(lambda again=again: again in call.said and any(spool.glob("*")))
+        (worker,) = workers_of(call)
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(10)
+        for place in spool.glob("*"):
+            place.rename(folder / f"seen-{again}")  # so that the second attempt's folder is noticed
+    assert call.finish() == 1, call.said
+    records = {r.axes["trainer.epochs"]: r for r in Store().records("adhoc")}
+    assert records[1].status == "finished"
+    assert records[20000].status == "failed"
+    assert "worker process died 2 times" in records[20000].reason
+    assert records[20000].config["model.family"] == "linear"
+    assert records[20000].provenance["data_fingerprint"] == records[1].provenance["data_fingerprint"]
+
+
+def test_workers_do_not_outlive_a_killed_sweep(folder: Path) -> None:
+    call = Call(
+        folder, "sweep", "--axes", "trainer.epochs=20000,30000", "--seeds", "1", "dataset=digits", "model=linear"
+    )
+    assert call.wait_until(lambda: any((folder / ".imagebench" / "spool").glob("*")))
+    workers = workers_of(call)
+    assert workers
+    call.process.kill()  # the process alone, not its group
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
+
+
+def test_failures_have_reasons_and_are_retried_when_asked(folder: Path, bench: Any) -> None:
+    words = ("--axes", "optim.lr=0.1,1e30", "--seeds", "2", "dataset=digits", "model=dnn", "optim=sgd")
+    status, out, err = bench("sweep", *words, "trainer.epochs=2", "--json")
+    assert status == 1
+    assert json.loads(out) | {"ran": 4, "failed": 2} == json.loads(out)
+    assert "FAILED: diverged" in err
+    first = Store().records("adhoc")
+    assert all("diverged" in r.reason for r in first if r.status == "failed")
+
+    status, out, err = bench("sweep", *words, "trainer.epochs=2", "--json")
+    assert (status, json.loads(out)["ran"]) == (1, 0)
+    assert "--retry-failed" in err
+
+    status, out, _ = bench("sweep", *words, "trainer.epochs=2", "--retry-failed", "--json")
+    assert status == 1
+    assert json.loads(out) | {"ran": 2, "failed": 2, "skipped": 2} == json.loads(out)
+    assert len(Store().records("adhoc")) == 6  # the earlier failures stay to be seen
+
+
+def test_a_run_that_takes_too_long_has_failed(folder: Path, bench: Any) -> None:
+    words = ("--axes", "trainer.epochs=1,20000", "--seeds", "1", "dataset=digits", "model=linear")
+    status, out, _ = bench("sweep", *words, "trainer.max_minutes=0.1", "--json")
+    assert status == 1
+    assert json.loads(out) | {"ran": 2, "failed": 1} == json.loads(out)
+    (failed,) = [r for r in Store().records("adhoc") if r.status == "failed"]
+    assert "trainer.max_minutes=0.1" in failed.reason
+
+
+def test_committed_records_count_as_done(folder: Path, bench: Any, bench_json: Any) -> None:
+    """A clone without a store runs only the seeds that are new."""
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1")
+    bench_json("sweep", *words, "--seeds", "2")
+    write_csv(Store().records("adhoc"), folder / "results" / "adhoc" / "records.csv")
+    words += (f"tracking.uri=sqlite:///{folder}/clone.db",)
+
+    status, out, err = bench("sweep", *words, "--seeds", "3", "--dry-run", "--json")
+    assert status == 0
+    assert json.loads(out) | {"planned": 6, "skipped": 4, "committed": 4, "ran": 0} == json.loads(out)
+    assert "4 finished (4 from committed records), 2 to do" in err
+    fresh = bench_json("sweep", *words, "--seeds", "3", "--dry-run", "--fresh")
+    assert (fresh["committed"], fresh["skipped"]) == (0, 0)
+
+    found = bench_json("sweep", *words, "--seeds", "3")
+    assert (found["ran"], found["committed"]) == (2, 4)
+    assert {r.seed for r in Store(f"sqlite:///{folder}/clone.db").records("adhoc")} == {2}
+
+
+def test_a_damaged_file_of_committed_records_is_told(folder: Path, bench: Any) -> None:
+    place = folder / "results" / "adhoc" / "records.csv"
+    place.parent.mkdir(parents=True)
+    place.write_text("key,sweep\n")
+    status, _, err = bench("sweep", "--axes", "optim.lr=0.1,0.01", "dataset=digits", "--dry-run")
+    assert status == 2
+    assert "records.csv" in err
+
+
+def test_planning_is_fast_and_touches_neither_torch_nor_mlflow(folder: Path) -> None:
+    """10,000 points; the time is checked loosely, as others may use the machine."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, time\n"
+        "from bench.sweep.file import from_axes\n"
+        "from bench.sweep.plan import points\n"
+        "begun = time.process_time()\n"
+        "made = points(from_axes('adhoc', ['optim.lr=' + ','.join(f'0.{i:03}' for i in range(1, 101))], "
+        "['dataset=digits'], 100))\n"
+        "assert len({p.key for p in made}) == 10_000\n"
+        "assert not {'torch', 'mlflow', 'pytorch_lightning'} & set(sys.modules)\n"
+        "print(time.process_time() - begun)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 10
+
+
+def test_points_know_their_data() -> None:
+    from bench.sweep.file import from_axes
+
+    sweep = at_scale(from_axes("adhoc", ["split.seed=0,1"], ["dataset=digits"], 2), "small")
+    made = points(sweep)
+    assert len({p.data for p in made}) == 2
+    assert len({p.key for p in made}) == 4

@@ -1,0 +1,94 @@
+"""What a sweep shows while it runs, and what a reviewer finds in MLflow afterwards."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bench.sweep.file import from_axes
+from bench.sweep.plan import Point, points
+from bench.sweep.view import Live, duration
+from bench.track.record import Record
+from bench.track.store import Store
+
+
+def two() -> list[Point]:
+    return points(from_axes("adhoc", ["optim.lr=0.1,0.01"], ["dataset=digits", "model=linear"], 1))
+
+
+def ended(point: Point, status: str = "finished", val: float = 0.5) -> Record:
+    metrics = {"val/accuracy": val, "test/accuracy": 0.123456} if status == "finished" else {}
+    reason = "" if status == "finished" else "diverged"
+    return Record(
+        key=point.key, sweep="adhoc", axes=point.axes, seed=0, status=status, reason=reason,  # type: ignore[arg-type]
+        metrics=metrics, costs={"cost/fit_seconds": 1.5},
+    )  # fmt: skip
+
+
+def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = two()
+    with Live(2, 1) as live:
+        live.running(0, first)
+        live.done(first, ended(first, val=0.75))
+        live.running(0, None)
+        live.done(second, ended(second, "failed"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "[1/2] lr 0.1 · seed 0: val 0.7500  (1.5 s)",
+        "[2/2] lr 0.01 · seed 0: FAILED: diverged",
+    ]
+    assert "0.1234" not in err  # test is for the table
+    assert live.summary().startswith("1 finished, 1 failed in 0 s; best val 0.7500 (lr 0.1")
+
+
+def test_the_live_view_has_everything_a_waiting_user_asks() -> None:
+    first, second = two()
+    live = Live(2, 1)
+    live.console = Console(width=120, height=20)
+    live.__enter__()
+    live.running(0, first)
+    time.sleep(0.05)
+    live.running(0, None)
+    live.done(first, ended(first, val=0.75))
+    live.running(0, second)
+    with live.console.capture() as capture:
+        live.console.print(live._drawn())
+    shown = capture.get()
+    assert "1/2" in shown
+    assert "1 finished · 1 running · 0 failed" in shown
+    assert "best val 0.7500 (lr 0.1 · seed 0)" in shown
+    assert "left" in shown
+    assert "worker 1: lr 0.01 · seed 0" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7800, "2 h 10 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.slow
+def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: Path, bench_json: Any) -> None:
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "2", "dataset=digits", "model=linear", "trainer.epochs=1")
+    bench_json("sweep", *words)
+    store = Store()
+    (parent,) = [r for r in store.rows("adhoc") if "run_key" not in r.tags]
+    assert parent.status == "FINISHED"
+    note = parent.tags["mlflow.note.content"]
+    assert "How do optim.lr change test accuracy?" in note
+    assert "4 runs: 4 finished" in note
+    assert "| " in note  # the table
+    files = {f.path for f in store.client.list_artifacts(parent.run_id)}
+    assert files >= {"records.csv", "table.md", "figure.svg"}
+    children = [r for r in store.rows("adhoc") if "run_key" in r.tags]
+    assert {r.tags["mlflow.parentRunId"] for r in children} == {parent.run_id}
+
+    bench_json("sweep", *words[:2], "--seeds", "3", *words[4:])
+    assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1
+    assert "6 runs: 6 finished" in (store.tag_of(parent.run_id, "mlflow.note.content") or "")

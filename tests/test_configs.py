@@ -1,0 +1,53 @@
+"""Every entry of conf/ composes into a valid Experiment; every sweep plans."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.compose import compose, groups
+from bench.schema.experiment import experiment
+from bench.sweep.file import names, read
+from bench.sweep.plan import at_scale, points
+
+# What a user has to say beside the name, for the entries that cannot know it.
+NEEDS: dict[str, list[str]] = {
+    "dataset=folder": ["dataset.root=somewhere"],
+    "dataset=csv": ["dataset.file=somewhere.csv"],
+    "dataset=huggingface": ["dataset.name=someone/something"],
+    "model=timm": ["model.name=resnet18"],
+    "model=torchvision": ["model.name=alexnet"],
+    "transfer=partial": ["transfer.trainable_from=head"],
+}
+ENTRIES = [f"{g}={o}" for g, options in sorted(groups().items()) if not g.startswith("hydra/") for o in options]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_composes_into_an_experiment(entry: str) -> None:
+    group, option = entry.split("=")
+    base = ["model=cnn"] if group == "norm_layer" else []
+    made = experiment(compose([*base, entry, *NEEDS.get(entry, [])]))
+    assert hasattr(made, group) or group == "scale"
+    if group in ("norm_layer", "pixel_norm", "optim"):
+        assert getattr(made, group).name == option
+
+
+def test_there_are_entries_and_sweeps() -> None:
+    assert len(ENTRIES) > 20
+    assert set(names()) >= {"ladder", "batchnorm"}
+
+
+@pytest.mark.parametrize("name", ["ladder", "batchnorm"])
+def test_the_demo_sweeps_plan(name: str) -> None:
+    sweep = at_scale(read(name), "smoke")
+    planned = points(sweep)
+    cells = 1
+    for axis in sweep.axes.values():
+        cells *= len(axis)
+    assert len(planned) == 3 * cells
+    assert len({p.key for p in planned}) == len(planned)
+
+
+def test_a_runs_name_says_what_it_is() -> None:
+    planned = points(at_scale(read("batchnorm"), "smoke"))
+    assert planned[-1].name == "cnn · batch · lr 0.1 · seed 2"
+    assert points(at_scale(read("ladder"), "smoke"))[0].name == "knn · seed 0"

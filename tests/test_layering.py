@@ -1,0 +1,91 @@
+"""Data goes one way: a room imports only rooms to its left."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPO
+
+ROOMS = ["schema", "data", "features", "models", "train", "track", "report"]
+# Glue and entry points may import every room.
+GLUE = {"run", "compose", "cli", "sweep", "explain", "serve"}
+FILES = sorted((REPO / "bench").rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """`bench.data.sources.csv` -> `data`."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def module_of(path: Path) -> str:
+    words = path.relative_to(REPO).with_suffix("").parts
+    return ".".join(words[:-1] if words[-1] == "__init__" else words)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def test_there_is_something_to_check() -> None:
+    assert {room(module_of(f)) for f in FILES} >= {"schema", "data", "models", "train", "track", "report"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(REPO)))
+def test_a_room_imports_only_rooms_to_its_left(path: Path) -> None:
+    here = room(module_of(path))
+    if here in GLUE or here == "":
+        return
+    assert here in ROOMS, f"{path} is in no room of the design"
+    allowed = {"schema"} if here == "schema" else set(ROOMS[: ROOMS.index(here) + 1])
+    if here == "report":
+        allowed = {"schema", "track", "report"}
+    for name in imports(path):
+        if name.startswith("bench.") and room(name) not in ("", "__version__"):
+            assert room(name) in allowed, f"{path.relative_to(REPO)} imports {name}"
+            if here == "report" and room(name) == "track":
+                assert name.split(".")[2:3] in (["record"], ["files"], []), f"{path.relative_to(REPO)} imports {name}"
+
+
+def test_only_the_store_imports_mlflow() -> None:
+    """It is five files: connection, runs and records, the courier, and the sense for a server that went away."""
+    users = [f for f in FILES if any(n.split(".")[0] == "mlflow" for n in imports(f))]
+    files = ("connection", "runs", "store", "courier", "away")
+    assert {module_of(f) for f in users} == {f"bench.track.{name}" for name in files}
+
+
+def loaded_by(code: str, *names: str) -> set[str]:
+    """Which of `names` a fresh interpreter has imported after `code`."""
+    script = f"{code}\nimport sys\nprint(' '.join(n for n in {names!r} if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ("torch", "pytorch_lightning", "mlflow", "hydra", "numpy", "pydantic", "rich")
+    assert loaded_by("from bench.cli import main\nmain(['--help'])", *heavy) == set()
+
+
+def test_report_runs_without_torch_and_mlflow() -> None:
+    code = "\n".join(f"import {module_of(f)}" for f in FILES if room(module_of(f)) == "report")
+    assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()
+
+
+def test_planning_runs_without_torch() -> None:
+    code = (
+        "from bench.sweep.file import read\nfrom bench.sweep.plan import at_scale, points\n"
+        "assert len(points(at_scale(read('batchnorm'), 'smoke'))) == 18"
+    )
+    assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()

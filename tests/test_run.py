@@ -1,0 +1,165 @@
+"""One experiment, from the command to the store."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+QUICK = ("dataset=digits", "model=dnn", "model.hidden=[16]", "trainer.epochs=2", "trainer.threads=1")
+
+
+def test_run_answers_with_one_json_object(folder: Path, bench: Any) -> None:
+    status, out, _ = bench("run", *QUICK, "seed=1", "--json")
+    assert status == 0
+    assert len(out.strip().splitlines()) == 1
+    found = json.loads(out)
+    assert found["status"] == "finished"
+    assert len(found["run_key"]) == 64
+    for split in ("val", "test"):
+        for metric in ("accuracy", "top5", "macro_f1", "nll", "ece"):
+            assert np.isfinite(found["metrics"][f"{split}/{metric}"])
+    assert found["costs"]["cost/params"] == 64 * 16 + 16 + 16 * 10 + 10
+    # Two products: 64 x 16 and 16 x 10, a multiplication and an addition each.
+    assert found["costs"]["cost/flops"] == 2 * (64 * 16 + 16 * 10)
+
+
+def test_a_finished_experiment_is_not_run_again(folder: Path, bench_json: Any) -> None:
+    first = bench_json("run", *QUICK)
+    again = bench_json("run", *QUICK)
+    assert (first["ran"], again["ran"]) == (True, False)
+    assert again["run_id"] == first["run_id"]
+    assert again["metrics"] == first["metrics"]
+    fresh = bench_json("run", *QUICK, "--fresh")
+    assert fresh["ran"]
+    assert fresh["run_id"] != first["run_id"]
+
+
+def test_the_same_seed_gives_the_same_numbers(folder: Path, bench_json: Any) -> None:
+    words = (*QUICK, "model.dropout=0.3", "augment=shift")
+    one = bench_json("run", *words)["metrics"]
+    two = bench_json("run", *words, "--fresh")["metrics"]
+    other = bench_json("run", *words, "seed=5")["metrics"]
+    assert one == two
+    assert one["val/nll"] != other["val/nll"]
+
+
+def test_what_the_store_holds(folder: Path, bench_json: Any) -> None:
+    from mlflow.tracking import MlflowClient
+
+    found = bench_json("run", *QUICK, "seed=2")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    run = client.get_run(found["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.info.run_name == "dnn · lr 0.001 · seed 2"
+    assert run.data.params["model.hidden"] == "[16]"
+    assert run.data.params["seed"] == "2"
+    assert run.data.tags["run_key"] == found["run_key"]
+    for tag in ("git_commit", "git_dirty", "data_fingerprint", "packages", "hardware"):
+        assert run.data.tags[tag]
+    assert run.data.metrics["test/accuracy"] == found["metrics"]["test/accuracy"]
+    curve = client.get_metric_history(found["run_id"], "epoch/val_accuracy")
+    assert [m.step for m in curve] == [1, 2]
+    assert len(client.get_metric_history(found["run_id"], "test/accuracy")) == 1
+    files = {f.path for f in client.list_artifacts(found["run_id"])}
+    assert files >= {"curves.csv", "confusion.json", "weights.pt", "config.yaml"}
+    counts = json.loads(Path(client.download_artifacts(found["run_id"], "confusion.json")).read_text())["counts"]
+    assert np.trace(counts) / np.sum(counts) == pytest.approx(found["metrics"]["test/accuracy"])
+    assert not (folder / ".imagebench" / "spool" / found["run_key"]).exists()
+
+
+def test_val_selects_the_epoch(folder: Path, bench_json: Any) -> None:
+    """The reported val accuracy is the best of the curve, at the epoch that is named."""
+    from mlflow.tracking import MlflowClient
+
+    found = bench_json("run", *QUICK, "trainer.epochs=6", "optim.lr=0.03")
+    curve = MlflowClient(f"sqlite:///{folder}/mlflow.db").get_metric_history(found["run_id"], "epoch/val_accuracy")
+    best = max(m.value for m in curve)
+    assert found["metrics"]["val/accuracy"] == pytest.approx(best)
+    assert found["costs"]["cost/selected_epoch"] == next(m.step for m in curve if m.value == best)
+
+
+def test_a_run_that_diverges_is_a_record_with_a_reason(folder: Path, bench: Any) -> None:
+    status, out, _ = bench("run", *QUICK, "optim=sgd", "optim.lr=1e30", "--json")
+    found = json.loads(out)
+    assert status == 1
+    assert found["status"] == "failed"
+    assert "diverged" in found["reason"]
+
+
+def test_knn_is_measured_like_the_others(folder: Path, bench_json: Any) -> None:
+    found = bench_json("run", "dataset=digits", "model=knn", "model.k=1")
+    assert found["metrics"]["test/accuracy"] > 0.95
+    assert found["costs"]["cost/params"] == 0
+
+
+def test_hydras_own_flags_work(folder: Path, bench: Any) -> None:
+    status, out, _ = bench("run", "--cfg", "job", "model=cnn", "optim.lr=0.5", "model.pool_size=3")
+    assert status == 0
+    assert "lr: 0.5" in out
+    assert "pool_size: 3" in out
+    assert "source: mnist5k" in out
+
+
+def test_multirun_runs_each(folder: Path, bench: Any) -> None:
+    status, out, _ = bench("run", "-m", *QUICK, "optim.lr=0.01,0.02", "--json")
+    assert status == 0
+    keys = [json.loads(line)["run_key"] for line in out.splitlines() if line.startswith("{")]
+    assert len(set(keys)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["run", "optim.lrr=1"], ["optim.lrr", "Did you mean 'lr'"]),
+        (["run", "+typo=1"], ["typo"]),
+        (["run", "--cfg", "job", "dataset=mnst5k"], ["Did you mean 'mnist5k'"]),
+        (["rum"], ["Unknown verb 'rum'", "Did you mean 'run'"]),
+        (["sweep", "batchnrm"], ["Unknown sweep 'batchnrm'", "Did you mean 'batchnorm'"]),
+        (["sweep"], ["Expected the name of one sweep"]),
+        (["sweep", "--axes", "model="], ["empty"]),
+        (["sweep", "--axes", "model=linear,liner"], ["Unknown model 'liner'", "Did you mean 'linear'"]),
+        (["sweep", "batchnorm", "--scale", "smal"], ["Did you mean 'small'"]),
+        (["sweep", "batchnorm", "--seeds", "x"], ["--seeds"]),
+        (["sweep", "batchnorm", "--seeds", "0"], ["seeds"]),
+        (["sweep", "batchnorm", "--wrokers", "1"], ["--wrokers"]),
+        (["run", "tracking.uri=file:///tmp/x"], ["no longer keeps runs in plain folders"]),
+        (["run", "tracking.uri=sqlite:////no/such/folder/x.db"], ["there is no folder"]),
+        (["run", "dataset=fashion_mnist", "dataset.root=/no/such/folder"], ["/no/such/folder"]),
+    ],
+)
+def test_a_wrong_request_ends_with_2_and_one_message(
+    folder: Path, bench: Any, words: list[str], parts: list[str]
+) -> None:
+    status, out, err = bench(*words)
+    assert status == 2
+    assert out == ""
+    assert "Traceback" not in err
+    for text in parts:
+        assert text in err
+
+
+def test_an_unreachable_server_is_told_before_anything_is_trained(folder: Path, bench: Any) -> None:
+    uri = "http://someone:secret-word@127.0.0.1:9"
+    status, out, err = bench("run", *QUICK, f"tracking.uri={uri}")
+    assert status == 2
+    assert "does not answer" in err
+    assert "127.0.0.1:9" in err
+    assert "secret-word" not in err + out
+
+
+def test_a_wrong_request_is_json_for_programs(folder: Path, bench: Any) -> None:
+    status, out, _ = bench("run", "optim.lrr=1", "--json")
+    assert status == 2
+    assert "optim.lrr" in json.loads(out)["error"]
+
+
+def test_debug_gives_the_traceback(folder: Path) -> None:
+    from bench.cli import main
+    from bench.schema.errors import RequestError
+
+    with pytest.raises(RequestError):
+        main(["run", "optim.lrr=1", "--debug"])

@@ -1,0 +1,179 @@
+"""One training, top to bottom, on real images."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from bench import models
+from bench.schema.errors import RequestError, RunFailed
+from bench.train import watch
+from bench.train.fit import fit
+from bench.train.knn import nearest
+from bench.train.metrics import metrics
+
+
+def same(one, two):
+    """Two Results agree in every number but the seconds."""
+    np.testing.assert_array_equal(one.val_scores, two.val_scores)
+    np.testing.assert_array_equal(one.test_scores, two.test_scores)
+    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (one, two)]
+    assert rows[0] == rows[1]
+    assert one.selected_epoch == two.selected_epoch
+    assert one.state.keys() == two.state.keys()
+    assert all(torch.equal(one.state[name], two.state[name]) for name in one.state)
+
+
+NOISY = ("model=cnn", "model.filters=[8,8]", "model.dense=[16]", "model.dropout=0.3", "norm_layer=batch",
+         "augment=shift", "optim.schedule=cosine")  # fmt: skip
+
+
+def test_linear_reaches_what_logistic_regression_does(exp, digits, trained):
+    found = trained(exp("model=linear", "trainer.epochs=30", "optim.lr=0.01"))
+    x = digits.images.reshape(len(digits.images), -1).astype(np.float64)
+    x = (x - x[digits.train].mean()) / x[digits.train].std()
+    reference = LogisticRegression(max_iter=200).fit(x[digits.train], digits.labels[digits.train])
+    expected = reference.score(x[digits.test], digits.labels[digits.test])
+    assert metrics(found.test_scores, digits.labels[digits.test])["accuracy"] > expected - 0.03
+
+
+def test_result_is_complete_and_its_weights_give_its_scores(exp, digits, trained):
+    made = exp("model=dnn", "model.hidden=[16]", "trainer.epochs=3")
+    found = trained(made)
+    assert [row["epoch"] for row in found.history] == [1, 2, 3]
+    assert found.val_scores.shape == (len(digits.val), 10)
+    assert found.test_scores.shape == (len(digits.test), 10)
+    np.testing.assert_allclose(np.exp(found.test_scores).sum(1), 1, atol=1e-5)
+    net = models.build(dataclasses.replace(made, seed=99), digits.shape, 10)
+    net.load_state_dict(found.state)
+    x = torch.from_numpy(digits.images[digits.test]).double()
+    train = digits.images[digits.train].astype(np.float64)
+    with torch.no_grad():
+        scores = net.eval()(((x - train.mean()) / train.std()).float()).log_softmax(1)
+    np.testing.assert_allclose(found.test_scores, scores, atol=1e-5)
+
+
+def test_same_seed_same_numbers(exp, trained):
+    torch.manual_seed(1)
+    first = trained(exp(*NOISY))
+    torch.manual_seed(2)  # what was drawn before must not matter
+    same(first, trained(exp(*NOISY)))
+    other = trained(exp(*NOISY, "seed=1"))
+    assert not np.array_equal(first.test_scores, other.test_scores)
+
+
+def test_selection_sees_val_only(exp, digits, trained):
+    """The selected epoch is the first with the best val accuracy, and labels of test change nothing."""
+    made = exp("model=dnn", "model.hidden=[16]", "trainer.epochs=6", "optim.lr=0.03")
+    found = trained(made)
+    accuracies = [row["val_accuracy"] for row in found.history]
+    assert found.selected_epoch == 1 + int(np.argmax(accuracies))
+    best = metrics(found.val_scores, digits.labels[digits.val])["accuracy"]
+    assert best == pytest.approx(max(accuracies), abs=1e-6)
+    labels = digits.labels.copy()
+    labels[digits.test] = 0
+    images = digits.images.copy()
+    images[digits.test] = 0
+    blind = dataclasses.replace(digits, labels=labels, images=images)
+    again = fit(made, blind, models.build(made, digits.shape, 10))
+    np.testing.assert_array_equal(found.val_scores, again.val_scores)
+    assert again.selected_epoch == found.selected_epoch
+
+
+@pytest.mark.parametrize(
+    ("select", "column", "best"), [("val/nll", "val_loss", np.argmin), ("last", "epoch", np.argmax)]
+)
+def test_other_selections(exp, trained, select, column, best):
+    found = trained(exp("model=linear", "trainer.epochs=4", "optim.lr=0.3", f"trainer.select={select}"))
+    assert found.selected_epoch == 1 + int(best([row[column] for row in found.history]))
+
+
+def test_divergence_is_a_failed_run(exp, trained):
+    with pytest.raises(RunFailed, match=r"diverged: train_loss is (nan|inf) in epoch 1; try a smaller optim.lr"):
+        trained(exp("model=dnn", "optim=sgd", "optim.lr=1e30"))
+
+
+def test_time_limit_is_a_failed_run(exp, trained):
+    with pytest.raises(RunFailed, match=r"trainer.max_minutes=1e-06, in epoch 1"):
+        trained(exp("model=linear", "trainer.max_minutes=1e-6"))
+
+
+def test_train_loss_is_the_mean_over_images(exp, digits, trained):
+    """With a vanishing lr the weights stay, and the epoch's loss is theirs over the train split."""
+    made = exp("model=linear", "trainer.epochs=1", "optim=sgd", "optim.lr=1e-12", "trainer.batch_size=100")
+    found = trained(made)
+    net = models.build(made, digits.shape, 10)
+    x = digits.images[digits.train].astype(np.float32)
+    with torch.no_grad():
+        logits = net(torch.from_numpy((x - x.mean()) / x.std()))
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(digits.labels[digits.train]))
+    assert found.history[0]["train_loss"] == pytest.approx(float(loss), abs=1e-5)
+
+
+def test_parts_of_a_batch_make_the_same_step(exp, trained):
+    """Gradient accumulation saves memory and changes nothing else for a net without batch norm."""
+    whole, parts = (trained(exp("model=dnn", f"trainer.accumulate={n}")) for n in (1, 3))
+    np.testing.assert_allclose(whole.test_scores, parts.test_scores, atol=1e-4)
+
+
+def test_clipping_bounds_each_step(exp, digits, trained):
+    """Plain SGD moves by at most lr * clip a step."""
+    made = exp("model=linear", "optim=sgd", "optim.momentum=0", "optim.lr=0.5", "trainer.clip=1e-3", "trainer.epochs=1")
+    start = models.build(made, digits.shape, 10).state_dict()
+    moved = trained(made).state
+    distance = sum(((moved[name] - start[name]) ** 2).sum() for name in start).sqrt()
+    steps = -(-len(digits.train) // 128)
+    assert 0 < distance <= 0.5 * 1e-3 * steps * 1.001
+
+
+@pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.channels_last=always"])
+def test_precision_and_layout_keep_the_science(exp, trained, setting):
+    plain = trained(exp("model=cnn", "model.filters=[8]", "model.kernels=[3]"))
+    other = trained(exp("model=cnn", "model.filters=[8]", "model.kernels=[3]", setting))
+    tolerance = 0.2 if "precision" in setting else 1e-4
+    np.testing.assert_allclose(plain.test_scores, other.test_scores, atol=tolerance)
+    assert other.test_scores.dtype == np.float32
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("setting", ["trainer.accelerator=gpu", "trainer.precision=16-mixed"])
+def test_what_the_device_lacks_is_said(exp, trained, setting):
+    with pytest.raises(RequestError, match=r"(?i)gpu"):
+        trained(exp("model=linear", setting))
+
+
+def test_resumed_is_undisturbed(exp, trained, tmp_path, monkeypatch):
+    """Stopped after two of four epochs, going on from the checkpoint: every number as if nothing had happened."""
+    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    made = exp(*NOISY, "trainer.epochs=4")
+    undisturbed = trained(made)
+    file, seen = tmp_path / "checkpoint.ckpt", []
+
+    def pull_the_plug(row):
+        seen.append(row["epoch"])
+        if row["epoch"] == 3:
+            raise KeyError("power")
+
+    with pytest.raises(KeyError):
+        trained(made, on_epoch=pull_the_plug, checkpoint=file)
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+    resumed = trained(made, on_epoch=lambda row: seen.append(row["epoch"]), checkpoint=file)
+    assert seen == [1, 2, 3, 3, 4]
+    same(undisturbed, resumed)
+    other = exp(*NOISY, "trainer.epochs=4", "optim.lr=0.002")
+    same(trained(other), trained(other, checkpoint=file))  # another experiment's checkpoint is none
+
+
+def test_nearest_neighbours_end_in_the_same_result(exp, digits):
+    found = nearest(exp("model=knn", "model.k=5", "pixel_norm=none"), digits)
+    x = digits.images.reshape(len(digits.images), -1).astype(np.float64)
+    reference = KNeighborsClassifier(5, algorithm="brute").fit(x[digits.train], digits.labels[digits.train])
+    expected = reference.score(x[digits.test], digits.labels[digits.test])
+    assert metrics(found.test_scores, digits.labels[digits.test])["accuracy"] == pytest.approx(expected, abs=0.006)
+    assert found.val_scores.shape == (len(digits.val), 10)
+    assert found.history == []
+    assert found.selected_epoch == 0
+    assert found.state is None

@@ -1,0 +1,61 @@
+"""Every metric against scikit-learn, on scores that a real classifier gave to real images."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, top_k_accuracy_score
+
+from bench.train.metrics import confusion, metrics, reliability
+
+
+@pytest.fixture(scope="module")
+def scored(digits):
+    x = digits.images.reshape(len(digits.images), -1) / 16.0
+    model = LogisticRegression(max_iter=30).fit(x[digits.train[:200]], digits.labels[digits.train[:200]])
+    return model.predict_log_proba(x[digits.test]).astype(np.float32), digits.labels[digits.test]
+
+
+def test_against_scikit_learn(scored):
+    scores, labels = scored
+    found, chosen, classes = metrics(scores, labels), scores.argmax(1), range(10)
+    assert 0.7 < found["accuracy"] < 1
+    assert found["accuracy"] == accuracy_score(labels, chosen)
+    assert found["top5"] == pytest.approx(top_k_accuracy_score(labels, scores, k=5, labels=classes), abs=1e-12)
+    assert found["macro_f1"] == pytest.approx(f1_score(labels, chosen, average="macro"), abs=1e-6)
+    probabilities = np.exp(scores.astype(np.float64))
+    expected = log_loss(labels, probabilities / probabilities.sum(1, keepdims=True), labels=classes)
+    assert found["nll"] == pytest.approx(expected, abs=1e-6)
+    assert (confusion(scores, labels) == confusion_matrix(labels, chosen)).all()
+
+
+def test_calibration_against_scikit_learn(scored):
+    scores, labels = scored
+    right, confidence = scores.argmax(1) == labels, np.exp(scores.max(1))
+    accuracy, mean = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
+    bins = reliability(scores, labels)
+    filled = [b for b, count in enumerate(bins["count"]) if count]
+    np.testing.assert_allclose([bins["accuracy"][b] for b in filled], accuracy, atol=1e-6)
+    np.testing.assert_allclose([bins["confidence"][b] for b in filled], mean, atol=1e-6)
+    assert sum(bins["count"]) == len(labels)
+    weights = np.array([bins["count"][b] for b in filled]) / len(labels)
+    assert metrics(scores, labels)["ece"] == pytest.approx(float(weights @ np.abs(accuracy - mean)), abs=1e-6)
+
+
+def test_few_classes():
+    scores = np.log(np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8]], np.float32))
+    found = metrics(scores, np.array([0, 1, 1]))
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["top5"] == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "says"),
+    [
+        (np.zeros((3, 2), np.float32), np.zeros(2, np.int64), "shape|expected scores"),
+        (np.full((1, 2), np.nan, np.float32), np.zeros(1, np.int64), "NaN"),
+    ],
+)
+def test_refuses_what_cannot_be_measured(scores, labels, says):
+    with pytest.raises(ValueError, match=says):
+        metrics(scores, labels)
