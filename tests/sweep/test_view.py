@@ -39,11 +39,11 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "[1/2] lr 0.1 · seed 0: val 0.7500  (1.5 s)",
-        "[2/2] lr 0.01 · seed 0: FAILED: diverged",
+        "[1/2] linear · lr 0.1 · seed 0: val 0.7500  (1.5 s)",
+        "[2/2] linear · lr 0.01 · seed 0: FAILED: diverged",
     ]
     assert "0.1234" not in err  # test is for the table
-    assert live.summary().startswith("1 finished, 1 failed in 0 s; best val 0.7500 (lr 0.1")
+    assert live.summary() == "1 finished, 1 failed in 0 s; best val 0.7500 (linear · lr 0.1 · seed 0)"
 
 
 def test_the_live_view_has_everything_a_waiting_user_asks() -> None:
@@ -61,9 +61,9 @@ def test_the_live_view_has_everything_a_waiting_user_asks() -> None:
     shown = capture.get()
     assert "1/2" in shown
     assert "1 finished · 1 running · 0 failed" in shown
-    assert "best val 0.7500 (lr 0.1 · seed 0)" in shown
+    assert "best val 0.7500 (linear · lr 0.1 · seed 0)" in shown
     assert "left" in shown
-    assert "worker 1: lr 0.01 · seed 0" in shown
+    assert "worker 1: linear · lr 0.01 · seed 0" in shown
 
 
 @pytest.mark.parametrize(
