@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.report.frame import Frame, selected, value
 from bench.report.naming import key
+from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.stats import LEVEL, Outcome, holm, one_sample, seeds_needed, t_interval
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
 from bench.schema.errors import RequestError
@@ -183,14 +184,8 @@ def _verdict(claim: Claim, contrast: _Contrast, tested: _Tested, p_holm: float, 
     if contrast.absent:
         note = f"these records have no {contrast.absent}"
     elif not settled and tested.p <= 1 - LEVEL:
-        note = f"significant alone, not among the {claims} claims of this sweep"
-    seeds = None
-    values = list(contrast.values.values())
-    if word == "open" and not outcome.note and len(values) > 1:
-        gap = abs(outcome.estimate - _nearest_threshold(claim, outcome.estimate))
-        seeds = seeds_needed(gap, t_interval(values).sd, (1 - LEVEL) / claims)
-        if seeds is not None:
-            seeds = max(seeds, len(values) + 1)
+        note = f"significant alone, but not among the {claims} claims of this sweep"
+    seeds = _settling(claim, list(contrast.values.values()), outcome.estimate, claims) if word == "open" else None
     return Verdict(
         claim=claim,
         word=word,
@@ -206,6 +201,25 @@ def _verdict(claim: Claim, contrast: _Contrast, tested: _Tested, p_holm: float, 
         seeds=seeds,
         note=note,
     )
+
+
+def _settling(claim: Claim, values: list[float], estimate: float, claims: int) -> int | None:
+    """Seeds in all that would settle an open claim with a probability of 80%, if effect and spread stay.
+
+    At the strictest level that Holm's correction may ask for, alpha / claims. None where that cannot be said.
+    """
+    if len(values) < 2 or not math.isfinite(estimate):
+        return None
+    alpha = (1 - LEVEL) / claims
+    gap = abs(estimate - _nearest_threshold(claim, estimate))
+    needed = seeds_needed(gap, t_interval(values).sd, alpha)
+    if needed is None:
+        return None
+    if claim.test == "wilcoxon":  # 3/pi as efficient as t where differences are normal, and its p is at least 2^(1-n)
+        needed = max(math.ceil(needed * math.pi / 3), fewest_for_wilcoxon(alpha))
+    elif claim.test == "bootstrap":
+        needed = max(needed, FEWEST_FOR_BOOTSTRAP)
+    return max(needed, len(values) + 1)
 
 
 def _nearest_threshold(claim: Claim, effect: float) -> float:

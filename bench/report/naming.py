@@ -32,6 +32,15 @@ class Metric:
     difference: str = ""
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """Smallest and largest number that can be shown, where there are such: a percentage ends at 0 and 100."""
+        return (0.0, 100.0) if self.unit == "%" else None
+
+    def plain(self, value: float) -> str:
+        """A stored value as people say it, without an uncertainty that would fix its digits: 90%, 2 points."""
+        return f"{value * self.factor:.6g}"
+
+    @property
     def label(self) -> str:
         """For an axis of a figure or the head of a table: `test accuracy (%)`."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
@@ -70,15 +79,19 @@ _AXES = {
     "optim.lr": "learning rate",
     "model.k": "k (neighbours)",
     "trainer.batch_size": "batch size (images)",
-    "norm_layer": "norm layer",
-    "norm_layer.name": "norm layer",
-    "pixel_norm": "pixel norm",
+    "split.train_per_class": "training images a class",
+    "split.train_fraction": "fraction of the training images",
 }
+_UNSAID = (".name", ".source", ".mode", ".family")  # `dataset.source` says which dataset
 
 
 def axis(name: str) -> str:
-    """How an axis is called: `optim.lr` is the learning rate; otherwise the last part of its name."""
-    return _AXES.get(name, name.rpartition(".")[2].replace("_", " "))
+    """How an axis or a setting is called: `optim.lr` is the learning rate; otherwise the last part that says what."""
+    if name in _AXES:
+        return _AXES[name]
+    for end in _UNSAID:
+        name = name.removesuffix(end)
+    return name.rpartition(".")[2].replace("_", " ")
 
 
 @dataclass

@@ -46,7 +46,7 @@ class Beside:
         elif self.cells:
             ours = ", ".join(remarks(self.cells[0], shown))
         differs = "; ".join(f"{axis(k)}: {a} / {b}" if b else f"{axis(k)}: {a}" for k, (a, b) in self.differs.items())
-        theirs = f"{Digits(shown)(self.published.value)}{unit}"
+        theirs = f"{shown.plain(self.published.value)}{unit}"
         return [label, theirs, ours, gap, self.published.source, differs or "nothing stated"]
 
 
@@ -69,7 +69,9 @@ def _differs(published: Published, cells: list[Cell]) -> dict[str, tuple[str, st
     configs = [r.config for c in cells for r in c.records if r.config]
     out = {}
     for name, theirs in published.setting.items():
-        ours = {same(c[name]): show(c[name]) for c in configs if name in c}
+        # `dataset: cifar10` stands for the setting dataset.source, `optim: sgd` for optim.name.
+        known = next((n for n in (name, f"{name}.name", f"{name}.source") if any(n in c for c in configs)), name)
+        ours = {same(c[known]): show(c[known]) for c in configs if known in c}
         if not ours:
             out[name] = (show(theirs), "")
         elif set(ours) != {same(theirs)}:

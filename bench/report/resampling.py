@@ -32,9 +32,14 @@ def wilcoxon(values: Sequence[float], threshold: float, level: float) -> Outcome
         return Outcome(float(np.median(walsh)), float(low), float(high), n, 0.5, 0.5)
     less = float(stats.wilcoxon(d, alternative="less").pvalue)
     greater = float(stats.wilcoxon(d, alternative="greater").pvalue)
-    need = math.ceil(math.log2(2 / (1 - level)))
+    need = fewest_for_wilcoxon(1 - level)
     note = f"Wilcoxon's test needs at least {need} seeds" if n < need else ""
     return Outcome(float(np.median(walsh)), float(low), float(high), n, less, greater, note)
+
+
+def fewest_for_wilcoxon(alpha: float) -> int:
+    """Fewest values whose two-sided p can be as small as alpha: all of one sign has p = 2^(1-n)."""
+    return math.ceil(math.log2(2 / alpha))
 
 
 def _signed_rank_quantile(n: int, alpha: float) -> int:

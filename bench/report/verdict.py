@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.report.claims import Verdict
-from bench.report.naming import Digits, Metric, metric
+from bench.report.naming import Digits, Metric, axis, metric
 from bench.report.tables import escape_md
 from bench.schema.claim import Bound, Compare, Equivalence, Trend
 from bench.schema.sweep import Sweep
@@ -15,63 +15,74 @@ TESTS = {"t": "t-test", "wilcoxon": "Wilcoxon's signed-rank test", "bootstrap": 
 
 
 def line(verdict: Verdict) -> str:
-    """One line for a terminal: `SUPPORTED  Batch norm helps: +3.2 points [2.1, 4.3], n = 3 pairs`."""
+    """One paragraph for a terminal: `SUPPORTED  Batch norm helps: +3.2 points [2.1, 4.3], n = 3 pairs, ...`."""
     return f"{verdict.word.upper():<9}  {verdict.claim.says}: {describe(verdict)}"
 
 
 def describe(verdict: Verdict) -> str:
-    """`+3.2 points [2.1, 4.3], n = 3 pairs, p = 0.004`, then the test where it is not t, and what limits it."""
+    """The numbers and then, in sentences, what limits them."""
+    said = " ".join(remarks(verdict))
+    return ". ".join(part for part in (numbers(verdict), said) if part) if said else numbers(verdict)
+
+
+def numbers(verdict: Verdict) -> str:
+    """`+3.2 points [2.1, 4.3], n = 3 pairs, p = 0.004`; the test is named where it is not t; "" without any number."""
     claim, shown = verdict.claim, metric(verdict.claim.metric)
     parts = []
     if verdict.n:
-        parts.append(_effect(verdict, shown))
+        parts += [_effect(verdict, shown)] if math.isfinite(verdict.effect) else []
         noun = "pair" if isinstance(claim, Compare | Equivalence) else "seed"
         parts.append(f"n = {verdict.n} {noun}{'s' if verdict.n != 1 else ''}")
     if not math.isnan(verdict.p):
         p = f"p {_p(verdict.p)}"
         if verdict.p_holm != verdict.p:
-            p += f" ({_p(verdict.p_holm).lstrip('= ')} after Holm)"
+            p += f" ({_p(verdict.p_holm).removeprefix('= ')} after Holm)"
         parts.append(p)
     if claim.test != "t":
         parts.append(TESTS[claim.test])
-    if verdict.averaged:
-        over = ", ".join(f"{count} values of {name}" for name, count in verdict.averaged.items())
-        parts.append(f"averaged over {over}")
-    if verdict.dropped:
-        parts.append(
-            f"{len(verdict.dropped)} seed{'s' if len(verdict.dropped) > 1 else ''} left out as runs are missing"
-        )
-    if verdict.note:
-        parts.append(verdict.note)
-    if verdict.word == "open" and verdict.seeds:
-        parts.append(f"about {verdict.seeds} seeds would probably settle it")
-    elif verdict.word == "open" and not verdict.note and verdict.n > 1:
-        parts.append("more than 1,000 seeds would be needed to settle it")
     return ", ".join(parts)
+
+
+def remarks(verdict: Verdict) -> list[str]:
+    """What limits a verdict, a sentence each: averages, lost seeds, why it is open, what would settle it."""
+    out = []
+    if verdict.averaged:
+        over = ", ".join(f"{count} values of {axis(name)}" for name, count in verdict.averaged.items())
+        out.append(f"Averaged over {over}.")
+    if count := len(verdict.dropped):
+        out.append(f"{count} seed{'s' if count > 1 else ''} left out, as runs are missing.")
+    if verdict.note:
+        out.append(verdict.note[:1].upper() + verdict.note[1:] + ".")
+    if verdict.word == "open" and verdict.seeds:
+        out.append(f"About {verdict.seeds} seeds would probably settle it.")
+    elif verdict.word == "open" and not verdict.note and verdict.n > 1:
+        out.append("More than 1,000 seeds would be needed to settle it.")
+    return out
 
 
 def _effect(verdict: Verdict, shown: Metric) -> str:
     claim = verdict.claim
     digits = Digits(shown, [(verdict.high - verdict.low) / 2])
     sign = "" if isinstance(claim, Bound) or verdict.effect < 0 else "+"
-    unit = shown.unit if isinstance(claim, Bound) else shown.difference
-    text = f"{sign}{digits(verdict.effect)}{unit if unit == '%' else f' {unit}' if unit else ''}"
+    absolute = shown.unit if shown.unit == "%" else f" {shown.unit}".rstrip()
+    difference = f" {shown.difference}".rstrip()
+    text = f"{sign}{digits(verdict.effect)}{absolute if isinstance(claim, Bound) else difference}"
     if isinstance(claim, Trend):
-        text += {"step": " a step", "value": f" per unit of {claim.over}", "log": f" per tenfold {claim.over}"}[
+        over = axis(claim.over)
+        text += {"step": f" a step of {over}", "value": f" per unit of {over}", "log": f" per tenfold {over}"}[
             claim.spacing
         ]
     if math.isfinite(verdict.low) and verdict.low < verdict.high:
         text += f" [{digits(verdict.low)}, {digits(verdict.high)}]"
     if isinstance(claim, Equivalence):
-        text += (
-            f" within ±{Digits(shown)(claim.margin)}"
-            if verdict.word == "supported"
-            else f", margin {Digits(shown)(claim.margin)}"
-        )
+        where = "within" if verdict.word == "supported" else "against"
+        text += f" {where} a margin of ±{shown.plain(claim.margin)}{difference}"
     if isinstance(claim, Bound):
-        text += f" against {Digits(shown)(claim.bound)}"
+        text += f" against a bound of {shown.plain(claim.bound)}{absolute}"
     if isinstance(claim, Compare) and claim.by:
-        text += f", asked for {Digits(shown)(claim.by)}"
+        asked = shown.plain(claim.by if claim.direction == "greater" else -claim.by)
+        one = difference.removesuffix("s") if asked in ("1", "-1") else difference
+        text += f" where {'more' if claim.direction == 'greater' else 'less'} than {asked}{one} was claimed"
     return text
 
 

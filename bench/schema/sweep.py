@@ -44,7 +44,7 @@ class Figure:
             values of `x` are numbers, else bars.
         heat: `y` as the colour of a grid, `x` across and `lines` down.
         pareto: `y` against `cost`, a point for each cell, and the front of those that nothing beats on both.
-        curves: `y` (a column of history.csv) over epochs; gradients: gradient norm over layers, both by `lines`.
+        curves: `y` (a column of curves.csv) over epochs; gradients: gradient norm over layers, both by `lines`.
         confusion, reliability: the selected cells' matrices or diagrams. corruption: accuracy over severity.
     """
 
@@ -69,14 +69,18 @@ class Select:
 
 @part
 class Published:
-    """A number from the literature, shown beside ours. `setting` is what it was obtained with."""
+    """A number from the literature, shown beside ours, and what differs between the two.
+
+    `setting` is what it was obtained with: settings of ours by their names (`trainer.epochs: 200`, `dataset: cifar10`)
+    are compared, free names (`image size: 32`) are shown as they are.
+    """
 
     value: float  # in the metric's own unit: accuracies are fractions
     source: Annotated[str, Field(min_length=1)]
     at: dict[str, Any] = Field(default_factory=dict)  # axis -> value: the cell to stand beside
     metric: str = "test/accuracy"
     label: str = ""
-    setting: dict[str, Any] = Field(default_factory=dict)  # `trainer.epochs: 200`; free names are shown as they are
+    setting: dict[str, Any] = Field(default_factory=dict)
 
 
 @part

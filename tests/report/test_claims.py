@@ -161,7 +161,7 @@ def test_open_says_how_many_seeds_would_settle_it() -> None:
     # Differences 0.02, 0.01, 0.04: mean 0.0233, sd 0.0153, d = 1.53: six values give 80% power.
     assert found.word == "open"
     assert found.seeds == 6
-    assert "about 6 seeds" in line(found)
+    assert "About 6 seeds" in line(found)
 
 
 def test_one_seed_is_open() -> None:
