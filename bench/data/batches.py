@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -135,3 +136,9 @@ def share(count: int, rank: int, world: int) -> Tensor:
     """Positions in a global batch of `count` that belong to device `rank`: every `world`-th pair (2j, 2j + 1)."""
     positions = torch.arange(count)
     return positions[(positions // 2) % world == rank]
+
+
+@functools.cache  # asked in every step
+def smallest_share(count: int, world: int) -> int:
+    """How many samples of a global batch of `count` the device with the fewest has."""
+    return min(len(share(count, rank, world)) for rank in range(world))

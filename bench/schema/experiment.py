@@ -61,6 +61,7 @@ NOT_SCIENCE = frozenset(
         "trainer.accelerator",
         "trainer.devices",
         "trainer.num_nodes",
+        "trainer.strategy",
         "trainer.channels_last",
         "trainer.compile",
         "trainer.stack",

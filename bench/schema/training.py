@@ -60,6 +60,8 @@ class Trainer:
     accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     devices: Annotated[int, Field(gt=0)] = 1  # on each node
     num_nodes: Annotated[int, Field(gt=0)] = 1
+    # What each of several devices keeps: the whole network (ddp), or a share of it (fsdp: for networks too large).
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     sync_batchnorm: bool = True  # batch norm over the global batch, not over each device's share
     accumulate: Annotated[int, Field(gt=0)] = 1  # parts that a device's share of a batch is cut into, to save memory
     clip: Annotated[float, Field(gt=0)] | None = None  # largest L2 norm of the gradient of all parameters
@@ -72,6 +74,10 @@ class Trainer:
     threads: Annotated[int, Field(gt=0)] | None = None  # CPU threads of one run; None: all, or a worker's share
     deterministic: bool = True
     gradients: bool = False  # record each layer's gradient norm after each epoch
+
+    def __post_init__(self) -> None:
+        if self.strategy == "fsdp" and self.devices * self.num_nodes == 1:
+            raise ValueError("strategy 'fsdp' shares a network out over devices: say trainer.devices=2 or more.")
 
 
 @part

@@ -15,7 +15,10 @@ from bench.track.record import Record
 from bench.track.spool import Spool
 
 # Settings of the other machine, not of the experiment; `threads` is set from the provenance.
-ELSEWHERE = ("dataset.root", "trainer.accelerator", "trainer.devices", "trainer.threads", "trainer.max_minutes")
+ELSEWHERE = (
+    *("dataset.root", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+    *("trainer.threads", "trainer.max_minutes"),
+)
 
 
 def experiment_of(record: Record, seed: int, threads: int | None, overrides: Mapping[str, Any]) -> Experiment:

@@ -27,11 +27,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.data.batches import bounds
+from bench import models
+from bench.data.batches import bounds, smallest_share
 from bench.data.imagedata import ImageData
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
+from bench.train import sharded
 from bench.train.result import Result
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -52,6 +54,7 @@ def run(
 
     Args:
         train: a function of a module, called in each process.
+        net: as `bench.models.build` makes it for the Experiment, with any state; ends up with the trained one.
 
     Raises:
         RequestError, RunFailed: as raised by `train` in any of them, or when one dies.
@@ -69,7 +72,8 @@ def run(
     }
     images: Any = Lent(data.images) if isinstance(data.images, np.memmap) else data.images
     lent = dataclasses.replace(data, images=images)
-    job = pickle.dumps((train, exp, lent, net, checkpoint))
+    # The network goes as its state and is built anew there: torch pickles no weight-normalised layer.
+    job = pickle.dumps((train, exp, lent, net.state_dict(), checkpoint))
     context = torch.multiprocessing.get_context("spawn")
     messages = context.Queue()
     processes = [
@@ -99,6 +103,8 @@ def check(exp: Experiment, data: ImageData, net: nn.Module) -> None:
     """
     settings = exp.trainer
     world = settings.devices * settings.num_nodes
+    if sharded.asked(exp):
+        sharded.check(exp)
     if settings.accelerator == "tpu":
         raise RequestError("trainer.accelerator=tpu works with trainer.devices=1 only.")
     cuda = settings.accelerator in ("auto", "gpu") and torch.cuda.is_available()
@@ -115,7 +121,7 @@ def check(exp: Experiment, data: ImageData, net: nn.Module) -> None:
         )
     cuts = bounds(len(data.train), settings.batch_size, drop_last=False)
     smallest = min(stop - start for start, stop in pairwise(cuts))
-    if (smallest + 1) // 2 < world:
+    if smallest_share(smallest, world) == 0:
         raise RequestError(
             f"The smallest batch of an epoch has {smallest} images, which {world} devices cannot share in pairs. "
             "Raise trainer.batch_size or lower trainer.devices."
@@ -179,7 +185,9 @@ def _process(job: bytes, environment: dict[str, str], local: int, threads: int, 
     os.environ.update(environment, LOCAL_RANK=str(local))
     torch.set_num_threads(threads)
     try:
-        train, exp, data, net, checkpoint = pickle.loads(job)
+        train, exp, data, state, checkpoint = pickle.loads(job)
+        net = models.build(exp, data.shape, len(data.classes))
+        net.load_state_dict(state)
         result = train(exp, data, net, lambda row: messages.put(("row", local, row)), checkpoint)
         messages.put(("result", local, pickle.dumps(dataclasses.replace(result, classify=None))))
     except (RunFailed, RequestError) as error:

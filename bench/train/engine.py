@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
+from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from bench.schema.errors import RequestError
@@ -33,7 +34,8 @@ def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
     Raises:
         RequestError: for an accelerator or a precision that this machine does not have.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for talkative in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(talkative).setLevel(logging.ERROR)
     for noise in NOISE:
         warnings.filterwarnings("ignore", noise)
     if settings.accelerator == "tpu":
@@ -45,7 +47,7 @@ def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes if several else 1,
-            strategy="ddp" if several else "auto",
+            strategy=strategy(settings) if several else "auto",
             precision=settings.precision if settings.precision.endswith("mixed") else "32-true",  # type: ignore[arg-type]
             # Named, as inside a Slurm job Lightning would take the sweep's tasks for its own.
             plugins=[LightningEnvironment()],
@@ -60,11 +62,19 @@ def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
     except (MisconfigurationException, ValueError, RuntimeError, ModuleNotFoundError) as error:
         raise RequestError(
             f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices}: "
-            f"{str(error).splitlines()[0]} 'bench doctor' says what this machine has."
+            f"{str(error).splitlines()[0].rstrip('.')}. 'bench doctor' says what this machine has."
         ) from None
     if settings.precision == "16-mixed" and trainer.strategy.root_device.type == "cpu":
         raise RequestError("trainer.precision=16-mixed needs a GPU. On a CPU use 32 or bf16-mixed.")
     return trainer
+
+
+def strategy(settings: Trainer) -> str | Strategy:
+    """How several devices share a training; with fsdp `Task.configure_model` does the sharding."""
+    if settings.strategy == "ddp":
+        return "ddp"
+    # One checkpoint file with the whole state, as any other run has.
+    return ModelParallelStrategy(settings.devices * settings.num_nodes, 1, save_distributed_checkpoint=False)
 
 
 def layout(settings: Trainer, device: torch.device) -> torch.memory_format:

@@ -18,7 +18,7 @@ from bench.data.imagedata import ImageData
 from bench.models import cost, preprocess, transfer
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
-from bench.train import distributed, loss
+from bench.train import distributed, loss, sharded
 from bench.train.diagnostics import PROBE, Gradients
 from bench.train.engine import layout, lightning
 from bench.train.memory import peak_memory_mb, reset_peak_memory
@@ -84,8 +84,6 @@ def train(
     if world > 1 and exp.trainer.sync_batchnorm:
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
-    if exp.trainer.compile:
-        net.compile()
     task = Task(
         exp,
         net,
@@ -111,7 +109,7 @@ def train(
             weights_only=True,
         )
         seconds = watch.seconds + time.perf_counter() - started
-        net.load_state_dict(watch.selection.best)
+        sharded.restore(net, watch.selection.best)
         task.to(device)
         if several_views:
             assert augmentation is not None

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.augment import Augmentation, generator
-from bench.data.batches import Batches, Images, bounds
+from bench.data.batches import Batches, Images, bounds, smallest_share
 from bench.models import transfer
 from bench.schema.errors import RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import optim as optimizers
+from bench.train import sharded
 
 Prepare = Callable[[Tensor], Tensor]  # uint8 [B, C, H, W] -> the net's input
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], targets) -> mean over the batch
@@ -58,12 +59,22 @@ class Task(pl.LightningModule):
         self.step, self.loss_sum = 0, torch.zeros(())
         self.deadline: float | None = None  # of time.monotonic()
 
+    def configure_model(self) -> None:
+        """Called by Lightning when the devices are known: the network is shared out, then compiled."""
+        if sharded.asked(self.exp):
+            assert self.device_mesh is not None, "made by the strategy of `bench.train.engine`"
+            sharded.shard(self.net, self.device_mesh["data_parallel"])
+        if self.exp.trainer.compile:
+            self.net.compile()
+
     def configure_optimizers(self) -> Any:
         """Optimizer, and the per-step schedule where the lr changes."""
         trainer = self.exp.trainer
-        # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late.
+        # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late,
+        # and the fused sgd does not know sharded tensors.
+        fused = trainer.precision != "16-mixed" and not sharded.asked(self.exp)
         parameters = transfer.groups(self.net, self.exp.transfer, self.exp.optim.lr)
-        optimizer = optimizers.optimizer(self.exp.optim, parameters, fused=trainer.precision != "16-mixed")
+        optimizer = optimizers.optimizer(self.exp.optim, parameters, fused=fused)
         schedule = optimizers.schedule(self.exp.optim, optimizer, trainer.epochs * len(self.sizes))
         if schedule is None:
             return optimizer
@@ -101,8 +112,9 @@ class Task(pl.LightningModule):
             draws = generator(self.exp.seed, self.current_epoch, self.step, size, self.global_rank, world)
             images, targets = self.augment(images, targets, draws)
         self.net.zero_grad()
-        parts = min(self.exp.trainer.accumulate, len(images))
-        for pixels, wanted in zip(images.chunk(parts), targets.chunk(parts), strict=True):
+        # As many on every device, which wait for each other after each part.
+        parts = min(self.exp.trainer.accumulate, smallest_share(size, world))
+        for pixels, wanted in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
             loss = self.loss(self.net(self.prepared(pixels)), wanted)
             self.loss_sum.add_(loss.detach(), alpha=len(pixels))
             # Gradients are averaged over devices; this makes them the mean over the images of the global batch.

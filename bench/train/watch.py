@@ -16,6 +16,7 @@ from torch import Tensor
 from bench.data.batches import Images
 from bench.schema.experiment import Experiment, science
 from bench.train.selection import Selection, row
+from bench.train.sharded import release, whole
 from bench.train.task import Task, score
 
 OnEpoch = Callable[[dict[str, float]], None]
@@ -73,7 +74,7 @@ class Watch(pl.Callback):
             self.labels[self.val],
             self.elapsed(),
         )
-        self.selection.add(found, task.net.state_dict)
+        self.selection.add(found, lambda: whole(task.net))
         if self.on_epoch is not None and trainer.is_global_zero:
             self.on_epoch(found)
         if self.checkpoint is not None and trainer.current_epoch + 1 < self.exp.trainer.epochs:
@@ -126,9 +127,13 @@ def scores(trainer: pl.Trainer, task: Task, images: Images, indices: Tensor) -> 
             return score(task.net, task.prepared, images, indices)
         for buffer in task.net.buffers():
             dist.broadcast(buffer, 0)  # running statistics may differ where batch norm is not synchronized
-        mine = slice(trainer.global_rank, None, trainer.world_size)
-        part = score(task.net, task.prepared, images, indices[mine])
-    whole = torch.zeros(len(indices), part.shape[1], device=part.device)
-    whole[mine] = part
-    dist.all_reduce(whole)  # a sum with zeros: exact
-    return whole
+        mine = indices[trainer.global_rank :: trainer.world_size]
+        # A sharded network computes on all devices or on none: where shares differ by one image, a repeated one
+        # makes them equal, and its scores are dropped.
+        longest = -(-len(indices) // trainer.world_size)
+        part = score(task.net, task.prepared, images, torch.cat([mine, indices[: longest - len(mine)]]))
+        release(task.net)
+    found = torch.zeros(len(indices), part.shape[1], device=part.device)
+    found[trainer.global_rank :: trainer.world_size] = part[: len(mine)]
+    dist.all_reduce(found)  # a sum with zeros: exact
+    return found

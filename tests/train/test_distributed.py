@@ -53,3 +53,14 @@ def test_refusals(exp, digits):
 def test_failures_of_any_process_are_the_runs(exp, trained):
     with pytest.raises(RunFailed, match="diverged"):
         trained(exp("model=linear", "optim=sgd", "optim.lr=1e38", *TWO))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_batches_in_parts_are_in_as_many_parts_everywhere(exp, trained):
+    """Six and four images in up to four parts: a process with fewer parts would be waited for forever."""
+    words = ("model=linear", "optim=sgd", "optim.lr=0.05", "trainer.batch_size=10", "trainer.accumulate=4")
+    one, two = trained(exp(*words)), trained(exp(*words, *TWO))
+    for mine, its in zip(two.history, one.history, strict=True):
+        assert mine["train_loss"] == pytest.approx(its["train_loss"], rel=1e-4)
+        assert mine["val_loss"] == pytest.approx(its["val_loss"], rel=1e-4)
