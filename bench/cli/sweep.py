@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
             outcome, after = None, before
         else:
             warn(planned, sweep, title)
-            outcome = launched(args, todo, title, store, before, launcher)
+            outcome = launched(args, planned, todo, title, store, before, launcher)
             after = before if outcome.undelivered else known(planned, title, store, args.fresh)
         records = records_of(sweep, planned, after.found)
         if outcome is not None and outcome.ran and not outcome.undelivered:
@@ -122,7 +122,13 @@ def plan_line(planned: list[Point], before: Known, todo: list[Point], failed: li
 
 
 def launched(
-    args: argparse.Namespace, todo: list[Point], title: str, store: Store, before: Known, launcher: list[str]
+    args: argparse.Namespace,
+    planned: list[Point],
+    todo: list[Point],
+    title: str,
+    store: Store,
+    before: Known,
+    launcher: list[str],
 ) -> Outcome:
     """Run what is to do, here or through one of Hydra's launchers."""
     from bench.sweep import pool
@@ -133,17 +139,21 @@ def launched(
     if args.workers is not None and args.workers < 1:
         raise RequestError(f"--workers {args.workers}: expected at least 1.")
     trainer = todo[0].experiment.trainer
-    count = min(args.workers or pool.places(len(todo), trainer.accelerator, trainer.devices), len(todo))
+    # By the whole plan: a run's share of the cores is then the same however much of the sweep is done already.
+    places = min(args.workers or pool.places(len(planned), trainer.accelerator, trainer.devices), len(planned))
+    count = min(places, len(todo))
     ids = {r.run_id for r in before.stored.values()}
     if launcher:
         from bench.sweep import cluster
 
         with Live(len(todo), 0) as live:
-            outcome = cluster.launch(todo, title, store, Spool(), ids, args.workers, live, launcher, 60 * args.patience)
+            outcome = cluster.launch(
+                todo, title, store, Spool(), ids, args.workers, len(planned), live, launcher, 60 * args.patience
+            )
         say(live.summary())
         return outcome
     with Live(len(todo), count) as live:
-        outcome = Launch(todo, title, store, Spool(), ids, count, live, 60 * args.patience).run()
+        outcome = Launch(todo, title, store, Spool(), ids, count, places, live, 60 * args.patience).run()
     say(live.summary())
     return outcome
 

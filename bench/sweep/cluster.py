@@ -31,19 +31,21 @@ POLL_SECONDS = 3.0
 
 def launch(
     todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], count: int | None,
-    view: View, overrides: Sequence[str], patience: float,
+    planned: int, view: View, overrides: Sequence[str], patience: float,
 ) -> Outcome:  # fmt: skip
     """Run points in `count` jobs of a Hydra launcher and wait for them.
 
     Args:
         before: run ids of what had ended for these points and is to be run again.
+        planned: points of the whole sweep, which decide a run's share of the cores.
         overrides: `hydra/launcher=NAME` and the launcher's own settings, `hydra.launcher.partition=gpu`.
 
     Raises:
         RequestError: for an unknown launcher or setting, or one whose extra is not installed.
     """
     name = name_of(overrides)
-    jobs = 1 if name == "basic" else min(count or (SLURM_JOBS if name == "submitit_slurm" else cores()), len(todo))
+    places = 1 if name == "basic" else min(count or (SLURM_JOBS if name == "submitit_slurm" else cores()), planned)
+    jobs = min(places, len(todo))
     secret = redacted(store.uri) != store.uri and name.startswith("submitit")  # submitit pickles jobs into files
     job = Job(
         points=[_without_address(p) for p in todo],
@@ -52,6 +54,7 @@ def launch(
         spool=spool.root,
         before=before,
         count=jobs,
+        places=places,
         folder=Path.cwd(),
         shared_machine=name in HERE,
         patience=patience,

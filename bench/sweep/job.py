@@ -35,6 +35,7 @@ class Job:
         uri: of the store; None where it has a password and comes by the environment instead of a file.
         before: run ids of what had ended for these points and is to be run again.
         count: how many jobs there are.
+        places: among how many the cores of a shared machine are divided, whatever is left to do.
         folder: working directory of the launch; relative paths in settings are meant from there.
         shared_machine: whether the jobs run on this machine and share its cores.
         patience: seconds to wait for a store that went away.
@@ -46,6 +47,7 @@ class Job:
     spool: Path
     before: set[str]
     count: int
+    places: int
     folder: Path
     shared_machine: bool
     patience: float
@@ -120,7 +122,7 @@ class Job:
 
         # Not the affinity alone: a cluster may leave that open and still have given this job one core.
         mine = int(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or cores())
-        return max(1, mine // self.count) if self.shared_machine else mine
+        return max(1, mine // self.places) if self.shared_machine else mine
 
     def patiently(self, ask: Callable[[Any], Any], about: Any) -> Any:
         """Ask the store, again and again while it is away."""

@@ -69,17 +69,18 @@ class Launch:
 
     Args:
         before: run ids of what had ended for these points and is to be run again.
-        count: worker processes; each gets its share of cores or GPUs.
+        count: worker processes.
+        places: among how many workers the cores are shared, whatever is left to do (`bench.sweep.pool.workers`).
         patience: seconds to wait for a store that went away.
     """
 
     def __init__(
         self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], count: int,
-        view: View, patience: float = 600.0,
+        places: int, view: View, patience: float = 600.0,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
         self.title, self.store, self.spool, self.before = title, store, spool, before
-        self.count, self.view, self.patience = count, view, patience
+        self.count, self.places, self.view, self.patience = count, places, view, patience
         self.points = {p.key: p for p in todo}
         self.ready: deque[Point] = deque()  # taken, waiting for a worker
         self.held: dict[str, Owner] = {}  # taken by another launch
@@ -98,7 +99,9 @@ class Launch:
             RequestError: when workers cannot start, or a disk is full; what was taken is given up first.
         """
         trainer = next(iter(self.points.values())).experiment.trainer
-        pool = workers(self.count, trainer.devices, trainer.accelerator)  # they import while this process prepares
+        pool = workers(
+            self.count, trainer.devices, trainer.accelerator, self.places
+        )  # they import while this process prepares
         owner = Owner.here(self.spool.root)
         try:
             with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:

@@ -106,9 +106,14 @@ class Worker:
         self.executor.shutdown(wait=True, kill_workers=True)
 
 
-def workers(count: int, devices: int, accelerator: str) -> list[Worker]:
-    """Start `count` workers; cores are shared out, and GPUs where there are enough of them."""
-    threads = max(1, cores() // count)
+def workers(count: int, devices: int, accelerator: str, places: int) -> list[Worker]:
+    """Start `count` workers; cores are shared out, and GPUs where there are enough of them.
+
+    Args:
+        places: among how many workers the cores are shared, `count` or more. A sweep of which one point is left
+            must not give it all cores: sums over another number of threads have other last digits.
+    """
+    threads = max(1, cores() // places)
     shared = gpus() if accelerator in ("gpu", "auto") else []
     made = []
     for i in range(count):

@@ -153,6 +153,21 @@ def test_committed_records_count_as_done(folder: Path, bench: Any, bench_json: A
     assert {r.seed for r in Store(f"sqlite:///{folder}/clone.db").records("adhoc")} == {2}
 
 
+def test_what_is_left_of_a_sweep_runs_as_the_whole_would_have(folder: Path, bench_json: Any) -> None:
+    """The last point alone gets its share of the cores and no more: other thread counts give other last digits."""
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=dnn", "trainer.epochs=2", "--seeds", "1")
+    words += ("trainer.batch_size=256", "--workers", "2")
+    bench_json("sweep", *words)
+    whole = Store().records("adhoc")
+    write_csv(whole[:1], folder / "results" / "adhoc" / "records.csv")
+    clone = f"sqlite:///{folder}/clone.db"
+    assert bench_json("sweep", *words, f"tracking.uri={clone}")["ran"] == 1
+    (left,) = Store(clone).records("adhoc")
+    (wanted,) = (r for r in whole if r.key == left.key)
+    assert left.provenance["threads"] == wanted.provenance["threads"]
+    assert left.metrics == wanted.metrics
+
+
 def test_a_damaged_file_of_committed_records_is_told(folder: Path, bench: Any) -> None:
     place = folder / "results" / "adhoc" / "records.csv"
     place.parent.mkdir(parents=True)
