@@ -156,20 +156,20 @@ def seal(
 def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
     """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint."""
     if exp.transfer.mode != "scratch":
-        return transfer(exp, data, on_epoch)
+        return transfer(exp, data, on_epoch, checkpoint)
     if not exp.trains:
         return nearest(exp, data)
     return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
 
 
-def transfer(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None) -> Result:
+def transfer(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
     """The Result of an Experiment that starts from given weights; those of an earlier run come out of the store."""
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
-        return transferred(exp, data, None, on_epoch)
+        return transferred(exp, data, None, on_epoch, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         path = Store(exp.tracking.uri).artifact(run, "weights.pt", Path(folder))
-        return transferred(exp, data, path, on_epoch)
+        return transferred(exp, data, path, on_epoch, checkpoint)
 
 
 def measured(result: Result, data: ImageData) -> dict[str, float]:

@@ -1,7 +1,11 @@
 """From runs to sealed outcomes: stacked, resumed, failed."""
 
-import pytest
+import hashlib
 
+import pytest
+import torch
+
+from bench import models
 from bench.run import execute, execute_stacked
 from bench.track.spool import Spool
 from bench.train import watch
@@ -45,6 +49,30 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(exp, tmp_path, monkeypat
     assert seen == [2, 3]
     assert Spool.read(place)[0].status == "finished"
     assert not [p for p in place.iterdir() if "ckpt" in p.name]
+
+
+@pytest.mark.parametrize("mode", [["transfer=finetune"], ["transfer=finetune", "transfer.unfreeze_every=1"],
+                                  ["transfer=frozen"]], ids=["finetune", "unfreezing", "frozen"])  # fmt: skip
+def test_an_interrupted_transfer_goes_on_from_its_checkpoint(exp, digits, tmp_path, monkeypatch, mode):
+    """The long runs are these; every number is that of an undisturbed run."""
+    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    words = ("model=resnet20", "model.depth=8", "model.width=4")
+    weights = tmp_path / "weights.pt"
+    torch.save(models.build(exp(*words, "seed=9"), digits.shape, 10).state_dict(), weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    made = exp(*words, *mode, f"transfer.weights=file:{weights}", f"transfer.sha256={digest}", "trainer.epochs=3")
+    seen = []
+
+    def killed(row):
+        if row["epoch"] == 3:
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        execute(made, spool=Spool(tmp_path / "killed"), on_epoch=killed)
+    resumed = execute(made, spool=Spool(tmp_path / "killed"), on_epoch=lambda row: seen.append(row["epoch"]))
+    undisturbed = execute(made, spool=Spool(tmp_path / "undisturbed"))
+    assert seen == [3]
+    assert Spool.read(resumed)[0].metrics == Spool.read(undisturbed)[0].metrics
 
 
 def test_a_stacked_run_agrees_with_itself_in_other_company(exp, tmp_path):
