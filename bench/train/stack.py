@@ -44,19 +44,30 @@ def fit(
     """What `bench.train.fit.fit` gives for each of the runs; one that fails does not disturb the others.
 
     `cost/fit_seconds` is a run's share of the whole, `cost/peak_memory_mb` the whole program's. Stacked runs write no
-    checkpoint: they are short.
+    checkpoint: they are short. Where memory is too small for all of them, halves of them are trained one after the
+    other; a run that it is too small for by itself has failed.
 
     Raises:
         RequestError: when the runs differ in more than `together` allows.
-        RunFailed: when memory runs out.
     """
     if not all(compatible(exps[0], exp) for exp in exps) or not can_stack(nets):
         raise RequestError("These runs differ in more than seed, lr, weight decay and dropout: they cannot be stacked.")
     with switches(exps[0].trainer):
-        try:
-            return Program(exps, data, nets).fit(on_epoch)
-        except torch.OutOfMemoryError as error:
-            raise RunFailed(f"out of memory: {str(error).splitlines()[0]}") from None
+        return _fit(exps, data, nets, on_epoch)
+
+
+def _fit(
+    exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], on_epoch: OnEpoch | None
+) -> list[Result | RunFailed]:
+    try:
+        return Program(exps, data, nets).fit(on_epoch)
+    except torch.OutOfMemoryError as error:
+        if len(exps) == 1:
+            return [RunFailed(f"out of memory: {str(error).splitlines()[0]}")]
+    torch.cuda.empty_cache()  # outside the handler, whose traceback holds on to the tensors
+    half = len(exps) // 2
+    later = None if on_epoch is None else lambda s, found: on_epoch(s + half, found)
+    return _fit(exps[:half], data, nets[:half], on_epoch) + _fit(exps[half:], data, nets[half:], later)
 
 
 def pays(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], steps: int = 4) -> bool:

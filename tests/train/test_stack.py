@@ -138,3 +138,35 @@ def test_time_limit_counts_for_each_run(exp, digits):
     exps = [dataclasses.replace(exp("model=linear", "trainer.max_minutes=1e-7"), seed=s) for s in (0, 1)]
     with pytest.raises(RunFailed, match="max_minutes"):
         stack.fit(exps, digits, built(exps, digits))
+
+
+class Small(stack.Program):
+    """A device with room for two networks."""
+
+    def __init__(self, exps, data, nets):
+        if len(exps) > 2:
+            raise torch.OutOfMemoryError("room for two")
+        super().__init__(exps, data, nets)
+
+
+class Tiny(stack.Program):
+    """A device with room for none."""
+
+    def __init__(self, exps, data, nets):
+        raise torch.OutOfMemoryError("no room")
+
+
+def test_too_many_for_the_memory_are_trained_in_parts(exp, digits, monkeypatch):
+    exps = [exp(*SMALL, "model=linear", f"seed={s}") for s in range(5)]
+    whole, rows = stack.fit(exps, digits, built(exps, digits)), []
+    monkeypatch.setattr(stack, "Program", Small)
+    parts = stack.fit(exps, digits, built(exps, digits), lambda s, row: rows.append((s, row["epoch"])))
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_allclose(one.test_scores, other.test_scores, atol=0.01)
+    assert sorted(rows) == [(s, e) for s in range(5) for e in (1, 2)]
+
+
+def test_no_room_for_a_single_one_is_its_failure(exp, digits, monkeypatch):
+    exps = [exp(*SMALL, "model=linear", f"seed={s}") for s in range(2)]
+    monkeypatch.setattr(stack, "Program", Tiny)
+    assert [str(r.reason) for r in stack.fit(exps, digits, built(exps, digits))] == ["out of memory: no room"] * 2
