@@ -41,6 +41,10 @@ class TorchvisionSet:
     ]  # fmt: skip
     root: str | None = None  # torchvision's root; None: the cache folder
     size: Side | None = None  # side in pixels; None: the set's own, or 128 where its images differ in size
+    # The rest is for sets of image files (flowers102, oxford_pets, food101, imagenette, eurosat): see Folder.
+    fit: Literal["crop", "squash", "pad"] = "crop"
+    on_bad_image: OnBad = "error"
+    storage: Storage = "map"
 
 
 @part
@@ -89,6 +93,7 @@ class HuggingFace:
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"
+    on_bad_image: OnBad = "error"
 
 
 ShapeName = Literal["circle", "square", "triangle", "cross", "star", "bar"]

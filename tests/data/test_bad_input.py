@@ -32,7 +32,9 @@ def spoil(root: Path) -> dict[str, str]:
     (root / "dog" / "circle").symlink_to(root / "dog", target_is_directory=True)
     (root / "stray.png").write_bytes((root / "cat" / "00.png").read_bytes())
     (root / "bird").mkdir()
+    os.mkfifo(root / "cat" / "pipe.png")  # reading it would wait for ever
     return {
+        "pipe.png": "no regular file",
         "empty.png": "0 bytes", "half.png": "decoded", "notes.txt": "not an image", "bomb.png": "pixels",
         "gone.png": "does not exist", "circle": "leads back", "stray.png": "no class", "bird": "no image",
     }  # fmt: skip
@@ -80,11 +82,35 @@ def test_folders_for_splits(tmp_path: Path) -> None:
         load(folder(tmp_path), Split())
 
 
+@pytest.mark.parametrize(
+    ("tops", "message"),
+    [
+        (("train/cat", "train/dog", "test/cat", "test/dog", "extras/fox"), "beside them extras"),
+        (("cat/train", "cat/test", "dog/train", "dog/test"), "above the classes"),
+        (("cat", os.fsdecode(b"d\xf6g")), "Rename it"),
+    ],
+)
+def test_layouts_that_would_be_misread(tmp_path: Path, tops: tuple[str, ...], message: str) -> None:
+    class_folders(tmp_path, tops)
+    with pytest.raises(RequestError, match=message):
+        load(folder(tmp_path), Split())
+
+
+def test_other_names_of_splits_and_a_class_called_train(tmp_path: Path) -> None:
+    class_folders(tmp_path / "a" / "Training")
+    class_folders(tmp_path / "a" / "Testing", each=3)
+    data = load(folder(tmp_path / "a"), Split(val=0.2))
+    assert (data.classes, len(data.test)) == (("cat", "dog"), 6)
+    class_folders(tmp_path / "b", ("bus", "train"))
+    (tmp_path / "b" / "__MACOSX").mkdir()
+    assert load(folder(tmp_path / "b"), Split(val=0.2)).classes == ("bus", "train")
+
+
 def test_names_of_any_script(tmp_path: Path) -> None:
-    class_folders(tmp_path, classes=("Käse", "猫", "🦊 fox"))
+    class_folders(tmp_path, classes=("Käse", "猫", "👩‍🚒 fox"))
     (tmp_path / "猫" / "写真 №1 🐈.png").write_bytes((tmp_path / "猫" / "00.png").read_bytes())
     data = load(folder(tmp_path), Split(val=0.2))
-    assert set(data.classes) == {"Käse", "猫", "🦊 fox"}
+    assert set(data.classes) == {"Käse", "猫", "👩‍🚒 fox"}
     assert len(data.images) == 31
 
 
@@ -188,6 +214,10 @@ def test_csv_of_remote_files(tmp_path: Path) -> None:
         ("path,label,split\n0.png,a,tset\n", "unknown split 'tset'"),
         ('path,label\n"0.png,a\n', "not a readable CSV line"),
         ("path,label\n0.png,a\nmissing.png,b\n", "line 3: missing.png does not exist"),
+        ("path,label\n0.png,a\n\0.png,b\n", "line 3: .*null byte"),
+        ("path,label\n.,a\n0.png,b\n", "line 2: . is no regular file"),
+        ("path;label\n0.png;a\n", "separated by semicolons, expected commas"),
+        ("path,label,label\n0.png,a,b\n", "column 'label' is there 2 times"),
         (b"path,label\n0.png,caf\xe9\n", "UTF-8"),
         ("path,label\nfoo://bucket/0.png,a\n0.png,b\n", "foo"),
     ],
@@ -196,6 +226,34 @@ def test_wrong_csv_files(tmp_path: Path, text: str | bytes, message: str) -> Non
     pictures(tmp_path, 1)
     with pytest.raises(RequestError, match=message):
         load(csv(tmp_path, text), Split())
+
+
+def test_csv_header_with_spaces_and_names_with_colons(tmp_path: Path) -> None:
+    names = [picture(tmp_path / f"a::{i}.png").name for i in range(20)]
+    rows = "\n".join(f"{name}, {'ab'[i % 2]}" for i, name in enumerate(names))
+    assert load(csv(tmp_path, f"path, label\n{rows}"), Split(val=0.2)).classes == ("a", "b")
+
+
+def test_errors_of_a_remote_file_system_are_told_by_line(tmp_path: Path) -> None:
+    import fsspec
+
+    class NoCredentials(Exception):
+        """As botocore's: no OSError."""
+
+    class Locked(fsspec.AbstractFileSystem):
+        protocol = "locked"
+
+        def _open(self, *_: object, **__: object) -> None:
+            raise NoCredentials("unable to locate credentials")
+
+        def info(self, *_: object, **__: object) -> None:
+            raise NoCredentials("unable to locate credentials")
+
+    fsspec.register_implementation("locked", Locked, clobber=True)
+    picture(tmp_path / "0.png")
+    listing = csv(tmp_path, "path,label\nlocked://bucket/1.png,a\n0.png,b\n")
+    with pytest.raises(RequestError, match=r"line 2: locked://.*NoCredentials: unable to locate credentials"):
+        load(listing, Split())
 
 
 def test_a_csv_that_is_not_there(tmp_path: Path) -> None:

@@ -147,6 +147,51 @@ def test_a_wrong_root_and_a_failed_download_say_what_to_do(tmp_path: Path, monke
     assert not list((tmp_path / "cache" / "decoded").glob("*/"))
 
 
+@pytest.mark.parametrize(
+    ("source", "file"),
+    [
+        ("cifar10", "cifar-10-batches-py/test_batch"), ("svhn", "test_32x32.mat"), ("stl10", "stl10_binary/test_X.bin"),
+        ("flowers102", "flowers-102/setid.mat"),
+    ],
+)  # fmt: skip
+def test_a_checksum_that_does_not_match_names_the_file(
+    source: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torchvision.datasets.utils as utils
+
+    dataset, theirs = made(source, tmp_path, monkeypatch), utils.check_integrity
+    content = (tmp_path / file).read_bytes() + b"x"
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(RequestError, match=rf"{source}: The MD5 of .*{file} is \w{{32}}, expected \w{{32}}"):
+        load(dataset, Split())
+    assert (tmp_path / file).read_bytes() == content
+    assert utils.check_integrity is theirs
+
+
+def test_published_files_that_are_damaged_can_be_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made("oxford_pets", tmp_path, monkeypatch)
+    next((tmp_path / "oxford-iiit-pet" / "images").iterdir()).write_bytes(b"")
+    with pytest.raises(RequestError, match="on_bad_image=skip"):
+        load(TorchvisionSet(source="oxford_pets", root=str(tmp_path)), Split(val=0.25))
+    settings = {"on_bad_image": "skip", "storage": "stream", "fit": "pad", "size": 16}
+    data = load(TorchvisionSet(source="oxford_pets", root=str(tmp_path), **settings), Split(val=0.25))
+    assert (data.images.shape, len(data.skipped)) == ((11, 3, 16, 16), 1)
+    made("cifar10", tmp_path, monkeypatch)
+    with pytest.raises(RequestError, match=r"dataset\.storage=stream.*cifar10 is one array"):
+        load(TorchvisionSet(source="cifar10", root=str(tmp_path), storage="stream"), Split())
+
+
+def test_bad_images_of_the_hub_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = made("huggingface", tmp_path, monkeypatch)
+    for name in ("train/cat/03.png", "train/dog/05.png", "test/dog/01.png"):
+        (tmp_path / "set" / name).write_bytes(b"no image")
+    with pytest.raises(RequestError, match=r"3 of 28 files(.|\n)*train: image 3 cannot(.|\n)*on_bad_image=skip"):
+        load(dataset, Split(val=0.25))
+    data = load(HuggingFace(source="huggingface", name=dataset.name, on_bad_image="skip"), Split(val=0.25))
+    assert (len(data.images), len(data.test), len(data.skipped)) == (25, 7, 3)
+    assert np.bincount(data.labels).tolist() == [13, 12]
+
+
 STILL = {
     "source": "shapes", "count": 40, "shapes": ("square", "star"), "colours": ("red",), "label": "shape",
     "shift": 0.0, "size_range": 0.0, "noise": 0.0,

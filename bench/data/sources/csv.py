@@ -34,7 +34,7 @@ def _state(place: str) -> str:
     if not is_remote(place):
         try:
             found = os.stat(place)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a zero byte in the name
             return ""
         return f"{found.st_size} {found.st_mtime_ns}"
     import fsspec
@@ -44,7 +44,7 @@ def _state(place: str) -> str:
         return str(system.ukey(path))
     except ImportError as error:
         raise RequestError(f"{place}: fsspec needs another package for this address: {error}") from error
-    except (OSError, ValueError):
+    except Exception:  # the file system's own; reading tells it, naming the line
         return ""
 
 
@@ -74,10 +74,7 @@ def _listed(dataset: Any) -> list[Listed]:
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     folder = file.rsplit("/", 1)[0] if is_remote(file) else str(Path(file).expanduser().parent)
     try:
-        columns = next(rows, [])
-        for wanted, setting in ((dataset.path_column, "path_column"), (dataset.label_column, "label_column")):
-            if wanted not in columns:
-                raise unknown(f"column in {file}: dataset.{setting} is", wanted, columns)
+        columns = _header(dataset, next(rows, []))
         path_at, label_at = columns.index(dataset.path_column), columns.index(dataset.label_column)
         split_at = columns.index(dataset.split_column) if dataset.split_column in columns else None
         listed, lines = [], dict[str, int]()
@@ -103,6 +100,23 @@ def _listed(dataset: Any) -> list[Listed]:
     if not listed:
         raise RequestError(f"{file}: no rows below the header.")
     return listed
+
+
+def _header(dataset: Any, first: list[str]) -> list[str]:
+    """The column names; raises RequestError where one that is needed is missing or there twice."""
+    columns = [name.strip() for name in first]
+    named = {setting: getattr(dataset, setting) for setting in ("path_column", "label_column", "split_column")}
+    for other, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(columns) == 1 and other in columns[0]:
+            raise RequestError(
+                f"{dataset.file}: its fields are separated by {called}, expected commas. Save it with commas."
+            )
+    for setting, wanted in named.items():
+        if wanted not in columns and setting != "split_column":
+            raise unknown(f"column in {dataset.file}: dataset.{setting} is", wanted, columns)
+        if columns.count(wanted) > 1:
+            raise RequestError(f"{dataset.file}: column '{wanted}' is there {columns.count(wanted)} times. Keep one.")
+    return columns
 
 
 CSV = Source(_identity, _read)

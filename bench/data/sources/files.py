@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,25 +31,37 @@ class Listed:
 
 
 def is_remote(place: str) -> bool:
-    """Whether a path is a URL (`s3://...`, `memory://...`), to be read through fsspec."""
-    return "://" in place or "::" in place
+    """Whether a path is a URL (`s3://...`, `zip://a.png::memory://b.zip`), to be read through fsspec."""
+    return "://" in place
 
 
 def fetch(place: str) -> bytes:
     """The bytes of a file. Raises BadImage where there is none or it may not be read."""
+    if is_remote(place):
+        return _fetch_remote(place)
     try:
-        if not is_remote(place):
-            return Path(place).read_bytes()
-        import fsspec
+        # A pipe or a device would be read for ever.
+        if not stat.S_ISREG(os.stat(place).st_mode):
+            raise BadImage("is no regular file")
+        return Path(place).read_bytes()
+    except FileNotFoundError as error:
+        raise BadImage("does not exist") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise BadImage(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
+
+def _fetch_remote(place: str) -> bytes:
+    import fsspec
+
+    try:
         with fsspec.open(place, "rb") as file:
             return bytes(file.read())
     except ImportError as error:
         raise RequestError(f"{place}: fsspec needs another package for this address: {error}") from error
-    except FileNotFoundError as error:
-        raise BadImage("does not exist") from error
-    except (OSError, ValueError) as error:
-        raise BadImage(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+    except FileNotFoundError as error:  # fsspec's word for a server that does not answer, too
+        raise BadImage("does not exist or cannot be reached") from error
+    except Exception as error:  # each file system has errors of its own: no credentials, no bucket, HTTP status
+        raise BadImage(f"cannot be read ({type(error).__name__}: {error})") from error
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, 
 from bench.data.sources.files import Listed
 from bench.schema.errors import RequestError
 
-SPLITS = {"train": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST}
-LITTER = ("thumbs.db", "desktop.ini")  # what operating systems leave; hidden files (.name) likewise
+SPLITS = {
+    "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST,
+    "testing": TEST,
+}  # fmt: skip
+LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave; hidden files (.name) likewise
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
@@ -52,6 +56,13 @@ def _listed(dataset: Any) -> tuple[list[Listed], list[str]]:
     listed: list[Listed] = []
     tops = _folders(root, bad)
     parts = {top: SPLITS.get(top.name.lower()) for top in tops}
+    named = [top.name for top in tops if parts[top]]
+    if TRAIN in parts.values() and 1 < len(named) < len(tops):
+        others = ", ".join(top.name for top in tops if not parts[top])
+        raise RequestError(
+            f"{root} has the split folders {', '.join(named)} and beside them {others}, which is neither a split nor, "
+            "then, a class. Move it elsewhere."
+        )
     if parts and all(parts.values()):
         if TRAIN not in parts.values():
             raise RequestError(f"{root} has {', '.join(t.name for t in tops)} but no folder train.")
@@ -62,6 +73,7 @@ def _listed(dataset: Any) -> tuple[list[Listed], list[str]]:
         groups = [(UNASSIGNED, tops)]
     for official, classes in groups:
         for folder in classes:
+            _check_class(folder, official)
             before = len(listed)
             for path in _walk(folder, frozenset(), bad):
                 listed.append(Listed(str(path), str(path.relative_to(root)), folder.name, official))
@@ -72,13 +84,30 @@ def _listed(dataset: Any) -> tuple[list[Listed], list[str]]:
     return listed, bad
 
 
+def _check_class(folder: Path, official: int) -> None:
+    """Raise RequestError where a folder cannot be a class: by its name, or as it holds splits of its own."""
+    # Control characters would break tables; surrogates stand for bytes that are not UTF-8.
+    if any(unicodedata.category(c) in ("Cc", "Cs") for c in folder.name):
+        raise RequestError(
+            f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
+        )
+    inside = [SPLITS.get(e.name.lower()) for e in _entries(folder) if e.is_dir()]
+    if official == UNASSIGNED and TRAIN in inside and (TEST in inside or VAL in inside):
+        raise RequestError(
+            f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "
+            f"{folder.parent}/test/{folder.name}, ..."
+        )
+
+
 def _folders(folder: Path, bad: list[str]) -> list[Path]:
     """The sub-folders by name; a file beside them belongs to no class."""
     found = []
     for entry in _entries(folder):
+        if _litter(entry.name):
+            continue
         if entry.is_dir():
             found.append(Path(entry.path))
-        elif not _litter(entry.name):
+        else:
             bad.append(f"{entry.path} lies beside the class folders, so it has no class")
     return found
 

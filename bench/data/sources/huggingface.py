@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,45 +27,66 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
             found = path.stat()
             digest.update(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
     columns = [dataset.image_column, dataset.label_column]
-    settings = [dataset.size, dataset.fit, dataset.colour]
+    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image]
     named = [dataset.name, dataset.config, dataset.revision, digest.hexdigest()]
     return {"set": named, "columns": columns, "settings": settings}
 
 
 def _read(dataset: Any, write: Write) -> Contents:
     splits = _splits(dataset)
-    labels: list[int] = []
-    official: list[int] = []
+    classes = _classes(dataset, next(iter(splits.values())))
+    bad: list[str] = []
+    total = sum(len(rows) for rows in splits.values())
+
+    def tried(work: Callable[[Image.Image], Any], rows: Any, numbers: list[int], title: str) -> Iterator[Any]:
+        """(number, result) of `work` on each image, those that cannot be read left out and noted."""
+
+        def one(i: int) -> Any:
+            try:
+                return work(_image(dataset, rows, i))
+            except BadImage as error:
+                return error
+
+        results = itertools.chain.from_iterable(decode.parallel(one, numbers, title))
+        for i, result in zip(numbers, results, strict=True):
+            if isinstance(result, BadImage):
+                bad.append(f"{title}: image {i} {result}")
+            else:
+                yield i, result
+
+    def refuse() -> None:
+        if bad and dataset.on_bad_image == "error":
+            raise decode.bad_images(dataset.name, bad, total)
+
     heads: list[Header] = []
-    first = next(iter(splits.values()))
-    classes = _classes(dataset, first)
+    readable: dict[str, list[int]] = {}
     for name, rows in splits.items():
-        labels += [int(v) for v in rows[dataset.label_column]]
-        official += [SPLITS.get(name.lower(), UNASSIGNED)] * len(rows)
-    if min(labels) < 0:  # the hub's mark for a hidden label
-        raise RequestError(f"{dataset.name}: {sum(v < 0 for v in labels)} images have no label (-1).")
-
-    for rows in splits.values():
-
-        def head(i: int, rows: Any = rows) -> Header:
-            image = _image(dataset, rows, i)
-            return Header(image.size, image.mode in GREY_MODES)
-
-        for found in decode.parallel(head, range(len(rows)), f"{dataset.name}: headers"):
-            heads += found
+        found = list(tried(lambda image: Header(image.size, image.mode in GREY_MODES), rows, [*range(len(rows))], name))
+        heads += [head for _, head in found]
+        readable[name] = [i for i, _ in found]
+    refuse()
     how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour)
 
+    labels: list[int] = []
+    official: list[int] = []
     for name, rows in splits.items():
-
-        def pixels(i: int, rows: Any = rows, name: str = name) -> Any:
-            try:
-                return how.pixels(_image(dataset, rows, i))
-            except BadImage as error:
-                raise RequestError(f"{dataset.name}: image {i} of {name} {error}.") from error
-
-        for images in decode.parallel(pixels, range(len(rows)), f"{dataset.name} {name}"):
-            write(np.stack(images))
-    return Contents(labels=np.array(labels, np.int64), classes=classes, official=np.array(official, np.int8), rule=how)
+        column = rows[dataset.label_column]
+        for i, pixels in tried(how.pixels, rows, readable[name], name):
+            write(pixels[None])
+            labels.append(int(column[i]))
+            official.append(SPLITS.get(name.lower(), UNASSIGNED))
+    refuse()
+    if not labels:
+        raise RequestError(f"{dataset.name}: there is not a single usable image among {total}.")
+    if min(labels) < 0:  # the hub's mark for a hidden label
+        raise RequestError(f"{dataset.name}: {sum(v < 0 for v in labels)} images have no label (-1).")
+    return Contents(
+        labels=np.array(labels, np.int64),
+        classes=classes,
+        official=np.array(official, np.int8),
+        skipped=tuple(bad),
+        rule=how,
+    )
 
 
 def _splits(dataset: Any) -> dict[str, Any]:
@@ -103,7 +125,9 @@ def _image(dataset: Any, rows: Any, i: int) -> Image.Image:
     try:
         image = rows[i][dataset.image_column]
     except (OSError, SyntaxError, ValueError) as error:
-        raise RequestError(f"{dataset.name}: image {i} cannot be decoded ({error}).") from error
+        raise BadImage(f"cannot be decoded ({error})") from error
+    if image is None:
+        raise BadImage("is missing")
     if not isinstance(image, Image.Image):
         raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {type(image).__name__}, no images.")
     return image

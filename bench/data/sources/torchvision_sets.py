@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.sources import files
+from bench.data.sources import checksums, files
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
 from bench.data.sources.files import Listed, Options
 from bench.schema.errors import RequestError
 
+FILE_SETTINGS = {"fit": "crop", "on_bad_image": "error", "storage": "map"}  # of sets of image files, with defaults
 Opened = tuple[Any, int]  # a torchvision dataset and the official split that it is
 Reader = Callable[[Any, list[Opened], Write], Contents]
 
@@ -29,9 +30,12 @@ def _open(dataset: Any, name: str, splits: Mapping[int, Mapping[str, Any]], extr
     opened = []
     for official, chosen in splits.items():
         try:
-            # A folder the user names is used as it is; nothing is fetched into it.
-            opened.append((made(str(root), download=dataset.root is None, **chosen, **extra), official))
+            with checksums.mismatches(made) as damaged:
+                # A folder the user names is used as it is; nothing is fetched into it.
+                opened.append((made(str(root), download=dataset.root is None, **chosen, **extra), official))
         except Exception as error:  # torchvision lets urllib's, zipfile's, pickle's and its own errors through
+            if damaged:
+                raise RequestError(f"{dataset.source}: {checksums.told(damaged)}") from error
             remedy = (
                 f"Torchvision's {name} did not find what it needs below dataset.root={root}"
                 if dataset.root is not None
@@ -46,6 +50,7 @@ def _arrays(images_of: Callable[[Any], NDArray[np.uint8]], labels_of: Callable[[
     """A reader for sets that torchvision holds as one array."""
 
     def read(dataset: Any, opened: list[Opened], write: Write) -> Contents:
+        _only_for_files(dataset)
         labels, official = [], []
         for part, split in opened:
             images = images_of(part)
@@ -71,9 +76,21 @@ def _paths(paths_of: Callable[[Any], list[Any]], labels_of: Callable[[Any], list
             for part, split in opened
             for path, label in zip(paths_of(part), labels_of(part), strict=True)
         ]
-        return files.read(Options(dataset.source, dataset.size), listed, (), write, classes)
+        how = Options(
+            dataset.source, dataset.size, dataset.fit, on_bad_image=dataset.on_bad_image, storage=dataset.storage
+        )
+        return files.read(how, listed, (), write, classes)
 
     return read
+
+
+def _only_for_files(dataset: Any) -> None:
+    for name, default in FILE_SETTINGS.items():
+        if getattr(dataset, name) != default:
+            raise RequestError(
+                f"dataset.{name}={getattr(dataset, name)} is for sets of image files; {dataset.source} is one array of "
+                "images. Leave it out."
+            )
 
 
 def _names(part: Any) -> tuple[str, ...]:
@@ -153,15 +170,19 @@ READERS: dict[str, tuple[str, Mapping[int, Mapping[str, Any]], Mapping[str, Any]
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
     """The published set is one content; a root of the user's may hold another, so its files' state counts."""
+    settings = {"size": dataset.size}
+    settings |= {
+        name: getattr(dataset, name) for name in FILE_SETTINGS if getattr(dataset, name) != FILE_SETTINGS[name]
+    }
     if dataset.root is None:
-        return {"size": dataset.size}
+        return settings
     root = Path(dataset.root).expanduser()
     if not root.is_dir():
         raise RequestError(
             f"dataset.root={root} is no folder. Expected torchvision's layout of {dataset.source} in it."
         )
     newest = max((path.stat().st_mtime_ns for path in root.glob("*/*")), default=0)
-    return {"size": dataset.size, "root": str(root.resolve()), "newest": newest}
+    return {**settings, "root": str(root.resolve()), "newest": newest}
 
 
 def _read(dataset: Any, write: Write) -> Contents:
