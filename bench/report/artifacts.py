@@ -146,6 +146,14 @@ class Reliability:
         gaps = np.abs(self.accuracy - self.confidence) * self.count
         return float(np.nansum(gaps) / self.count.sum())
 
+    def wilson(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Ends of each bin's 95% interval for its accuracy (Wilson 1927); NaN where a bin is empty."""
+        n, z = self.count, 1.959963984540054  # the normal distribution's 97.5% point
+        with np.errstate(invalid="ignore", divide="ignore"):
+            centre = (self.accuracy + z**2 / (2 * n)) / (1 + z**2 / n)
+            half = z / (1 + z**2 / n) * np.sqrt(self.accuracy * (1 - self.accuracy) / n + z**2 / (4 * n**2))
+        return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
 
 def reliability(text: str, where: str) -> Reliability:
     """reliability.json.

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure as Drawing
+from scipy.stats import binomtest
 
 from bench.report import artifacts, figures
 from bench.report.figures.pareto import front
@@ -75,6 +76,17 @@ LABELS = {
     "reliability": ("confidence (%)", "accuracy, share of images (%)"),
     "corruption": ("severity (0: clean)", "test accuracy (%)"),
 }
+HEADINGS = {
+    "line": "Test accuracy over depth, by model",
+    "bars": "Test accuracy over depth, by model",
+    "heat": "Test accuracy over depth and model",
+    "pareto": "Test accuracy against parameters, by model",
+    "curves": "Val accuracy over epochs, by model",
+    "gradients": "Gradient norm of each layer, by model",
+    "confusion": "Which class is taken for which: percent of each true class",
+    "reliability": "Accuracy over confidence",
+    "corruption": "Test accuracy under corruption, by model",
+}
 
 
 def draw(made: list[Record] | None = None, **figure: Any) -> Drawing:
@@ -86,10 +98,11 @@ def test_every_kind_says_what_it_shows(kind: str) -> None:
     drawing = draw(**KINDS[kind])
     first = drawing.axes[0]
     assert (first.get_xlabel(), first.get_ylabel()) == LABELS[kind]
-    assert drawing.get_suptitle() == "Does depth help?"
+    assert drawing.get_suptitle().replace("\n", " ") == HEADINGS[kind]
     small_print = drawing.get_supxlabel().replace("\n", " ")
     assert "n = 3 seeds" in small_print
     assert "Dataset: mnist5k" in small_print
+    assert ("At depth 20" in small_print) == ("at" in KINDS[kind])
     legends = [t.get_text() for legend in drawing.legends for t in legend.get_texts()]
     if "lines" in KINDS[kind] and kind != "heat":
         assert {"plain", "residual"} <= set(legends)
@@ -104,8 +117,8 @@ def test_the_same_records_give_the_same_bytes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_cut_off_and_no_words_overlap(kind: str) -> None:
-    question = "Do WIDE & MUCH LONGER NAMES, which wrap to many lines, stay on the paper? " * 2
-    drawing = figures.draw(Figure(**KINDS[kind]), make_sweep(AXES, question=question), records(), reader)
+    title = "Do WIDE & MUCH LONGER NAMES, which wrap to many lines, stay on the paper? " * 2
+    drawing = draw(**KINDS[kind], title=title)
     figures.png(drawing, dpi=100)
     edge = drawing.bbox
     texts = [drawing._suptitle, drawing._supxlabel, *(ax.xaxis.label for ax in drawing.axes if ax.get_visible())]
@@ -200,7 +213,54 @@ def test_confusion_rows_sum_to_a_hundred_percent() -> None:
 
 def test_calibration_error_by_hand() -> None:
     # 30 images in two runs' bins: (10 * |0.4 - 0.5| + 30 * 0) / 40 = 0.025
-    assert [t.get_text() for t in draw(**KINDS["reliability"]).axes[0].texts] == ["calibration error 2.5%"]
+    heads = [ax.get_title(loc="left") for ax in draw(**KINDS["reliability"]).axes]
+    assert heads == [f"model {model}\ncalibration error 2.5%" for model in AXES["model"]]
+
+
+def test_a_bin_of_few_images_shows_how_little_it_says() -> None:
+    one = artifacts.reliability(str(reader(records()[0], "reliability.json")), "here")
+    low, high = one.wilson()
+    assert np.isnan([low[0], high[0]]).all()  # no image, no accuracy
+    for i, hits in ((1, 4), (2, 27)):
+        expected = binomtest(hits, int(one.count[i])).proportion_ci(0.95, method="wilson")
+        assert (low[i], high[i]) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("kind", ["line", "bars", "curves", "pareto", "corruption"])
+def test_percentages_end_at_0_and_100_and_no_mean_is_cut(kind: str) -> None:
+    spread = {0: 0.02, 1: 0.55, 2: 0.97}  # the interval of three such seeds reaches far beyond 0 and 100%
+
+    def wide(r: Record) -> Record:
+        value = spread[r.seed] if r.axes["model"] == "plain" else 0.9 + r.seed / 1000
+        return dataclasses.replace(r, metrics=dict.fromkeys(r.metrics, value))
+
+    figure = {**KINDS[kind], "at": {}} if kind != "corruption" else KINDS[kind]
+    if kind in ("line", "bars"):
+        figure = {"kind": kind, "x": "model", "panels": "depth"}
+    drawing = draw([wide(r) for r in records()], **figure)
+    for ax in (a for a in drawing.axes if a.get_visible() and "accuracy" in drawing.axes[0].get_ylabel()):
+        low, high = ax.get_ylim()
+        assert low >= -4
+        assert high <= 104
+        for line in (one for one in ax.lines if one.get_label() not in (None, "") and len(one.get_ydata())):
+            ys = np.asarray(line.get_ydata(), dtype=float)
+            if line.get_transform() == ax.transData and line.get_marker() not in ("|", "_"):
+                inside = ys[(ys >= 0) & (ys <= 100)]
+                assert ((inside >= low) & (inside <= high)).all()
+
+
+def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
+    close = [dataclasses.replace(r, costs={"cost/params": 1000 + r.axes["depth"] / 50}) for r in records()]
+    drawing = draw(close, kind="pareto")
+    drawing.draw_without_rendering()
+    (ax,) = drawing.axes
+    boxes = [t.get_window_extent() for t in ax.texts]
+    assert len(boxes) >= 2
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    points = [line.get_xydata() for line in ax.lines if line.get_marker() in "osD^vPX" and len(line.get_xydata()) == 1]
+    assert len(points) == 8
+    for x, y in ax.transData.transform(np.vstack(points)):
+        assert not any(box.contains(x, y) for box in boxes)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=15), st.sampled_from([1.0, -1.0]))

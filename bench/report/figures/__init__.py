@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure as Drawing
 
 from bench.report.artifacts import Reader
+from bench.report.asked import default, frame_for, kind_of
 from bench.report.figures.bars import bars
 from bench.report.figures.classes import confusion, reliability
 from bench.report.figures.corruption import corruption
@@ -19,7 +20,6 @@ from bench.report.figures.pareto import pareto
 from bench.report.figures.style import RC
 from bench.report.frame import Frame, selected
 from bench.schema.errors import RequestError
-from bench.schema.label import numeric
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
 
@@ -47,11 +47,9 @@ def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Rea
     Raises:
         RequestError: for an axis, a metric or a file that the records do not have.
     """
-    frame = Frame(records, sweep)
-    if sweep.select and not (figure and set(_axes(figure)) & set(sweep.select.over)):
-        frame = selected(sweep, records)
     if figure is None:
-        figure = Figure(x=frame.axes[-1], lines=frame.axes[0] if len(frame.axes) > 1 else None)
+        figure = default(selected(sweep, records))
+    frame = frame_for(figure, sweep, records)
     for role, name in zip(("x", "lines", "panels"), (figure.x, figure.lines, figure.panels), strict=True):
         if name is not None:
             frame.need_axis(name, f"figure.{role}")
@@ -63,9 +61,8 @@ def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Rea
         with rc_context(RC):
             return WITH_ARTIFACTS[figure.kind](figure, frame, sweep, reader)
     frame.need_metric(figure.y)
-    kind = figure.kind or ("line" if all(numeric(v) is not None for v in frame.levels[str(figure.x)]) else "bars")
     with rc_context(RC):
-        return FLAT[kind](figure, frame, sweep)
+        return FLAT[kind_of(figure, frame)](figure, frame, sweep)
 
 
 def drawable(figure: Figure | None, records: list[Record]) -> bool:
@@ -89,7 +86,3 @@ def png(drawing: Drawing, dpi: int = 200) -> bytes:
     with rc_context(RC):
         drawing.savefig(out, format="png", dpi=dpi, metadata={"Software": "imagebench"})
     return out.getvalue()
-
-
-def _axes(figure: Figure) -> list[str]:
-    return [name for name in (figure.x, figure.lines, figure.panels, *figure.at) if name is not None]

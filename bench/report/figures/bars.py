@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
-from bench.report.figures.style import COLOURS, canvas, caption, dress_x, dress_y, matches, seed_dots, unfinished
+from bench.report.figures.style import COLOURS, canvas, caption, dress_x, dress_y, fit_y, matches, seed_dots, unfinished
 from bench.report.frame import Cell, Frame
 from bench.report.naming import Digits, axis, metric
 from bench.schema.label import same, show
@@ -17,7 +17,7 @@ HATCHES = ("", "////", "....", "xxxx", "----", "oo", "++")
 
 
 def bars(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
-    """Means as bars with their value above, 95% intervals, single seeds as dots.
+    """Means as bars with their value beside, 95% intervals, single seeds as dots.
 
     The scale of y starts at zero where the values spread over it; where all are close to each other it does not,
     and the bars become points: a bar that does not start at zero would lie about proportions.
@@ -34,6 +34,7 @@ def bars(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
     width = 0.8 / len(series) if len(series) > 1 else 0.6
     drawn: list[Cell] = []
     digits = Digits(shown, [c.interval.half for c in cells])
+    few = len(series) * len(levels) <= 8
     for k, (at, ax) in enumerate(sheet.panels):
         dress_x(ax, figure.x, levels, where, "names")
         dress_y(ax, shown, first=k == 0)
@@ -55,17 +56,16 @@ def bars(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
                     marker = "osD^vPX"[i % 7]
                     ax.plot([x], [y], marker, color=colour, markersize=7, linestyle="none", label=label)
                 label = None
-                top = y
                 if math.isfinite(half) and half > 0:
                     ax.errorbar([x], [y], [half], color="black" if from_zero else colour, capsize=4, elinewidth=1.2)
-                    top += half
-                dots = [v * shown.factor for v in cell.values.values()]
-                seed_dots(ax, x, dots, "#333333")
+                seed_dots(ax, x, [v * shown.factor for v in cell.values.values()], "#333333")
+                # Beside the mean, not above the interval: an interval's end is not the value that is written there.
                 ax.annotate(
-                    digits(cell.interval.mean), (x, max([top, *dots])), (0, 3), textcoords="offset points",
-                    ha="center", va="bottom", fontsize=8 if len(series) * len(levels) <= 12 else 6.5,
+                    digits(cell.interval.mean), (x, y), (-6, 2 if from_zero else 0), textcoords="offset points",
+                    ha="right", va="bottom" if from_zero else "center", fontsize=7.5 if few else 6.5,
                 )  # fmt: skip
         ax.margins(y=0.12)
+    fit_y(sheet, shown)
     if figure.lines:
         handles: dict[str, Any] = {}
         for _, ax in sheet.panels:
@@ -79,5 +79,5 @@ def bars(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
             loc="outside right center",
             alignment="left",
         )
-    caption(sheet.drawing, drawn, dots=True)
+    caption(sheet.drawing, figure, drawn, dots=True)
     return sheet.drawing

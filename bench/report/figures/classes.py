@@ -48,7 +48,10 @@ def confusion(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
     bar = sheet.drawing.colorbar(image, ax=[ax for _, ax in sheet.panels], label="share of the true class (%)")
     bar.set_ticks([np.sqrt(v) for v in (0, 1, 5, 20, 50, 100)], labels=["0", "1", "5", "20", "50", "100"])
     caption(
-        sheet.drawing, drawn, "Test images of all seeds together; rows sum to 100%, the colour scale is a square root"
+        sheet.drawing,
+        figure,
+        drawn,
+        "Test images of all seeds together; rows sum to 100%, the colour scale is a square root",
     )
     return sheet.drawing
 
@@ -69,16 +72,14 @@ def reliability(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> D
         ax.bar(middles * 100, share * 100, width * 90, color="#c9c9c9", label="share of images", zorder=1)
         ax.plot([0, 100], [0, 100], "--", color="#555555", lw=1, label="perfect calibration")
         full = one.count > 0
-        ax.plot(
-            one.confidence[full] * 100,
-            one.accuracy[full] * 100,
-            "o-",
-            color=COLOURS[0],
-            ms=4,
-            label="accuracy",
-            zorder=3,
-        )
-        ax.text(3, 96, f"calibration error {one.ece * 100:.1f}%", va="top", fontsize=8)
+        x, y = one.confidence[full] * 100, one.accuracy[full] * 100
+        low, high = one.wilson()
+        ax.errorbar(
+            x, y, [y - 100 * low[full], 100 * high[full] - y], fmt="o-", color=COLOURS[0], ms=4, elinewidth=0.9,
+            label="accuracy", zorder=3, clip_on=False,
+        )  # fmt: skip
+        head = ax.get_title(loc="left")
+        ax.set_title(f"{head}\n" * bool(head) + f"calibration error {one.ece * 100:.1f}%", loc="left")
         ax.set_xlim(0, 100)
         ax.set_ylim(0, 100)
         ax.set_xlabel("confidence (%)")
@@ -86,7 +87,12 @@ def reliability(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> D
             ax.set_ylabel("accuracy, share of images (%)")
     handles, labels = sheet.panels[0][1].get_legend_handles_labels()
     sheet.drawing.legend(handles, labels, loc="outside right center")
-    caption(sheet.drawing, drawn, "Test images of all seeds together, in bins of confidence")
+    caption(
+        sheet.drawing,
+        figure,
+        drawn,
+        "Test images of all seeds together, in bins of confidence; bars on the line: 95% Wilson intervals",
+    )
     return sheet.drawing
 
 

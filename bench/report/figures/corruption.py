@@ -9,7 +9,7 @@ from collections import defaultdict
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.figures.style import FAINT, canvas, caption, look, matches
+from bench.report.figures.style import canvas, caption, fit_y, look, matches
 from bench.report.frame import Frame
 from bench.report.naming import axis, metric
 from bench.schema.errors import RequestError
@@ -54,17 +54,19 @@ def corruption(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
                     drawn.append(cell)
             style = look(i)
             label = show(one[figure.lines]) if figure.lines else None
+            xs = [x + 0.08 * (i - (len(groups) - 1) / 2) for x in xs]  # intervals beside, not over each other
             ax.plot(xs, [c.mean * 100 for c in centre], **style, ms=4, lw=1.4, label=label)
             halves = [c.half * 100 if math.isfinite(c.half) else 0.0 for c in centre]
             ax.errorbar(
                 xs, [c.mean * 100 for c in centre], halves, fmt="none", ecolor=style["color"], capsize=2.5, elinewidth=1
             )
-        ax.set_xlabel("severity (0: clean)", color=FAINT)
+        ax.set_xlabel("severity (0: clean)")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if k == 0:
             ax.set_ylabel(shown.label)
+    fit_y(sheet, shown)
     if figure.lines:
         handles, labels = sheet.panels[0][1].get_legend_handles_labels()
         sheet.drawing.legend(handles, labels, title=axis(figure.lines), loc="outside right center", alignment="left")
-    caption(sheet.drawing, drawn)
+    caption(sheet.drawing, figure, drawn)
     return sheet.drawing

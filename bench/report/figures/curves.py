@@ -8,11 +8,11 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench.report import artifacts
 from bench.report.artifacts import Curves, Reader
-from bench.report.figures.style import Canvas, canvas, caption, look, matches
+from bench.report.figures.style import Canvas, canvas, caption, fit_y, look, matches
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis, metric
 from bench.report.stats import t_interval
@@ -50,8 +50,9 @@ def curves(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Drawin
         ax.set_xlabel("epoch")
         if k == 0:
             ax.set_ylabel(shown.label)
+    fit_y(sheet, shown)
     _legend(sheet, figure)
-    caption(sheet.drawing, drawn, "Mean over seeds and its 95% t-interval; thin lines: single seeds")
+    caption(sheet.drawing, figure, drawn, "Mean over seeds and its 95% t-interval; thin lines: single seeds")
     return sheet.drawing
 
 
@@ -81,13 +82,22 @@ def gradients(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
             )
     for k, (_, ax) in enumerate(sheet.panels):
         ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=_steps(ax), numticks=8))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlabel("layer, from input to output")
         if k == 0:
             ax.set_ylabel("gradient norm, mean over epochs")
     _legend(sheet, figure)
-    caption(sheet.drawing, drawn, "Geometric mean over seeds and its 95% t-interval")
+    caption(sheet.drawing, figure, drawn, "Geometric mean over seeds and its 95% t-interval")
     return sheet.drawing
+
+
+def _steps(ax: Axes) -> tuple[float, ...]:
+    """Where a decade is divided: finely where the axis shows little more than one."""
+    low, high = ax.get_ylim()
+    return (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
 
 
 def _positive(values: list[float]) -> np.ndarray:

@@ -53,9 +53,13 @@ def heat(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
         ax.set_ylabel(axis(figure.lines))
         ax.grid(False)
         ax.tick_params(length=0)
+        ax.set_xticks(np.arange(len(across) - 1) + 0.5, minor=True)  # white gaps between the squares
+        ax.set_yticks(np.arange(len(down) - 1) + 0.5, minor=True)
+        ax.grid(True, which="minor", color="white", linewidth=1.5)
+        ax.tick_params(which="minor", length=0)
         for spine in ax.spines.values():
             spine.set_visible(False)
     if image is not None:
         sheet.drawing.colorbar(image, ax=[ax for _, ax in sheet.panels], label=shown.label)
-    caption(sheet.drawing, cells, "Mean over seeds and half width of its 95% t-interval")
+    caption(sheet.drawing, figure, cells, "Mean over seeds and half width of its 95% t-interval")
     return sheet.drawing

@@ -12,6 +12,7 @@ from bench.report.figures.style import (
     caption,
     dress_x,
     dress_y,
+    fit_y,
     look,
     matches,
     positions,
@@ -64,14 +65,22 @@ def line(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
                         capsize=3,
                         elinewidth=1.2,
                     )
-                seed_dots(ax, x, [v * shown.factor for v in cell.values.values()], style["color"])
+                # Outwards, where the next series' mean does not stand.
+                seed_dots(
+                    ax,
+                    x,
+                    [v * shown.factor for v in cell.values.values()],
+                    style["color"],
+                    -1 if 2 * i + 1 < len(series) else 1,
+                )
             for x, cell in zip(xs, mine, strict=True):
                 if not cell.values:
                     unfinished(ax, x, style["color"])
+    fit_y(sheet, shown)
     if figure.lines:
         handles, labels = sheet.panels[0][1].get_legend_handles_labels()
         sheet.drawing.legend(handles, labels, title=axis(figure.lines), loc="outside right center", alignment="left")
-    caption(sheet.drawing, drawn, dots=True)
+    caption(sheet.drawing, figure, drawn, dots=True)
     return sheet.drawing
 
 

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import offset_copy
 
+from bench.report.asked import fixed, heading, logarithmic
 from bench.report.frame import Cell, Frame
-from bench.report.naming import Metric, axis, point
+from bench.report.naming import Metric, axis, metric, point
 from bench.schema.errors import RequestError
 from bench.schema.label import numeric, same, show
 from bench.schema.sweep import Figure, Sweep
@@ -41,6 +42,7 @@ RC: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 8.5,
+    "legend.handlelength": 2.6,  # long enough to tell dashes apart
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
     "svg.hashsalt": "imagebench",  # ids inside the file are random without it
@@ -105,8 +107,8 @@ def canvas(
         ax.set_visible(False)
     for head, ax in zip(heads, flat, strict=False):
         ax.set_title(head, loc="left")
-    heading = figure.title or sweep.question or sweep.name
-    drawing.suptitle(textwrap.fill(heading, int(size[0] * 10.5)), x=0.01, ha="left", fontsize=10, fontweight="bold")
+    title = textwrap.fill(heading(figure, frame), int(size[0] * 10.5))
+    drawing.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
     return Canvas(drawing, list(zip(present, flat, strict=False)))
 
 
@@ -115,19 +117,24 @@ def matches(at: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return all(name in at and same(at[name]) == same(value) for name, value in wanted.items())
 
 
-def caption(drawing: Drawing, cells: Sequence[Cell], extra: str = "", dots: bool = False) -> None:
-    """The small print below: what is drawn, how many seeds, which dataset.
+def caption(
+    drawing: Drawing, figure: Figure, cells: Sequence[Cell], extra: str = "", dots: bool = False, more: str = ""
+) -> None:
+    """The small print below: what is drawn, at which fixed values, how many seeds, which dataset.
 
     Args:
         extra: what is drawn, where it is not a mean and its interval over seeds.
         dots: single seeds are drawn too.
+        more: a further sentence, how to read this kind of figure.
     """
     cells = list({(id(c.records[0]), c.metric): c for c in cells}.values())
     counts = sorted({c.interval.n for c in cells if c.values})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "0"
     many = "seed" if counts == [1] else "seeds"
     what = extra or f"Mean and 95% t-interval over {many}{' (dots: single seeds)' if dots else ''}"
-    parts = [what, f"n = {n} {many}"]
+    parts = [what, f"n = {n} {many}", *([fixed(figure)] if figure.at else []), *([more] if more else [])]
+    if not extra and any(_beyond(c) for c in cells):
+        parts.append("Intervals that go beyond 0 or 100% are cut there")
     records = [r for c in cells for r in c.records]
     data = sorted({str(r.config[k]) for r in records for k in ("dataset.source", "dataset.name") if k in r.config})
     if len(data) == 1:
@@ -139,15 +146,35 @@ def caption(drawing: Drawing, cells: Sequence[Cell], extra: str = "", dots: bool
     drawing.supxlabel(textwrap.fill(". ".join(parts) + ".", width), x=0.01, ha="left", fontsize=7.5, color=FAINT)
 
 
+def _beyond(cell: Cell) -> bool:
+    shown = metric(cell.metric)
+    if shown.ends is None or not math.isfinite(cell.interval.half):
+        return False
+    low, high = (v * shown.factor for v in (cell.interval.low, cell.interval.high))
+    return low < shown.ends[0] or high > shown.ends[1]
+
+
+def fit_y(sheet: Canvas, shown: Metric) -> None:
+    """Show no number that the metric cannot have: a percentage ends at 0 and 100 even where an interval does not.
+
+    Once all panels are drawn: limits that are set no longer follow the data, in every panel that shares them.
+    """
+    if shown.ends is None:
+        return
+    least, most = shown.ends
+    for _, ax in sheet.panels:
+        low, high = ax.get_ylim()
+        room = 0.03 * (min(high, most) - max(low, least))
+        ax.set_ylim(max(low, least - room), min(high, most + room))
+
+
 def positions(levels: Sequence[Any], log: bool | None) -> tuple[dict[str, float], str]:
     """Where axis values stand on x: {canonical value: x}, and the scale: "log", "linear" or "names"."""
     numbers = {same(v): numeric(v) for v in levels}
     if len(levels) < 2 or any(n is None for n in numbers.values()):
         return {same(v): float(i) for i, v in enumerate(levels)}, "names"
     found = {name: float(n) for name, n in numbers.items() if n is not None}
-    positive = min(found.values()) > 0
-    wide = positive and max(found.values()) / min(found.values()) >= 20
-    return found, "log" if positive and (wide if log is None else log) else "linear"
+    return found, "log" if logarithmic(list(found.values()), log) else "linear"
 
 
 def dress_x(ax: Axes, name: str, levels: Sequence[Any], where: dict[str, float], scale: str) -> None:
@@ -175,9 +202,9 @@ def dress_y(ax: Axes, shown: Metric, first: bool = True) -> None:
         ax.set_ylabel(shown.label)
 
 
-def seed_dots(ax: Axes, x: float, values: Sequence[float], colour: str) -> None:
-    """Single seeds as dots a little to the right of their mean, so that the interval does not hide them."""
-    aside = offset_copy(ax.transData, ax.get_figure(root=True), x=5, y=0, units="points")
+def seed_dots(ax: Axes, x: float, values: Sequence[float], colour: str, side: int = 1) -> None:
+    """Single seeds as dots beside their mean, so that the interval does not hide them; side 1: right, -1: left."""
+    aside = offset_copy(ax.transData, ax.get_figure(root=True), x=5 * side, y=0, units="points")
     ax.plot(
         [x] * len(values), list(values), ".", color=colour, alpha=0.6, markersize=5, mew=0, transform=aside, zorder=2
     )
