@@ -2,6 +2,7 @@
 
     bench check batchnorm --scale full
     bench check dataset=folder dataset.root=photos model=resnet
+    bench check --names                      the findings that there are
 
 Errors stop a run, warnings are stamped onto the table. A sweep file allows a finding by name, with a written reason:
 allow: {flip_changes_label: mirrored digits are what this sweep is about}.
@@ -18,7 +19,7 @@ from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
     from bench.data import ImageData
-    from bench.data.protocol import Finding
+    from bench.data.finding import Finding
     from bench.schema.experiment import Experiment
     from bench.track.store import Store
 
@@ -28,14 +29,17 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, or Hydra overrides")
     parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
     parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+    parser.add_argument("--names", action="store_true", help="list the findings that there are, and stop")
 
 
 def main(args: argparse.Namespace) -> int:
     """Print the findings; 0 without an error among them (or with every error allowed), else 2."""
+    if args.names:
+        return named(args.json)
     from bench import data as images
     from bench.cli.sweep import seeds
     from bench.compose import compose
-    from bench.data.protocol import stops
+    from bench.data.finding import checked, stops
     from bench.schema.experiment import experiment
     from bench.sweep import file
     from bench.sweep.plan import at_scale, points
@@ -47,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
         sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
         planned = points(sweep, [w for w in args.words if "=" in w])
         experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
-        claims, allowed, title = len(sweep.claims), dict(sweep.allow), names[0]
+        claims, allowed, title = len(sweep.claims), dict(checked(sweep.allow)), names[0]
     else:
         exp = experiment(compose(args.words))
         experiments, keys = [exp], [images.fingerprint(exp.dataset, exp.split)]
@@ -60,6 +64,16 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(text(found, allowed, title, len(experiments)))
     return 2 if bad else 0
+
+
+def named(as_json: bool) -> int:
+    """Every finding there is, by name."""
+    from bench.data.finding import NAMES
+
+    width = max(map(len, NAMES))
+    lines = [f"{name:<{width}}  {what}" for name, what in NAMES.items()]
+    print(json.dumps(NAMES) if as_json else "\n".join(lines))
+    return 0
 
 
 def findings(
@@ -136,9 +150,9 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
     Raises:
         RequestError: with each of them, its reason and its remedy.
     """
-    from bench.data.protocol import stops
+    from bench.data.finding import checked, stops
 
-    bad = stops(found, allowed)
+    bad = stops(found, checked(allowed))
     if bad:
         lines = [f"{f.name}: {f.reason} {f.remedy}" for f in bad]
         raise RequestError(

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
+from bench.data.leaks import hashes_of, splits, telling
 from bench.data.pixel_norm import statistics
-from bench.data.protocol import Finding, hashes_of, splits
 from bench.data.sources import decode
 
 FEW = 100  # images of a class in train
 IMBALANCE = 10  # times as many images in the largest class as in the smallest
 BITS = 6  # of a perceptual hash's 64 may differ between near duplicates
 ALIKE = 0.98  # correlation of the pixels that confirms them
+TRIES = 4  # candidates whose pixels are looked at, the nearest by hash first
+QUERIES = 256  # hashes searched for at a time
 SPLITS = ("train", "val", "test")
 
 
@@ -39,7 +42,7 @@ class Inspection:
     Attributes:
         counts: [3, K], images of each class in train, val and test.
         mean, std: per channel on train, in 0..1.
-        exact: pairs of the same pixels; near: pairs that look the same, exact ones left out.
+        exact: pairs of the same pixels; near: pairs that look the same, exact ones left out (see `near_pairs`).
         compared: how many images were compared for near duplicates.
     """
 
@@ -73,15 +76,16 @@ def inspect(data: ImageData, near: int = 10_000) -> Inspection:
     counts = np.stack([np.bincount(data.labels[data.split(s)], minlength=len(data.classes)) for s in SPLITS])
     mean, std = statistics(data, data.train)
     where = membership(data)
-    exact = exact_pairs(data, where)
+    exact = exact_pairs(data, where) if telling(data) else []
     chosen = np.flatnonzero(where >= 0)
     if len(chosen) > near:
         chosen = np.sort(np.random.RandomState(0).choice(chosen, near, replace=False))
+    near = near if telling(data) else 0
     alike = near_pairs(data, where, chosen) if near else []
     findings = [
         *splits(data),
         *_counts(data, counts),
-        *_constant(data),
+        *(_constant(data) if telling(data) else ()),
         *_pairs("exact", exact),
         *_pairs("near", alike),
     ]
@@ -116,6 +120,8 @@ def exact_pairs(data: ImageData, where: NDArray[np.int8]) -> list[Pair]:
 def near_pairs(data: ImageData, where: NDArray[np.int8], chosen: NDArray[np.int64]) -> list[Pair]:
     """Pairs among `chosen` whose perceptual hashes (pHash, 64 bits) nearly agree and whose pixels correlate.
 
+    For each image the nearest earlier one of each split, with its label and with another: at most six, so that a
+    fixed camera's pictures come out as as many pairs as images and not as all pairs of them.
     The hash alone would call most ones of a set of digits duplicates of each other.
     """
     import faiss
@@ -129,15 +135,27 @@ def near_pairs(data: ImageData, where: NDArray[np.int8], chosen: NDArray[np.int6
     codes = np.concatenate([np.stack(part) for part in decode.parallel(perceptual, chosen.tolist(), "near duplicates")])
     index = faiss.IndexBinaryFlat(64)
     index.add(codes)
-    limits, _, found = index.range_search(codes, BITS + 1)  # faiss takes distances below the radius
-    first = np.repeat(np.arange(len(chosen)), np.diff(limits).astype(np.int64))
-    ordered = first < found
     hashes = hashes_of(data)
     out = []
-    for a, b in zip(chosen[first[ordered]], chosen[found[ordered]], strict=True):
-        if hashes[a] != hashes[b] and _correlation(data.images[int(a)], data.images[int(b)]) >= ALIKE:
-            out.append(_pair(data, where, int(a), int(b)))
+    for start in range(0, len(chosen), QUERIES):  # all pairs at once would fill the memory where all images are alike
+        limits, distance, found = index.range_search(codes[start : start + QUERIES], BITS + 1)  # below the radius
+        for i in range(start, min(start + QUERIES, len(chosen))):
+            hits = slice(int(limits[i - start]), int(limits[i - start + 1]))
+            earlier = found[hits] < i
+            candidates = chosen[found[hits][earlier][np.argsort(distance[hits][earlier], kind="stable")]]
+            others = candidates[hashes[candidates] != hashes[chosen[i]]]
+            out += [_pair(data, where, int(a), int(chosen[i])) for a in _alike(data, where, int(chosen[i]), others)]
     return out
+
+
+def _alike(data: ImageData, where: NDArray[np.int8], image: int, candidates: NDArray[np.int64]) -> Iterator[np.int64]:
+    """The nearest candidate that correlates with an image, for each split and for the same and another label."""
+    kind = 2 * where[candidates] + (data.labels[candidates] == data.labels[image])
+    for one in np.unique(kind):
+        for a in candidates[kind == one][:TRIES]:
+            if _correlation(data.images[int(a)], data.images[image]) >= ALIKE:
+                yield a
+                break
 
 
 def _correlation(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -189,8 +207,8 @@ def _constant(data: ImageData) -> Iterator[Finding]:
 
 def _pairs(kind: str, pairs: list[Pair]) -> Iterator[Finding]:
     """About duplicates within one split, and about near ones across splits (`splits` tells of the exact ones)."""
-    within = sum(p.splits[0] == p.splits[1] for p in pairs)
-    across = len(pairs) - within
+    within = len({p.second for p in pairs if p.splits[0] == p.splits[1]})
+    across = sum(p.splits[0] != p.splits[1] for p in pairs)
     disputed = sum(p.labels[0] != p.labels[1] for p in pairs)
     shown = "exactly the same" if kind == "exact" else "nearly the same"
     if within:

@@ -14,7 +14,7 @@ from bench.compose import groups
 from bench.data import load
 from bench.data.catalog import CARDS, OWN
 from bench.data.inspection import inspect
-from bench.schema.dataset import Bundled, Folder, Split
+from bench.schema.dataset import Bundled, Folder, Plane, Split
 from tests.data.conftest import LAYOUTS
 
 
@@ -68,6 +68,24 @@ def test_what_a_colleague_would_notice(troubled: Path) -> None:
     (near,) = found.near
     assert set(near.splits) == {"train", "val"}
     assert set(near.labels) == {0, 1}
+
+
+def test_a_fixed_cameras_pictures_are_as_many_pairs_as_images(data) -> None:
+    """All of them look alike: all pairs of 600 would be 179,700, and of 10,000 would fill the memory."""
+    source = data(count=600, shape=(3, 24, 24), classes=2)
+    scene = np.asarray(blob(1, 24)).transpose(2, 0, 1).astype(int)
+    noise = np.random.RandomState(0).randint(-3, 4, source.images.shape)
+    source.images[:] = np.clip(scene + noise, 0, 255)
+    found = inspect(source)
+    assert len({p.second for p in found.near}) == 599
+    assert len(found.near) < 6 * 600
+    across = {f.name for f in found.findings}
+    assert {"near_duplicates", "near_duplicates_across_splits", "near_duplicates_disagree"} <= across
+
+
+def test_points_are_no_duplicates() -> None:
+    found = inspect(load(Plane(source="plane", pattern="spirals"), Split()))
+    assert (found.exact, found.near, found.findings) == ([], [], [])
 
 
 def test_imbalance(data) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from bench.compose import compose
 from bench.data import ImageData, load
-from bench.data.protocol import Finding, frozen_updates, lint, splits, stops
+from bench.data.finding import NAMES, Finding, stops
+from bench.data.leaks import splits
+from bench.data.protocol import frozen_updates, lint
 from bench.schema.dataset import Folder, Split
 from bench.schema.experiment import Experiment, experiment
 from tests.data.conftest import class_folders
@@ -70,6 +72,55 @@ def test_settings_that_mean_trouble(overrides: list[str], name: str) -> None:
 )
 def test_the_same_settings_where_they_are_fine(overrides: list[str]) -> None:
     assert linted(*overrides) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "channels", "words", "name"),
+    [
+        (tuple("abcdef"), 3, ["augment=flip"], "flip_changes_label"),
+        (tuple("0123456789"), 1, ["augment=flip"], "flip_changes_label"),
+        (("two", "one", "five", "six", "nine"), 3, ["augment.rotate=100"], "rotation_changes_label"),
+        (("turn_left", "turn_right", "stop"), 3, ["augment=flip"], "flip_changes_label"),
+        (("arrow up", "arrow down"), 3, ["augment=flip_vertical"], "flip_changes_label"),
+        (("red apple", "green apple", "pear"), 3, ["augment=colour"], "colour_changes_label"),
+        (("Red-Apple", "green-apple"), 3, ["augment=grey"], "colour_changes_label"),
+        (("small", "large"), 3, ["augment=scale"], "scale_changes_label"),
+        (("cat", "left"), 3, ["augment=flip"], None),
+        (("arrow up", "arrow down"), 3, ["augment=flip"], None),
+        (tuple("0123456789"), 3, ["augment=flip"], None),  # numbered classes of photographs
+        (("0", "1"), 1, ["augment=flip"], None),
+    ],
+)
+def test_labels_are_guessed_from_class_names(
+    classes: tuple[str, ...], channels: int, words: list[str], name: str | None, data
+) -> None:
+    source = data(shape=(channels, 12, 12), classes=len(classes))
+    source = dataclasses.replace(source, classes=classes)
+    found = linted("dataset=folder", "dataset.root=photos", "model=cnn", *words, data=source)
+    assert names(found) == ({name} if name else set())
+
+
+def test_equal_points_of_the_plane_are_no_copies() -> None:
+    assert linted("dataset=plane", "dataset.pattern=spirals", "model=dnn") == []
+
+
+def test_every_finding_has_its_entry() -> None:
+    import re
+
+    import bench.data
+
+    text = "".join(
+        path.read_text() for path in Path(bench.data.__file__).parent.glob("*.py") if "inspect" not in path.name
+    )
+    said = set(re.findall(r'Finding\(\s*"(\w+)"', text)) | {
+        f"{w}_changes_label" for w in re.findall(r'_changes\(\s*"(\w+)"', text)
+    }
+    said |= {
+        f"{a}_{what}_{b}"
+        for a, b in (("val", "test"), ("train", "test"), ("train", "val"))
+        for what in ("overlaps", "duplicates_in")
+    }
+    assert said == set(NAMES)
 
 
 def parted(data: ImageData, **indices: list[int]) -> ImageData:
@@ -169,6 +220,12 @@ def test_check_as_a_verb(folder: Path, bench, bench_json) -> None:
     )
     _, out, _ = bench("check", "mine")
     assert "Allowed: mirrored digits are the question" in out
+
+    (folder / "sweeps" / "mine.yaml").write_text(text + "allow: {flip_change_label: a reason in words}\n")
+    status, _, err = bench("check", "mine")
+    assert status == 2
+    assert "Did you mean 'flip_changes_label'" in err
+    assert bench_json("check", "--names").keys() == NAMES.keys()
 
     class_folders(folder / "photos" / "train")
     class_folders(folder / "photos" / "val", each=4)

@@ -1,0 +1,71 @@
+"""Finding: one doubt about a protocol, and the names there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from bench.schema.errors import RequestError, near
+
+# Every name that `bench check` can say, and what it is about. `select.by` on a test metric has no entry: a sweep file
+# that asks for it is refused when it is read, and no reason allows it.
+NAMES: dict[str, str] = {
+    "val_is_test": "val and test are the same images, by index or by pixels",
+    "train_overlaps_val": "an image is in train and in val",
+    "train_overlaps_test": "an image is in train and in test",
+    "val_overlaps_test": "an image is in val and in test",
+    "train_duplicates_in_val": "images of val are in train with exactly the same pixels",
+    "train_duplicates_in_test": "images of test are in train with exactly the same pixels; an error above 1 %",
+    "val_duplicates_in_test": "images of test are in val with exactly the same pixels; an error above 1 %",
+    "padded_evaluation": "an image of val or test is scored more than once",
+    "class_missing": "a class has no image in a split",
+    "test_worn": "runs of the store have scored this test split very often",
+    "weights_saw_test": "the weights were trained on images of the test split",
+    "imagenet_stem": "small images meet a stem that was made for 224 pixels",
+    "frozen_updates": "a frozen part would still change its running statistics",
+    "flip_changes_label": "a mirrored image is of another class (digits, letters, left and right)",
+    "rotation_changes_label": "a turned image is of another class",
+    "shift_changes_label": "a moved image is of another class",
+    "scale_changes_label": "an enlarged image is of another class",
+    "colour_changes_label": "colour is the label, or a part of it",
+    "brightness_changes_label": "brightness is the label, or a part of it",
+    "lr_not_scaled": "batch sizes are compared at one lr",
+    "few_seeds": "a claim rests on fewer than three seeds",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One doubt about a protocol.
+
+    Attributes:
+        name: what a sweep file allows it by.
+        level: an error stops, a warning is stamped onto the table.
+        reason: what is the matter, with numbers.
+        remedy: what to do about it.
+    """
+
+    name: str
+    level: Literal["error", "warning"]
+    reason: str
+    remedy: str
+
+    def row(self) -> dict[str, Any]:
+        """Plain data, as the report's context and `--json` want it; `message` is reason and remedy in one."""
+        return {**asdict(self), "message": f"{self.reason} {self.remedy}"}
+
+
+def checked(allowed: Mapping[str, str]) -> Mapping[str, str]:
+    """The same, name -> reason; raises RequestError for a name that no finding has."""
+    for name in allowed:
+        if name not in NAMES:
+            raise RequestError(
+                f"allow: no finding is named '{name}'.{near(name, NAMES)} 'bench check --names' lists them."
+            )
+    return allowed
+
+
+def stops(findings: Iterable[Finding], allowed: Mapping[str, str]) -> list[Finding]:
+    """The errors among the findings that no written reason allows."""
+    return [f for f in findings if f.level == "error" and f.name not in allowed]
