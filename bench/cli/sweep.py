@@ -131,7 +131,7 @@ def launched(
     launcher: list[str],
 ) -> Outcome:
     """Run what is to do, here or through one of Hydra's launchers."""
-    from bench.sweep import pool
+    from bench.sweep import cluster, pool
     from bench.sweep.launch import Launch
     from bench.sweep.view import Live
     from bench.track.spool import Spool
@@ -143,9 +143,7 @@ def launched(
     places = min(args.workers or pool.places(len(planned), trainer.accelerator, trainer.devices), len(planned))
     count = min(places, len(todo))
     ids = {r.run_id for r in before.stored.values()}
-    if launcher:
-        from bench.sweep import cluster
-
+    if launcher and cluster.name_of(launcher) != cluster.LOCAL:
         with Live(len(todo), 0) as live:
             outcome = cluster.launch(
                 todo, title, store, Spool(), ids, args.workers, len(planned), live, launcher, 60 * args.patience

@@ -23,6 +23,7 @@ from bench.track.away import Away
 from bench.track.spool import Spool, state_folder
 from bench.track.store import ENDED, Store, record_of
 
+LOCAL = "local"
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 HERE = ("basic", "joblib", "submitit_local", "ray")  # share one machine's cores, as they come
 SLURM_JOBS = 8  # how many, where --workers does not say
@@ -78,18 +79,23 @@ def launch(
 
 
 def name_of(overrides: Sequence[str]) -> str:
-    """The launcher that the overrides choose.
+    """The launcher that the overrides choose; `local` is this project's own pool and none of Hydra's.
 
     Raises:
         RequestError: when none is chosen, or it is not installed.
     """
     known = groups()
+    known["hydra/launcher"] = (LOCAL, *known["hydra/launcher"])
     chosen = [o.value() for o in parse(overrides) if o.key_or_group == "hydra/launcher"]
     if len(chosen) != 1:
         raise RequestError(
             f"{' '.join(overrides)}: expected one hydra/launcher=NAME. Known: {', '.join(known['hydra/launcher'])}."
         )
     name = str(chosen[0])
+    if name == LOCAL and len(overrides) > 1:
+        raise RequestError(f"{' '.join(overrides)}: the pool of this machine has no settings but --workers N.")
+    if name == LOCAL:
+        return name
     if name not in known["hydra/launcher"] and name in EXTRAS:
         raise RequestError(f"hydra/launcher={name} needs an extra: pip install 'imagebench[{EXTRAS[name]}]'.")
     for override in parse(overrides):

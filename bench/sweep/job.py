@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from bench.schema.errors import RequestError
 from bench.sweep.claimant import Claimant
 from bench.sweep.plan import Point
+from bench.sweep.shares import Shares
 from bench.track.away import Away
 from bench.track.claim import Claims
 from bench.track.files import DiskFull
@@ -79,24 +82,43 @@ class Job:
                 over = {k for k, r in store.find([p.key for p in self.points], self.title).items() if self.counts(r)}
                 claimant = Claimant(store, claims, self.title, spool, self.before)
                 first = number * len(self.points) // self.count
+                queue = deque(p for p in (*self.points[first:], *self.points[:first]) if p.key not in over)
+                shares = Shares(self.points, self.count)
                 try:
-                    for point in (*self.points[first:], *self.points[:first]):
-                        if point.key in over or self.patiently(claimant.take, point) is not None:
-                            continue
+                    while points := self.taken(queue, shares, claimant):
                         try:
-                            work([point], self.title, self.spool, self.threads())
+                            work([self.addressed(p, store.uri) for p in points], self.title, self.spool, self.threads())
                         except DiskFull:
                             raise
                         except RequestError as error:
-                            claimant.failed(point, f"RequestError: {str(error).splitlines()[0]}")
-                        sealed = spool.sealed(point.key)
-                        assert sealed is not None, "a run that returns has sealed its outcome"
-                        ran[point.key] = self.patiently(claimant.deliver, sealed).status
+                            for point in points:
+                                claimant.failed(point, f"RequestError: {str(error).splitlines()[0]}")
+                        for point in points:
+                            sealed = spool.sealed(point.key)
+                            assert sealed is not None, "a run that returns has sealed its outcome"
+                            ran[point.key] = self.patiently(claimant.deliver, sealed).status
                 finally:
                     claimant.give_up([k for k in claims.mine if spool.sealed(k) is None])
         finally:
             owner.over()
         return ran
+
+    def taken(self, queue: deque[Point], shares: Shares, claimant: Claimant) -> list[Point]:
+        """The next point that is ours, with those that are trained with it as one program; none at the end."""
+        ours: list[Point] = []
+        for point in list(queue):
+            if ours and len(ours) == shares.of(ours[0]):
+                break
+            if not ours or shares.alike(ours[0], point):
+                queue.remove(point)
+                if self.patiently(claimant.take, point) is None:
+                    ours.append(point)
+        return ours
+
+    def addressed(self, point: Point, uri: str) -> Point:
+        """The point with the store's address, which is kept out of files: weights=run:ID are read from there."""
+        tracking = dataclasses.replace(point.experiment.tracking, uri=uri)
+        return dataclasses.replace(point, experiment=dataclasses.replace(point.experiment, tracking=tracking))
 
     def counts(self, record: Record) -> bool:
         """Whether a record means that its point is done: not one that is to be run again."""

@@ -7,7 +7,7 @@ Workers train and leave each outcome in the spool; they never touch the store. T
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from bench.schema.errors import RequestError
 from bench.sweep.claimant import Claimant
 from bench.sweep.plan import Point
 from bench.sweep.pool import Died, Worker, workers
+from bench.sweep.shares import Shares
 from bench.sweep.signals import Stopping
 from bench.track.away import Away
 from bench.track.claim import Claims
@@ -26,7 +27,6 @@ from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
-from bench.train.alike import most, together
 
 DEATHS = 2  # a run that takes its worker with it so often has failed
 RETRY_SECONDS = 2.0  # between two questions to a store that is away, or to whoever holds a point
@@ -35,8 +35,8 @@ RETRY_SECONDS = 2.0  # between two questions to a store that is away, or to whoe
 class View(Protocol):
     """What a launch tells its user; `bench.sweep.view` has the real one."""
 
-    def running(self, worker: int, point: Point | None) -> None:
-        """A worker runs this point now, or none."""
+    def running(self, worker: int, points: Sequence[Point]) -> None:
+        """A worker runs these points now, several as one program, or none."""
 
     def done(self, point: Point, record: Record) -> None:
         """One more point has ended."""
@@ -86,8 +86,7 @@ class Launch:
         self.held: dict[str, Owner] = {}  # taken by another launch
         self.sealed: deque[Path] = deque()  # waiting for the store
         self.deaths: dict[str, int] = {}
-        alike = Counter(form for p in todo if (form := together(p.experiment)) is not None)
-        self.shares = {form: -(-n // count) for form, n in alike.items()}  # of runs that may be stacked, a worker's
+        self.shares = Shares(todo, count)
         self.away_since: float | None = None
         self.next_try = 0.0
         self.outcome = Outcome()
@@ -99,9 +98,8 @@ class Launch:
             RequestError: when workers cannot start, or a disk is full; what was taken is given up first.
         """
         trainer = next(iter(self.points.values())).experiment.trainer
-        pool = workers(
-            self.count, trainer.devices, trainer.accelerator, self.places
-        )  # they import while this process prepares
+        # They import while this process prepares.
+        pool = workers(self.count, trainer.devices, trainer.accelerator, self.places)
         owner = Owner.here(self.spool.root)
         try:
             with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:
@@ -211,22 +209,18 @@ class Launch:
         for worker in pool:
             if worker.warm and worker.future is None and self.ready:
                 points = self._next()
-                self.view.running(worker.number, points[0])
+                self.view.running(worker.number, points)
                 worker.run(points, self.title, self.spool.root)
 
     def _share(self, point: Point) -> int:
         """How many points a worker gets at once together with this one, itself included."""
-        form = together(point.experiment)
-        if form is None or point.key in self.deaths:
-            return 1
-        return min(self.shares[form], most(point.experiment))
+        return 1 if point.key in self.deaths else self.shares.of(point)
 
     def _next(self) -> list[Point]:
         """The next point that is ready, with those that are trained with it as one program."""
         first = self.ready.popleft()
-        share, form = self._share(first), together(first.experiment)
-        more = [p for p in self.ready if share > 1 and self._share(p) > 1 and together(p.experiment) == form]
-        more = more[: share - 1]
+        share = self._share(first)
+        more = [p for p in self.ready if share > 1 and self._share(p) > 1 and self.shares.alike(first, p)][: share - 1]
         self.ready = deque(p for p in self.ready if p not in more)
         return [first, *more]
 
@@ -238,7 +232,7 @@ class Launch:
             return
         error = future.exception()
         worker.points, worker.future = [], None
-        self.view.running(worker.number, None)
+        self.view.running(worker.number, [])
         if isinstance(error, DiskFull):
             raise error
         if isinstance(error, Died):

@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bench.sweep.plan import Point
 from bench.track.record import Record
+
+
+@dataclass
+class Busy:
+    """What a worker runs: a point, or several as one program, since when (seconds, monotonic)."""
+
+    name: str
+    count: int
+    since: float
+
+    def spent(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.since
+
+    def __str__(self) -> str:
+        more = f" and {self.count - 1} more as one program" if self.count > 1 else ""
+        return f"{self.name}{more}   {duration(self.spent())}"
 
 
 class Live:
@@ -28,7 +47,8 @@ class Live:
         self.finished = self.failed = 0
         self.seconds: list[float] = []  # of the runs that ended here
         self.best: tuple[float, str] | None = None  # val accuracy, point
-        self.now: dict[int, tuple[str, float] | None] = dict.fromkeys(range(workers))
+        self.now: dict[int, Busy | None] = dict.fromkeys(range(workers))
+        self.ready: set[int] = set()  # workers that have started
         self.live: Any = None
         if self.console.is_terminal:
             from rich.live import Live as Display
@@ -45,12 +65,13 @@ class Live:
         if self.live is not None:
             self.live.stop()
 
-    def running(self, worker: int, point: Point | None) -> None:
-        """A worker runs this point now, or none."""
+    def running(self, worker: int, points: Sequence[Point]) -> None:
+        """A worker runs these points now, several as one program, or none."""
+        self.ready.add(worker)
         before = self.now.get(worker)
         if before is not None:
-            self.seconds.append(time.monotonic() - before[1])
-        self.now[worker] = (point.name, time.monotonic()) if point is not None else None
+            self.seconds += [before.spent() / before.count] * before.count
+        self.now[worker] = Busy(points[0].name, len(points), time.monotonic()) if points else None
 
     def done(self, point: Point, record: Record) -> None:
         """One more point has ended."""
@@ -77,18 +98,23 @@ class Live:
 
     def left(self) -> float | None:
         """Seconds until the end, from the runs so far; None before the first."""
+        over = self.finished + self.failed
+        if not self.workers:  # jobs elsewhere: all that is seen of them is what they bring to an end
+            return (time.monotonic() - self.started) / over * (self.total - over) if over else None
         if not self.seconds:
             return None
-        busy = [time.monotonic() - now[1] for now in self.now.values() if now is not None]
+        busy = [now for now in self.now.values() if now is not None]
         mean = sum(self.seconds) / len(self.seconds)
-        waiting = self.total - self.finished - self.failed - len(busy)
-        work = max(waiting, 0) * mean + sum(max(mean - spent, 0.0) for spent in busy)
-        return work / max(self.workers, 1)
+        waiting = self.total - over - sum(now.count for now in busy)
+        work = max(waiting, 0) * mean + sum(max(mean * now.count - now.spent(), 0.0) for now in busy)
+        return work / self.workers
 
     def headline(self) -> str:
         """Counts, best and time left in one line."""
-        running = sum(now is not None for now in self.now.values())
-        parts = [f"{self.finished} finished", f"{running} running", f"{self.failed} failed"]
+        running = sum(now.count for now in self.now.values() if now is not None)
+        parts = [f"{self.finished} finished", f"{self.failed} failed"]
+        if self.workers:
+            parts.insert(1, f"{running} running")
         if self.best is not None:
             parts.append(f"best val {self.best[0]:.4f} ({self.best[1]})")
         if (left := self.left()) is not None:
@@ -107,8 +133,8 @@ class Live:
         lines: list[Any] = [bar, Text(self.headline())]
         room = max(self.console.height - 6, 1)
         for worker, now in list(self.now.items())[:room]:
-            spent = f"{now[0]}   {duration(time.monotonic() - now[1])}" if now else "-"
-            lines.append(Text(f"  worker {worker + 1}: {spent}", style="dim"))
+            idle = "-" if worker in self.ready else "starting"
+            lines.append(Text(f"  worker {worker + 1}: {now or idle}", style="dim"))
         return Group(*lines)
 
     def summary(self) -> str:

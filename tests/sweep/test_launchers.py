@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,44 @@ def test_launchers_of_this_machine(folder: Path, launcher: str) -> None:
     check(Store())
     again = called(folder, "sweep", *SMALL, f"hydra/launcher={launcher}", "--json").json()
     assert (again["skipped"], again["ran"]) == (8, 0)
+
+
+def test_a_job_stacks_what_may_be_stacked(folder: Path) -> None:
+    """Four seeds as one program: the time of each is its share of the whole."""
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "2", "dataset=digits", "model=linear", "trainer.epochs=2")
+    called(folder, "sweep", *words, "trainer.stack=4", "hydra/launcher=basic")
+    records = Store().records("adhoc")
+    assert [r.status for r in records] == ["finished"] * 4
+    assert len({r.costs["cost/fit_seconds"] for r in records}) == 1
+
+
+def test_a_job_reads_an_earlier_run_from_the_store_of_the_launch(folder: Path) -> None:
+    """The address travels apart from the points, and is theirs again when they run."""
+    uri = f"tracking.uri=sqlite:///{folder}/elsewhere.db"
+    small = ("dataset=digits", "model=resnet20", "model.depth=8", "model.width=4", "trainer.epochs=1", uri)
+    source = called(folder, "run", *small, "seed=5", "--json").json()["run_id"]
+    words = (
+        "--axes",
+        "optim.lr=0.1,0.01",
+        "--seeds",
+        "1",
+        *small,
+        "transfer=finetune",
+        f"transfer.weights=run:{source}",
+    )
+    found = called(folder, "sweep", *words, "hydra/launcher=basic", "--json").json()
+    assert (found["ran"], found["failed"]) == (2, 0)
+
+
+def test_the_pool_has_a_name_too(folder: Path, bench: Any, bench_json: Any) -> None:
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    assert bench_json("sweep", *words, "hydra/launcher=local")["ran"] == 2
+    status, _, error = bench("sweep", *words, "hydra/launcher=local", "hydra.launcher.n_jobs=3", "--seeds", "2")
+    assert status == 2
+    assert "--workers" in error
+    status, _, error = bench("sweep", *words, "hydra/launcher=rai", "--seeds", "2")
+    assert status == 2
+    assert "Did you mean 'ray'" in error
 
 
 def test_ray_with_two_workers(folder: Path) -> None:

@@ -32,9 +32,9 @@ def ended(point: Point, status: str = "finished", val: float = 0.5) -> Record:
 def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = two()
     with Live(2, 1) as live:
-        live.running(0, first)
+        live.running(0, [first])
         live.done(first, ended(first, val=0.75))
-        live.running(0, None)
+        live.running(0, [])
         live.done(second, ended(second, "failed"))
     out, err = capsys.readouterr()
     assert out == ""
@@ -49,21 +49,57 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
 def test_the_live_view_has_everything_a_waiting_user_asks() -> None:
     first, second = two()
     live = Live(2, 1)
-    live.console = Console(width=120, height=20)
     live.__enter__()
-    live.running(0, first)
+    live.running(0, [first])
     time.sleep(0.05)
-    live.running(0, None)
+    live.running(0, [])
     live.done(first, ended(first, val=0.75))
-    live.running(0, second)
-    with live.console.capture() as capture:
-        live.console.print(live._drawn())
-    shown = capture.get()
+    live.running(0, [second])
+    shown = drawn(live)
     assert "1/2" in shown
     assert "1 finished · 1 running · 0 failed" in shown
     assert "best val 0.7500 (linear · lr 0.1 · seed 0)" in shown
     assert "left" in shown
     assert "worker 1: linear · lr 0.01 · seed 0" in shown
+
+
+def test_points_in_one_program_count_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five of ten runs as one program took ten seconds, and the next five run since four: six seconds are left."""
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    point = two()[0]
+    live = Live(10, 1)
+    assert "starting" in drawn(live)
+    live.running(0, [point] * 5)
+    assert "5 running" in live.headline()
+    assert "linear · lr 0.1 · seed 0 and 4 more as one program" in drawn(live)
+    clock[0] = 10.0
+    live.running(0, [])
+    for _ in range(5):
+        live.done(point, ended(point))
+    live.running(0, [point] * 5)
+    clock[0] = 14.0
+    assert live.left() == pytest.approx(6.0)
+
+
+def test_jobs_elsewhere_have_a_time_left_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    point = two()[0]
+    with Live(4, 0) as live:
+        assert live.left() is None
+        clock[0] = 30.0
+        live.done(point, ended(point))
+        assert live.left() == pytest.approx(90.0)
+        assert live.headline().startswith("1 finished · 0 failed · best val")
+
+
+def drawn(live: Live) -> str:
+    """The live part as text."""
+    live.console = Console(width=120, height=20)
+    with live.console.capture() as capture:
+        live.console.print(live._drawn())
+    return capture.get()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,33 @@
+"""Which points of a launch are trained together as one program, and how many at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.sweep.plan import Point
+from bench.train.alike import most, together
+
+
+class Shares:
+    """How points that may be stacked are divided among workers.
+
+    Args:
+        points: of the launch.
+        count: workers that run them.
+    """
+
+    def __init__(self, points: Sequence[Point], count: int) -> None:
+        self._forms = {p.key: together(p.experiment) for p in points}
+        alike = Counter(form for form in self._forms.values() if form is not None)
+        self._shares = {form: -(-n // count) for form, n in alike.items()}  # a worker's
+
+    def of(self, point: Point) -> int:
+        """How many points a worker takes at once together with this one, itself included."""
+        form = self._forms[point.key]
+        return 1 if form is None else min(self._shares[form], most(point.experiment))
+
+    def alike(self, one: Point, other: Point) -> bool:
+        """Whether two points may be trained as one program."""
+        form = self._forms[one.key]
+        return form is not None and form == self._forms[other.key]
