@@ -86,7 +86,7 @@ def checked(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
         except ValueError as error:
             raise RequestError(
                 f"norm_layer 'instance' is left with one pixel of the {shape[1]}x{shape[2]} image ({error}). "
-                "Use larger images (dataset.size), fewer pooling steps, or another norm_layer."
+                "Use larger images (transfer.size), fewer pooling steps, or another norm_layer."
             ) from None
     return net
 

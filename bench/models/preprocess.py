@@ -61,15 +61,15 @@ def resized(x: Tensor, size: int, interpolation: str) -> Tensor:
 def make(exp: Experiment, data: ImageData) -> nn.Module:
     """The module that makes the network's input of an Experiment: images uint8 [B, C, H, W] -> float32.
 
-    Without transfer: the experiment's pixel_norm. With weights=bundled or timm and preprocess=weights: the
-    published size, interpolation, mean and std. Otherwise pixel_norm, at the images' size or `transfer.size`.
+    With weights=bundled or timm and preprocess=weights: the published size, interpolation, mean and std. Otherwise
+    pixel_norm, at the images' size or `transfer.size`, with the images' channels or `transfer.channels`.
     """
-    if exp.transfer.mode == "scratch":
-        return pixel_norm.make(exp.pixel_norm, data)
     channels, height, width = input_shape(exp, data.shape)
     known = published(exp)
     size = height if (height, width) != data.shape[1:] else None
     if known is None:
+        if exp.transfer.mode == "scratch" and (channels, height, width) == data.shape:
+            return pixel_norm.make(exp.pixel_norm, data)
         return Preprocess(pixel_norm.make(exp.pixel_norm, data), channels, size, "bicubic", repeat=False)
     mean, std, _, interpolation = known
     scale = pixel_norm.Scale(255 * torch.tensor(mean).double().numpy(), 255 * torch.tensor(std).double().numpy())
@@ -83,13 +83,12 @@ def input_shape(exp: Experiment, shape: tuple[int, int, int]) -> tuple[int, int,
         RequestError: when colour images meet weights for grey ones.
     """
     transfer = exp.transfer
-    if transfer.mode == "scratch":
-        return shape
     known = published(exp)
-    hub = transfer.weights in ("bundled", "timm")
+    hub = transfer.mode != "scratch" and transfer.weights in ("bundled", "timm")
     channels = transfer.channels or (3 if hub else shape[0])
     if channels != shape[0] and shape[0] != 1:
-        raise RequestError(f"Images have {shape[0]} channels, the weights take {channels}. Only grey becomes three.")
+        takes = "the weights take" if transfer.mode != "scratch" else "transfer.channels says"
+        raise RequestError(f"Images have {shape[0]} channels, {takes} {channels}. Only grey becomes three.")
     side = transfer.size or (known[2] if known else None)
     return (channels, side, side) if side else (channels, *shape[1:])
 

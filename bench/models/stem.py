@@ -28,7 +28,7 @@ def small_stem(net: nn.Module, name: str) -> None:
     if change is None:
         raise RequestError(
             f"model.stem=small cannot be made for {name}. It can for {HAVE_ONE}. Otherwise enlarge the images: "
-            f"dataset.size=N; 'bench models {name}' says the smallest."
+            f"transfer.size=N; 'bench models {name}' says the smallest."
         )
     change(net)
 

@@ -167,5 +167,5 @@ def _too_small(
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return RequestError(
         f"{model.name} cannot take {h}x{w} images ({reason}). Its smallest input is {least}x{least}: "
-        f"dataset.size={max(least, 32)}{hint}."
+        f"transfer.size={max(least, 32)}{hint}."
     )

@@ -42,6 +42,8 @@ class Experiment:
             raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model.family}; it takes {options}.")
         if self.norm_layer.name == "selu" and getattr(self.model, "activation", None) not in (None, "relu", "selu"):
             raise ValueError("norm_layer 'selu' brings its own activation: leave model.activation out or make it selu.")
+        if self.transfer.mode == "scratch" and not self.trains and (self.transfer.size or self.transfer.channels):
+            raise ValueError(f"transfer.size and transfer.channels are for networks; {self.model.family} sees pixels.")
 
     @property
     def trains(self) -> bool:

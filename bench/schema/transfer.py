@@ -30,8 +30,9 @@ class Transfer:
     unfreeze_every: Annotated[int, Field(ge=0)] = 0  # epochs a stage, trained from the head down; 0: all at once
     lr_backbone: Annotated[float, Field(gt=0)] = 1.0  # the backbone's lr is optim.lr times this
     preprocess: Literal["weights", "own"] = "weights"  # the weights' size, mean and std, or the data's and pixel_norm
+    # What the network sees, from scratch too, so that the same network is compared with and without weights.
     size: Positive | None = None  # pixels a side; None: what the weights were trained with, or the images' own
-    channels: Literal[1, 3] | None = None  # of the weights; None: 3 for bundled and timm, otherwise the images' own
+    channels: Literal[1, 3] | None = None  # None: 3 for bundled and timm, otherwise the images' own
 
     head: Literal["linear", "dnn", "knn", "ncm"] = "linear"
     hidden: tuple[Positive, ...] = (256,)  # dnn: widths between features and logits, each followed by ReLU

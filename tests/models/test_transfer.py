@@ -110,6 +110,23 @@ def test_the_weights_preprocessing_is_used_unless_overridden():
         preprocess.input_shape(composed(*OWN, "transfer=frozen", "transfer.channels=1"), (3, 8, 8))
 
 
+def test_from_scratch_the_network_sees_the_same_size_and_channels():
+    """So that the same network is compared with and without weights."""
+    data = picture(np.random.default_rng(0).integers(0, 256, (20, 20, 1), dtype=np.uint8))
+    weights_of = ("model=efficientnet_lite0", "transfer.size=64", "transfer.channels=3")
+    shapes = []
+    for mode in ("scratch", "finetune"):
+        exp = composed(*weights_of, f"transfer={mode}")
+        x = preprocess.make(exp, data)(torch.from_numpy(data.images))
+        assert x.shape == (1, 3, 64, 64)
+        shapes.append([tuple(p.shape) for p in models.build(exp, data.shape, 10).parameters()])
+    assert shapes[0] == shapes[1]
+    plain = composed("model=efficientnet_lite0")
+    assert preprocess.make(plain, data)(torch.from_numpy(data.images)).shape == (1, 1, 20, 20)
+    with pytest.raises(RequestError, match=r"transfer\.size and transfer\.channels are for networks; knn sees pixels"):
+        composed("model=knn", "transfer.size=64")
+
+
 def test_resizing_agrees_with_pillow():
     from PIL import Image
 

@@ -132,9 +132,9 @@ def test_small_stems_take_grey_images_of_28_pixels(name):
 def test_errors_say_what_can_be_done():
     with pytest.raises(RequestError, match=r"Did you mean 'resnet18'\? timm has \d{4}"):
         build(make({"family": "timm", "name": "resnt18"}), MNIST, 10)
-    with pytest.raises(RequestError, match=r"vgg11 cannot take 28x28 .* smallest input is 32x32: dataset.size=32, or"):
+    with pytest.raises(RequestError, match=r"vgg11 cannot take 28x28 .* smallest input is 32x32: transfer.size=32, or"):
         net_of("vgg11", shape=MNIST)
-    with pytest.raises(RequestError, match=r"alexnet cannot take 32x32 .* smallest input is 63x63: dataset.size=63"):
+    with pytest.raises(RequestError, match=r"alexnet cannot take 32x32 .* smallest input is 63x63: transfer.size=63"):
         net_of("alexnet")
     with pytest.raises(RequestError, match=r"small cannot be made for inception_v3. It can for resnet"):
         net_of("inception_v3", stem="small", shape=(3, 96, 96))
