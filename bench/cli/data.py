@@ -44,12 +44,17 @@ def main(args: argparse.Namespace) -> int:
     if len(names) > 1:
         raise RequestError(f"Expected one dataset, got {', '.join(names)}.")
     if names and names[0] not in groups()["dataset"]:
+        if (hint := own(Path(names[0]))) is not None:
+            raise RequestError(f"'{names[0]}' is no dataset's name. For your own images: bench data {hint}")
         raise unknown("dataset", names[0], groups()["dataset"])
     exp = experiment(compose([f"dataset={n}" for n in names] + [w for w in args.words if "=" in w]))
     data = images.load(exp.dataset, exp.split)
     found = inspection.inspect(data, args.near)
     out = args.out or Path("inspect") / exp.dataset.source
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out: the folder {out} cannot be made ({error.strerror}). Name another.") from error
     preview.labels(data, found.counts, out / "labels.png")
     preview.grid(data, out / "preview.png")
     files = ["labels.png", "preview.png", "duplicates.csv", "split.npz"]
@@ -74,6 +79,13 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def own(path: Path) -> str | None:
+    """The overrides for a folder or CSV file of the user's, who has put its path where a name is expected."""
+    if path.is_dir():
+        return f"dataset=folder dataset.root={path}"
+    return f"dataset=csv dataset.file={path}" if path.is_file() else None
+
+
 def duplicates(found: Inspection, data: ImageData, path: Path) -> None:
     """A row for each pair: kind, the two numbers, their splits and labels."""
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -86,25 +98,31 @@ def duplicates(found: Inspection, data: ImageData, path: Path) -> None:
 
 def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
     """For people."""
+    from rich.cells import cell_len  # 猫 is two columns wide
+
     from bench.data.catalog import CARDS
+    from bench.data.leaks import telling
 
     c, h, w = data.shape
     lines = [f"{facts['dataset']}: {facts['images']:,} images, {h} x {w}, {'grey' if c == 1 else f'{c} channels'}"]
     card = CARDS.get(facts["dataset"])
     if card:
         lines.append(f"{card.title}. {card.paper}. Licence: {card.licence}.")
-    width = max(5, *(len(name) for name in data.classes))
+    width = max(5, *(cell_len(name) for name in data.classes))
     lines += ["", f"{'class':<{width}} {'train':>8} {'val':>8} {'test':>8} {'all':>8}"]
     rows = [(name, *found.counts[:, k]) for k, name in enumerate(data.classes)]
     if len(rows) > 40:
         rows = [*rows[:38], (f"({len(rows) - 38} more)", *found.counts[:, 38:].sum(1))]
     rows.append(("all", *found.counts.sum(1)))
-    lines += [f"{name:<{width}} {a:>8,} {b:>8,} {t:>8,} {a + b + t:>8,}" for name, a, b, t in rows]
+    lines += [
+        f"{name}{' ' * (width - cell_len(name))} {a:>8,} {b:>8,} {t:>8,} {a + b + t:>8,}" for name, a, b, t in rows
+    ]
     lines += ["", f"mean {found.mean}, std {found.std} (train, in 0..1)"]
     if card and card.mean:
         lines.append(f"published: mean {list(card.mean)}, std {list(card.std or ())}")
     of = f"of {found.compared:,} images compared" if found.compared else "(not looked for)"
-    lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
+    if telling(data):
+        lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
     if data.skipped:
         lines.append(f"skipped: {len(data.skipped)} files, listed in skipped.txt")
     for finding in found.findings:

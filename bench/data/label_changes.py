@@ -64,8 +64,8 @@ def labels_of(exp: Experiment, data: ImageData) -> dict[str, str]:
 
 
 def _flips(a: Augment, what: dict[str, str]) -> Iterator[Finding]:
-    horizontal = [k for k in ("writing", "orientation", "position", "side") if k in what and a.flip]
-    vertical = [k for k in ("writing", "orientation", "position", "height") if k in what and a.flip_vertical]
+    horizontal: list[str] = [k for k in ("writing", "orientation", "position", "side") if k in what and a.flip]
+    vertical: list[str] = [k for k in ("writing", "orientation", "position", "height") if k in what and a.flip_vertical]
     for kind in dict.fromkeys(horizontal + vertical):
         yield _changes("flip", f"A mirrored image may be of another class or of none: the label is {kind}{what[kind]}.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,11 @@ def labels(data: ImageData, counts: NDArray[np.int64], path: Path) -> None:
         axes.bar(range(count), row, bottom=below, label=name, color=colour)
         below += row
     if count <= MANY:
-        axes.set_xticks(range(count), data.classes, rotation=0 if max(map(len, data.classes)) < 4 else 45, ha="center")
+        names = [short(name) for name in data.classes]
+        if max(map(len, names)) < 4:
+            axes.set_xticks(range(count), names)
+        else:
+            axes.set_xticks(range(count), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_xlabel("class")
     axes.set_ylabel("images")
     axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
@@ -40,7 +45,9 @@ def labels(data: ImageData, counts: NDArray[np.int64], path: Path) -> None:
 
 
 def grid(data: ImageData, path: Path, rows: int = 12, columns: int = 10) -> None:
-    """A row of training images for each class (the first `rows` classes)."""
+    """A row of training images for each class (the first `rows` classes); points of the plane as a scatter plot."""
+    if data.shape == (1, 1, 2):
+        return _points(data, path)
     shown = range(min(rows, len(data.classes)))
     figure = Figure(figsize=(1.2 + 0.9 * columns, 0.9 * len(shown)), layout="constrained")
     cells = figure.subplots(len(shown), columns, squeeze=False)
@@ -48,7 +55,24 @@ def grid(data: ImageData, path: Path, rows: int = 12, columns: int = 10) -> None
         of_class = data.train[data.labels[data.train] == k]
         for j, cell in enumerate(cells[k]):
             _show(cell, data.images[int(of_class[j])] if j < len(of_class) else None)
-        cells[k][0].set_ylabel(data.classes[k][:18], rotation=0, ha="right", va="center")
+        cells[k][0].set_ylabel(short(data.classes[k]), rotation=0, ha="right", va="center")
+    _save(figure, path)
+
+
+def short(name: str, longest: int = 18) -> str:
+    """A class name that leaves room for the picture."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def _points(data: ImageData, path: Path) -> None:
+    figure = Figure(figsize=(4.2, 4.6), layout="constrained")
+    axes = figure.subplots()
+    for k, name in enumerate(data.classes):
+        x, y = data.images[data.train[data.labels[data.train] == k]][:, 0, 0].T
+        axes.scatter(x, y, s=4, color=COLOURS[k % len(COLOURS)], label=name, linewidths=0)
+    axes.set(xlabel="first pixel", ylabel="second pixel", box_aspect=1, xlim=(0, 255), ylim=(0, 255))
+    axes.legend(frameon=False, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0), markerscale=3)
+    axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 
 
@@ -83,7 +107,7 @@ def augmentations(settings: Augment, data: ImageData, path: Path, draws: int = 1
         drawn, _ = function(images, targets, augment.generator(0, 0, 0, len(images)))
         for j, cell in enumerate(row):
             _show(cell, data.images[int(data.train[0])] if j == 0 else drawn[2 * j - 2].round().byte().numpy())
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        row[0].set_ylabel(one.policy if name == "policy" else name, rotation=0, ha="right", va="center")
     cells[0][0].set_title("original", fontsize=8)
     _save(figure, path)
     return True
@@ -103,4 +127,6 @@ def _show(cell: Any, image: NDArray[np.uint8] | None) -> None:
 
 def _save(figure: Figure, path: Path) -> None:
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=110)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a class name's sign that the font lacks is a box
+        figure.savefig(path, dpi=110)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bench.compose import groups
-from bench.data import load
+from bench.data import load, preview
 from bench.data.catalog import CARDS, OWN
 from bench.data.inspection import inspect
 from bench.schema.dataset import Bundled, Folder, Plane, Split
@@ -83,8 +83,12 @@ def test_a_fixed_cameras_pictures_are_as_many_pairs_as_images(data) -> None:
     assert {"near_duplicates", "near_duplicates_across_splits", "near_duplicates_disagree"} <= across
 
 
-def test_points_are_no_duplicates() -> None:
-    found = inspect(load(Plane(source="plane", pattern="spirals"), Split()))
+def test_points_are_no_duplicates_and_are_drawn_as_points(tmp_path: Path) -> None:
+    data = load(Plane(source="plane", pattern="spirals"), Split())
+    preview.grid(data, tmp_path / "preview.png")
+    with Image.open(tmp_path / "preview.png") as image:
+        assert image.width < 1.5 * image.height  # a plane, not rows of images
+    found = inspect(data)
     assert (found.exact, found.near, found.findings) == ([], [], [])
 
 
@@ -134,3 +138,12 @@ def test_the_list_and_a_misspelled_name(folder: Path, bench) -> None:
     status, _, err = bench("data", "mnist5")
     assert status == 2
     assert "Did you mean 'mnist5k'" in err
+    (folder / "photos").mkdir()
+    (folder / "list.csv").touch()
+    for word, hint in (("photos", "dataset=folder dataset.root=photos"), ("list.csv", "dataset=csv dataset.file=")):
+        status, _, err = bench("data", word)
+        assert status == 2
+        assert hint in err
+    status, _, err = bench("data", "plane", "--out", "list.csv")
+    assert status == 2
+    assert "--out: the folder list.csv cannot be made" in err
