@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bench.report.asked import heading, kind_of, logarithmic
 from bench.report.frame import Cell, Frame
 from bench.report.grid import number
 from bench.report.naming import Digits, Metric, axis, key, metric, point
@@ -23,7 +24,7 @@ def chart(frame: Frame, figure: Figure) -> dict[str, Any] | None:
         A point: x, y, low, high (shown units, None where unknown), seeds (values), series (index), tip (lines).
     """
     described = metric(figure.y)
-    kind = figure.kind or ("line" if figure.x is not None and _numbers(frame, figure.x) else "bars")
+    kind = kind_of(figure, frame)
     if kind not in DRAWN:
         return None
     cells = [c for c in frame.cells(figure.y, figure.at) if c.values and math.isfinite(c.interval.mean)]
@@ -47,7 +48,7 @@ def chart(frame: Frame, figure: Figure) -> dict[str, Any] | None:
             cost = across[id(cell)]
             if cost is None:
                 continue
-            made |= {"x": cost, "label": _short(cell, frame)}
+            made |= {"x": cost, "label": _short(cell, frame, [figure.lines, *panel_axes, *figure.at])}
             made["tip"].append(f"{metric(figure.cost).label}: {Digits(metric(figure.cost))(cost)}")
         else:
             made["x"] = _x(cell, figure, kind)
@@ -57,8 +58,8 @@ def chart(frame: Frame, figure: Figure) -> dict[str, Any] | None:
             _front(panel["points"], described)
     return {
         "kind": kind,
-        "title": figure.title or _capital(_title(figure, kind, described)),
-        "x": _scale(frame, figure, kind),
+        "title": heading(figure, frame),
+        "x": _scale(frame, figure, kind, panels.values()),
         "y": {"label": described.label, "better": described.better},
         "series": series,
         "lines": axis(figure.lines) if figure.lines else "",
@@ -107,15 +108,16 @@ def _x(cell: Cell, figure: Figure, kind: str) -> Any:
     return number_ if kind == "line" and number_ is not None else show(value)
 
 
-def _scale(frame: Frame, figure: Figure, kind: str) -> dict[str, Any]:
+def _scale(frame: Frame, figure: Figure, kind: str, panels: Iterable[dict[str, Any]]) -> dict[str, Any]:
     if kind == "pareto":
-        return {"label": metric(figure.cost).label, "scale": "linear" if figure.log_x is False else "log", "values": []}
+        costs = [p["x"] for panel in panels for p in panel["points"]]
+        scale = "log" if logarithmic(costs, figure.log_x) else "linear"
+        return {"label": metric(figure.cost).label, "scale": scale, "values": []}
     levels = frame.levels[figure.x or ""]
     if kind != "line" or not _numbers(frame, figure.x or ""):
         return {"label": axis(figure.x or ""), "scale": "band", "values": [show(v) for v in levels]}
     values = sorted(v for v in map(numeric, levels) if v is not None)
-    log = figure.log_x if figure.log_x is not None else values[0] > 0 and values[-1] / values[0] >= 20
-    scale = "log" if log and values[0] > 0 else "linear"
+    scale = "log" if logarithmic(values, figure.log_x) else "linear"
     return {"label": axis(figure.x or ""), "scale": scale, "values": values}
 
 
@@ -142,20 +144,9 @@ def _front(points: list[dict[str, Any]], described: Metric) -> None:
         best = max(best, sign * made["y"])
 
 
-def _short(cell: Cell, frame: Frame) -> str:
-    varied = {name: v for name, v in cell.at.items() if len(frame.levels[name]) > 1}
-    return ", ".join(show(v) for v in varied.values())
-
-
-def _title(figure: Figure, kind: str, described: Metric) -> str:
-    if kind == "pareto":
-        return f"{described.title} against {metric(figure.cost).title}"
-    by = f", by {axis(figure.lines)}" if figure.lines else ""
-    return f"{described.title} over {axis(figure.x or '')}{by}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _short(cell: Cell, frame: Frame, said: Sequence[str | None]) -> str:
+    """The values that tell a point from others, but for those that its colour or its panel says."""
+    return ", ".join(show(v) for name, v in cell.at.items() if len(frame.levels[name]) > 1 and name not in said)
 
 
 def _round(value: float) -> float | None:

@@ -9,19 +9,22 @@ from bench.report.claims import Verdict
 from bench.report.naming import Digits, metric
 from bench.schema.claim import Bound, Compare, Equivalence
 
-WIDTH, EDGE = 400.0, 26.0
+EDGE = 7.0  # percent of the drawing kept free at each side
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Positions in a drawing WIDTH wide; `low` and `high` are None where there is no interval."""
+    """Positions in percent of the drawing's width; `low` and `high` are None where there is no interval.
+
+    Attributes:
+        seeds, thresholds: (position, value as shown).
+    """
 
     mean: float
     low: float | None
     high: float | None
     seeds: list[tuple[float, str]]
     thresholds: list[tuple[float, str]]
-    ends: tuple[str, str]
 
 
 def forest(verdict: Verdict) -> Forest | None:
@@ -39,16 +42,14 @@ def forest(verdict: Verdict) -> Forest | None:
     low, high = low - room, high + room
 
     def at(v: float) -> float:
-        return round(EDGE + (v - low) / (high - low) * (WIDTH - 2 * EDGE), 1)
+        return round(EDGE + (v - low) / (high - low) * (100 - 2 * EDGE), 2)
 
-    unit = described.unit if isinstance(claim, Bound) else described.difference
     return Forest(
         mean=at(verdict.effect),
         low=at(verdict.low) if len(interval) == 2 else None,
         high=at(verdict.high) if len(interval) == 2 else None,
         seeds=[(at(v), digits(v)) for v in seeds],
-        thresholds=[(at(v), digits(v) if v else "0") for v in marks],
-        ends=(digits(low + room), f"{digits(high - room)} {unit}".strip()),
+        thresholds=[(at(v), described.amount(v, not isinstance(claim, Bound))) for v in marks],
     )
 
 

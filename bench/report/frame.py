@@ -81,6 +81,7 @@ class Frame:
             rest = [v for v in found[name] if v not in planned.get(name, {})]
             self.levels[name] = [found[name][v] for v in order + sorted(rest, key=_by_size(found[name]))]
         self.records = records
+        self.seeds = {r.seed for r in records}  # planned for every point: one without a record is missing there
         self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
         self.points: dict[tuple[str, ...], dict[int, Record]] = defaultdict(dict)
         for record in records:
@@ -118,6 +119,7 @@ class Frame:
         runs = self.points[point]
         values = {s: v for s in sorted(runs) if (v := value(runs[s], metric)) is not None}
         count = {status: sum(r.status == status for r in runs.values()) for status in ("failed", "running", "missing")}
+        count["missing"] += len(self.seeds - runs.keys())
         finished = sum(r.status == "finished" for r in runs.values())
         chosen, unsure = self.chosen.get(point, ({}, ""))
         return Cell(

@@ -70,6 +70,32 @@ class Grid:
             heads.append(", ".join(parts))
         return heads
 
+    def head_rows(self) -> list[list[tuple[str, int]]]:
+        """The heads in levels, the axes' values above the metrics: one row a level, each (text, columns it spans).
+
+        The last level has one entry a column; entries above it span the columns that share their values.
+        """
+        several = len(self.metrics) > 1
+        parts = [
+            [f"{axis(name)} {show(value)}" for name, value in column.at.items()]
+            if several or len(column.at) > 1
+            else []
+            for column in self.columns
+        ]
+        depth = len(self.column_axes) - (0 if several else 1)
+        rows: list[list[tuple[str, int]]] = []
+        for level in range(max(0, depth)):
+            row: list[tuple[str, int]] = []
+            for j, part in enumerate(parts):
+                if row and j and part[: level + 1] == parts[j - 1][: level + 1]:
+                    row[-1] = (row[-1][0], row[-1][1] + 1)
+                else:
+                    row.append((part[level], 1))
+            rows.append(row)
+        if several:
+            return [*rows, [(column.metric.label, 1) for column in self.columns]]
+        return [*rows, [(show(list(c.at.values())[-1]) if c.at else c.metric.label, 1) for c in self.columns]]
+
     def row_heads(self) -> list[str]:
         """One text a row axis."""
         return [axis(name) for name in self.row_axes]

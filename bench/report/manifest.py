@@ -51,7 +51,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "code": {"commits": _counted(finished, "git_commit"), "dirty": _counted(finished, "git_dirty")},
         "packages": [_parsed(text) for text in _counted(finished, "packages")],
         "hardware": _counted(finished, "hardware"),
-        "platform": {name: _counted(finished, name) for name in ("python", "platform")},
+        "platform": {name: _counted(finished, name) for name in ("python", "platform", "threads")},
         "context": {k: v for k, v in context.items() if k not in ("scale", "command")},
         "files": {name: hashlib.sha256(_bytes(body)).hexdigest() for name, body in files.items()},
     }

@@ -40,6 +40,13 @@ class Metric:
         """A stored value as people say it, without an uncertainty that would fix its digits: 90%, 2 points."""
         return f"{value * self.factor:.6g}"
 
+    def amount(self, value: float, of_difference: bool = True) -> str:
+        """`plain` with the unit of a difference, or of the metric itself: `2 points`, `1 point`, `90%`."""
+        number, unit = self.plain(value), self.difference if of_difference else self.unit
+        if number in ("1", "-1") and unit == "points":
+            unit = "point"
+        return f"{number}{unit}" if unit == "%" else f"{number} {unit}".rstrip()
+
     @property
     def label(self) -> str:
         """For an axis of a figure or the head of a table: `test accuracy (%)`."""

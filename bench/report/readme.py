@@ -52,7 +52,7 @@ def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:
         "",
     ]
     for v in content["verdicts"]:
-        lines += [f"- **{SIGN[v['word']]}**: {escape_md(v['says'])}  ", f"  {escape_md(v['numbers'])}"]
+        lines += [f"- **{SIGN[v['word']]}**: {escape_md(v['says'])}  ", f"  {escape_md(_evidence(v))}"]
     lines += [""] if content["verdicts"] else []
     table = evidence.folder / "table.md"
     if table.exists():
@@ -73,6 +73,10 @@ def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:
         "",
     ]
     return lines
+
+
+def _evidence(v: dict[str, Any]) -> str:
+    return ". ".join(part for part in (v["numbers"], v["remarks"]) if part)
 
 
 def _path(evidence: Evidence, file: str) -> str:

@@ -1,4 +1,4 @@
-"""A grid printed: plain text, Markdown, CSV, LaTeX (booktabs), HTML. Strings out, no files."""
+"""A grid printed: plain text, Markdown, CSV; `bench.report.markup` has LaTeX and HTML. Strings out, no files."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def markdown(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] 
         lines += ["| " + " | ".join(map(escape_md, one.texts)) + " |" for one in published]
         lines.append("")
     for note in said:
-        sentence = _marked("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)
+        sentence = marked("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)
         lines.append(f"- {'**' + sentence + '**' if note.stamp else sentence}")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -108,71 +108,7 @@ def tidy_csv(grid: Grid) -> str:
     return out.getvalue()
 
 
-def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
-    """A `table` environment with booktabs rules, one tabular a panel; needs \\usepackage{booktabs}."""
-    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(grid.title)}}}"]
-    for panel in grid.panels:
-        lines += ["", "\\begin{tabular}{" + "l" * len(grid.row_axes) + "r" * len(grid.columns) + "}", "\\toprule"]
-        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
-        if title:
-            first = len(grid.row_axes) + 1
-            lines.append("& " * len(grid.row_axes) + f"\\multicolumn{{{len(grid.columns)}}}{{c}}{{{_tex(title)}}} \\\\")
-            lines.append(f"\\cmidrule(lr){{{first}-{first + len(grid.columns) - 1}}}")
-        lines.append(" & ".join(map(_tex, [*grid.row_heads(), *grid.heads()])) + " \\\\")
-        lines.append("\\midrule")
-        for i, row in enumerate(panel.rows):
-            cells = [_tex(show(v)) for v in row.values()]
-            cells += [_tex_cell(grid, panel, i, j) for j in range(len(grid.columns))]
-            lines.append(" & ".join(cells) + " \\\\")
-        lines += ["\\bottomrule", "\\end{tabular}"]
-    if published:
-        lines += ["", "\\begin{tabular}{" + "l" * len(HEADS) + "}", "\\toprule"]
-        lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
-        lines += [" & ".join(map(_tex, one.texts)) + " \\\\" for one in published]
-        lines += ["\\bottomrule", "\\end{tabular}"]
-    for note in said:
-        sentence = _marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _tex(note.text)
-        lines += ["", f"\\par\\footnotesize {sentence}"]
-    return "\n".join([*lines, "\\end{table}"]) + "\n"
-
-
-def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
-    """`<table>` elements and a list of notes, all text escaped, no style and no script.
-
-    Cells carry `data-value` (the mean, stored units), `data-n`, `data-values` (by seed) and a class for the mark.
-    """
-    e = escaping.escape
-    stamp = ' class="stamp"'
-    lines: list[str] = []
-    for panel in grid.panels:
-        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
-        lines += ["<table>", *([f"<caption>{e(title)}</caption>"] if title else []), "<thead><tr>"]
-        lines += [f'<th scope="col">{e(head)}</th>' for head in [*grid.row_heads(), *grid.heads()]]
-        lines += ["</tr></thead>", "<tbody>"]
-        for i, row in enumerate(panel.rows):
-            lines.append("<tr>")
-            lines += [f'<th scope="row">{e(show(v))}</th>' for v in row.values()]
-            lines += [_html_cell(grid, panel, i, j) for j in range(len(grid.columns))]
-            lines.append("</tr>")
-        lines += ["</tbody>", "</table>"]
-    if published:
-        lines += ["<table>", "<caption>Against published numbers</caption>", "<thead><tr>"]
-        lines += [f'<th scope="col">{e(head)}</th>' for head in HEADS]
-        lines += ["</tr></thead>", "<tbody>"]
-        for one in published:
-            first, *rest = map(e, one.texts)
-            lines.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>')
-        lines += ["</tbody>", "</table>"]
-    if said:
-        lines.append('<ul class="notes">')
-        for note in said:
-            words = _marked("<strong>bold</strong>", "<em>italic</em>") if note.text == MARKED else e(note.text)
-            lines.append(f"<li{stamp if note.stamp else ''}>{words}</li>")
-        lines.append("</ul>")
-    return "\n".join(lines) + "\n"
-
-
-def _marked(best: str, within: str) -> str:
+def marked(best: str, within: str) -> str:
     """The legend of the marks, for tables that mark by typeface."""
     return MARKED.replace("*", best, 1).replace("~", within, 1)
 
@@ -201,33 +137,6 @@ def _md_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     return f"{mark}{shown}{mark} ({escape_md(', '.join(remarks(cell, column.metric)))})".strip()
 
 
-def _tex_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
-    cell, column = panel.cells[i][j], grid.columns[j]
-    if cell is None:
-        return "--"
-    mean, half = number(cell, column.digits)
-    shown = f"{_tex(mean)} $\\pm$ {_tex(half)}" if half else _tex(mean)
-    command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
-    shown = f"{command}{{{shown}}}" if command else shown
-    return f"{shown} {{\\scriptsize ({_tex(', '.join(remarks(cell, column.metric)))})}}".strip()
-
-
-def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
-    cell, column = panel.cells[i][j], grid.columns[j]
-    if cell is None:
-        return '<td class="absent">–</td>'
-    mean, half = number(cell, column.digits)
-    shown = f"{mean} ± {half}" if half else mean
-    classes = " ".join(c for c in (panel.marks[i][j], "incomplete" if cell.incomplete else "") if c)
-    by_seed = ", ".join(f"seed {seed}: {column.digits(value)}" for seed, value in cell.values.items())
-    data = f' data-n="{cell.interval.n}" data-values="{escaping.escape(by_seed)}"'
-    data += f' data-value="{cell.interval.mean!r}"' if cell.values else ""
-    small = f"<small>{escaping.escape(', '.join(remarks(cell, column.metric)))}</small>"
-    body = {"best": f"<strong>{shown}</strong>", "within": f"<em>{shown}</em>", "": shown}[panel.marks[i][j]]
-    data += f' class="{classes}"' if classes else ""
-    return f"<td{data}>{body} {small}</td>"
-
-
 def _blocks(widths: list[int], room: int) -> list[list[int]]:
     """Columns in groups that fit `room`, at least one each."""
     blocks: list[list[int]] = [[]]
@@ -252,19 +161,3 @@ def escape_md(words: str) -> str:
     for sign in "\\`*_[]|~":
         words = words.replace(sign, "\\" + sign)
     return " ".join(words.split())
-
-
-_TEX = {
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "±": "$\\pm$",
-    "·": "$\\cdot$",
-    "–": "--",
-}
-_TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
-
-
-def _tex(words: str) -> str:
-    """Text that cannot be taken for LaTeX."""
-    return "".join(_TEX.get(sign, sign) for sign in words)

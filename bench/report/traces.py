@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.report import artifacts
 from bench.report.artifacts import Reader
+from bench.report.asked import heading
 from bench.report.figures.corruption import severities
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis, key, metric, point
@@ -45,8 +46,8 @@ def _curves(frame: Frame, figure: Figure, reader: Reader) -> dict[str, Any] | No
 
     return {
         "kind": "trace",
-        "title": figure.title or _capital(f"{shown.title} over epochs"),
-        "x": {"label": "epoch", "scale": "linear", "values": []},
+        "title": heading(figure, frame),
+        "x": {"label": "epoch", "scale": "linear", "values": [], "whole": True},
         "y": {"label": shown.label, "better": shown.better, "scale": "linear"},
         "panels": _panels(frame, figure, points, log=False, unit=shown.unit),
     }
@@ -66,9 +67,9 @@ def _gradients(frame: Frame, figure: Figure, reader: Reader) -> dict[str, Any] |
 
     return {
         "kind": "trace",
-        "title": figure.title or "Gradient norm by layer, mean over epochs",
-        "x": {"label": "layer, from input to output", "scale": "linear", "values": []},
-        "y": {"label": "gradient norm", "better": "", "scale": "log"},
+        "title": heading(figure, frame),
+        "x": {"label": "layer, from input to output", "scale": "linear", "values": [], "whole": True},
+        "y": {"label": "gradient norm, mean over epochs", "better": "", "scale": "log"},
         "panels": _panels(frame, figure, points, log=True),
     }
 
@@ -90,8 +91,8 @@ def _corruption(frame: Frame, figure: Figure, reader: Reader) -> dict[str, Any] 
         panels.append({"title": kind.replace("_", " "), "points": found})
     return {
         "kind": "trace",
-        "title": figure.title or "Test accuracy under corruption",
-        "x": {"label": "severity (0: clean)", "scale": "linear", "values": []},
+        "title": heading(figure, frame),
+        "x": {"label": "severity (0: clean)", "scale": "linear", "values": [], "whole": True},
         "y": {"label": shown.label, "better": shown.better, "scale": "linear"},
         "panels": panels,
     }
@@ -105,24 +106,23 @@ def _reliability(frame: Frame, figure: Figure, reader: Reader) -> dict[str, Any]
             continue
         one = artifacts.pooled(parts)
         found = []
-        for low, high, count, confidence, accuracy in zip(
-            one.edges[:-1], one.edges[1:], one.count, one.confidence, one.accuracy, strict=True
-        ):
+        bins = zip(one.edges[:-1], one.edges[1:], one.count, one.confidence, one.accuracy, *one.wilson(), strict=True)
+        for start, end, count, confidence, accuracy, low, high in bins:
             if count:
-                made = _point(
-                    100 * float(confidence), f"confidence {low:.0%} to {high:.0%}", [100 * accuracy], 0, False
-                )
+                label = f"confidence {start:.0%} to {end:.0%}"
+                made = _point(100 * float(confidence), label, [100 * accuracy], 0, False)
+                made |= {"low": float(f"{100 * low:.6g}"), "high": float(f"{100 * high:.6g}")}
                 made["tip"] = [
-                    made["tip"][0],
-                    f"accuracy {accuracy:.1%}",
+                    label,
+                    f"accuracy {accuracy:.1%} [{low:.1%}, {high:.1%}]",
                     f"{count / one.count.sum():.1%} of the images",
                 ]
                 found.append(made)
-        title = ", ".join(t for t in (point(cell.at), f"calibration error {one.ece:.1%}") if t)
+        title = ", ".join(t for t in (_panel(frame, figure, cell), f"calibration error {one.ece:.1%}") if t)
         panels.append({"title": title, "points": found})
     return {
         "kind": "trace",
-        "title": figure.title or "Reliability: accuracy over confidence, test images of all seeds",
+        "title": heading(figure, frame),
         "x": {"label": "confidence (%)", "scale": "linear", "values": []},
         "y": {"label": "accuracy (%)", "better": "", "scale": "linear"},
         "panels": panels,
@@ -159,10 +159,10 @@ def _confusion(frame: Frame, figure: Figure, reader: Reader) -> dict[str, Any] |
             for i in range(len(classes))
             for j in range(len(classes))
         ]
-        panels.append({"title": point(cell.at), "points": found})
+        panels.append({"title": _panel(frame, figure, cell), "points": found})
     return {
         "kind": "heat",
-        "title": figure.title or "Confusion: percent of each true class (rows), test images of all seeds",
+        "title": heading(figure, frame),
         "x": {"label": "predicted class", "scale": "band", "values": classes},
         "y": {"label": "share of the true class (%)", "better": "", "scale": "linear"},
         "panels": panels,
@@ -218,6 +218,12 @@ def _point(x: float, label: str, values: Sequence[float], series: int, log: bool
     }
 
 
+def _panel(frame: Frame, figure: Figure, cell: Cell) -> str:
+    """What tells a cell's panel from the others: its values on the axes that are not fixed."""
+    free = {n: v for n, v in cell.at.items() if n not in figure.at and len(frame.levels[n]) > 1}
+    return point(free)
+
+
 def _texts(cell: Cell, reader: Reader, kind: str) -> list[str]:
     found = (reader(r, artifacts.FILE[kind]) for r in cell.records if r.status == "finished")
     return [text for text in found if text is not None]
@@ -230,7 +236,3 @@ def _name(cell: Cell, figure: Figure) -> str:
 def _index(cell: Cell, figure: Figure, series: list[str]) -> int:
     name = _name(cell, figure)
     return series.index(name) if name in series else 0
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -76,13 +76,12 @@ def _effect(verdict: Verdict, shown: Metric) -> str:
         text += f" [{digits(verdict.low)}, {digits(verdict.high)}]"
     if isinstance(claim, Equivalence):
         where = "within" if verdict.word == "supported" else "against"
-        text += f" {where} a margin of ±{shown.plain(claim.margin)}{difference}"
+        text += f" {where} a margin of ±{shown.amount(claim.margin)}"
     if isinstance(claim, Bound):
-        text += f" against a bound of {shown.plain(claim.bound)}{absolute}"
+        text += f" against a bound of {shown.amount(claim.bound, of_difference=False)}"
     if isinstance(claim, Compare) and claim.by:
-        asked = shown.plain(claim.by if claim.direction == "greater" else -claim.by)
-        one = difference.removesuffix("s") if asked in ("1", "-1") else difference
-        text += f" where {'more' if claim.direction == 'greater' else 'less'} than {asked}{one} was claimed"
+        more = claim.direction == "greater"
+        text += f" where {'more' if more else 'less'} than {shown.amount(claim.by if more else -claim.by)} was claimed"
     return text
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.report import artifacts, figures, tables, verdict
+from bench.report import artifacts, figures, markup, tables, verdict
 from bench.report.artifacts import Reader
+from bench.report.asked import stem
 from bench.report.claims import Verdict, judge
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
@@ -105,8 +106,8 @@ def write(
         "records.csv": to_csv(records),
         "table.md": tables.markdown(grid, said, theirs),
         "table.csv": tables.tidy_csv(grid),
-        "table.tex": tables.latex(grid, said, theirs),
-        "table.html": tables.html(grid, said, theirs),
+        "table.tex": markup.latex(grid, said, theirs),
+        "table.html": markup.html(grid, said, theirs),
         "verdict.md": verdict.markdown(sweep, verdicts),
     }
     wanted = {artifacts.FILE[f.kind] for f in (sweep.figure, *sweep.figures) if f and f.kind in artifacts.FILE}
@@ -116,7 +117,7 @@ def write(
         if not figures.drawable(figure, records):
             continue
         drawing = figures.draw(figure, sweep, records, reader)
-        name = "figure" if i == 0 else f"figure-{i + 1}"
+        name = stem(i)
         files[f"{name}.svg"], files[f"{name}.png"] = figures.svg(drawing), figures.png(drawing)
     files["manifest.json"] = manifest(sweep, records, files, context)
     for name, body in files.items():

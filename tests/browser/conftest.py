@@ -132,7 +132,7 @@ def curves(record: Record, name: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A site with an ordinary sweep, one whose every text tries to inject, and one of ten thousand runs."""
+    """A site with a plain sweep, one of two metrics, one whose every text tries to inject, one of ten thousand runs."""
     folder = tmp_path_factory.mktemp("site") / "results"
     axes = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]}
     claim = {"says": "Batch norm helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
@@ -156,6 +156,10 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(
         plain, records(axes, 3, "plain"), folder / "plain", {"scale": "small", "command": "bench sweep plain"}, curves
     )
+
+    table = {"rows": "optim.lr", "columns": "norm_layer", "metric": ["test/accuracy", "cost/fit_seconds"]}
+    levels = sweep({"name": "levels", "question": "Is it dear?", "axes": axes, "table": table}, "levels.yaml")
+    write(levels, records(axes, 3, "levels"), folder / "levels")
 
     bad = {"augment": [NASTY, CLOSING], LABEL: [1, 2]}
     nasty = sweep(

@@ -10,7 +10,14 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-PAGES = ("index.html", "plain/index.html", "nasty/index.html", "large/index.html", "large/runs.html")
+PAGES = (
+    "index.html",
+    "plain/index.html",
+    "levels/index.html",
+    "nasty/index.html",
+    "large/index.html",
+    "large/runs.html",
+)
 
 
 def ready(page) -> None:
@@ -129,6 +136,48 @@ def test_every_chart_has_its_values_as_a_table(page, results: Path) -> None:
     ) == ([12, 12, 12, 12, 10])
 
 
+def test_no_label_of_a_chart_is_shortened_or_covers_another(page, results: Path) -> None:
+    for width in (1280, 360):
+        page.open(results / "plain" / "index.html", width=width)
+        ready(page)
+        labels = page.texts("[data-chart] svg [aria-label*='tick label'] text")
+        assert labels
+        assert not [text for text in labels if "…" in text or "..." in text]
+        assert page.js(COVERED) == []
+
+
+# Names and tick labels of a chart whose boxes meet, but for those of different charts.
+COVERED = """
+const bad = [];
+for (const svg of document.querySelectorAll('[data-chart] .panels svg')) {
+  const texts = [...svg.querySelectorAll("g[aria-label=text] text, g[aria-label*='tick label'] text")];
+  const boxes = texts.filter((t) => t.textContent.trim()).map((t) => [t.textContent, t.getBoundingClientRect()]);
+  boxes.forEach(([a, r], i) => boxes.slice(0, i).forEach(([b, q]) => {
+    const beside = r.left + 1 >= q.right || q.left + 1 >= r.right || r.top + 2 >= q.bottom || q.top + 2 >= r.bottom;
+    if (!beside) bad.push(`${a} / ${b}`);
+  }));
+}
+return bad;
+"""
+
+
+def test_a_table_of_two_metrics_has_its_heads_in_levels_and_still_sorts(page, results: Path) -> None:
+    page.open(results / "levels" / "index.html")
+    assert page.texts("[data-sortable] th[scope=colgroup]") == ["norm layer none", "norm layer batch"]
+    heads = page.driver.find_elements(By.CSS_SELECTOR, "[data-sortable] thead tr:last-child button")
+    assert [h.text.split(" (")[0] for h in heads] == ["test accuracy", "fit time"] * 2
+    heads[3].click()
+    last = "[data-sortable] tbody td:nth-child(5)"
+    values = page.js("return [...document.querySelectorAll(arguments[0])].map(n => Number(n.dataset.value))", last)
+    assert values == sorted(values)
+    assert len(values) == 6
+
+
+def test_few_runs_need_no_paging(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html")
+    assert not page.driver.find_element(By.CSS_SELECTOR, ".pager").is_displayed()
+
+
 def test_links_lead_to_files_that_exist(page, results: Path) -> None:
     for name in PAGES:
         page.open(results / name)
@@ -147,7 +196,7 @@ def test_the_index_leads_to_each_sweep_and_back(page, results: Path) -> None:
     page.driver.find_element(By.LINK_TEXT, "Does it help?").click()
     assert page.texts("h1") == ["Does it help?"]
     page.driver.find_element(By.LINK_TEXT, "All results").click()
-    assert len(page.driver.find_elements(By.CSS_SELECTOR, ".sweep")) == 3
+    assert len(page.driver.find_elements(By.CSS_SELECTOR, ".sweep")) == 4
 
 
 def test_ten_thousand_runs_stay_quick(page, results: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import charts, evidence, page, site, traces, write
+from bench.report import charts, drawings, evidence, facts, page, site, traces, write
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, sweep
@@ -142,3 +142,37 @@ def test_the_files_of_runs_are_drawn_with_their_means(batchnorm_records: list[Re
     assert [p["text"] for p in drawn("confusion", None)] == ["75", "25", "", "100"]
     assert [(p["x"], p["y"]) for p in drawn("reliability", None)] == [(75.0, 50.0)]
     assert traces.trace(frame, Figure(kind="curves", at=at), lambda record, name: None) is None
+
+
+def test_published_numbers_stand_beside_ours_on_the_page_as_in_the_table(
+    tmp_path: Path, batchnorm_records: list[Record]
+) -> None:
+    known = {"value": 0.99, "source": "Somebody 1998", "at": {"norm_layer": "batch"}, "setting": {"dataset": "cifar10"}}
+    made = sweep({"name": "made", "question": "Does it?", "axes": AXES, "published": [known]}, "made.yaml")
+    write(made, batchnorm_records, tmp_path / "made")
+    site.build(tmp_path)
+    shown, table = (tmp_path / "made" / "index.html").read_text(), (tmp_path / "made" / "table.md").read_text()
+    row = next(line for line in table.splitlines() if "Somebody 1998" in line)
+    for text in (cell.strip() for cell in row.strip("|").split("|")):
+        assert f">{text}<" in shown
+    assert "dataset: cifar10 / mnist5k" in row
+    assert "(3 cells)" in row  # the claim leaves the learning rate open
+
+
+def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
+    said = facts.summary(evidence.read(results / "made"))
+    assert "18 of 18 runs finished · 3 seeds" in said
+    assert "dataset mnist5k" in said
+    assert said.endswith("s of training")
+    assert [facts.duration(s) for s in (42, 100, 5000, 9000)] == ["42 s", "2 min", "83 min", "2.5 h"]
+    protocol = dict(facts.protocol(evidence.read(results / "made")))
+    assert protocol["dataset"] == "mnist5k"
+    assert protocol["epochs"] == "3"
+
+
+def test_every_figure_says_at_which_values_it_is_fixed(results: Path) -> None:
+    frame = Frame(evidence.read(results / "made").records)
+    figure = Figure(kind="bars", x="norm_layer", at={"optim.lr": 0.1})
+    assert drawings.about(figure, frame).startswith("At learning rate 0.1. Marks: means")
+    heat = Figure(kind="heat", x="optim.lr", lines="norm_layer")
+    assert drawings.about(heat, frame).startswith("Test accuracy (%). Means")

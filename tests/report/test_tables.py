@@ -15,9 +15,10 @@ import pytest
 
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
+from bench.report.markup import html, latex
 from bench.report.notes import mixed, notes
 from bench.report.published import beside
-from bench.report.tables import html, latex, markdown, plain, text, tidy_csv
+from bench.report.tables import markdown, plain, text, tidy_csv
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -243,3 +244,41 @@ def test_latex_is_well_formed() -> None:
     rows = [row for row in body.split("\\\\\n") if row.strip()]
     assert [row.count("&") for row in rows] == [3, 3]
     assert bare.count("$") % 2 == 0
+
+
+def test_several_metrics_stand_under_the_values_that_they_share() -> None:
+    made = make_sweep(
+        BATCHNORM, table={"rows": "norm_layer", "columns": "optim.lr", "metric": ["test/accuracy", "val/accuracy"]}
+    )
+    frame = selected(made, records())
+    grid = pivot(frame, made)
+    above, last = grid.head_rows()
+    assert above == [(f"learning rate {lr}", 2) for lr in ("0.001", "0.01", "0.1")]
+    assert [text for text, _ in last] == ["test accuracy (%)", "val accuracy (%)"] * 3
+    page = html(grid)
+    assert page.count('<th scope="colgroup" colspan="2">') == 3
+    assert '<th scope="col" rowspan="2">norm layer</th>' in page
+    tex = latex(grid)
+    assert "\\multicolumn{2}{c}{learning rate 0.01}" in tex
+    assert "\\cmidrule(lr){2-3} \\cmidrule(lr){4-5} \\cmidrule(lr){6-7}" in tex
+    for line in tex.splitlines():  # as many cells as columns, spans counted
+        if line.endswith("\\\\") and "multicolumn{6}" not in line:
+            spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+            assert line.count("&") + 1 + sum(spans) - len(spans) == 7
+
+
+def test_one_metric_over_two_column_axes_has_two_levels() -> None:
+    made = make_sweep(BATCHNORM, table={"rows": [], "columns": ["norm_layer", "optim.lr"]})
+    grid = pivot(selected(made, records()), made)
+    above, last = grid.head_rows()
+    assert above == [("norm layer none", 3), ("norm layer batch", 3)]
+    assert [text for text, _ in last] == ["0.001", "0.01", "0.1"] * 2
+
+
+def test_a_seed_without_a_record_is_missing_not_forgotten() -> None:
+    """A row that was taken out of records.csv by hand."""
+    made = [r for r in records() if not (r.axes == {"norm_layer": "none", "optim.lr": 0.01} and r.seed == 2)]
+    made_sweep = make_sweep(BATCHNORM, table={"rows": "norm_layer", "columns": "optim.lr"})
+    shown = text(made_sweep, made)
+    assert "n=2, 1 not run" in shown
+    assert "Not finished: 1 planned run." in shown

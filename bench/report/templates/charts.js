@@ -33,8 +33,23 @@ function shared(spec) {
   const low = Math.min(...all), high = Math.max(...all), room = (high - low || Math.abs(high) || 1) * 0.06;
   // A percentage does not go beyond its ends even where an interval does.
   const percent = /\(%\)$/.test(spec.y.label);
-  return [percent ? Math.max(low - room, 0 - room) : low - room, percent ? Math.min(high + room, 100 + Math.min(room, 2)) : high + room];
+  return [percent ? Math.max(low - room, 0 - Math.min(room, 2)) : low - room, percent ? Math.min(high + room, 100 + Math.min(room, 2)) : high + room];
 }
+
+// Ticks at whole numbers only: there is no epoch 1.5.
+const whole = (values, width) => {
+  const low = Math.min(...values), high = Math.max(...values);
+  return d3.ticks(low, high, Math.max(2, Math.min(10, Math.floor(width / 60)))).filter(Number.isInteger);
+};
+
+// 1, 2 and 5 of each decade, or the decades alone where there are many.
+function decades([low, high]) {
+  const all = d3.range(Math.floor(Math.log10(low)), Math.ceil(Math.log10(high)) + 1).flatMap((e) => [1, 2, 5].map((m) => [m, m * 10 ** e]));
+  const inside = all.filter(([, v]) => v >= low && v <= high);
+  return (inside.length > 9 ? inside.filter(([m]) => m === 1) : inside).map(([, v]) => v);
+}
+
+const plain = (v) => (Math.abs(v) >= 1e4 ? d3.format("~s")(v).replace(/(\D)$/, " $1") : String(Number(v.toPrecision(4))));
 
 function ticks(values, width) {
   const most = Math.max(2, Math.floor(width / 60));
@@ -67,7 +82,7 @@ function line(spec, panel, width) {
 // Means as dots with intervals, names down the side: bars from zero would hide the differences.
 function bars(spec, panel, width) {
   const n = spec.series.length || 1, marks = [], longest = Math.max(...spec.x.values.map((v) => v.length));
-  const left = Math.min(width * 0.42, 18 + longest * 7.2);
+  const left = Math.min(width * 0.42, 34 + longest * 7.4);
   for (let i = 0; i < n; i++) {
     const points = panel.points.filter((d) => d.series === i), dy = shift(i, n);
     marks.push(
@@ -78,8 +93,8 @@ function bars(spec, panel, width) {
   }
   marks.push(Plot.tip(panel.points, Plot.pointer({ y: "x", x: "y", title: tip, ...hover })));
   return {
-    height: 70 + spec.x.values.length * Math.max(34, 16 * n), marginLeft: left, marginBottom: 42, marginTop: 8,
-    y: { type: "point", domain: spec.x.values, label: null, grid: true, tickFormat: (v) => (v.length * 7.2 > left - 18 ? v.slice(0, Math.floor((left - 26) / 7.2)) + "…" : v) },
+    height: 70 + spec.x.values.length * Math.max(34, 16 * n), marginLeft: left, marginBottom: 42, marginTop: 26,
+    y: { type: "point", domain: spec.x.values, label: spec.x.label, labelArrow: "none", grid: true, tickFormat: (v) => (v.length * 7.4 > left - 20 ? v.slice(0, Math.floor((left - 28) / 7.4)) + "…" : v) },
     x: { label: spec.y.label, domain: shared(spec), grid: true, labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, Math.floor(width / 90)) },
     marks,
   };
@@ -115,20 +130,36 @@ function pareto(spec, panel, width) {
       Plot.dot(points, { x: "x", y: "y", r: 5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)" }),
     );
   }
-  if (panel.points.length <= 16) {
-    const place = spec.x.scale === "log" ? Math.log : Number, xs = panel.points.map((d) => place(d.x));
-    const middle = Math.min(...xs) + 0.6 * (Math.max(...xs) - Math.min(...xs));
-    const inside = panel.points.filter((d) => place(d.x) <= middle), edge = panel.points.filter((d) => place(d.x) > middle);
-    const label = { x: "x", y: "y", text: "label", fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, fontSize: 12, dy: -11 };
-    marks.push(Plot.text(inside, { ...label, textAnchor: "start", dx: 4 }), Plot.text(edge, { ...label, textAnchor: "end", dx: -4 }));
-  }
   marks.push(Plot.tip(panel.points, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
-  return {
-    height: Math.min(440, Math.max(280, width * 0.55)), marginLeft: 52, marginBottom: 42, inset: 12,
-    x: { type: spec.x.scale, label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: Math.max(2, Math.floor(width / 90)), tickFormat: "~s" },
+  const costs = spec.panels.flatMap((p) => p.points).map((d) => d.x), log = spec.x.scale === "log";
+  const options = {
+    width, height: Math.min(440, Math.max(280, width * 0.55)), marginLeft: 52, marginBottom: 42, inset: 16, style: { fontSize: "13px" },
+    x: { type: spec.x.scale, label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: log ? decades([Math.min(...costs), Math.max(...costs)]) : Math.max(2, Math.floor(width / 90)), tickFormat: plain },
     y: { label: spec.y.label, domain: shared(spec), grid: true, ticks: 6, labelArrow: "none" },
-    marks,
   };
+  const names = named(panel.points, Plot.plot({ ...options, marks }), options);
+  return { ...options, marks: [...marks.slice(0, -1), ...names, marks.at(-1)] };
+}
+
+// Names beside points, the front's first; one that would cover another, a point or the edge is left to the hover.
+const PLACES = [[7, -7, "start"], [7, 9, "start"], [-7, -7, "end"], [-7, 9, "end"], [0, -13, "middle"], [0, 14, "middle"], [8, -20, "start"], [-8, -20, "end"], [8, 22, "start"], [-8, 22, "end"]];
+
+function named(points, probe, { width, height, marginLeft, marginBottom }) {
+  const x = probe.scale("x").apply, y = probe.scale("y").apply, marks = [];
+  const taken = points.map((d) => ({ left: x(d.x) - 5, right: x(d.x) + 5, top: y(d.y) - 5, bottom: y(d.y) + 5 }));
+  for (const d of points.filter((p) => p.label).sort((a, b) => b.front - a.front)) {
+    for (const [dx, dy, anchor] of PLACES) {
+      const wide = d.label.length * 6.8, start = x(d.x) + dx - (anchor === "end" ? wide : anchor === "middle" ? wide / 2 : 0);
+      const box = { left: start, right: start + wide, top: y(d.y) + dy - 8, bottom: y(d.y) + dy + 8 };
+      const free = box.left > marginLeft && box.right < width - 4 && box.top > 4 && box.bottom < height - marginBottom
+        && taken.every((t) => box.right < t.left || t.right < box.left || box.bottom < t.top || t.bottom < box.top);
+      if (!free) continue;
+      taken.push(box);
+      marks.push(Plot.text([d], { x: "x", y: "y", text: "label", dx, dy, textAnchor: anchor, fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, fontSize: 12 }));
+      break;
+    }
+  }
+  return marks;
 }
 
 // Curves with a band: epochs, layers, severities, confidence.
@@ -145,10 +176,11 @@ function trace(spec, panel, width) {
     );
   }
   marks.push(Plot.tip(panel.points, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
+  const reach = [Math.min(...all) / 1.1, Math.max(...all) * 1.1], xs = spec.panels.flatMap((p) => p.points).map((d) => d.x);
   return {
     height: Math.min(400, Math.max(250, width * 0.5)), marginLeft: 58, marginBottom: 42, inset: 6,
-    x: { label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: Math.max(2, Math.min(10, Math.floor(width / 60))) },
-    y: { type: log ? "log" : "linear", tickFormat: log ? "~g" : undefined, label: spec.y.label, labelArrow: "none", grid: true, ticks: log ? 4 : 6, domain: spec.diagonal ? [0, 100] : log ? [Math.min(...all), Math.max(...all)] : shared(spec) },
+    x: { label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: spec.x.whole ? whole(xs, width) : Math.max(2, Math.min(10, Math.floor(width / 60))), tickFormat: plain },
+    y: { type: log ? "log" : "linear", tickFormat: log ? plain : undefined, label: spec.y.label, labelArrow: "none", grid: true, ticks: log ? decades(reach) : 6, domain: spec.diagonal ? [0, 100] : log ? reach : shared(spec) },
     marks,
   };
 }

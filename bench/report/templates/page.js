@@ -99,6 +99,10 @@ function runs(block) {
     body.replaceChildren();
     for (const i of chosen.slice(first, first + size)) {
       const row = make("tr");
+      const open = make("button", { type: "button", class: "push", "aria-expanded": "false" }, "Details");
+      open.append(make("span", { class: "only-heard" }, ` of run ${data.run_id[i] || i + 1}`));
+      open.addEventListener("click", () => toggle(open, row, i));
+      row.append(make("td", {}, open));
       data.columns.forEach((column, c) => {
         const value = cell(i, c);
         const text = value === null || value === "" ? "–" : column.digits === undefined ? String(value) : Number(value).toFixed(column.digits);
@@ -106,14 +110,11 @@ function runs(block) {
         if (column.status) node.className = `status-${text}`;
         row.append(node);
       });
-      const open = make("button", { type: "button", class: "push", "aria-expanded": "false" }, "Details");
-      open.append(make("span", { class: "only-heard" }, ` of run ${data.run_id[i] || i + 1}`));
-      open.addEventListener("click", () => toggle(open, row, i));
-      row.append(make("td", {}, open));
       body.append(row);
     }
     const last = Math.min(first + size, chosen.length);
     said.textContent = chosen.length ? `${first + 1} to ${last} of ${chosen.length} runs` : "No run matches.";
+    block.querySelector(".pager").hidden = chosen.length <= size;
     back.disabled = first === 0;
     forth.disabled = last >= chosen.length;
   }

@@ -1,0 +1,113 @@
+"""What a page says about how its numbers came to be: summary, protocol, provenance, commands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.report.evidence import Evidence
+from bench.report.naming import axis, metric
+from bench.report.runs import shared
+
+
+def summary(evidence: Evidence) -> str:
+    """One line under the question: how much was run, on what."""
+    records = evidence.records
+    finished = [r for r in records if r.status == "finished"]
+    seeds = {r.seed for r in records}
+    parts = [
+        f"{len(finished):,} of {len(records):,} runs finished",
+        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}",
+    ]
+    if evidence.manifest.get("scale"):
+        parts.append(f"scale {evidence.manifest['scale']}")
+    datasets = sorted({str(r.config["dataset.source"]) for r in finished if "dataset.source" in r.config})
+    if datasets:
+        parts.append(f"dataset {', '.join(datasets[:4])}" + (" ..." if len(datasets) > 4 else ""))
+    seconds = sum(r.costs.get("cost/fit_seconds", 0.0) for r in finished)
+    if seconds:
+        parts.append(f"{duration(seconds)} of training")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 42 s, 17 min, 2.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+_SETTINGS = {
+    "dataset": "dataset.source",
+    "training images a class": "split.train_per_class",
+    "part of the training images": "split.train_fraction",
+    "epochs": "trainer.epochs",
+    "batch size": "trainer.batch_size",
+    "augmentation": "augment.name",
+    "pixel norm": "pixel_norm.name",
+}
+
+
+def protocol(evidence: Evidence) -> list[tuple[str, str]]:
+    """How the numbers were made, in the order in which a reviewer asks."""
+    config, sweep = shared(evidence.records), evidence.sweep
+    seeds = sorted({r.seed for r in evidence.records})
+    chosen = {"val/accuracy": "best val accuracy", "val/nll": "lowest val NLL", "last": "the last one"}
+    select = config.get("trainer.select")
+    out = [
+        ("selected epoch", chosen.get(select or "", "as the settings say") + "; test is scored at that epoch"),
+        (
+            "seeds",
+            f"{len(seeds)}: {', '.join(map(str, seeds[:12]))}{' ...' if len(seeds) > 12 else ''}; pairs share a seed",
+        ),
+        ("split", f"has a seed of its own, {config['split.seed']}" if "split.seed" in config else "as the axes say"),
+        ("intervals", "95% Student's t over seeds, standard deviation with ddof=1"),
+        ("claims", f"{len(sweep.claims)}, Holm's correction over all of them" if sweep.claims else "none"),
+    ]
+    if sweep.select:
+        over = ", ".join(axis(name) for name in sweep.select.over)
+        out.insert(1, ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}"))
+    return out + [(name, config[key]) for name, key in _SETTINGS.items() if config.get(key, "none") != "none"]
+
+
+def provenance(evidence: Evidence) -> list[tuple[str, str]]:
+    """Where the numbers came from."""
+    given = evidence.manifest
+    code = given.get("code", {})
+
+    def counted(found: Any) -> str:
+        pairs = found.items() if isinstance(found, dict) else ()
+        return "; ".join(f"{text} ({count} runs)" if len(found) > 1 else str(text) for text, count in pairs)
+
+    out = [
+        ("code", counted(code.get("commits", {}))),
+        ("uncommitted changes", counted({"yes" if k == "true" else "no": v for k, v in code.get("dirty", {}).items()})),
+        ("data fingerprint", counted(given.get("data_fingerprints", {}))),
+        ("hardware", counted(given.get("hardware", {}))),
+        ("threads a run", counted(given.get("platform", {}).get("threads", {}))),
+        ("system", counted(given.get("platform", {}).get("platform", {}))),
+        ("Python", counted(given.get("platform", {}).get("python", {}))),
+    ]
+    for packages in given.get("packages", []):
+        if isinstance(packages, dict):
+            out.append(("packages", ", ".join(f"{name} {version}" for name, version in packages.items())))
+    return [(name, text) for name, text in out if text]
+
+
+def commands(evidence: Evidence) -> list[tuple[str, str]]:
+    """(what it does, command) pairs that lead from this page back to the numbers."""
+    name = evidence.name
+    scale = evidence.manifest.get("scale", "")
+    flag = f" --scale {scale}" if scale and scale != "small" else ""
+    ran = evidence.manifest.get("command") or f"bench sweep {evidence.sweep.name}{flag}"
+    return [
+        ("Check that the files here agree with each other; nothing is run:", f"bench reproduce {name} --check"),
+        (
+            "Run three of its cells again here and compare, with a prediction interval for what seeds alone would do:",
+            f"bench reproduce {name}",
+        ),
+        ("Run all of it again, whatever is committed:", f"{ran} --fresh"),
+        (
+            "Look at single runs, with curves, confusion matrix and configuration, in the folder of the store:",
+            "bench ui",
+        ),
+    ]

@@ -1,0 +1,144 @@
+"""A grid typeset: LaTeX (booktabs) and HTML. Strings out, no files; all text of users is escaped."""
+
+from __future__ import annotations
+
+import html as escaping
+from collections.abc import Sequence
+
+from bench.report.grid import Grid, Panel, number, remarks
+from bench.report.notes import MARKED, Note
+from bench.report.published import HEADS, Beside
+from bench.report.tables import marked, panel_title
+from bench.schema.label import show
+
+
+def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
+    """A `table` environment with booktabs rules, one tabular a panel; needs \\usepackage{booktabs}."""
+    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(grid.title)}}}"]
+    for panel in grid.panels:
+        lines += ["", "\\begin{tabular}{" + "l" * len(grid.row_axes) + "r" * len(grid.columns) + "}", "\\toprule"]
+        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+        if title:
+            first = len(grid.row_axes) + 1
+            lines.append("& " * len(grid.row_axes) + f"\\multicolumn{{{len(grid.columns)}}}{{c}}{{{_tex(title)}}} \\\\")
+            lines.append(f"\\cmidrule(lr){{{first}-{first + len(grid.columns) - 1}}}")
+        *above, last = grid.head_rows()
+        for level in above:
+            start, rules = len(grid.row_axes) + 1, []
+            for _, n in level:
+                rules.append(f"\\cmidrule(lr){{{start}-{start + n - 1}}}")
+                start += n
+            spans = [f"\\multicolumn{{{n}}}{{c}}{{{_tex(head)}}}" for head, n in level]
+            lines += [" & ".join([*([""] * len(grid.row_axes)), *spans]).strip() + " \\\\", " ".join(rules)]
+        lines.append(" & ".join(map(_tex, [*grid.row_heads(), *(head for head, _ in last)])) + " \\\\")
+        lines.append("\\midrule")
+        for i, row in enumerate(panel.rows):
+            cells = [_tex(show(v)) for v in row.values()]
+            cells += [_tex_cell(grid, panel, i, j) for j in range(len(grid.columns))]
+            lines.append(" & ".join(cells) + " \\\\")
+        lines += ["\\bottomrule", "\\end{tabular}"]
+    if published:
+        lines += ["", "\\begin{tabular}{" + "l" * len(HEADS) + "}", "\\toprule"]
+        lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
+        lines += [" & ".join(map(_tex, one.texts)) + " \\\\" for one in published]
+        lines += ["\\bottomrule", "\\end{tabular}"]
+    for note in said:
+        sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _tex(note.text)
+        lines += ["", f"\\par\\footnotesize {sentence}"]
+    return "\n".join([*lines, "\\end{table}"]) + "\n"
+
+
+def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
+    """`<table>` elements and a list of notes, all text escaped, no style and no script.
+
+    Cells carry `data-value` (the mean, stored units), `data-n`, `data-values` (by seed) and a class for the mark.
+    """
+    e = escaping.escape
+    stamp = ' class="stamp"'
+    lines: list[str] = []
+    for panel in grid.panels:
+        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+        lines += ["<table>", *([f"<caption>{e(title)}</caption>"] if title else []), "<thead>"]
+        *above, last = grid.head_rows()
+        tall = f' rowspan="{len(above) + 1}"' if above else ""
+        left = [f'<th scope="col"{tall}>{e(head)}</th>' for head in grid.row_heads()]
+        for level in above:
+            lines += [
+                "<tr>",
+                *left,
+                *(f'<th scope="colgroup" colspan="{n}">{e(head)}</th>' for head, n in level),
+                "</tr>",
+            ]
+            left = []
+        lines += [
+            "<tr>",
+            *left,
+            *(f'<th scope="col">{e(head)}</th>' for head, _ in last),
+            "</tr>",
+            "</thead>",
+            "<tbody>",
+        ]
+        for i, row in enumerate(panel.rows):
+            lines.append("<tr>")
+            lines += [f'<th scope="row">{e(show(v))}</th>' for v in row.values()]
+            lines += [_html_cell(grid, panel, i, j) for j in range(len(grid.columns))]
+            lines.append("</tr>")
+        lines += ["</tbody>", "</table>"]
+    if published:
+        lines += ["<table>", "<caption>Against published numbers</caption>", "<thead><tr>"]
+        lines += [f'<th scope="col">{e(head)}</th>' for head in HEADS]
+        lines += ["</tr></thead>", "<tbody>"]
+        for one in published:
+            first, *rest = map(e, one.texts)
+            lines.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>')
+        lines += ["</tbody>", "</table>"]
+    if said:
+        lines.append('<ul class="notes">')
+        for note in said:
+            words = marked("<strong>bold</strong>", "<em>italic</em>") if note.text == MARKED else e(note.text)
+            lines.append(f"<li{stamp if note.stamp else ''}>{words}</li>")
+        lines.append("</ul>")
+    return "\n".join(lines) + "\n"
+
+
+def _tex_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return "--"
+    mean, half = number(cell, column.digits)
+    shown = f"{_tex(mean)} $\\pm$ {_tex(half)}" if half else _tex(mean)
+    command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
+    shown = f"{command}{{{shown}}}" if command else shown
+    return f"{shown} {{\\scriptsize ({_tex(', '.join(remarks(cell, column.metric)))})}}".strip()
+
+
+def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return '<td class="absent">–</td>'
+    mean, half = number(cell, column.digits)
+    shown = f"{mean} ± {half}" if half else mean
+    classes = " ".join(c for c in (panel.marks[i][j], "incomplete" if cell.incomplete else "") if c)
+    by_seed = ", ".join(f"seed {seed}: {column.digits(value)}" for seed, value in cell.values.items())
+    data = f' data-n="{cell.interval.n}" data-values="{escaping.escape(by_seed)}"'
+    data += f' data-value="{cell.interval.mean!r}"' if cell.values else ""
+    small = f"<small>{escaping.escape(', '.join(remarks(cell, column.metric)))}</small>"
+    body = {"best": f"<strong>{shown}</strong>", "within": f"<em>{shown}</em>", "": shown}[panel.marks[i][j]]
+    data += f' class="{classes}"' if classes else ""
+    return f"<td{data}>{body} {small}</td>"
+
+
+_TEX = {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "·": "$\\cdot$",
+    "–": "--",
+}
+_TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
+
+
+def _tex(words: str) -> str:
+    """Text that cannot be taken for LaTeX."""
+    return "".join(_TEX.get(sign, sign) for sign in words)
