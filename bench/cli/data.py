@@ -2,9 +2,11 @@
 
     bench data                                            the sets, with size, licence and paper
     bench data mnist5k augment=shift                      one of them, and what this augmentation makes of it
+    bench data mnist5k corrupt=classic                    a test image under every corruption
     bench data dataset=folder dataset.root=photos         your own images
 
-Pictures and lists go to inspect/NAME/: labels.png, preview.png, augment.png, duplicates.csv, skipped.txt, split.npz.
+Pictures and lists go to inspect/NAME/: labels.png, preview.png, augment.png, corrupt.png, duplicates.csv, skipped.txt,
+split.npz.
 """
 
 from __future__ import annotations
@@ -60,6 +62,8 @@ def main(args: argparse.Namespace) -> int:
     files = ["labels.png", "preview.png", "duplicates.csv", "split.npz"]
     if preview.augmentations(exp.augment, data, out / "augment.png"):
         files.append("augment.png")
+    if preview.corruptions(exp.corrupt, data, out / "corrupt.png"):
+        files.append("corrupt.png")
     duplicates(found, data, out / "duplicates.csv")
     splits.save(data, out / "split.npz")
     if data.skipped:

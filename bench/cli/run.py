@@ -152,6 +152,7 @@ def summary(record: Any, ran: bool, store: str) -> str:
             f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "
             f"macro F1 {m[f'{split}/macro_f1']:.4f}   NLL {m[f'{split}/nll']:.4f}   ECE {m[f'{split}/ece']:.4f}"
         )
+    lines += corrupted(m)
     lines.append(
         f"cost  {c['cost/params']:,.0f} parameters   {c['cost/flops']:,.0f} FLOPs/image   fit "
         f"{c['cost/fit_seconds']:.1f} s   {c['cost/images_per_second']:,.0f} images/s   "
@@ -161,3 +162,21 @@ def summary(record: Any, ran: bool, store: str) -> str:
         lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
     lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
     return "\n".join(line for line in lines if line)
+
+
+def corrupted(metrics: dict[str, float]) -> list[str]:
+    """Test accuracy under each corruption, a column for each severity, below the clean one; nothing without any."""
+    found: dict[str, dict[str, float]] = {}
+    for metric, value in metrics.items():
+        if metric.startswith("corrupt/") and metric.endswith("/accuracy"):
+            _, name, severity, _ = metric.split("/")
+            found.setdefault(name, {})[severity] = value
+    if not found:
+        return []
+    severities = sorted({severity for row in found.values() for severity in row})
+    lines = ["test accuracy under corruption, severity" + "".join(f"{severity:>8}" for severity in severities)]
+    for name, row in sorted(found.items()):
+        lines.append(
+            f"      {name:<34}" + "".join(f"{row.get(severity, float('nan')):>8.4f}" for severity in severities)
+        )
+    return lines

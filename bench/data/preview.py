@@ -1,4 +1,4 @@
-"""Pictures of a set: label counts, a grid of images, and what the augmentations make of one."""
+"""Pictures of a set: label counts, a grid of images, what augmentations and corruptions make of one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.data import augment
+from bench.data import augment, corrupt
 from bench.data.imagedata import ImageData
 from bench.data.inspection import SPLITS
-from bench.schema.pixels import Augment
+from bench.schema.pixels import Augment, Corrupt
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73")  # Okabe and Ito: told apart by everybody
 MANY = 30  # classes, above which names give way to numbers
@@ -109,6 +109,26 @@ def augmentations(settings: Augment, data: ImageData, path: Path, draws: int = 1
             _show(cell, data.images[int(data.train[0])] if j == 0 else drawn[2 * j - 2].round().byte().numpy())
         row[0].set_ylabel(one.policy if name == "policy" else name, rotation=0, ha="right", va="center")
     cells[0][0].set_title("original", fontsize=8)
+    _save(figure, path)
+    return True
+
+
+def corruptions(settings: Corrupt, data: ImageData, path: Path) -> bool:
+    """One test image under each corruption, a column for each severity. False where none is set."""
+    if not settings.names:
+        return False
+    rows, columns = len(settings.names), len(settings.severities) + 1
+    figure = Figure(figsize=(1.6 + 0.9 * columns, 0.2 + 0.9 * rows), layout="constrained")
+    cells = figure.subplots(rows, columns, squeeze=False)
+    clean = data.images[data.test[:1]]
+    for row, name in zip(cells, settings.names, strict=True):
+        _show(row[0], clean[0])
+        for cell, severity in zip(row[1:], settings.severities, strict=True):
+            draws = corrupt.generator(settings.seed, name, severity)
+            _show(cell, corrupt.apply(torch.from_numpy(clean), name, severity, draws)[0].numpy())
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    for cell, title in zip(cells[0], ("clean", *(f"severity {s}" for s in settings.severities)), strict=True):
+        cell.set_title(title, fontsize=8)
     _save(figure, path)
     return True
 

@@ -110,7 +110,9 @@ def test_statistics_are_numpys(data) -> None:
 def test_data_as_a_verb(folder: Path, troubled: Path, bench, bench_json) -> None:
     (troubled / "train" / "cat" / "broken.png").touch()
     words = ["data", "dataset=folder", f"dataset.root={troubled}", "dataset.on_bad_image=skip", "augment=colour"]
+    words.append("corrupt=classic")
     facts = bench_json(*words)
+    assert {Path(f).name for f in facts["files"]} >= {"labels.png", "preview.png", "augment.png", "corrupt.png"}
     assert facts["counts"]["train"] == [110, 41]
     assert facts["skipped"] == 1
     for file in facts["files"]:

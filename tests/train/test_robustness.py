@@ -25,3 +25,12 @@ def test_corruption_changes_nothing_else(folder: Path, bench_json: Any) -> None:
     assert both["run_key"] != clean["run_key"]
     again = bench_json("run", *BASE, "model=linear", "--fresh")
     assert again["metrics"] == both["metrics"]
+
+
+def test_a_run_prints_them_beside_its_clean_accuracy(folder: Path, bench: Any) -> None:
+    _, out, _ = bench("run", *BASE, "model=linear", "corrupt.severities=[1,5]")
+    lines = out.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("test accuracy under corruption"))
+    assert lines[head].split()[-2:] == ["1", "5"]
+    assert [line.split()[0] for line in lines[head + 1 : head + 3]] == ["noise", "translation"]
+    assert lines[head - 1].startswith("test ")
