@@ -31,7 +31,7 @@ END = """
 seconds, after = time.perf_counter() - started, memory()
 print(seconds, after["VmHWM"] - before["VmRSS"], after["RssAnon"] - before["RssAnon"])
 """
-LOAD = "data = load(Folder(source='folder', root=sys.argv[2], storage={storage!r}), Split())"
+LOAD = "data = load(Folder(source='folder', root=sys.argv[2], size=128, storage={storage!r}), Split())"
 EPOCH = """
 batches = Batches(place(data, torch.device("cpu")), torch.from_numpy(data.labels), data.train, 128, True, 0)
 for images, labels in batches:

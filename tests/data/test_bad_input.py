@@ -63,6 +63,14 @@ def test_error_names_the_files_and_the_remedy(tmp_path: Path) -> None:
     assert (tmp_path / "cat" / "notes.txt").exists()
 
 
+def test_files_are_told_by_their_path_below_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (class_folders(tmp_path / "photos") / "cat" / "bad.png").touch()
+    for where, root in ((tmp_path, "photos"), (tmp_path, "./photos/"), (tmp_path / "photos", ".")):
+        monkeypatch.chdir(where)
+        (skipped,) = load(folder(Path(root), on_bad_image="skip"), Split(val=0.2)).skipped
+        assert skipped.startswith("cat/bad.png is empty")
+
+
 def test_hidden_files_and_litter_are_no_images(tmp_path: Path) -> None:
     class_folders(tmp_path)
     for name in (".DS_Store", "cat/.hidden", "dog/Thumbs.db"):

@@ -71,12 +71,14 @@ def _listed(dataset: Any) -> tuple[list[Listed], list[str]]:
         groups = [(official or UNASSIGNED, _folders(top, bad)) for top, official in parts.items()]
     else:
         groups = [(UNASSIGNED, tops)]
+    start = len(str(root / "x")) - 1  # of the path below the root; relative_to would take most of the time
     for official, classes in groups:
         for folder in classes:
             _check_class(folder, official)
             before = len(listed)
-            for path in _walk(folder, frozenset(), bad):
-                listed.append(Listed(str(path), str(path.relative_to(root)), folder.name, official))
+            label = folder.name
+            for path in _walk(str(folder), frozenset(), bad):
+                listed.append(Listed(path, path[start:], label, official))
             if len(listed) == before:
                 bad.append(f"{folder.relative_to(root)}{os.sep} has no image in it")
     if not listed:
@@ -112,9 +114,9 @@ def _folders(folder: Path, bad: list[str]) -> list[Path]:
     return found
 
 
-def _walk(folder: Path, above: frozenset[tuple[int, int]], bad: list[str]) -> Iterator[Path]:
+def _walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str]) -> Iterator[str]:
     """Files below `folder`, links followed, circles reported."""
-    here = folder.stat()
+    here = os.stat(folder)
     above = above | {(here.st_dev, here.st_ino)}
     for entry in _entries(folder):
         if _litter(entry.name):
@@ -124,12 +126,12 @@ def _walk(folder: Path, above: frozenset[tuple[int, int]], bad: list[str]) -> It
             if (there.st_dev, there.st_ino) in above:
                 bad.append(f"{entry.path} is a link that leads back to a folder above it")
             else:
-                yield from _walk(Path(entry.path), above, bad)
+                yield from _walk(entry.path, above, bad)
         else:
-            yield Path(entry.path)
+            yield entry.path
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return sorted(
