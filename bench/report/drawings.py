@@ -62,11 +62,11 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
 
 
 def about(figure: Figure, frame: Frame) -> str:
-    """The line under a figure's title: what it is restricted to, how it is read, that values show on hover."""
+    """The line under a figure's title: what it is restricted to, how it is read."""
     kind = kind_of(figure, frame)
     what = metric(figure.y).label if kind == "heat" else ""  # the only kind without an axis for it
     said = [what[:1].upper() + what[1:], fixed(figure)]
-    return " ".join([*(f"{text}." for text in said if text), READ_AS[kind], "Values on hover."])
+    return " ".join([*(f"{text}." for text in said if text), READ_AS[kind]])
 
 
 def _embedded(path: Path) -> str:

@@ -263,8 +263,9 @@ def test_what_a_screen_reader_needs_is_there(page, results: Path) -> None:
     assert page.js("return [...document.querySelectorAll('input, select')].every(i => i.labels.length)")
 
 
-def test_it_prints(page, results: Path) -> None:
-    page.open(results / "plain" / "index.html")
+@pytest.mark.parametrize("name", ["plain", "levels"])
+def test_it_prints(page, results: Path, name: str) -> None:
+    page.open(results / name / "index.html", width=720)  # A4 between its margins, at 96 dots an inch
     ready(page)
     page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
     try:
@@ -275,8 +276,10 @@ def test_it_prints(page, results: Path) -> None:
             "return [...document.querySelectorAll('[data-chart] svg')].every(n => n.getClientRects().length)"
         )
         ground = page.js("return getComputedStyle(document.body).backgroundColor")
+        wide = page.js("return document.documentElement.scrollWidth")
     finally:
         page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     assert shown == 0
+    assert wide <= 720
     assert charts
     assert ground == "rgb(255, 255, 255)"
