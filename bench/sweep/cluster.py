@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from bench.sweep.plan import Point
 from bench.sweep.pool import cores
 from bench.track.address import redacted
 from bench.track.away import Away
+from bench.track.claim import Claims
+from bench.track.owner import Owner
 from bench.track.spool import Spool, state_folder
 from bench.track.store import ENDED, Store, record_of
 
@@ -28,6 +31,7 @@ EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 HERE = ("basic", "joblib", "submitit_local", "ray")  # share one machine's cores, as they come
 SLURM_JOBS = 8  # how many, where --workers does not say
 POLL_SECONDS = 3.0
+ENDING_SECONDS = 5.0  # that interrupted jobs of this machine get to end
 
 
 def launch(
@@ -64,8 +68,16 @@ def launch(
     store.parent(title, make=True)
     outcome = Outcome()
     with environment(URI_VARIABLE, store.uri if secret else None), Watcher(todo, title, store, before, view) as watcher:
-        returned = _through_hydra(job, name, jobs, list(overrides))
+        try:
+            returned = _through_hydra(job, name, jobs, list(overrides))
+        except KeyboardInterrupt:
+            returned, outcome.signal = [], signal.SIGINT
+            if name.startswith("submitit"):
+                view.say("Interrupted: jobs that the scheduler has go on without this command (scancel ends them).")
     ended = watcher.look()
+    if outcome.signal:
+        outcome.ran, ended = list(ended.values()), {}
+        _mark_interrupted(title, store, spool)
     for result in returned:
         try:
             ran = result.return_value  # raises what the job raised
@@ -76,6 +88,24 @@ def launch(
     outcome.elsewhere = list(ended.values())
     outcome.left = len(todo) - len(outcome.ran) - len(outcome.elsewhere)
     return outcome
+
+
+def _mark_interrupted(title: str, store: Store, spool: Spool) -> None:
+    """Mark runs whose job has ended without bringing them to an end; the jobs of this machine end with the command."""
+    claims = Claims(store, store.ledger(title), Owner.here(spool.root))
+    deadline = time.monotonic() + ENDING_SECONDS
+    while True:
+        open_ = [key for key, claim in claims.refresh().items() if not claim.ended]
+        living = [key for key in open_ if claims.held(key) is not None]
+        if not living or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    experiment = store.experiment(title)
+    for key in set(open_) - set(living):
+        for run in store.runs_of_key(key, experiment):
+            if run.status == "RUNNING":
+                store.mark(run.run_id, "KILLED")
+    claims.owner.over()
 
 
 def name_of(overrides: Sequence[str]) -> str:

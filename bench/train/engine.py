@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -84,6 +86,19 @@ def layout(settings: Trainer, device: torch.device) -> torch.memory_format:
 
 
 @contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as everywhere: Lightning would exit with status 1, and ignore the ones that follow."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from None
+
+
+@contextmanager
 def switches(settings: Trainer) -> Iterator[None]:
     """Torch's global switches for one run; those of before are put back.
 
@@ -91,6 +106,7 @@ def switches(settings: Trainer) -> Iterator[None]:
     may choose differently each time. Precision `32` means 32 bits, also where a GPU would take TF32.
     """
     cudnn, tf32 = torch.backends.cudnn, settings.precision != "32"
+    memory: Any = torch.utils.deterministic  # made by torch at run time, so unknown to a type checker
     before = (
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -98,6 +114,7 @@ def switches(settings: Trainer) -> Iterator[None]:
         cudnn.deterministic,
         cudnn.allow_tf32,
         torch.get_float32_matmul_precision(),
+        memory.fill_uninitialized_memory,
     )
     # cuBLAS reads this when it starts; without it, it is not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -106,8 +123,10 @@ def switches(settings: Trainer) -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic = not settings.deterministic, settings.deterministic
         cudnn.allow_tf32 = tf32
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        memory.fill_uninitialized_memory = False  # for finding mistakes; a write more for every tensor
         yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before[2:5]
         torch.set_float32_matmul_precision(before[5])
+        memory.fill_uninitialized_memory = before[6]

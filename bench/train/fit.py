@@ -20,7 +20,7 @@ from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import distributed, loss, sharded
 from bench.train.diagnostics import PROBE, Gradients
-from bench.train.engine import layout, lightning
+from bench.train.engine import interruptible, layout, lightning, switches
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Classify, Result
 from bench.train.task import STEPS_A_CALL, Calls, Task, score
@@ -68,7 +68,19 @@ def train(
     checkpoint: Path | None,
     inputs: Inputs | None = None,
 ) -> Result:
-    """`fit`, on this process' device."""
+    """`fit`, on this process' device, under torch's switches for the run."""
+    with switches(exp.trainer), interruptible():
+        return _train(exp, data, net, on_epoch, checkpoint, inputs)
+
+
+def _train(
+    exp: Experiment,
+    data: ImageData,
+    net: nn.Module,
+    on_epoch: OnEpoch | None,
+    checkpoint: Path | None,
+    inputs: Inputs | None,
+) -> Result:
     prepare, augmentation = inputs or (preprocess.make(exp, data), augment.make(exp.augment, data))
     several_views = requested(exp, augmentation, exp.trainer.devices * exp.trainer.num_nodes)
     flops = cost.flops(net, prepared_shape(prepare, data))

@@ -204,3 +204,16 @@ def test_points_know_their_data() -> None:
     made = points(sweep)
     assert len({p.data for p in made}) == 2
     assert len({p.key for p in made}) == 4
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "basic"])
+def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Path, launcher: str) -> None:
+    words = ("--axes", "trainer.epochs=1,2,20000", "--seeds", "2", "dataset=digits", "model=linear")
+    words += (f"hydra/launcher={launcher}", "--workers", "2")
+    call = Call(folder, "sweep", *words)
+    assert call.wait_until(lambda: call.done() >= 2)
+    call.kill(signal.SIGINT)
+    assert call.finish() == 130, call.said
+    assert "The same command goes on" in call.said
+    rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
+    assert {r.status for r in rows} == {"FINISHED", "KILLED"}

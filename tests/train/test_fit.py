@@ -1,6 +1,8 @@
 """One training, top to bottom, on real images."""
 
 import dataclasses
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -143,6 +145,31 @@ def test_precision_and_layout_keep_the_science(exp, trained, setting):
 def test_what_the_device_lacks_is_said(exp, trained, setting):
     with pytest.raises(RequestError, match=r"(?i)gpu"):
         trained(exp("model=linear", setting))
+
+
+@pytest.mark.parametrize(
+    ("word", "deterministic", "matmul"),
+    [("trainer.deterministic=true", True, "highest"), ("trainer.deterministic=false", False, "highest"),
+     ("trainer.precision=tf32", True, "high")],
+)  # fmt: skip
+def test_torch_is_switched_as_the_run_says_and_back(exp, trained, word, deterministic, matmul):
+    seen = []
+
+    def look(_):
+        seen.append((torch.are_deterministic_algorithms_enabled(), torch.get_float32_matmul_precision()))
+
+    trained(exp("model=linear", "trainer.epochs=1", word), on_epoch=look)
+    assert seen == [(deterministic, matmul)]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_ctrl_c_is_an_interruption_and_can_come_again(exp, trained):
+    before = signal.getsignal(signal.SIGINT)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            trained(exp("model=linear"), on_epoch=lambda row: os.kill(os.getpid(), signal.SIGINT))
+        assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_resumed_is_undisturbed(exp, trained, tmp_path, monkeypatch):
