@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.report.artifacts import Curves, Reader
@@ -39,7 +38,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the comparison and write the figure; 0 whatever it says."""
-    from bench.report.compare import compare, data, text
+    from bench.report.compare import compare
+    from bench.report.compared import data, text
     from bench.report.figures import png, svg
     from bench.report.figures.beside import beside
     from bench.schema.errors import RequestError
@@ -84,7 +84,7 @@ def side(word: str, results: Path) -> Found:
 
 def of_run(word: str, results: Path) -> Found:
     """One run of the store in this folder, by the first characters of its id."""
-    from bench.report import evidence
+    from bench.report import artifacts, evidence
     from bench.report.compare import Side
     from bench.schema.errors import RequestError
     from bench.track.store import Store
@@ -98,7 +98,7 @@ def of_run(word: str, results: Path) -> Found:
         if match:
             axes = " · ".join(str(v) for v in match[0].axes.values())
             label = f"{match[0].run_id[:12]} {axes} · seed {match[0].seed}"
-            return Side(label, match), stored(store)
+            return Side(label, match), artifacts.stored(store)
     known = [p.name for p in evidence.found(results)] if results.is_dir() else []
     raise RequestError(
         f"'{word}' is neither a run in mlflow.db here (at least 6 characters of its id) nor a sweep in {results} "
@@ -108,6 +108,7 @@ def of_run(word: str, results: Path) -> Found:
 
 def of_store(word: str) -> Found:
     """All runs of one MLflow experiment of a store: `old.db#batchnorm`, `http://host:5000#batchnorm`."""
+    from bench.report import artifacts
     from bench.report.compare import Side
     from bench.schema.errors import RequestError, unknown
     from bench.track.store import Store
@@ -126,7 +127,7 @@ def of_store(word: str) -> Found:
     if name and name not in ours:
         raise unknown(f"sweep in {store.shown}:", name, ours)
     name = name or ours[0]
-    return Side(f"{store.shown}#{name}", store.records(name)), stored(store)
+    return Side(f"{store.shown}#{name}", store.records(name)), artifacts.stored(store)
 
 
 def of_commit(word: str, results: Path) -> Found:
@@ -150,22 +151,6 @@ def of_commit(word: str, results: Path) -> Found:
                 raise RequestError(f"{word}: git has no {asked} ({reason[0] if reason else 'no reason given'}).")
         kept = artifacts.kept(Path(scratch))
         return Side(word, read_csv(Path(scratch) / "records.csv")), kept
-
-
-def stored(store: Any) -> Reader:
-    """Read a run's files from a store."""
-    from bench.schema.errors import RequestError
-
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-
-    def read(record: Any, name: str) -> str | None:
-        with tempfile.TemporaryDirectory() as scratch:
-            try:
-                return str(store.artifact(record.run_id, name, Path(scratch)).read_text())
-            except RequestError:
-                return None  # a model that is not trained has no curves
-
-    return read
 
 
 def curves(one: Side, reader: Reader) -> list[Curves]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +62,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         RequestError: when no point of the sweep was ever run.
     """
     from bench.cli.check import findings, looks
+    from bench.report import artifacts
     from bench.schema.errors import RequestError
     from bench.sweep.known import known
     from bench.sweep.plan import points, records_of
@@ -80,20 +80,13 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
             f"Run them first: bench sweep {sweep.name} with the same --scale, --seeds and overrides."
         )
 
-    def read(record: Record, name: str) -> str | None:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                return store.artifact(record.run_id, name, Path(folder)).read_text(encoding="utf-8")
-            except RequestError:
-                return None  # a run without this file: kNN has no curves
-
     experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
     looked = looks(experiments, keys)
     context = {
         "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims))],
         "test_looks": max(looked.values()),
     }
-    return records, read, context
+    return records, artifacts.stored(store), context
 
 
 def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:

@@ -16,10 +16,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,26 @@ def kept(folder: Path) -> Reader:
         except (ValueError, TypeError, AttributeError):
             raise RequestError(f"{path}: not an {KEPT}: expected run -> file name -> text.") from None
     return lambda record, name: content.get(_place(record), {}).get(name)
+
+
+class Files(Protocol):
+    """A store that runs' files can be fetched from."""
+
+    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
+        """Fetch one file of a run into `folder`; RequestError where it has none."""
+
+
+def stored(store: Files) -> Reader:
+    """Read from a store; a run without the file, as kNN has no curves, gives None."""
+
+    def read(record: Record, name: str) -> str | None:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return store.artifact(record.run_id, name, Path(folder)).read_text(encoding="utf-8")
+            except RequestError:
+                return None
+
+    return read
 
 
 def keep(records: Iterable[Record], names: Iterable[str], reader: Reader) -> str:

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from bench.report.artifacts import Curves
-from bench.report.compare import Side, compare, data, text
+from bench.report.compare import Side, compare
+from bench.report.compared import data, text
 from bench.report.figures import svg
 from bench.report.figures.beside import beside
 from bench.schema.errors import RequestError
