@@ -96,3 +96,29 @@ def test_the_figure_is_the_same_each_time(batchnorm_records: list[Record]) -> No
     one, other = (svg(beside(found, ([lines], [lines]))) for _ in range(2))
     assert one == other
     assert one.count(b"axes_") >= 3  # two columns of curves, and the points
+
+
+def test_the_figure_shows_the_paired_difference_with_its_interval(batchnorm_records: list[Record]) -> None:
+    better = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/accuracy": r.metrics["test/accuracy"] + 0.01 * r.seed})
+        for r in batchnorm_records
+    ]
+    found = compare(Side("a", batchnorm_records), Side("b", better), ["test/accuracy"])
+    drawing = beside(found)
+    means, differences = drawing.axes
+    (legend,) = drawing.legends
+    assert legend.get_title().get_text() == "Two results side by side: test accuracy"
+    assert [t.get_text() for t in legend.get_texts()] == ["a: a", "b: b"]
+    assert means.get_xlabel() == "test accuracy (%)"
+    assert differences.get_xlabel() == "b - a, test accuracy (points)"
+    assert means.get_xlim()[1] <= 102
+    # 0, 1 and 2 points: mean 1, half width 4.302653 * 1 / sqrt(3).
+    bars = differences.containers[0].lines[2][0].get_segments()[0]
+    assert [x for x, _ in bars] == pytest.approx([1 - 2.484138, 1 + 2.484138], abs=1e-4)
+
+
+def test_two_runs_have_no_interval_to_show(batchnorm_records: list[Record]) -> None:
+    one, other = batchnorm_records[0], batchnorm_records[-1]
+    drawing = beside(compare(Side("a", [one]), Side("b", [other])))
+    assert len(drawing.axes) == 1
+    assert "no interval" in drawing.get_supxlabel()
