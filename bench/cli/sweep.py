@@ -47,6 +47,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
+    from bench.sweep.headrun import describe
     from bench.sweep.known import known
     from bench.sweep.plan import at_scale, points, records_of
     from bench.track.away import Away
@@ -73,10 +74,8 @@ def main(args: argparse.Namespace) -> int:
             outcome = launched(args, planned, todo, title, store, before, launcher)
             after = before if outcome.undelivered else known(planned, title, store, args.fresh)
         records = records_of(sweep, planned, after.found)
-        if outcome is not None and outcome.ran and not outcome.undelivered:
-            from bench.sweep.headrun import describe
-
-            describe(store, title, sweep, records)
+        if not args.dry_run and needs_description(store, title, outcome):
+            describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
     except Away as error:
         raise RequestError(
             f"The tracking store {store.shown} does not answer: {error}\n"
@@ -90,6 +89,15 @@ def main(args: argparse.Namespace) -> int:
         if not args.dry_run:
             print_table(sweep, records)
     return finish(args, named.name, failed, counts, outcome)
+
+
+def needs_description(store: Store, title: str, outcome: Outcome | None) -> bool:
+    """Whether the sweep's parent run should be told how things stand."""
+    from bench.sweep.headrun import undescribed
+
+    if outcome is None:
+        return undescribed(store, title)
+    return bool(outcome.ran or outcome.signal) and not outcome.undelivered
 
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:

@@ -14,8 +14,17 @@ NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 ROOM = 8000  # characters of a tag
 
 
-def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record]) -> None:
+def undescribed(store: Store, title: str) -> bool:
+    """Whether there is a parent run without a word in it: its runs were brought by `bench sync`."""
+    parent = store.parent(title)
+    return parent is not None and store.tag_of(parent, NOTE) is None
+
+
+def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], interrupted: bool = False) -> None:
     """Write question, source, table, figure and counts into the sweep's parent run.
+
+    Args:
+        interrupted: nobody runs what is missing.
 
     Raises:
         Away: when the store does not answer.
@@ -32,7 +41,8 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record]) 
             text += [content] if name == "table.md" and isinstance(content, str) else []
         store.add_files(parent, sorted(Path(folder).iterdir()))
     store.tag(parent, NOTE, "\n\n".join(t for t in text if t)[:ROOM])
-    store.mark(parent, "RUNNING" if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
+    unfinished = "KILLED" if interrupted else "RUNNING"  # by another launch
+    store.mark(parent, unfinished if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
 
 
 def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:

@@ -64,12 +64,16 @@ def test_an_interrupted_sweep_marks_what_ran_and_goes_on(folder: Path) -> None:
     assert 2 <= len(before) < RUNS
     assert "RUNNING" not in {r.status for r in store.rows("adhoc") if "run_key" in r.tags}
     assert not psutil.pid_exists(call.process.pid)
+    (parent,) = [r for r in store.rows("adhoc") if "run_key" not in r.tags]
+    assert parent.status == "KILLED"
+    assert f"{len(before)} finished" in parent.tags["mlflow.note.content"]
 
     again = called(folder, "sweep", *words, "--json").json()
     assert again["skipped"] == len(before)
     assert again["ran"] == RUNS - len(before)
     rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
     assert len(rows) == RUNS  # what was interrupted went on in the same MLflow run
+    assert {r.status for r in store.rows("adhoc")} == {"FINISHED"}
     assert {r.status for r in rows} == {"FINISHED"}
 
 

@@ -128,3 +128,17 @@ def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: 
     bench_json("sweep", *words[:2], "--seeds", "3", *words[4:])
     assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1
     assert "6 runs: 6 finished" in (store.tag_of(parent.run_id, "mlflow.note.content") or "")
+
+
+@pytest.mark.slow
+def test_runs_brought_from_another_machine_get_their_question_too(folder: Path, bench_json: Any) -> None:
+    """`bench sync` knows no question; the sweep, called again, runs nothing and writes it."""
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    bench_json("sweep", *words)
+    main = f"tracking.uri=sqlite:///{folder}/main.db"
+    assert bench_json("sync", f"{folder}/mlflow.db", main)["brought"] == 2
+    store = Store(f"sqlite:///{folder}/main.db")
+    (parent,) = [r for r in store.rows("adhoc") if "run_key" not in r.tags]
+    assert "mlflow.note.content" not in parent.tags
+    assert bench_json("sweep", *words, main)["ran"] == 0
+    assert "2 runs: 2 finished" in (store.tag_of(parent.run_id, "mlflow.note.content") or "")
