@@ -1,0 +1,129 @@
+"""Committed results come out of their committed records again: every table, figure, verdict, manifest and page.
+
+Byte for byte, but for PNG: it is compressed by whichever zlib there is, so its pixels are compared, and the manifest's
+checksums of PNG files are left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from bench import report
+from bench.report import evidence, integrity, site
+from bench.report.artifacts import kept
+from bench.schema.sweep import Sweep
+from bench.track.record import Record, write_csv
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+PAGES = ("index.html", "runs.html")  # what `bench report` writes into a sweep's folder
+
+
+def committed() -> list[Path]:
+    """The results folders of this repository."""
+    return sorted(p.parent for p in RESULTS.glob("*/manifest.json"))
+
+
+def rebuilt(folder: Path, out: Path) -> list[str]:
+    """Names of the files in `folder` that its own records and manifest do not give again, or that are no part of it."""
+    read = evidence.read(folder)
+    written = report.write(read.sweep, read.records, out, read.context, kept(folder))
+    strange = {p.name for p in folder.iterdir()} - set(written.files) - set(PAGES)
+    return sorted(strange | {name for name in written.files if not alike(folder / name, out / name)})
+
+
+def alike(one: Path, other: Path) -> bool:
+    """Whether two files have the same content, as this test's first lines say."""
+    if not one.is_file():
+        return False
+    a, b = one.read_bytes(), other.read_bytes()
+    if one.suffix == ".png":
+        x, y = (np.asarray(imread(io.BytesIO(body), format="png")) for body in (a, b))
+        return x.shape == y.shape and bool((x == y).all())
+    if one.name == evidence.MANIFEST:
+        return without_png(json.loads(a)) == without_png(json.loads(b))
+    return a == b
+
+
+def without_png(manifest: dict[str, Any]) -> dict[str, Any]:
+    return {**manifest, "files": {n: d for n, d in manifest["files"].items() if not n.endswith(".png")}}
+
+
+def pages(results: Path, scratch: Path) -> list[str]:
+    """Names of the site's files in `results` that its folders do not give again."""
+    copy = scratch / results.name
+    shutil.copytree(results, copy)
+    made = site.build(copy)
+    assert made.broken == []
+    names = [path.relative_to(copy).as_posix() for path in made.files]
+    return [
+        name
+        for name in names
+        if not (results / name).is_file() or (results / name).read_bytes() != (copy / name).read_bytes()
+    ]
+
+
+@pytest.fixture
+def folder(batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path) -> Path:
+    """A results folder as `bench table` and `bench report` leave it."""
+    made = tmp_path / "results" / "made"
+    report.write(batchnorm_sweep, batchnorm_records, made, {"scale": "smoke", "command": "bench sweep made"})
+    site.build(made.parent)
+    return made
+
+
+def test_every_committed_sweep_comes_out_of_its_records(tmp_path: Path) -> None:
+    found = {place.name: rebuilt(place, tmp_path / place.name) for place in committed()}
+    assert found == {name: [] for name in found}
+    assert [fault for place in committed() for fault in integrity.faults(evidence.read(place))] == []
+
+
+def test_the_committed_site_comes_out_of_the_committed_sweeps(tmp_path: Path) -> None:
+    if committed():
+        assert pages(RESULTS, tmp_path) == []
+
+
+def test_a_folder_as_it_was_written_is_rebuilt(folder: Path, tmp_path: Path) -> None:
+    assert rebuilt(folder, tmp_path / "out") == []
+    assert pages(folder.parent, tmp_path / "again") == []
+
+
+@pytest.mark.parametrize(
+    "name", ["table.md", "table.csv", "table.tex", "table.html", "verdict.md", "figure.svg", "manifest.json"]
+)
+def test_a_changed_digit_is_found(folder: Path, tmp_path: Path, name: str) -> None:
+    path = folder / name
+    path.write_text(path.read_text().replace("0.9" if name == "manifest.json" else "9", "0.8", 1))
+    assert name in rebuilt(folder, tmp_path / "out")
+
+
+def test_a_changed_picture_and_a_file_of_elsewhere_are_found(folder: Path, tmp_path: Path) -> None:
+    (folder / "figure-7.png").write_bytes((folder / "figure.png").read_bytes())
+    picture = np.array(imread(folder / "figure.png"))
+    picture[10, 10, :3] = 1 - picture[10, 10, :3]
+    from matplotlib.image import imsave
+
+    imsave(folder / "figure.png", picture)
+    assert rebuilt(folder, tmp_path / "out") == ["figure-7.png", "figure.png"]
+
+
+def test_a_better_number_in_the_records_is_found(folder: Path, batchnorm_records: list[Record], tmp_path: Path) -> None:
+    first = batchnorm_records[0]
+    better = {**first.metrics, "test/accuracy": first.metrics["test/accuracy"] + 0.01}
+    write_csv([dataclasses.replace(first, metrics=better), *batchnorm_records[1:]], folder / "records.csv")
+    assert {"table.md", "table.csv", "verdict.md", "manifest.json"} <= set(rebuilt(folder, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "index.html", "made/index.html"])
+def test_an_edited_page_is_found(folder: Path, tmp_path: Path, name: str) -> None:
+    page = folder.parent / name
+    page.write_text(page.read_text().replace("supported", "refuted", 1))
+    assert pages(folder.parent, tmp_path / "again") == [name]
