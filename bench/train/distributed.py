@@ -11,6 +11,7 @@ environment; the machine of rank 0 records the run.
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import os
 import pickle
 import queue
@@ -18,7 +19,8 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -80,8 +82,9 @@ def run(
         context.Process(target=_process, args=(job, environment, local, threads, os.getpid(), messages), daemon=True)
         for local in range(settings.devices)
     ]
-    for process in processes:
-        process.start()
+    with spawning():
+        for process in processes:
+            process.start()
     try:
         result = _collect(messages, processes, on_epoch if rank == 0 else None)
     finally:
@@ -93,6 +96,17 @@ def run(
     assert result.state is not None
     net.load_state_dict(result.state)
     return result
+
+
+@contextmanager
+def spawning() -> Iterator[None]:
+    """Spawn is the start method that new processes are told of; a sweep's worker would pass on loky, unknown there."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(before, force=True)
 
 
 def check(exp: Experiment, data: ImageData, net: nn.Module) -> None:

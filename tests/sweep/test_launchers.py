@@ -38,6 +38,17 @@ def test_launchers_of_this_machine(folder: Path, launcher: str) -> None:
     assert (again["skipped"], again["ran"]) == (8, 0)
 
 
+@pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
+def test_points_on_two_devices_are_points_like_others(folder: Path, trainer: str) -> None:
+    """One run and one folder each, from a worker that is a process of the sweep itself."""
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words += (f"trainer={trainer}", "trainer.accelerator=cpu", "--workers", "1", "--json")
+    found = called(folder, "sweep", *words).json()
+    assert (found["ran"], found["failed"]) == (2, 0)
+    check(Store(), 2)
+    assert not list((folder / ".imagebench" / "spool").glob("*"))
+
+
 def test_a_job_stacks_what_may_be_stacked(folder: Path) -> None:
     """Four seeds as one program: the time of each is its share of the whole."""
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "2", "dataset=digits", "model=linear", "trainer.epochs=2")
