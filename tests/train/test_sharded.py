@@ -19,6 +19,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from bench.run import execute
 from bench.schema.errors import RequestError
+from bench.schema.experiment import run_key
 from bench.schema.training import Optim, Optimizer
 from bench.track.spool import Spool
 from bench.train.distributed import free_port
@@ -68,6 +69,10 @@ def test_what_needs_whole_tensors_is_refused_with_what_to_use(exp):
         with pytest.raises(RequestError, match=says):
             check(exp(*FSDP, *words))
     check(exp(*FSDP))
+
+
+def test_how_devices_share_is_not_science(exp):
+    assert run_key(exp(*FSDP), "d") == run_key(exp("trainer=ddp"), "d") == run_key(exp(), "d")
 
 
 def test_one_device_has_nothing_to_share_out(exp):
