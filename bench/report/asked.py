@@ -58,6 +58,7 @@ def heading(figure: Figure, frame: Frame) -> str:
     by = f", by {axis(figure.lines)}" if figure.lines else ""
     text = {
         "heat": f"{shown} over {axis(figure.x or '')} and {axis(figure.lines or '')}",
+        "bars": f"{shown} by {axis(figure.x or '')}{f' and {axis(figure.lines)}' if figure.lines else ''}",
         "pareto": f"{shown} against {metric(figure.cost).title}{by}",
         "curves": f"{metric(figure.y.replace('test/', 'val/')).title} over epochs{by}",
         "gradients": f"gradient norm of each layer{by}",

@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from bench.report.frame import Frame, selected, value
-from bench.report.naming import key
+from bench.report.naming import axis, key
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.stats import LEVEL, Outcome, holm, one_sample, seeds_needed, t_interval
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
 from bench.schema.errors import RequestError
-from bench.schema.label import numeric, same
+from bench.schema.label import numeric, same, show
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
@@ -126,7 +126,7 @@ def _contrast(frame: Frame, claim: Claim) -> _Contrast:
     if isinstance(claim, Trend):
         frame.need_axis(claim.over, f"claim '{claim.says}'")
         if len(frame.levels[claim.over]) < 2:
-            return _Contrast({}, [], {}, absent=f"a second value of {claim.over}")
+            return _Contrast({}, [], {}, absent=f"second value of {axis(claim.over)}")
     parts = weights(claim, frame)
     fixed = list(parts[0][1])
     for name in fixed:
@@ -135,7 +135,7 @@ def _contrast(frame: Frame, claim: Claim) -> _Contrast:
     for _, at in parts:
         for name in fixed:
             if same(at[name]) not in {same(v) for v in frame.levels[name]}:
-                return _Contrast({}, [], {}, absent=f"{name} = {at[name]}")
+                return _Contrast({}, [], {}, absent=f"{axis(name)} {show(at[name])}")
     rests = [rest for rest in frame.product(free) if any(_runs(frame, {**at, **rest}) for _, at in parts)]
     groups = [(w / len(rests), _runs(frame, {**at, **rest})) for rest in rests for w, at in parts]
     averaged = {name: len({same(rest[name]) for rest in rests}) for name in free}

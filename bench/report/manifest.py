@@ -17,7 +17,7 @@ FORMAT = 1  # raise it when a reader of the former format would go wrong
 
 
 def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | bytes], context: Mapping[str, Any]) -> str:
-    """The manifest's text: JSON, sorted, the same for the same input.
+    """The manifest's text: JSON, the same for the same input.
 
     Args:
         files: name -> content of what is written beside it; their SHA-256 is kept.
@@ -55,7 +55,17 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "context": {k: v for k, v in context.items() if k not in ("scale", "command")},
         "files": {name: hashlib.sha256(_bytes(body)).hexdigest() for name, body in files.items()},
     }
-    return json.dumps(content, indent=1, sort_keys=True, default=str) + "\n"
+    # The definition keeps its order: it is the order of axes, rows and panels. All else is sorted, as it depends on
+    # where the records came from.
+    ordered = {name: part if name == "definition" else _sorted(part) for name, part in sorted(content.items())}
+    return json.dumps(ordered, indent=1, default=str) + "\n"
+
+
+def _sorted(part: Any) -> Any:
+    """The same with the keys of every mapping in it sorted."""
+    if isinstance(part, dict):
+        return {name: _sorted(part[name]) for name in sorted(part)}
+    return [_sorted(one) for one in part] if isinstance(part, list | tuple) else part
 
 
 def _run(record: Record) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from bench.report.published import HEADS, Beside
 from bench.report.tables import marked, panel_title
 from bench.schema.label import show
 
+# The first, the source and what differs are sentences: they break into lines.
+PUBLISHED = "p{0.16\\textwidth}rrrp{0.17\\textwidth}p{0.2\\textwidth}"
+
 
 def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
     """A `table` environment with booktabs rules, one tabular a panel; needs \\usepackage{booktabs}."""
@@ -38,7 +41,7 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
             lines.append(" & ".join(cells) + " \\\\")
         lines += ["\\bottomrule", "\\end{tabular}"]
     if published:
-        lines += ["", "\\begin{tabular}{" + "l" * len(HEADS) + "}", "\\toprule"]
+        lines += ["", f"\\begin{{tabular}}{{{PUBLISHED}}}", "\\toprule"]
         lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
         lines += [" & ".join(map(_tex, one.texts)) + " \\\\" for one in published]
         lines += ["\\bottomrule", "\\end{tabular}"]

@@ -18,10 +18,11 @@ import pytest
 from matplotlib.image import imread
 
 from bench import report
-from bench.report import evidence, integrity, site
+from bench.report import evidence, integrity, page, site
 from bench.report.artifacts import kept
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
+from tests.report.conftest import make_records, make_sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 PAGES = ("index.html", "runs.html")  # what `bench report` writes into a sweep's folder
@@ -96,6 +97,22 @@ def test_a_folder_as_it_was_written_is_rebuilt(folder: Path, tmp_path: Path) -> 
     assert pages(folder.parent, tmp_path / "again") == []
 
 
+def test_axes_and_labels_keep_their_order(tmp_path: Path) -> None:
+    """Neither is alphabetical in the sweep file: a reader of the manifest must not sort them."""
+    axes: dict[str, Any] = {"model": ["knn", "cnn"], "depth": [20, 8], "augment": ["b", "a"]}
+    records = make_records(axes, lambda _: 0.9)
+    made = make_sweep({**axes, "model": {"knn": ["model=knn"], "cnn": ["model=cnn"]}})
+    folder = tmp_path / "results" / "made"
+    report.write(made, records, folder, {})
+    read = evidence.read(folder)
+    assert [*read.sweep.axes] == ["model", "depth", "augment"]
+    assert [*read.sweep.axes["model"]] == ["knn", "cnn"]
+    assert integrity.faults(read) == []
+    assert rebuilt(folder, tmp_path / "out") == []
+    site.build(folder.parent)
+    assert [row["heads"] for row in page.content(read)["grid"]["panels"][0]["rows"]] == [["knn"], ["cnn"]]
+
+
 @pytest.mark.parametrize(
     "name", ["table.md", "table.csv", "table.tex", "table.html", "verdict.md", "figure.svg", "manifest.json"]
 )
@@ -124,6 +141,6 @@ def test_a_better_number_in_the_records_is_found(folder: Path, batchnorm_records
 
 @pytest.mark.parametrize("name", ["README.md", "index.html", "made/index.html"])
 def test_an_edited_page_is_found(folder: Path, tmp_path: Path, name: str) -> None:
-    page = folder.parent / name
-    page.write_text(page.read_text().replace("supported", "refuted", 1))
+    path = folder.parent / name
+    path.write_text(path.read_text().replace("supported", "refuted", 1))
     assert pages(folder.parent, tmp_path / "again") == [name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from typing import Any
 
@@ -78,7 +79,7 @@ LABELS = {
 }
 HEADINGS = {
     "line": "Test accuracy over depth, by model",
-    "bars": "Test accuracy over depth, by model",
+    "bars": "Test accuracy by depth and model",
     "heat": "Test accuracy over depth and model",
     "pareto": "Test accuracy against parameters, by model",
     "curves": "Val accuracy over epochs, by model",
@@ -327,3 +328,14 @@ def test_a_figure_that_needs_files_says_so() -> None:
 def test_damaged_files_of_a_run_are_refused(name: str, text: str) -> None:
     with pytest.raises(RequestError, match="run 7"):
         getattr(artifacts, name)(text, "run 7")
+
+
+def test_ticks_of_a_wide_logarithmic_cost_do_not_meet() -> None:
+    far = [dataclasses.replace(r, costs={"cost/params": 10 ** (r.axes["depth"] / 8)}) for r in records()]
+    drawing = draw(far, kind="pareto", lines="model")
+    drawing.draw_without_rendering()
+    (ax,) = drawing.axes
+    assert ax.get_xscale() == "log"
+    boxes = sorted((t.get_window_extent() for t in ax.get_xticklabels() if t.get_text()), key=lambda b: b.x0)
+    assert len(boxes) >= 3
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from bench.report import artifacts
 from bench.report.artifacts import Curves, Reader
-from bench.report.figures.style import Canvas, canvas, caption, fit_y, look, matches
+from bench.report.figures.style import Canvas, canvas, caption, decade_steps, fit_y, look, matches
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis, metric
 from bench.report.stats import t_interval
@@ -82,7 +82,7 @@ def gradients(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
             )
     for k, (_, ax) in enumerate(sheet.panels):
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=_steps(ax), numticks=8))
+        ax.yaxis.set_major_locator(LogLocator(subs=decade_steps(ax.get_ylim()), numticks=8))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -92,12 +92,6 @@ def gradients(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
     _legend(sheet, figure)
     caption(sheet.drawing, figure, drawn, "Geometric mean over seeds and its 95% t-interval")
     return sheet.drawing
-
-
-def _steps(ax: Axes) -> tuple[float, ...]:
-    """Where a decade is divided: finely where the axis shows little more than one."""
-    low, high = ax.get_ylim()
-    return (1.0, 2.0, 5.0) if high / low < 300 else (1.0,)
 
 
 def _positive(values: list[float]) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from bench.report.asked import logarithmic
 from bench.report.figures.labels import place
-from bench.report.figures.style import canvas, caption, fit_y, look, matches
+from bench.report.figures.style import canvas, caption, decade_steps, fit_y, look, matches
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis, metric, si
 from bench.report.stats import t_interval
@@ -66,9 +66,10 @@ def pareto(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
                     fmt=style["marker"], color=style["color"], capsize=2, elinewidth=0.9, markersize=6,
                     markerfacecolor=style["color"] if j in best else "white", zorder=3,
                 )  # fmt: skip
+        ax.margins(x=0.12, y=0.12)
         if logarithmic([costs[id(c)].mean for c in cells], figure.log_x):
             ax.set_xscale("log")
-            ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+            ax.xaxis.set_major_locator(LogLocator(subs=decade_steps(ax.get_xlim()), numticks=8))
             ax.xaxis.set_minor_formatter(NullFormatter())
         else:
             ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -76,7 +77,6 @@ def pareto(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
         ax.set_xlabel(cost.label)
         if k == 0:
             ax.set_ylabel(shown.label)
-        ax.margins(x=0.12, y=0.12)
         if best:
             edge = ax.get_xlim()[1]
             xs, ys = zip(*[where[j] for j in best], (edge, where[best[-1]][1]), strict=True)

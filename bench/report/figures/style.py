@@ -168,6 +168,11 @@ def fit_y(sheet: Canvas, shown: Metric) -> None:
         ax.set_ylim(max(low, least - room), min(high, most + room))
 
 
+def decade_steps(ends: tuple[float, float]) -> tuple[float, ...]:
+    """Where a logarithmic axis divides its decades: at 1, 2 and 5 where it shows two of them at most."""
+    return (1.0, 2.0, 5.0) if max(ends) / min(ends) < 150 else (1.0,)
+
+
 def positions(levels: Sequence[Any], log: bool | None) -> tuple[dict[str, float], str]:
     """Where axis values stand on x: {canonical value: x}, and the scale: "log", "linear" or "names"."""
     numbers = {same(v): numeric(v) for v in levels}
