@@ -44,6 +44,10 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     if sweep.select:
         over = ", ".join(axis(name) for name in sweep.select.over)
         out.append(Note(f"{over}: selected for each cell on {metric(sweep.select.by).title}, mean over seeds."))
+        if lost := sum(r.status != "finished" for r in records) - sum(r.status != "finished" for r in frame.records):
+            out.append(
+                Note(f"Selection: {lost} run{'s' if lost > 1 else ''} of other candidates did not finish.", True)
+            )
     if why := reasons(cells):
         out.append(Note("Failed: " + "; ".join(why) + ".", stamp=True))
     absent = sum(c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())

@@ -67,10 +67,13 @@ def test_an_incomplete_candidate_cannot_win_and_is_said() -> None:
         else r
         for r in records()
     ]
-    frame = selected(make_sweep(BATCHNORM, select=SELECT), made)
+    sweep = make_sweep(BATCHNORM, select=SELECT, table={"rows": "norm_layer"})
+    frame = selected(sweep, made)
     (cell,) = [c for c in frame.cells("test/accuracy") if c.at["norm_layer"] == "batch"]
     assert cell.chosen == {"optim.lr": 0.01}
     assert cell.unsure == "1 of 3 candidates incomplete"
+    said = [n.text for n in notes(pivot(frame, sweep), frame, sweep, made, {}) if n.stamp]
+    assert "Selection: 1 run of other candidates did not finish." in said
 
 
 def test_the_selection_does_not_look_at_test() -> None:
