@@ -17,6 +17,7 @@ from bench.schema.model import ALL_NORMS, Activation, NormLayer
 INSERTED = ("batch", "layer", "group", "instance")  # norms that are modules
 # Networks that call functions for their activations, which no module swap reaches.
 FUNCTIONAL = {"GoogLeNet"}
+TOKEN_NORMS = {"LayerNorm", "RmsNorm", "RMSNorm"}  # over the channels of each token
 # timm's names for activations, apart from torch's own classes; gates (sigmoid, hardsigmoid) are no activations.
 ACTIVATION_NAMES = {
     *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "GELUTanh", "QuickGELU"),
@@ -32,9 +33,9 @@ def takes(net: nn.Module) -> tuple[str, ...]:
     - networks that list their convolutions in `features` (vgg, alexnet, squeezenet): all;
     - transformers and others with layer norm over tokens: only that.
     """
-    found = {type(m).__name__ for m in net.modules()}
-    if found & {"LayerNorm", "RmsNorm", "RMSNorm"} and type(net).__name__ != "ConvNeXt":
-        return ("layer",) if "LayerNorm" in found else ()
+    kinds = _kinds(net)
+    if kinds & TOKEN_NORMS and type(net).__name__ != "ConvNeXt":
+        return ("layer",) if "LayerNorm" in kinds else ()
     if not _norms(net) and type(net).__name__ != "ConvNeXt" and not isinstance(_features(net), nn.Sequential):
         return ("none", "weight")
     return tuple(n for n in ALL_NORMS if n != "selu" or type(net).__name__ not in FUNCTIONAL)
@@ -43,6 +44,7 @@ def takes(net: nn.Module) -> tuple[str, ...]:
 def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
     """Put `kind` where the network has norms, in place; where there are none, after `features`' convolutions.
 
+    `bench.models.zoo` then takes the bias of every convolution right before a norm.
     A new norm starts with the scale and shift of the old one (zero in the last norm of timm's residual blocks).
     Without norms (none, weight, selu) every convolution has a bias, and a convolution before such a zero scale
     starts at zero, so that residual blocks start as the identity either way.
@@ -53,7 +55,7 @@ def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
     options = takes(net)
     if kind.name not in options:
         raise RequestError(f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.")
-    if kind.name == "layer" and type(net).__name__ in ("ConvNeXt", "VisionTransformer"):
+    if kind.name == "layer" and (type(net).__name__ == "ConvNeXt" or _kinds(net) & TOKEN_NORMS):
         return  # its own: over the channels of each pixel or token
     found = _norms(net)
     if kind.name in INSERTED:
@@ -118,6 +120,10 @@ def replace(net: nn.Module, path: str, new: nn.Module) -> None:
     net.get_submodule(parent).register_module(child, new)
 
 
+def _kinds(net: nn.Module) -> set[str]:
+    return {type(m).__name__ for m in net.modules()}
+
+
 def _features(net: nn.Module) -> nn.Module | None:
     return getattr(net, "features", None)
 
@@ -173,11 +179,10 @@ def _remove(net: nn.Module, found: dict[str, nn.Module]) -> None:
 
 
 def _insert(net: nn.Module, kind: NormLayer) -> None:
-    """A norm after every convolution of `features`, whose bias goes."""
+    """A norm after every convolution of `features`."""
     features, head = net.get_submodule("features"), head_name(net)
     for path, layer in list(features.named_modules()):
         if isinstance(layer, nn.Conv2d) and f"features.{path}" != head:
-            layer.bias = None
             made = norm(kind, layer.out_channels, dim=2)
             assert made is not None
             replace(features, path, nn.Sequential(layer, made))

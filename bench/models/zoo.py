@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from bench.models import swap
+from bench.models.bias import before_norms
 from bench.models.cost import look
 from bench.models.stem import small_stem
 from bench.schema.errors import RequestError, unknown
@@ -28,11 +29,15 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     make = _timm if isinstance(model, Timm) else _torchvision
     try:
         net = prepared(make, model, kind, shape, classes)
-        logits = _logits(net, shape)
+        with before_norms(net) as biased:
+            logits = _logits(net, shape)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
         raise _too_small(model, kind, shape, classes, error) from error
     if logits != (1, classes):
         raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
+    if kind.name in swap.INSERTED:  # native stays as published: its biases are in the weights
+        for layer in biased:
+            layer.bias = None
     return net
 
 
@@ -128,7 +133,8 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
     family = inspect.getmodule(entry)
     if family is not None and family.__name__.endswith(".convnext") and kind.name not in ("native", "layer"):
         options["conv_mlp"] = True  # activations stay [B, C, H, W], which every norm takes
-    if family is not None and family.__name__.endswith(".vgg") and kind.name in swap.INSERTED:
+    plain_vgg = family is not None and family.__name__.endswith(".vgg") and not entry.__name__.endswith("_bn")
+    if plain_vgg and kind.name in swap.INSERTED:
         options["norm_layer"] = nn.BatchNorm2d  # where `swap.norms` then puts what is wanted
     try:
         return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)  # type: ignore[no-any-return]

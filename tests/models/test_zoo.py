@@ -149,6 +149,9 @@ def test_errors_say_what_can_be_done():
 
 
 NORM_CASES = [
+    ("vgg11", {}),
+    ("vgg11_bn", {}),
+    ("alexnet", {"stem": "small"}),
     ("resnet18", {"stem": "small"}),
     ("densenet121", {"stem": "small"}),
     ("mobilenetv3_small", {"stem": "small"}),
@@ -157,6 +160,29 @@ NORM_CASES = [
     ("squeezenet1_1", {"stem": "small"}),
     ("googlenet", {"stem": "small"}),
 ]
+
+
+def right_before_norms(net: nn.Module, x: torch.Tensor) -> list[str]:
+    """Convolutions with a bias whose output, unchanged, is what a norm is given: by value, layer after layer."""
+    made: dict[bytes, str] = {}
+    found = []
+
+    def look(name):
+        def hook(module, inputs, output):
+            if isinstance(module, nn.Conv2d) and module.bias is not None:
+                made[output.detach().numpy().tobytes()] = name
+            elif isinstance(module, tuple(MODULES.values())):
+                found.extend(made[b] for b in [inputs[0].detach().numpy().tobytes()] if b in made)
+
+        return hook
+
+    hooks = [m.register_forward_hook(look(name)) for name, m in net.named_modules()]
+    net(x)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 MODULES = {"batch": nn.BatchNorm2d, "layer": nn.GroupNorm, "group": nn.GroupNorm, "instance": nn.InstanceNorm2d}
 
 
@@ -178,6 +204,8 @@ def test_norm_layers_in_the_zoo(name, more):
             assert left == [head(net)]
         if kind == "selu":
             assert not any(isinstance(m, nn.ReLU | nn.ReLU6 | nn.SiLU | nn.Hardswish | nn.GELU) for m in net.modules())
+        if kind in MODULES and (name, kind) != ("convnext_tiny", "layer"):
+            assert not right_before_norms(net, x)
         if kind in ("none", "weight", "selu"):
             assert all(m.bias is not None for m in net.modules() if isinstance(m, nn.Conv2d))
         logits = net(x)
@@ -192,6 +220,13 @@ def test_batch_norm_in_a_batch_norm_model_changes_nothing():
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mixer_s32_224", "swin_tiny_patch4_window7_224"])
+def test_layer_norm_in_a_network_of_tokens_is_its_own(name):
+    shape = (3, 224, 224)
+    one, other = (build(make({"family": "timm", "name": name}, kind), shape, 5) for kind in ("native", "layer"))
+    assert [str(m) for m in one.modules()] == [str(m) for m in other.modules()]
+
+
 def test_group_norm_keeps_the_zero_scales_that_make_residual_blocks_start_as_identity():
     net = net_of("resnet18", {"name": "group", "groups": 8})
     assert not net.layer1[0].bn2.weight.any()
@@ -201,7 +236,10 @@ def test_group_norm_keeps_the_zero_scales_that_make_residual_blocks_start_as_ide
 
 def test_vgg_with_batch_norm_is_vgg_bn():
     shape = (3, 64, 64)
-    assert parameters(net_of("vgg11", "batch", shape)) == parameters(net_of("vgg11_bn", shape=shape))
+    biases = 64 + 128 + 2 * 256 + 4 * 512  # before the norms: timm's vgg11_bn has them, as torchvision's weights do
+    assert parameters(net_of("vgg11", "batch", shape)) == parameters(net_of("vgg11_bn", shape=shape)) - biases
+    for kind in ("batch", "layer", "group", "instance"):
+        assert parameters(net_of("vgg11_bn", kind, shape)) == parameters(net_of("vgg11", kind, shape))
     assert flops(net_of("vgg11_bn", "none", shape), shape) == flops(net_of("vgg11", shape=shape), shape)
 
 
