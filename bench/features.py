@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,7 @@ def features(
     return kept(cache_folder() / "features" / f"{key}.npy", compute)
 
 
-def kept(path: Path, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.float32]:
+def kept(path: Path, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array in `path`; computed and put there if it is missing, by one process at a time.
 
     Raises:
@@ -91,7 +92,7 @@ def kept(path: Path, compute: Callable[[], NDArray[np.float32]]) -> NDArray[np.f
                     os.replace(part, path)
     except OSError as error:
         raise RequestError(
-            f"Features cannot be kept in {path.parent} ({error.strerror or error}). Make room, set IMAGEBENCH_CACHE "
+            f"Nothing can be kept in {path.parent} ({error.strerror or error}). Make room, set IMAGEBENCH_CACHE "
             "to another folder, or do without: transfer.cache=false."
         ) from error
     try:

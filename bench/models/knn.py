@@ -6,9 +6,8 @@ of classes with the same vote the lower class wins (argmax takes the first), as 
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections import OrderedDict
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -16,15 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.models.search import Metric, neighbours
+from bench.models.shared import found
 from bench.schema.errors import RequestError
 from bench.schema.model import Knn
 
 Weights = Literal["uniform", "distance"]
-Found = tuple[NDArray[np.float64], NDArray[np.int64]]  # distances and indices, both [Q, k]
-
-REMEMBERED_K = 32  # a search finds at least so many, so that the next k of a sweep is answered too
-REMEMBERED = 4  # searches kept
-_searches: OrderedDict[bytes, Found] = OrderedDict()
 
 
 def votes(
@@ -102,36 +97,21 @@ def scores(
     queries: NDArray[np.float32],
     classes: int,
     device: str = "cpu",
-) -> NDArray[np.float32]:
-    """Class scores of `queries`: float32 [Q, K], log-probabilities (see `log_scores`).
+    *,
+    keep: bool = False,
+) -> tuple[NDArray[np.float32], float]:
+    """Class scores of `queries`: float32 [Q, K], log-probabilities (see `log_scores`); and the seconds they cost.
 
     Args:
         train_x: float32 [N, D], pixels or features; images are flattened by the caller.
         train_y: int64 [N], in 0..classes-1.
         queries: float32 [Q, D], scaled like `train_x`.
+        keep: share the search with other runs (`bench.models.shared`); its seconds count all the same.
     """
-    distances, indices = remembered(train_x, queries, model.k, model.metric, device)
-    return log_scores(votes(distances, train_y[indices], model.k, model.weights, classes), model.k)
-
-
-def remembered(
-    train: NDArray[np.float32], queries: NDArray[np.float32], k: int, metric: Metric = "l2", device: str = "cpu"
-) -> Found:
-    """`neighbours`, remembered by content: runs in one process that differ in k or votes share one search."""
-    digest = hashlib.blake2b(f"{metric} {device} {train.shape} {queries.shape} ".encode())
-    for x in (train, queries):
-        digest.update(np.ascontiguousarray(x, dtype=np.float32).data)
-    key = digest.digest()
-    found = _searches.get(key)
-    if found is None or found[1].shape[1] < k:
-        found = neighbours(
-            train, queries, min(len(train), max(k, REMEMBERED_K)) if k <= len(train) else k, metric, device
-        )
-    _searches[key] = found
-    _searches.move_to_end(key)
-    while len(_searches) > REMEMBERED:
-        _searches.popitem(last=False)
-    return found[0][:, :k], found[1][:, :k]
+    distances, indices, seconds = found(train_x, queries, model.k, model.metric, device, keep=keep)
+    started = time.perf_counter()
+    out = log_scores(votes(distances, train_y[indices], model.k, model.weights, classes), model.k)
+    return out, seconds + time.perf_counter() - started
 
 
 def cross_validate(

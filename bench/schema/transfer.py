@@ -41,7 +41,7 @@ class Transfer:
     votes: Literal["uniform", "distance"] = "uniform"  # knn
 
     views: Annotated[int, Field(ge=0)] = 0  # frozen with augmentation: augmented views kept an image; 0: none are kept
-    cache: bool = True  # frozen: compute features once and keep them on disk
+    cache: bool = True  # keep on disk what runs share: features of a frozen backbone, neighbours found by kNN
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"bundled|timm|file:.+|run:.+", self.weights):

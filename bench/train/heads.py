@@ -18,7 +18,7 @@ from bench.data import augment
 from bench.data.augment import Augmentation, Draws
 from bench.data.imagedata import ImageData
 from bench.features import features
-from bench.models import cost, knn, ncm, preprocess, transfer
+from bench.models import cost, preprocess, transfer
 from bench.models.stages import Backbone, head, head_name
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, science
@@ -27,7 +27,7 @@ from bench.schema.pixels import Augment
 from bench.schema.transfer import Transfer
 from bench.train.engine import lightning
 from bench.train.fit import OnEpoch, fit, prepared_shape
-from bench.train.knn import device_of
+from bench.train.knn import device_of, scored
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 from bench.train.task import score
@@ -149,19 +149,18 @@ def _untrained(
     test: NDArray[np.float32],
 ) -> Result:
     """Nearest neighbours or class means among the features."""
-    device = device_of(exp)
+    device, how = device_of(exp), exp.transfer
     reset_peak_memory(device)
-    started = time.perf_counter()
-    labels, both = data.labels[data.train], np.concatenate([val, test])
-    if exp.transfer.head == "knn":
-        model = Knn(family="knn", k=exp.transfer.k, metric=exp.transfer.metric, weights=exp.transfer.votes)
-        scores = knn.scores(model, train, labels, both, len(data.classes), str(device))
+    model: Knn | Ncm
+    if how.head == "knn":
+        model = Knn(family="knn", k=how.k, metric=how.metric, weights=how.votes)
         flops = 3.0 * train.size
     else:
-        assert exp.transfer.metric != "l1"
-        scores = ncm.scores(Ncm(family="ncm", metric=exp.transfer.metric), train, labels, both, len(data.classes))
+        assert how.metric != "l1"
+        model = Ncm(family="ncm", metric=how.metric)
         flops = 3.0 * train.shape[1] * len(data.classes)
-    seconds = time.perf_counter() - started
+    labels, both = data.labels[data.train], np.concatenate([val, test])
+    scores, seconds = scored(model, train, labels, both, len(data.classes), device, how.cache)
     return Result(
         val_scores=scores[: len(val)],
         test_scores=scores[len(val) :],

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.data import pixel_norm
 from bench.data.imagedata import ImageData
@@ -21,6 +22,7 @@ from bench.train.result import Result
 def nearest(exp: Experiment, data: ImageData) -> Result:
     """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
 
+    The search is shared with other runs of a sweep (`bench.models.shared`); its seconds count in each.
     `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
     each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
     """
@@ -33,9 +35,15 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     labels, classes = data.labels[data.train], len(data.classes)
     fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
     both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
-    scores = scored(exp.model, train, labels, both, classes, device)
+    keep = exp.transfer.cache
+    scores, seconds = scored(exp.model, train, labels, both, classes, device, keep)
     params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
-    finished = time.perf_counter()
+
+    def classify(images: Tensor) -> Tensor:
+        rows = scale(images).flatten(1).numpy()
+        # Not kept: these images are asked about once.
+        return torch.from_numpy(scored(exp.model, train, labels, rows, classes, device, keep=False)[0])
+
     return Result(
         val_scores=scores[: len(data.val)],
         test_scores=scores[len(data.val) :],
@@ -44,13 +52,11 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
             "cost/params": float(params),
             "cost/flops": 3.0 * compared * train.shape[1],
             "cost/fit_seconds": fitted - started,
-            "cost/images_per_second": len(both) / (finished - fitted),
+            "cost/images_per_second": len(both) / seconds,
             "cost/peak_memory_mb": peak_memory_mb(device),
         },
         selected_epoch=0,
-        classify=lambda images: torch.from_numpy(
-            scored(exp.model, train, labels, scale(images).flatten(1).numpy(), classes, device)
-        ),
+        classify=classify,
     )
 
 
@@ -61,11 +67,17 @@ def scored(
     queries: NDArray[np.float32],
     classes: int,
     device: torch.device,
-) -> NDArray[np.float32]:
-    """Log-probabilities [Q, K] of queries [Q, D] among the train rows [N, D]."""
+    keep: bool,
+) -> tuple[NDArray[np.float32], float]:
+    """Log-probabilities [Q, K] of queries [Q, D] among the train rows [N, D], and the seconds they cost.
+
+    Args:
+        keep: share the search with runs of the same content; its seconds count in each of them.
+    """
     if isinstance(model, Knn):
-        return knn.scores(model, train, labels, queries, classes, str(device))
-    return ncm.scores(model, train, labels, queries, classes)
+        return knn.scores(model, train, labels, queries, classes, str(device), keep=keep)
+    started = time.perf_counter()
+    return ncm.scores(model, train, labels, queries, classes), time.perf_counter() - started
 
 
 def pixels(exp: Experiment, data: ImageData, indices: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,0 +1,116 @@
+"""One search for the runs of a sweep: over k and votes, over folds, in several processes; the same answers as alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+from bench import data as images
+from bench.compose import compose
+from bench.models import shared
+from bench.models.search import neighbours
+from bench.models.shared import found
+from bench.schema.errors import RequestError
+from bench.schema.experiment import experiment
+from bench.train.knn import nearest, pixels
+
+X = load_digits().data.astype(np.float32)
+TRAIN, QUERIES = X[:900], X[900:950]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("IMAGEBENCH_CACHE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The k of every search that is made."""
+    made: list[int] = []
+    monkeypatch.setattr(shared, "neighbours", lambda *a: made.append(a[2]) or neighbours(*a))
+    return made
+
+
+def test_a_curve_over_k_costs_a_search_for_each_power_of_two(cache: Path, searches: list[int]) -> None:
+    for k in (1, 20, 5, 32, 40, 64, 33, 3):
+        answer = found(TRAIN, QUERIES, k)
+        distances, indices = neighbours(TRAIN, QUERIES, k)
+        np.testing.assert_array_equal(answer.indices, indices)
+        np.testing.assert_array_equal(answer.distances, distances)
+        assert answer.seconds > 0
+    assert searches == [32, 64]
+    found(TRAIN, QUERIES, 900)  # all of them: no power of two
+    assert searches[2:] == [900]
+
+
+def test_other_content_is_searched_anew(cache: Path, searches: list[int]) -> None:
+    found(TRAIN, QUERIES, 1)
+    changed = TRAIN.copy()
+    changed[0, 0] += 1
+    found(changed, QUERIES, 1)
+    found(TRAIN, QUERIES + 1, 1)
+    found(TRAIN, QUERIES, 1, "l1")
+    found(TRAIN[:20], QUERIES, 1)
+    assert searches == [32, 32, 32, 32, 20]
+    found(TRAIN, QUERIES, 1, keep=False)
+    assert searches[5:] == [1]
+
+
+def ask(barrier: multiprocessing.synchronize.Barrier, log: Path) -> None:
+    os.environ["IMAGEBENCH_CACHE"] = str(log.parent)
+
+    def counted(*args: object) -> object:
+        with log.open("a") as file:
+            file.write("x")
+        return neighbours(*args)
+
+    shared.neighbours = counted
+    barrier.wait()
+    assert found(TRAIN, QUERIES, 5).indices.shape == (50, 5)
+
+
+def test_processes_that_ask_at_once_share_one_search(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(3)
+    asking = [context.Process(target=ask, args=(barrier, tmp_path / "log")) for _ in range(3)]
+    for process in asking:
+        process.start()
+    for process in asking:
+        process.join(60)
+    assert [p.exitcode for p in asking] == [0, 0, 0]
+    assert (tmp_path / "log").read_text() == "x"
+
+
+def test_a_sweep_over_k_votes_and_folds_searches_once_a_fold(cache: Path, searches: list[int]) -> None:
+    """And each run is scikit-learn's classifier on its fold; a shared search counts in the cost of each run."""
+    for fold in range(3):
+        speeds = []
+        for k in (1, 4, 9):
+            for weights in ("uniform", "distance"):
+                words = ["dataset=digits", "split=kfold", "split.folds=3", f"split.fold={fold}", "model=knn"]
+                exp = experiment(compose([*words, f"model.k={k}", f"model.weights={weights}"]))
+                data = images.load(exp.dataset, exp.split)
+                result = nearest(exp, data)
+                reference = KNeighborsClassifier(k, weights=weights, algorithm="brute")
+                reference.fit(pixels(exp, data, data.train).astype(np.float64), data.labels[data.train])
+                expected = reference.predict(pixels(exp, data, data.val).astype(np.float64))
+                assert (result.val_scores.argmax(1) == expected).mean() > 0.99  # digits have ties at the k-th place
+                speeds.append(result.costs["cost/images_per_second"])
+        assert max(speeds) < 5 * min(speeds)
+        assert len(searches) == fold + 1
+
+
+def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IMAGEBENCH_CACHE", str(tmp_path / "file"))
+    with pytest.raises(RequestError, match=r"IMAGEBENCH_CACHE.*transfer\.cache=false"):
+        found(TRAIN, QUERIES, 5)
+    with pytest.raises(RequestError, match="k=901 neighbours asked of 900"):
+        found(TRAIN, QUERIES, 901)
