@@ -1,6 +1,7 @@
 """`make perf`: this project against what a user would otherwise do, side by side; writes results/performance.md.
 
-python -m tests.benchmarks [SECTION...]      dense, packing, knn, features, command, gpu; all where none is named
+python -m tests.benchmarks [SECTION...]      command, dense, packing, knn, features, large, augment,
+gpu; all where none is named
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from bench.sweep.pool import cores
-from tests.benchmarks import dense, features, gpu, knn, packing
+from tests.benchmarks import augment, dense, features, gpu, knn, large, packing
 from tests.benchmarks.row import Row, seconds
 
 PAGE = Path(__file__).parents[2] / "results" / "performance.md"
@@ -50,6 +51,8 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "packing": packing.rows,
     "knn": neighbours,
     "features": heads,
+    "large": large.rows,
+    "augment": augment.rows,
     "gpu": gpu.rows,
 }
 
