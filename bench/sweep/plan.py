@@ -12,6 +12,7 @@ from bench import data as images
 from bench.compose import Composer
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
+from bench.schema.label import numeric, show
 from bench.schema.sweep import Axis, Sweep
 from bench.track.record import Record
 
@@ -130,9 +131,9 @@ def _grammar(value: Any) -> str:
 
 def words(axis: str, label: Any) -> str:
     """An axis value as people say it: names stand alone, numbers bring the last part of their axis' name."""
-    if isinstance(label, str):
+    if isinstance(label, str) and numeric(label) is None:
         return label
-    return f"{axis.rsplit('.', 1)[-1]} {label:g}" if isinstance(label, float) else f"{axis.rsplit('.', 1)[-1]} {label}"
+    return f"{axis.rsplit('.', 1)[-1]} {show(label)}"
 
 
 def records_of(sweep: Sweep, planned: Sequence[Point], found: dict[str, Record]) -> list[Record]:
