@@ -26,6 +26,7 @@ Metric = Literal["l1", "l2", "cosine"]
 
 SPARE = 8  # candidates beyond k
 QUERY_BLOCK = 4096  # queries a search; bounds the block of distances on a GPU
+UNIT_BLOCK = 4096  # rows brought to length one at once
 TRAIN_BLOCK = 16384  # training rows a block, on a GPU and in the exact search
 REFINE_BLOCK = 16  # queries whose candidates are gathered at once; small enough for the processor's cache
 ROUNDING = 1e-5  # bound on the fast kernels' error, relative to the size of the numbers that they add
@@ -47,7 +48,8 @@ def neighbours(
         metric: l1 (sum of absolute differences), l2 (Euclidean, not squared), cosine (1 - cos, 0..2; a zero
             vector is at distance 1 from everything, as in scikit-learn).
         device: "cpu" for faiss, a torch device such as "cuda" for torch. Memory beyond the arguments is
-            bounded by the block sizes above; on a GPU `train` is held there as a whole.
+            bounded by the block sizes above, and for cosine by a copy of both; on a GPU `train` is held there as a
+            whole.
 
     Returns:
         distances float64 [Q, k] and indices int64 [Q, k] into `train`.
@@ -85,14 +87,24 @@ def _rows(x: NDArray[np.float32], name: str) -> NDArray[np.float32]:
 
 def _unit(train: NDArray[np.float32], queries: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Rows at length one. Zero rows become unit vectors along axes of their own, orthogonal to everything."""
-    sides = [(x, np.sqrt(np.einsum("nd,nd->n", x, x, dtype=np.float64))) for x in (train, queries)]
-    units = [(x / np.where(size == 0, 1, size)[:, None]).astype(np.float32) for x, size in sides]
-    if any((size == 0).any() for _, size in sides):
-        for i, (_, size) in enumerate(sides):
-            axes = np.zeros((len(size), 2), dtype=np.float32)
-            axes[:, i] = size == 0
-            units[i] = np.concatenate([units[i], axes], axis=1)
+    sizes = [_lengths(x) for x in (train, queries)]
+    extra = 2 if any((size == 0).any() for size in sizes) else 0
+    units = []
+    for i, (x, size) in enumerate(zip((train, queries), sizes, strict=True)):
+        unit = np.zeros((len(x), x.shape[1] + extra), dtype=np.float32)
+        divisor = np.where(size == 0, 1, size)[:, None]
+        for start in range(0, len(x), UNIT_BLOCK):  # divided in float64, which would be twice the set at once
+            rows = slice(start, start + UNIT_BLOCK)
+            unit[rows, : x.shape[1]] = x[rows] / divisor[rows]
+        if extra:
+            unit[:, x.shape[1] + i] = size == 0
+        units.append(unit)
     return units[0], units[1]
+
+
+def _lengths(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Euclidean length of each row, summed in float64."""
+    return np.sqrt(np.einsum("nd,nd->n", x, x, dtype=np.float64))
 
 
 def _search(

@@ -203,6 +203,30 @@ def test_folds_that_are_classes_leave_no_neighbours_of_the_own_class(mnist):
     assert all((accuracy == 0).all() for accuracy in found.values())
 
 
+MEMORY = """
+import resource, sys
+import numpy as np
+from bench.models.search import neighbours
+rng = np.random.default_rng(0)
+train = rng.random((20_000, 3072), np.float32)
+neighbours(train[:100], train[:50], 5, "l2")
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+before = used()
+neighbours(train, train[:50], 5, sys.argv[1])
+print(used() - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("metric", "most"), [("l2", 200), ("l1", 200), ("cosine", 450)])
+def test_a_search_among_large_rows_takes_no_copy_but_cosines(metric, most):
+    """Rows of 3,072 values, 234 MiB: memory beyond them is that of blocks; cosine brings them to length one."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, metric], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert float(done.stdout) < most
+
+
 COEXIST = """
 import os, sys
 {imports}
