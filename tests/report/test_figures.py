@@ -201,6 +201,11 @@ def test_learning_curves_average_as_far_as_every_seed_got() -> None:
     assert list(mean.get_ydata()) == pytest.approx([100 * (0.8 + e / 50 + 0.01) for e in (1, 2, 3)])
 
 
+def test_a_column_that_is_no_metric_counts_its_seeds_too() -> None:
+    drawing = draw(**KINDS["curves"] | {"y": "val_accuracy"})
+    assert "n = 3 seeds" in drawing.get_supxlabel().replace("\n", " ")
+
+
 def test_gradient_norms_are_averaged_in_logarithms() -> None:
     drawing = draw(**KINDS["gradients"])
     line = next(line for line in drawing.axes[0].lines if line.get_label() == "plain")

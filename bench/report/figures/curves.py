@@ -34,12 +34,13 @@ def curves(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Drawin
     known = list(dict.fromkeys(name for one in found.values() for name in one.columns))
     if column not in known:
         raise unknown("column of curves.csv", column, known)
-    drawn = []
+    drawn, seeds = [], []
     for ax, style, label, cell in _series(sheet, figure, frame):
         runs = [one for r in cell.records if (one := found.get(id(r))) and column in one.columns]
         if not runs:
             continue
         drawn.append(cell)
+        seeds.append(len(runs))
         for run in runs:
             ax.plot(run.epochs, np.asarray(run.columns[column]) * shown.factor, color=style["color"], alpha=0.3, lw=0.7)
         common = sorted(set(runs[0].epochs).intersection(*(run.epochs for run in runs)))
@@ -52,7 +53,8 @@ def curves(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Drawin
             ax.set_ylabel(shown.label)
     fit_y(sheet, shown)
     _legend(sheet, figure)
-    caption(sheet.drawing, figure, drawn, "Mean over seeds and its 95% t-interval; thin lines: single seeds")
+    said = "Mean over seeds and its 95% t-interval; thin lines: single seeds"
+    caption(sheet.drawing, figure, drawn, said, seeds=seeds)
     return sheet.drawing
 
 
@@ -60,12 +62,13 @@ def gradients(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
     """Gradient norm (mean over epochs) by layer, from the input to the output, logarithmic."""
     sheet = canvas(figure, frame, sweep, [figure.lines])
     found = _read(figure, frame, reader, "gradients")
-    drawn = []
+    drawn, seeds = [], []
     for ax, style, label, cell in _series(sheet, figure, frame):
         runs = [one for r in cell.records if (one := found.get(id(r)))]
         if not runs:
             continue
         drawn.append(cell)
+        seeds.append(len(runs))
         layers = list(runs[0].columns)
         if any(list(run.columns) != layers for run in runs):
             raise RequestError(
@@ -90,7 +93,7 @@ def gradients(figure: Figure, frame: Frame, sweep: Sweep, reader: Reader) -> Dra
         if k == 0:
             ax.set_ylabel("gradient norm, mean over epochs")
     _legend(sheet, figure)
-    caption(sheet.drawing, figure, drawn, "Geometric mean over seeds and its 95% t-interval")
+    caption(sheet.drawing, figure, drawn, "Geometric mean over seeds and its 95% t-interval", seeds=seeds)
     return sheet.drawing
 
 

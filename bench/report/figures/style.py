@@ -118,7 +118,13 @@ def matches(at: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 
 def caption(
-    drawing: Drawing, figure: Figure, cells: Sequence[Cell], extra: str = "", dots: bool = False, more: str = ""
+    drawing: Drawing,
+    figure: Figure,
+    cells: Sequence[Cell],
+    extra: str = "",
+    dots: bool = False,
+    more: str = "",
+    seeds: Sequence[int] = (),
 ) -> None:
     """The small print below: what is drawn, at which fixed values, how many seeds, which dataset.
 
@@ -126,9 +132,10 @@ def caption(
         extra: what is drawn, where it is not a mean and its interval over seeds.
         dots: single seeds are drawn too.
         more: a further sentence, how to read this kind of figure.
+        seeds: how many runs each drawn line has, where they are drawn from their files and not from a metric.
     """
     cells = list({(id(c.records[0]), c.metric): c for c in cells}.values())
-    counts = sorted({c.interval.n for c in cells if c.values})
+    counts = sorted(set(seeds) or {c.interval.n for c in cells if c.values})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "0"
     many = "seed" if counts == [1] else "seeds"
     what = extra or f"Mean and 95% t-interval over {many}{' (dots: single seeds)' if dots else ''}"
