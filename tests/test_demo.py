@@ -81,3 +81,18 @@ def test_a_failing_run_is_a_marked_cell(folder: Path, bench: Any) -> None:
     assert "--retry-failed" in out + err
     status, out, _ = bench(*words, "--retry-failed", "--json")
     assert json.loads(out.splitlines()[-1])["ran"] == 2
+
+
+def test_what_a_sweep_says_next_works_as_it_stands(folder: Path, bench: Any) -> None:
+    """Also for a file given by its path, with settings on top."""
+    (folder / "mine.yaml").write_text(
+        "question: Which?\nbase: [dataset=digits, model=linear]\naxes: {optim.lr: [0.1, 0.01]}\nseeds: 1\n"
+        "table: {rows: optim.lr}\n"
+    )
+    status, _, err = bench("sweep", "mine.yaml", "trainer.epochs=1", "--scale", "smoke")
+    assert status == 0
+    said = re.search(r"^Next: bench (.*?)   ", err, re.MULTILINE)
+    assert said
+    status, out, err = bench(*shlex.split(said[1]))
+    assert status == 0, err
+    assert "missing" not in out

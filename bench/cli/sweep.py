@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
         print(" · ".join(f"{count} {word}" for word, count in counts.items() if count or word in ALWAYS))
         if not args.dry_run:
             print_table(sweep, records)
-    return finish(args, named.name, failed, counts, outcome)
+    return finish(args, failed, counts, outcome)
 
 
 def needs_description(store: Store, title: str, outcome: Outcome | None) -> bool:
@@ -183,9 +184,7 @@ def counted(
     }
 
 
-def finish(
-    args: argparse.Namespace, name: str, failed: list[Point], counts: dict[str, int], outcome: Outcome | None
-) -> int:
+def finish(args: argparse.Namespace, failed: list[Point], counts: dict[str, int], outcome: Outcome | None) -> int:
     """Say how to go on; the exit status."""
     if failed and not args.retry_failed:
         say(f"{len(failed)} failed before; --retry-failed runs them again.")
@@ -195,7 +194,9 @@ def finish(
         say(f"Interrupted with {counts['left']} runs to do. The same command goes on where this one stopped.")
         return 128 + outcome.signal
     if not args.axes and not args.dry_run and not args.json:
-        say(f"Next: bench table {name} --scale {args.scale}   writes the table, the figure and the verdicts")
+        # As it was called: a file by its path, settings that are part of the plan.
+        words = shlex.join(w for w in args.words if not of_hydra(w))
+        say(f"Next: bench table {words} --scale {args.scale}   writes the table, the figure and the verdicts")
     unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
     return 1 if unfinished else 0
 
