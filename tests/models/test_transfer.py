@@ -159,6 +159,27 @@ def test_a_file_gives_the_backbone_and_leaves_the_head(tmp_path, wrapped):
         assert torch.equal(tensor, head[name] if name in head else state[name])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["googlenet", "vgg11_bn"])
+def test_files_of_torchvision_fit_the_same_model_here(tmp_path, name):
+    """GoogLeNet's published file holds auxiliary heads, and VGG's other names than timm's."""
+    from torchvision import models as theirs
+
+    options = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
+    source = getattr(theirs, name)(**options).eval()
+    path = tmp_path / "w.pth"
+    torch.save(source.state_dict(), path)
+    exp = composed(f"model={name}", "transfer=finetune", "transfer.weights=file:w", "transfer.preprocess=own")
+    net = models.build(exp, (3, 224, 224), 1000).eval()
+    weights.load(net, path)
+    models.head(net).load_state_dict(
+        list(source.children())[-1].state_dict() if name == "googlenet" else source.classifier[-1].state_dict()
+    )
+    x = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), source(x), atol=1e-4, rtol=1e-4)
+
+
 def test_files_are_hashed_read_as_tensors_only_and_must_fit(tmp_path):
     _, net = own("transfer=finetune")
     path = tmp_path / "w.pt"
