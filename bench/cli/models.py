@@ -82,11 +82,7 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
 
 def timm_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> list[dict[str, Any]]:
     """One object for each of timm's models that match; with nothing counted where they are many."""
-    import timm
-
-    from bench.models.overview import least
     from bench.models.zoo import timm_names
-    from bench.schema.model import Timm
 
     names = timm_names()
     found = matching(names, args.pattern, "timm model", f"timm has {len(names)}.")
@@ -95,18 +91,27 @@ def timm_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> l
             f"{len(found)} of timm's {len(names)} models match; a pattern for at most 40 is needed, "
             f"as in 'bench models \"{found[0][:4]}*\" --timm'. They begin: {', '.join(found[:12])}, ..."
         )
-    rows = []
-    for name in progress(found):
-        config = timm.models.get_pretrained_cfg(name)
-        channels, height, width = config.input_size if config else (3, 224, 224)
-        at = shape or (channels, height, width)
-        model = Timm(family="timm", name=name)
-        row = {"name": name, "paper": (config and config.paper_ids) or None, "year": None}
-        has_weights = timm.models.is_model_pretrained(name)
-        rows.append(
-            row | counts(model, at, args.classes or 1000, args.stages, shape is not None, least(model), has_weights)
-        )
-    return rows
+    return [timm_row(name, args, shape) for name in progress(found)]
+
+
+def timm_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | None) -> dict[str, Any]:
+    """The object for one of timm's models; with the reason in place of counts for one that is no classifier."""
+    import timm
+
+    from bench.models.overview import least
+    from bench.schema.model import Timm
+
+    config = timm.models.get_pretrained_cfg(name)
+    at = shape or (config.input_size if config else (3, 224, 224))
+    model = Timm(family="timm", name=name)
+    row = {"name": name, "paper": (config and config.paper_ids) or None, "year": None}
+    has_weights = timm.models.is_model_pretrained(name)
+    try:
+        side = least(model)
+    except RequestError as error:
+        return row | uncounted(at, args.classes or 1000, None, has_weights) | {"error": str(error)}
+    # Some networks of the many are more than counting without memory can take: the others are listed all the same.
+    return row | counts(model, at, args.classes or 1000, args.stages, True, side, has_weights)
 
 
 def counts(
@@ -121,12 +126,12 @@ def counts(
     """The measured half of a row.
 
     Args:
-        chosen: the user chose the shape: a model that does not take it is listed without numbers.
+        chosen: somebody chose the shape, or nobody vouches for the model: one that does not take it is listed
+            without numbers.
     """
     from bench.models.overview import size
 
-    row: dict[str, Any] = {"parameters": None, "flops": None, "min_size": min_size, "pretrained": pretrained}
-    row |= {"norm_layers": [], "input": list(shape), "classes": classes}
+    row = uncounted(shape, classes, min_size, pretrained)
     try:
         found = size(model, shape, classes)
     except RequestError as error:
@@ -137,6 +142,12 @@ def counts(
     if with_stages:
         row["stages"] = [{"name": name, "parameters": n} for name, n in found.stages]
     return row
+
+
+def uncounted(shape: tuple[int, int, int], classes: int, min_size: int | None, pretrained: bool) -> dict[str, Any]:
+    """The second half of a row before anything is counted."""
+    row: dict[str, Any] = {"parameters": None, "flops": None, "min_size": min_size, "pretrained": pretrained}
+    return row | {"norm_layers": [], "input": list(shape), "classes": classes}
 
 
 def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:

@@ -99,9 +99,10 @@ def published(exp: Experiment) -> Published | None:
     if transfer.mode == "scratch" or transfer.preprocess == "own" or transfer.weights not in ("bundled", "timm"):
         return None
     if not isinstance(exp.model, Timm):
+        name = getattr(exp.model, "name", exp.model.family)
         raise RequestError(
             f"transfer.weights={transfer.weights} are weights of timm's models (model=timm model.name=...), "
-            f"not of '{exp.model.family}'. For that one: transfer.weights=run:ID or file:PATH."
+            f"not of '{name}'. For that one: transfer.weights=run:ID or file:PATH."
         )
     from timm.models import get_pretrained_cfg
 

@@ -16,6 +16,12 @@ from bench.models.stem import small_stem
 from bench.schema.errors import RequestError, unknown
 from bench.schema.model import NormLayer, Timm, Torchvision
 
+# What timm has in place of the models that come from torchvision.
+ELSEWHERE = {
+    "googlenet": "its successors are there: inception_v3, inception_v4, inception_resnet_v2",
+    "alexnet": "the oldest there is vgg11",
+    "squeezenet1_1": "as small are mobilenetv3_small_050 and lcnet_050",
+}
 LARGEST = 640  # pixels; where the search for a model's smallest input gives up
 
 
@@ -62,7 +68,7 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
         RequestError: none up to `LARGEST` is taken.
     """
     make = _timm if isinstance(model, Timm) else _torchvision
-
+    once = not (isinstance(model, Timm) and made_for_a_size(model.name))
     built: dict[int, nn.Module] = {}
 
     def takes(side: int) -> bool:
@@ -70,8 +76,8 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
         try:
             with torch.device("meta"):
                 net = built.get(0) or prepared(make, model, kind, shape, 2)
-                if not hasattr(net, "pos_embed"):
-                    built[0] = net  # one network for all sizes, unless it has a table of positions
+                if once:
+                    built[0] = net  # one network for all sizes
                 return _logits(net, shape) == (1, 2)
         except (RuntimeError, ValueError, AssertionError, TypeError):
             return False
@@ -99,6 +105,14 @@ def take_stride(net: nn.Module, least: int) -> int:
     return max(least, max((int(i.get("reduction", 1)) for i in getattr(net, "feature_info", None) or []), default=1))
 
 
+def made_for_a_size(name: str) -> bool:
+    """Whether timm builds the model for one image size: it has a table of positions, or windows."""
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    return config is not None and bool(config.fixed_input_size)
+
+
 def check_name(name: str) -> None:
     """Whether timm has the model; a tag of its weights may follow after a dot (`resnet18.a1_in1k`).
 
@@ -109,6 +123,8 @@ def check_name(name: str) -> None:
 
     if ":" in name or "/" in name:
         raise RequestError(f"model.name '{name}': expected a name in timm's registry, not an address.")
+    if name in ELSEWHERE:
+        raise RequestError(f"timm has no '{name}' ({ELSEWHERE[name]}): model={name} is torchvision's.")
     if not timm.is_model(name):
         names = timm_names()
         raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
@@ -116,7 +132,6 @@ def check_name(name: str) -> None:
 
 def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
     import timm
-    from timm.models import get_pretrained_cfg
 
     check_name(model.name)
     options: dict[str, Any] = {}
@@ -124,8 +139,7 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
         options["drop_rate"] = model.dropout
     if model.drop_path:
         options["drop_path_rate"] = model.drop_path
-    config = get_pretrained_cfg(model.name)
-    if config is not None and config.fixed_input_size:
+    if made_for_a_size(model.name):
         options["img_size"] = shape[1:]
         if model.stem == "small":
             options["patch_size"] = 4

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from bench.cli import main
+from bench.schema.errors import RequestError
 
 
 def run(capsys, *words):
@@ -46,6 +47,31 @@ def test_timms_models_are_found_by_their_names(capsys):
     status, out = run(capsys, "*", "--timm")
     assert status == 2
     assert "a pattern for at most 40 is needed" in out.err
+
+
+def test_a_model_of_timm_that_cannot_be_counted_does_not_hide_the_others(capsys, monkeypatch):
+    from bench.models import overview
+
+    def least(model):
+        if model.name == "resnet18d":
+            raise RequestError("resnet18d is no classifier.")
+        return 32
+
+    monkeypatch.setattr(overview, "least", least)
+    status, out = run(capsys, "resnet18*", "--timm", "--json")
+    rows = {row["name"]: row for row in json.loads(out.out)}
+    assert status == 0
+    assert rows["resnet18d"]["error"] == "resnet18d is no classifier."
+    assert rows["resnet18d"]["parameters"] is None
+    assert rows["resnet18"]["parameters"] == 11_689_512
+    assert rows.keys() == {"resnet18", "resnet18d"}
+
+
+def test_a_table_of_positions_inside_a_pooling_layer_is_made_for_each_size_tried(capsys):
+    _, out = run(capsys, "resnet50_clip", "--timm", "--json")
+    (row,) = json.loads(out.out)
+    assert row["min_size"] == 32
+    assert row["parameters"] > 30e6
 
 
 @pytest.mark.parametrize(

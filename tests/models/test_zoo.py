@@ -132,6 +132,8 @@ def test_small_stems_take_grey_images_of_28_pixels(name):
 def test_errors_say_what_can_be_done():
     with pytest.raises(RequestError, match=r"Did you mean 'resnet18'\? timm has \d{4}"):
         build(make({"family": "timm", "name": "resnt18"}), MNIST, 10)
+    with pytest.raises(RequestError, match=r"timm has no 'googlenet' .*inception_v4.*model=googlenet is torchvision's"):
+        build(make({"family": "timm", "name": "googlenet"}), MNIST, 10)
     with pytest.raises(RequestError, match=r"vgg11 cannot take 28x28 .* smallest input is 32x32: transfer.size=32, or"):
         net_of("vgg11", shape=MNIST)
     with pytest.raises(RequestError, match=r"alexnet cannot take 32x32 .* smallest input is 63x63: transfer.size=63"):
