@@ -147,6 +147,7 @@ def seal(
             **provenance(),
             "threads": str(torch.get_num_threads()),  # sums in another order give other last digits
             "data_fingerprint": data.fingerprint,
+            "test_fingerprint": data.test_fingerprint,
             "started": f"{started:.3f}",
         },
     )

@@ -103,17 +103,25 @@ def findings(
 
 
 def looks(experiments: Sequence[Experiment], keys: Sequence[str]) -> dict[str, int]:
-    """Fingerprint -> how many finished runs of the experiments' store have scored its test split; makes no store."""
+    """Fingerprint -> how many finished runs of the experiments' store have scored its test split; makes no store.
+
+    Sets that differ in the train split only have one test split, whose looks are added up.
+    """
+    from bench import data as images
+
     store = existing(experiments[0].tracking.uri)
-    counts = dict.fromkeys(keys, 0)
+    places = {key: (exp.dataset, exp.split) for exp, key in zip(experiments, keys, strict=True)}
+    tests = {key: images.test_fingerprint(*place) for key, place in places.items()}
+    counts = dict.fromkeys(tests.values(), 0)
     if store is None:
-        return counts
+        return dict.fromkeys(keys, 0)
     for name in store.experiments():
         for row in store.rows(name, values=False):
-            key = row.tags.get("data_fingerprint", "")
-            if key in counts and row.status == "FINISHED":
-                counts[key] += 1
-    return counts
+            # Runs of before have no fingerprint of their test split.
+            test = row.tags.get("test_fingerprint") or tests.get(row.tags.get("data_fingerprint", ""), "")
+            if test in counts and row.status == "FINISHED":
+                counts[test] += 1
+    return {key: counts[test] for key, test in tests.items()}
 
 
 def existing(uri: str | None) -> Store | None:

@@ -21,6 +21,7 @@ class ImageData:
         classes: K class names.
         train, val, test: int64 index arrays into N; disjoint.
         fingerprint: hex digest of images, labels and split membership; part of the run key.
+        test_fingerprint: of the test split alone, which subsets of the train split share; for the ledger of looks.
         skipped: "file reason" of every file that was left out, where the user allowed that.
         hashes: uint64 [N], the same for images of the same pixels; None where nobody computed them.
     """
@@ -32,6 +33,7 @@ class ImageData:
     val: NDArray[np.int64]
     test: NDArray[np.int64]
     fingerprint: str
+    test_fingerprint: str = ""
     skipped: tuple[str, ...] = ()
     hashes: NDArray[np.uint64] | None = None
 

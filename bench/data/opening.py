@@ -22,7 +22,14 @@ def load(dataset: Dataset, split: Split) -> ImageData:
     found = entry(SOURCES[dataset.source], dataset)
     member = splits.split(found.labels, found.official, split)
     return ImageData(
-        found.images(), found.labels, found.classes, *member, _fingerprint(found, member), found.skipped, found.hashes
+        found.images(),
+        found.labels,
+        found.classes,
+        *member,
+        _fingerprint(found, member),
+        _test_fingerprint(found, member),
+        found.skipped,
+        found.hashes,
     )
 
 
@@ -30,6 +37,16 @@ def fingerprint(dataset: Dataset, split: Split) -> str:
     """`load(dataset, split).fingerprint`, without touching the images where they have been decoded before."""
     found = entry(SOURCES[dataset.source], dataset)
     return _fingerprint(found, splits.split(found.labels, found.official, split))
+
+
+def test_fingerprint(dataset: Dataset, split: Split) -> str:
+    """`load(dataset, split).test_fingerprint`, likewise."""
+    found = entry(SOURCES[dataset.source], dataset)
+    return _test_fingerprint(found, splits.split(found.labels, found.official, split))
+
+
+def _test_fingerprint(found: Entry, member: splits.Membership) -> str:
+    return hashlib.sha256(found.digest.encode() + np.asarray(member.test, "<i8").tobytes()).hexdigest()
 
 
 def _fingerprint(found: Entry, member: splits.Membership) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,13 +70,22 @@ def looks(records: list[Record], context: Mapping[str, Any]) -> str:
     splits: dict[str, int] = defaultdict(int)
     for record in records:
         if any(name.startswith("test/") for name in record.metrics):
-            splits[record.provenance.get("data_fingerprint", "")] += 1
+            splits[_test_split(record)] += 1
     here = sum(splits.values())
     what = "the test split was scored" if len(splits) < 2 else f"{len(splits)} test splits were scored"
     text = f"Ledger: {what} {here} time{'s' if here != 1 else ''} in this sweep"
     if (total := context.get("test_looks")) is not None:
         text += f", {max(int(total), here)} in the store"
     return text + "."
+
+
+def _test_split(record: Record) -> str:
+    """Which test split a run scored; for records without its fingerprint, the settings that decide it."""
+    if known := record.provenance.get("test_fingerprint"):
+        return known
+    train_only = ("split.val", "split.train_fraction", "split.train_per_class")
+    settings = {k: v for k, v in record.config.items() if k.startswith(("dataset.", "split.")) and k not in train_only}
+    return json.dumps(settings, sort_keys=True, default=str)
 
 
 def mixed(records: list[Record]) -> list[str]:

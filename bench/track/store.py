@@ -23,8 +23,8 @@ from bench.track.runs import Runs, row_of
 __all__ = ["ENDED", "LEDGERS", "Store", "default_uri", "record_of", "redacted"]
 
 PROVENANCE = (
-    *("data_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform", "hardware"),
-    *("threads", "started"),
+    *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
+    *("hardware", "threads", "started"),
 )
 METRICS = ("val", "test", "corrupt")
 LEDGER_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run

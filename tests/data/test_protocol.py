@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bench.compose import compose
-from bench.data import ImageData, load
+from bench.data import ImageData, fingerprint, load
 from bench.data.finding import NAMES, Finding, stops
 from bench.data.leaks import splits
 from bench.data.protocol import frozen_updates, lint
@@ -247,3 +248,13 @@ def test_the_shipped_partial_freezing_is_clean(folder: Path, bench_json) -> None
         "transfer.weights=run:x",
     ]
     assert bench_json("check", *words, "norm_layer=batch")["findings"] == []
+
+
+def test_looks_at_one_test_split_add_up_over_training_subsets(folder: Path, bench: Any) -> None:
+    from bench.cli.check import looks
+
+    for subset in ("split.train_per_class=5", "split.train_per_class=10"):
+        assert bench("run", "dataset=digits", "model=ncm", subset)[0] == 0
+    exps = [made("dataset=digits", "model=ncm", *more) for more in ([], ["split.seed=1"])]
+    keys = [fingerprint(exp.dataset, exp.split) for exp in exps]
+    assert looks(exps, keys) == dict(zip(keys, (2, 0), strict=True))

@@ -16,7 +16,7 @@ import pytest
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.markup import html, latex
-from bench.report.notes import mixed, notes
+from bench.report.notes import looks, mixed, notes
 from bench.report.published import beside
 from bench.report.tables import markdown, plain, text, tidy_csv
 from bench.schema.errors import RequestError
@@ -196,6 +196,21 @@ def test_data_may_differ_along_an_axis() -> None:
         for r, name in zip(records(), ["digits", "mnist5k"] * 9, strict=True)
     ]
     assert mixed(made) == []
+
+
+def test_subsets_of_the_train_split_share_one_test_split() -> None:
+    """Told by its fingerprint, or in older records by the settings that decide it."""
+
+    def told(fingerprints: dict[str, str], record: Record, subset: int) -> Record:
+        config = {**record.config, "split.train_per_class": subset}
+        return dataclasses.replace(record, config=config, provenance={**record.provenance, **fingerprints})
+
+    made = list(enumerate(records(), 1))
+    old = [told({"data_fingerprint": str(i)}, r, i) for i, r in made]
+    new = [told({"data_fingerprint": str(i), "test_fingerprint": "t"}, r, i) for i, r in made]
+    other = [told({"test_fingerprint": str(i % 2)}, r, i) for i, r in made]
+    assert looks(old, {}) == looks(new, {}) == "Ledger: the test split was scored 17 times in this sweep."
+    assert looks(other, {}) == "Ledger: 2 test splits were scored 17 times in this sweep."
 
 
 def test_the_ledger_counts_test_looks() -> None:
