@@ -33,7 +33,7 @@ class Record:
         costs: "cost/params" (count), "cost/flops" (per image, multiply and add count as two),
             "cost/fit_seconds", "cost/images_per_second", "cost/peak_memory_mb", "cost/selected_epoch" (from 1).
         config: flat settings, "optim.lr" -> 0.1, tracking left out.
-        provenance: "data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "hardware", ... as text.
+        provenance: "data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", ... as text.
 
     What does not fit one row is an artifact of the run; the figures that need it say so (`bench.report.artifacts`).
     """
