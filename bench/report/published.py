@@ -39,8 +39,9 @@ class Beside:
             mean, half = number(self.cells[0], digits)
             ours = f"{mean} ± {half}" if half else mean
             ours += f" ({', '.join(remarks(self.cells[0], shown))})"
-            gap = f"{'+' if means[0] >= self.published.value else ''}{digits(means[0] - self.published.value)}"
-            gap += f" {shown.difference}" if shown.difference else ""
+            if "dataset" not in self.differs:  # a difference over two datasets means nothing
+                more = means[0] - self.published.value
+                gap = f"{'+' if more >= 0 else ''}{digits(more)} {shown.difference}".rstrip()
         elif means:
             ours = f"{digits(min(means))} to {digits(max(means))} ({len(means)} cells)"
         elif self.cells:

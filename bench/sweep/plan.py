@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import data as images
 from bench.compose import Composer
+from bench.schema.claim import sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
-from bench.schema.label import numeric, show
+from bench.schema.label import numeric, same, show
 from bench.schema.sweep import Axis, Sweep
 from bench.track.record import Record
 
@@ -51,6 +52,8 @@ def seeds_of(seeds: int | list[int]) -> list[int]:
 def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> Sweep:
     """The sweep with what `scale` (and the command line) changes about its base, axes and seeds.
 
+    Claims, figures and published numbers about axis values that this scale does not have are left out.
+
     Raises:
         RequestError: when the sweep does not define this scale, or the scale names a new axis.
     """
@@ -68,8 +71,19 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
         axes.update(extra.axes)
         chosen = extra.seeds if extra.seeds is not None else chosen
     return dataclasses.replace(
-        sweep, base=[f"scale={scale}", *base], axes=axes, seeds=seeds if seeds is not None else chosen
+        sweep,
+        base=[f"scale={scale}", *base],
+        axes=axes,
+        seeds=seeds if seeds is not None else chosen,
+        claims=[c for c in sweep.claims if all(_asked(side, axes) for side in sides(c).values())],
+        figures=[f for f in sweep.figures if _asked(f.at, axes)],
+        published=[p for p in sweep.published if _asked(p.at, axes)],
     )
+
+
+def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
+    """Whether the axes have these values."""
+    return all(same(value) in {same(level) for level in axes[axis]} for axis, value in fixed.items())
 
 
 def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:

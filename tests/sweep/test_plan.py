@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.schema.sweep import sweep
-from bench.sweep.plan import points
+from bench.sweep.plan import at_scale, points
 
 
 def test_a_runs_name_says_which_axis_a_number_belongs_to() -> None:
@@ -26,3 +26,27 @@ def test_a_runs_name_says_which_axis_a_number_belongs_to() -> None:
         "cnn · batch · lr 0.1 · depth 2 · seed 0",
         "cnn · batch · lr 0.1 · depth 1 · seed 0",
     ]
+
+
+def test_what_is_about_points_that_a_scale_does_not_have_is_left_out_there() -> None:
+    made = sweep(
+        {
+            "name": "scaled",
+            "question": "Which?",
+            "base": ["dataset=digits"],
+            "axes": {"model": ["linear", "dnn", "cnn"]},
+            "scales": {"smoke": {"axes": {"model": ["linear", "dnn"]}}, "small": {}},
+            "claims": [
+                {"says": "dnn is better", "compare": {"model": "dnn"}, "against": {"model": "linear"}},
+                {"says": "cnn is better", "compare": {"model": "cnn"}, "against": {"model": "dnn"}},
+            ],
+            "figures": [{"kind": "confusion", "at": {"model": "cnn"}}],
+            "published": [{"value": 0.9, "source": "a paper", "at": {"model": m}} for m in ("dnn", "cnn")],
+        },
+        "scaled.yaml",
+    )
+    smoke, small = at_scale(made, "smoke"), at_scale(made, "small")
+    assert [c.says for c in smoke.claims] == ["dnn is better"]
+    assert [p.at for p in smoke.published] == [{"model": "dnn"}]
+    assert smoke.figures == []
+    assert (small.claims, small.published, small.figures) == (made.claims, made.published, made.figures)
