@@ -9,9 +9,11 @@ after a kill there is none, and of two processes the second waits and reads.
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,22 +147,25 @@ def _computed(
     out: NDArray[np.float32] | None = None
     step = _block(data, prepare, device)
     passes = max(1, views)
-    for view in range(passes):
-        for number, start in enumerate(range(0, len(rows), step)):
-            part = rows[start : start + step]
-            images = torch.from_numpy(data.images[part]).to(device)
-            if augment is not None:
-                labels = torch.zeros(len(part), dtype=torch.int64, device=device)
-                images, targets = augment(images, labels, generator(seed, view, number, len(part)))
-                if targets.is_floating_point():
-                    raise RequestError("mixup and cutmix mix labels too, which cached views cannot: transfer.views=0.")
-            # Around the passes only: what is moved inside could never be trained afterwards.
-            with torch.inference_mode():
-                found = backbone(prepare(images).contiguous(memory_format=layout)).float().cpu().numpy()
-            if out is None:
-                out = np.empty((len(rows), passes, found.shape[1]), dtype=np.float32)
-            out[start : start + step, view] = found
-            _progress(split, view * len(rows) + start + len(part), passes * len(rows))
+    with _progress(split, passes * len(rows)) as advance:
+        for view in range(passes):
+            for number, start in enumerate(range(0, len(rows), step)):
+                part = rows[start : start + step]
+                images = torch.from_numpy(data.images[part]).to(device)
+                if augment is not None:
+                    labels = torch.zeros(len(part), dtype=torch.int64, device=device)
+                    images, targets = augment(images, labels, generator(seed, view, number, len(part)))
+                    if targets.is_floating_point():
+                        raise RequestError(
+                            "mixup and cutmix mix labels too, which cached views cannot: transfer.views=0."
+                        )
+                # Around the passes only: what is moved inside could never be trained afterwards.
+                with torch.inference_mode():
+                    found = backbone(prepare(images).contiguous(memory_format=layout)).float().cpu().numpy()
+                if out is None:
+                    out = np.empty((len(rows), passes, found.shape[1]), dtype=np.float32)
+                out[start : start + step, view] = found
+                advance(len(part))
     for module, training in modes:
         module.training = training
     if out is None:
@@ -176,8 +181,16 @@ def _block(data: ImageData, prepare: nn.Module, device: torch.device) -> int:
     return max(1, min(MOST_IMAGES, BLOCK_BYTES // (one.numel() * 4)))
 
 
-def _progress(split: str, done: int, total: int) -> None:
-    """One line on a terminal, nothing elsewhere."""
-    if sys.stderr.isatty():
-        end = "\n" if done >= total else ""
-        print(f"\rfeatures of {split}: {done:,} of {total:,} images", end=end, file=sys.stderr, flush=True)
+@contextmanager
+def _progress(split: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, to be advanced by a number of images. None in a sweep's worker, whose launch has a view."""
+    if not sys.stderr.isatty() or multiprocessing.parent_process() is not None:
+        yield lambda images: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("features of {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(split, total=total)
+        yield lambda images: bar.advance(task, images)

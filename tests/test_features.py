@@ -262,6 +262,18 @@ def test_a_cache_that_cannot_be_written_says_what_to_do(tmp_path, monkeypatch, d
         features(digits, "val", backbone, prepare, CPU, "")
 
 
+def test_a_terminal_gets_a_bar_and_a_file_or_a_worker_of_a_sweep_nothing(cache, digits, capsys, monkeypatch):
+    _, _, backbone, prepare = parts(digits)
+    shown = []
+    for terminal, parent in ((False, None), (True, object()), (True, None)):
+        monkeypatch.setattr("sys.stderr.isatty", lambda terminal=terminal: terminal)
+        monkeypatch.setattr("multiprocessing.parent_process", lambda parent=parent: parent)
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        features(digits, "val", backbone, prepare, CPU, "", cache=False)
+        shown.append("features of val" in capsys.readouterr().err)
+    assert shown == [False, False, True]
+
+
 def test_writing_into_features_reaches_nobody_else(cache, digits):
     """The map is copy-on-write."""
     _, _, backbone, prepare = parts(digits)

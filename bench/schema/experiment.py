@@ -45,6 +45,12 @@ class Experiment:
         if self.transfer.mode == "scratch" and not self.trains and (self.transfer.size or self.transfer.channels):
             raise ValueError(f"transfer.size and transfer.channels are for networks; {self.model.family} sees pixels.")
 
+        if self.transfer.mode != "scratch" and self.model.family in ("knn", "ncm"):
+            raise ValueError(
+                f"model '{self.model.family}' has no network for transfer.mode={self.transfer.mode}: name the network as "
+                f"model=... and say transfer.head={self.model.family}."
+            )
+
     @property
     def trains(self) -> bool:
         """False for models that are not trained by gradient steps (kNN, nearest class mean)."""

@@ -29,7 +29,9 @@ class Transfer:
     trainable_from: str | None = None  # partial: name of the first trained stage
     unfreeze_every: Annotated[int, Field(ge=0)] = 0  # epochs a stage, trained from the head down; 0: all at once
     lr_backbone: Annotated[float, Field(gt=0)] = 1.0  # the backbone's lr is optim.lr times this
-    preprocess: Literal["weights", "own"] = "weights"  # the weights' size, mean and std, or the data's and pixel_norm
+    # weights: size, interpolation, mean and std as published with bundled's and timm's. own, and always for file: and
+    # run:, with which none are published: the images' size or `size`, and pixel_norm.
+    preprocess: Literal["weights", "own"] = "weights"
     # What the network sees, from scratch too, so that the same network is compared with and without weights.
     size: Positive | None = None  # pixels a side; None: what the weights were trained with, or the images' own
     channels: Literal[1, 3] | None = None  # None: 3 for bundled and timm, otherwise the images' own

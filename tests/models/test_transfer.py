@@ -269,6 +269,28 @@ def test_frozen_stages_do_not_change_and_the_others_do(mode, trained):
             assert (f"{name}.running_mean" in changed) == (id(module) not in frozen)
 
 
+@pytest.mark.parametrize("name", ["mobilenetv3_small", "densenet121", "squeezenet1_1"])
+def test_a_frozen_backbone_of_the_zoo_keeps_every_tensor(name):
+    """Parameters and buffers, with dropout and (where the network has it) stochastic depth asked for."""
+    more = ["model.drop_path=0.3"] if name.startswith("mobile") else []
+    words = [f"model={name}", "model.stem=small", "model.dropout=0.3", "transfer.weights=run:source", *more]
+    exp = composed(*words, "transfer=frozen", "transfer.channels=3", "transfer.size=32")
+    net = models.build(exp, (1, 8, 8), 10)
+    transfer.freeze(net, exp.transfer)
+    before = {n: t.clone() for n, t in net.state_dict().items()}
+    optimizer = torch.optim.AdamW(transfer.groups(net, exp.transfer, 0.1), lr=0.1, weight_decay=0.1)
+    x = torch.rand(8, 3, 32, 32)
+    for _ in range(2):
+        net.train()
+        first, second = net(x), net(x)
+        assert torch.equal(first, second)
+        nn.functional.cross_entropy(first, torch.arange(8)).backward()
+        optimizer.step()
+    head = models.head_name(net) + "."
+    changed = {n for n, t in net.state_dict().items() if not torch.equal(t, before[n])}
+    assert changed == {n for n in before if n.startswith(head)}
+
+
 def test_a_frozen_network_is_the_same_function_in_training_mode():
     exp, net = own("transfer=frozen")
     transfer.freeze(net, exp.transfer)
@@ -315,6 +337,11 @@ def test_a_stage_that_is_not_there_is_named_with_those_that_are():
 def test_contradictions_are_errors(overrides, message):
     with pytest.raises(RequestError, match=message):
         composed(*OWN, *overrides)
+
+
+def test_neighbours_of_features_are_asked_for_as_a_head():
+    with pytest.raises(RequestError, match=r"'knn' has no network for transfer\.mode=frozen.*transfer\.head=knn"):
+        composed("model=knn", "transfer=frozen")
 
 
 def test_a_dense_head_takes_the_heads_place():
