@@ -152,7 +152,9 @@ def uncounted(shape: tuple[int, int, int], classes: int, min_size: int | None, p
 
 def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
     """Lines for people."""
-    width = max(len(r["name"]) for r in rows)
+    # A stage stands two columns in, and two columns lie between.
+    staged = [len(s["name"]) for r in rows if with_stages for s in r.get("stages", [])]
+    width = max([len(r["name"]) for r in rows] + [n + 2 for n in staged])
     head = ("model", "parameters", "FLOPs", "input", "min", "weights", "norm_layer", "paper")
     line = f"{{:<{width}}}  {{:>11}}  {{:>6}}  {{:<9}}  {{:>3}}  {{:<7}}  {{:<16}}  {{}}"
     lines = [line.format(*head)]
@@ -165,7 +167,7 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
         weights = "yes" if r["pretrained"] else "no"
         lines.append(line.format(r["name"], *numbers, weights, _norms(r["norm_layers"]), paper))
         if with_stages:
-            lines += [f"  {s['name']:<{width}}  {s['parameters']:>9,}" for s in r["stages"]]
+            lines += [f"  {s['name']:<{width - 2}}  {s['parameters']:>11,}" for s in r["stages"]]
     return lines
 
 

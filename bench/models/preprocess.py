@@ -10,7 +10,7 @@ from bench.data import pixel_norm
 from bench.data.imagedata import ImageData
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
-from bench.schema.model import Timm
+from bench.schema.model import Timm, Torchvision
 
 # (mean, std) per channel in 0..1, pixels a side, interpolation
 Published = tuple[tuple[float, ...], tuple[float, ...], int, str]
@@ -99,10 +99,16 @@ def published(exp: Experiment) -> Published | None:
     if transfer.mode == "scratch" or transfer.preprocess == "own" or transfer.weights not in ("bundled", "timm"):
         return None
     if not isinstance(exp.model, Timm):
-        name = getattr(exp.model, "name", exp.model.family)
+        name: str = exp.model.family
+        fetch = ""
+        if isinstance(exp.model, Torchvision):
+            from torchvision.models import get_model_weights
+
+            name = exp.model.name
+            fetch = f"; torchvision publishes {get_model_weights(name).DEFAULT.url}"  # type: ignore[attr-defined]
         raise RequestError(
             f"transfer.weights={transfer.weights} are weights of timm's models (model=timm model.name=...), "
-            f"not of '{name}'. For that one: transfer.weights=run:ID or file:PATH."
+            f"not of '{name}'. For that one: transfer.weights=run:ID or file:PATH{fetch}."
         )
     from timm.models import get_pretrained_cfg
 

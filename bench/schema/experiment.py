@@ -47,8 +47,8 @@ class Experiment:
 
         if self.transfer.mode != "scratch" and self.model.family in ("knn", "ncm"):
             raise ValueError(
-                f"model '{self.model.family}' has no network for transfer.mode={self.transfer.mode}: name the network as "
-                f"model=... and say transfer.head={self.model.family}."
+                f"model '{self.model.family}' has no network for transfer.mode={self.transfer.mode}: "
+                f"name the network as model=... and say transfer.head={self.model.family}."
             )
 
     @property

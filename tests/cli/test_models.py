@@ -30,6 +30,12 @@ def test_counts_follow_the_given_input_and_classes(capsys):
     assert row["flops"] == 2 * 3 * 8 * 8 * 7
 
 
+def numbers(table):
+    """(line, its count of parameters) of each row below the heading."""
+    lines = table.splitlines()[1:]
+    return [(line, next(w for w in line.split()[1:] if w.replace(",", "").isdigit())) for line in lines]
+
+
 def test_stages_are_listed_from_input_to_head(capsys):
     _, out = run(capsys, "resnet18", "--stages", "--json")
     stages = json.loads(out.out)[0]["stages"]
@@ -37,6 +43,8 @@ def test_stages_are_listed_from_input_to_head(capsys):
     assert sum(s["parameters"] for s in stages) == 11_689_512
     _, out = run(capsys, "resnet18", "--stages")
     assert "layer4" in out.out
+    _, out = run(capsys, "vgg11_bn", "--stages")
+    assert len({line.index(word) + len(word) for line, word in numbers(out.out)}) == 1  # one column, flush right
 
 
 def test_timms_models_are_found_by_their_names(capsys):

@@ -83,6 +83,12 @@ def test_bundled_weights_fit_one_model_only():
         transfer.initialise(changed, models.build(changed, (3, 64, 64), 10))
 
 
+def test_weights_that_torchvision_publishes_are_fetched_by_hand():
+    exp = composed("model=alexnet", "transfer=frozen", "transfer.weights=timm")
+    with pytest.raises(RequestError, match=r"not of 'alexnet'.*file:PATH; torchvision publishes https:.*alexnet.*pth"):
+        preprocess.input_shape(exp, (3, 64, 64))
+
+
 def test_the_weights_preprocessing_is_used_unless_overridden():
     exp = composed("model=timm", "model.name=tf_efficientnet_lite0", "transfer=frozen")
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 1), dtype=np.uint8)
