@@ -14,12 +14,15 @@ from bench.schema.errors import RequestError
 HAVE_ONE = "resnet, resnext, densenet, vgg, mobilenet, efficientnet, convnext, vit, alexnet, squeezenet, googlenet"
 
 
-def small_stem(net: nn.Module, name: str) -> None:
+def small_stem(net: nn.Module, name: str, least: Callable[[], int]) -> None:
     """Change a network's stem in place.
 
     The first convolution gets stride 1 and, where it is larger, a 3x3 kernel with new weights; a pooling right
     after it goes. vgg, whose first convolutions are like that already, loses its first pooling; a vit gets
     patches of 4 pixels (when it is built).
+
+    Args:
+        least: pixels a side of the smallest image that the network takes with its own stem; asked for an error only.
 
     Raises:
         RequestError: the network has no stem that could be made small.
@@ -27,8 +30,8 @@ def small_stem(net: nn.Module, name: str) -> None:
     change = STEMS.get(type(net).__name__)
     if change is None:
         raise RequestError(
-            f"model.stem=small cannot be made for {name}. It can for {HAVE_ONE}. Otherwise enlarge the images: "
-            f"transfer.size=N; 'bench models {name}' says the smallest."
+            f"model.stem=small cannot be made for {name}. It can for {HAVE_ONE}. Otherwise leave it native and enlarge "
+            f"the images: transfer.size={max(least(), 32)} or more."
         )
     change(net)
 

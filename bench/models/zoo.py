@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -51,7 +52,8 @@ def prepared(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int,
     """The network of `zoo`, without the check that it takes the images."""
     net: nn.Module = make(model, kind, shape, classes)
     if model.stem == "small":
-        small_stem(net, model.name)
+        native = dataclasses.replace(model, stem="native")
+        small_stem(net, model.name, lambda: smallest_input(native, NormLayer(), shape[0]))
     if kind.name != "native":
         swap.norms(net, kind, model.name)
     if model.activation is not None:

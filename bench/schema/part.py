@@ -88,7 +88,12 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
     if kind == "value_error":
         text = str(error["ctx"]["error"])
         return text if not path else f"{name}: {text}"
-    text = error["msg"].replace("Input should be", "expected").replace("a valid ", "a ")
+    text = (
+        error["msg"]
+        .replace("Input should be", "expected")
+        .replace("a valid integer", "an integer")
+        .replace("a valid ", "a ")
+    )
     return f"{name}: {text[0].lower() + text[1:]}, got {value!r} ({type(value).__name__})."
 
 
