@@ -49,5 +49,5 @@ def test_the_demo_sweeps_plan(name: str) -> None:
 
 def test_a_runs_name_says_what_it_is() -> None:
     planned = points(at_scale(read("batchnorm"), "smoke"))
-    assert planned[-1].name == "cnn · batch · lr 0.1 · seed 2"
+    assert planned[-1].name == "cnn · batch · lr 0.1 · depth 2 · seed 2"
     assert points(at_scale(read("ladder"), "smoke"))[0].name == "knn · seed 0"

@@ -96,6 +96,15 @@ def test_knn_is_measured_like_the_others(folder: Path, bench_json: Any) -> None:
     assert found["costs"]["cost/params"] == 0
 
 
+def test_a_printed_configuration_holds_no_password(bench: Any) -> None:
+    uri = "postgresql://me:hush@db.example/runs"
+    for flags in (["--cfg", "job"], ["-c", "job"]):
+        status, out, err = bench("run", *flags, f"tracking.uri='{uri}'")
+        assert status == 0
+        assert "db.example/runs" in out
+        assert "hush" not in out + err
+
+
 def test_hydras_own_flags_work(folder: Path, bench: Any) -> None:
     status, out, _ = bench("run", "--cfg", "job", "model=cnn", "optim.lr=0.5", "model.pool_size=3")
     assert status == 0

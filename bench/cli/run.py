@@ -9,6 +9,8 @@ Hydra's own flags work too: --cfg job, --info, --multirun, --config-dir.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
@@ -44,6 +46,7 @@ def hydra_app(args: argparse.Namespace) -> int:
     from hydra.core.plugins import Plugins
 
     from bench.compose import OwnConfFirst, checked, groups, parse, plain, shipped, translated
+    from bench.track.address import without_secrets
 
     statuses: list[int] = []
     known = groups()
@@ -62,8 +65,12 @@ def hydra_app(args: argparse.Namespace) -> int:
         statuses.append(one(plain(config), args.json, args.fresh, reasons(args.allow)))
 
     sys.argv = ["bench run", *words]
-    with translated():
+    shows = any(word.split("=")[0] in ("--cfg", "-c", "--info", "-i") for word in args.hydra)
+    printing = io.StringIO() if shows else None
+    with translated(), contextlib.redirect_stdout(printing) if printing else contextlib.nullcontext():
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)()
+    if printing:  # a configuration is pasted into issues: the store's password is not part of it
+        print(without_secrets(printing.getvalue(), ""), end="")
     return max(statuses, default=0)
 
 

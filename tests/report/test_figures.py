@@ -294,6 +294,7 @@ def test_colours_stay_apart_for_the_colour_blind() -> None:
         ({"x": "dept"}, "Unknown axis in figure.x: 'dept'"),
         ({"x": "depth", "y": "test/f1"}, "Unknown metric 'test/f1'"),
         ({"kind": "pareto", "cost": "cost/joules"}, "Unknown metric 'cost/joules'"),
+        ({"kind": "curves", "lines": "model", "at": {"depth": 110}}, "no run at depth 110"),
         ({"kind": "curves", "y": "val/loss"}, "column of curves.csv 'val_loss'"),
         ({"kind": "corruption", "lines": "model"}, "a panel a corruption: fix depth by figure.at"),
     ],

@@ -86,12 +86,17 @@ def canvas(
         used: the axes that the figure places itself.
         height: of one panel of several, in inches.
         titles: panels of another kind than by axis value.
+
+    Raises:
+        RequestError: when the records have no run where the figure looks, or it would have too many panels.
     """
     free = [a for a in frame.axes if a not in used and a not in figure.at and len(frame.levels[a]) > 1]
     cells = frame.cells(figure.y, figure.at)
     present = [c for c in frame.product(free) if any(matches(cell.at, c) for cell in cells)]
     heads = list(titles) or [point(at) for at in present]
     present = [{} for _ in titles] or present
+    if not heads:
+        raise RequestError(f"These records have no run at {point(figure.at)}, which the figure is about (figure.at).")
     columns = 2 if len(heads) == 4 else min(3, len(heads))
     rows = math.ceil(len(heads) / columns)
     if rows * columns > MOST_PANELS:
