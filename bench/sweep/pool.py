@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,8 @@ from bench.sweep.plan import Point
 from bench.sweep.worker import begin, warm, work
 
 Died = BrokenProcessPool
+# loky replaces a process that has grown by 300 MB, which a large network does; nothing is lost by it.
+warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
 STARTS = 3  # a worker that dies so often before its first run will not start at all
 
 
