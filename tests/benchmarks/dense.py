@@ -80,6 +80,18 @@ def fit_phase() -> Row:
     )  # fmt: skip
 
 
+def determinism() -> Row:
+    """What `trainer.deterministic` costs in the same fit phase."""
+
+    def taken(deterministic: bool) -> float:
+        exp = experiment(compose([*BASE, f"trainer.deterministic={str(deterministic).lower()}"]))
+        data = images.load(exp.dataset, exp.split)
+        return fit(exp, data, models.build(exp, data.shape, 10)).costs["cost/fit_seconds"]
+
+    ours, theirs = alternate(lambda: taken(True), lambda: taken(False), times=5)
+    return Row("the same with trainer.deterministic=true", "trainer.deterministic=false", "stated", ours, theirs)
+
+
 def _stacked(seeds: list[int]) -> None:
     torch.set_num_threads(1)
     exps = [one(seed) for seed in seeds]
@@ -160,4 +172,4 @@ def sweeps() -> list[Row]:
 
 def rows() -> list[Row]:
     """All rows of this benchmark."""
-    return [*sweeps(), fit_phase(), stacked_seeds()]
+    return [*sweeps(), fit_phase(), determinism(), stacked_seeds()]
