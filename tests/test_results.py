@@ -1,0 +1,16 @@
+"""The results that this repository shows; `tests/report/test_committed.py` rebuilds what is there."""
+
+from __future__ import annotations
+
+from tests.conftest import REPO
+
+SWEEPS = {"batchnorm", "depth", "ladder", "transfer"}
+
+
+def test_every_published_sweep_has_its_results() -> None:
+    results = REPO / "results"
+    assert {p.parent.name for p in results.glob("*/manifest.json")} == SWEEPS
+    assert {p.parent.name for p in results.glob("*/index.html")} == SWEEPS
+    assert (results / "index.html").is_file()
+    index = (results / "README.md").read_text(encoding="utf-8")
+    assert all(f"## {name}\n" in index for name in SWEEPS)
