@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
 from pathlib import Path
 
@@ -18,6 +17,12 @@ from bench.sweep.plan import Point, at_scale, points
 from tests.benchmarks.row import Row, seconds
 
 BENCH = str(Path(sys.executable).with_name("bench"))
+WATCHED = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6)
+"""
 RATES = [round(0.001 * i, 3) for i in range(1, 101)]
 # Of the rows that belong to a run; the first column that names it comes last in all of them.
 TABLES = {
@@ -93,16 +98,19 @@ def table(folder: Path, count: int) -> tuple[float, float]:
     called(folder, "run", "dataset=digits", "model=linear", "trainer.epochs=1", f"optim.lr={first.axes['optim.lr']}",
            "tracking.experiment=many")  # fmt: skip
     copy(folder / "mlflow.db", planned)
-    started = time.perf_counter()
-    process = subprocess.Popen([BENCH, "table", "many.yaml"], cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    taken = time.perf_counter() - started
-    if status:
-        raise RuntimeError("bench table failed")
+    # In between a small process: Linux counts what a child's parent held when it forked as the child's own peak.
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, BENCH, "table", "many.yaml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    taken, peak = map(float, done.stdout.split())
     written = (folder / "results" / "many" / "records.csv").read_text().splitlines()
     if len(written) != count + 1 or ",missing," in written[-1]:
         raise RuntimeError(f"expected {count} finished records")
-    return taken, usage.ru_maxrss / 1000
+    return taken, peak
 
 
 def copy(database: Path, planned: list[Point]) -> None:
