@@ -27,6 +27,7 @@ from bench.track.record import Record
 
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
+DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
 
 def state_folder() -> Path:
@@ -81,11 +82,18 @@ class Spool:
         return place
 
     def pending(self) -> list[Path]:
-        """Folders of complete outcomes that were not delivered yet, oldest first."""
+        """Folders of complete outcomes that were not delivered yet, oldest first.
+
+        What a kill left of delivered ones is removed.
+        """
         if not self.root.is_dir():
             return []
+        for left in self.root.glob(f"{DELIVERED}*"):
+            shutil.rmtree(left, ignore_errors=True)
         found = []
         for place in self.root.iterdir():
+            if place.name.startswith(DELIVERED):  # another process has just begun to remove it
+                continue
             with suppress(FileNotFoundError):  # another process delivers at the same time
                 found.append(((place / OUTCOME).stat().st_mtime_ns, place))
         return [place for _, place in sorted(found)]
@@ -98,9 +106,15 @@ class Spool:
 
     @staticmethod
     def clear(place: Path) -> None:
-        """Forget a delivered outcome; the seal goes first, so that a kill in between leaves nothing half."""
-        (place / OUTCOME).unlink(missing_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
+        """Forget a delivered outcome.
+
+        It is renamed first, so that a kill in between leaves no folder that looks like unfinished work: nobody would
+        ever run that point again, and its files would stay for good.
+        """
+        gone = place.with_name(f"{DELIVERED}{place.name}.{uuid.uuid4().hex}")
+        with suppress(FileNotFoundError):  # another process forgets it at the same time
+            place.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
