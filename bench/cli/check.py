@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     if args.names:
         return named(args.json)
     from bench import data as images
-    from bench.cli.sweep import seeds
+    from bench.cli.asked import seeds
     from bench.compose import compose
     from bench.data.finding import checked, stops
     from bench.schema.experiment import experiment

@@ -17,7 +17,7 @@ from bench.schema.errors import RequestError
 if TYPE_CHECKING:
     from bench.schema.sweep import Sweep
     from bench.sweep.known import Known
-    from bench.sweep.launch import Outcome
+    from bench.sweep.outcome import Outcome
     from bench.sweep.plan import Point
     from bench.track.store import Store
 
@@ -48,6 +48,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
+    from bench.cli.asked import chosen, experiment_name, of_hydra, seeds
     from bench.sweep.headrun import describe
     from bench.sweep.known import known
     from bench.sweep.plan import at_scale, points, records_of
@@ -186,6 +187,8 @@ def counted(
 
 def finish(args: argparse.Namespace, failed: list[Point], counts: dict[str, int], outcome: Outcome | None) -> int:
     """Say how to go on; the exit status."""
+    from bench.cli.asked import of_hydra
+
     if failed and not args.retry_failed:
         say(f"{len(failed)} failed before; --retry-failed runs them again.")
     if counts["undelivered"]:
@@ -199,58 +202,6 @@ def finish(args: argparse.Namespace, failed: list[Point], counts: dict[str, int]
         say(f"Next: bench table {words} --scale {args.scale}   writes the table, the figure and the verdicts")
     unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
     return 1 if unfinished else 0
-
-
-def chosen(args: argparse.Namespace):  # type: ignore[no-untyped-def]
-    """The named sweep and the overrides on top of it, or the sweep that --axes states."""
-    from bench.sweep import file
-
-    if args.axes:
-        # argparse gives every word after --axes to it: an axis has several values, an override has one.
-        axes = [a for a in args.axes if is_axis(a)]
-        base = [a for a in args.axes if a not in axes] + args.words
-        if not axes:
-            raise RequestError(f"--axes {' '.join(args.axes)}: no axis has several values. Expected model=linear,dnn.")
-        wrong = next((w for w in base if "=" not in w), None)
-        if wrong is not None:
-            raise RequestError(f"--axes states a sweep without a file; '{wrong}' is neither an axis nor an override.")
-        # How a sweep is launched is no part of what it is.
-        launcher = [w for w in base if of_hydra(w)]
-        base = [w for w in base if w not in launcher]
-        return file.from_axes(args.name or "adhoc", axes, base, seeds(args.seeds) or 3), launcher
-    named = [w for w in args.words if "=" not in w]
-    if len(named) != 1:
-        known = ", ".join(file.names())
-        raise RequestError(f"Expected the name of one sweep, got {len(named)}. Known: {known}. Or state --axes.")
-    return file.read(named[0]), [w for w in args.words if "=" in w]
-
-
-def of_hydra(text: str) -> bool:
-    """Whether an override is for Hydra itself: hydra/launcher=ray, +hydra.launcher.ray.init.num_cpus=2."""
-    return text.lstrip("+~").startswith(("hydra/", "hydra."))
-
-
-def is_axis(text: str) -> bool:
-    """Whether an --axes word has several values, or none at all (which is then reported as an empty axis)."""
-    from bench.compose import parse
-
-    return text.endswith("=") or parse([text])[0].is_sweep_override()
-
-
-def seeds(text: str | None) -> int | list[int] | None:
-    """`3` as a count, `0,1,7` as a list."""
-    if text is None:
-        return None
-    try:
-        numbers = [int(word) for word in text.split(",")]
-    except ValueError:
-        raise RequestError(f"--seeds {text}: expected a count such as 3 or a list such as 0,1,7.") from None
-    return numbers if "," in text else numbers[0]
-
-
-def experiment_name(sweep: str, scale: str) -> str:
-    """The MLflow experiment and results folder of a sweep at a scale; `small` is the one that is published."""
-    return sweep if scale == "small" else f"{sweep}-{scale}"
 
 
 def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]

@@ -35,7 +35,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the files and print the table; 0 also for verdicts that are open or refuted."""
     from bench import report
-    from bench.cli.sweep import chosen, experiment_name, seeds
+    from bench.cli.asked import chosen, experiment_name, seeds
     from bench.sweep.plan import at_scale
 
     named, overrides = chosen(args)

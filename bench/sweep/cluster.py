@@ -16,7 +16,7 @@ from typing import Any
 from bench.compose import checked, groups, hydra_session, parse, translated
 from bench.schema.errors import RequestError
 from bench.sweep.job import URI_VARIABLE, Job
-from bench.sweep.launch import Outcome, View
+from bench.sweep.outcome import Outcome, View
 from bench.sweep.plan import Point
 from bench.sweep.pool import cores
 from bench.track.address import redacted

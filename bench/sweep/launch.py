@@ -9,59 +9,23 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from bench.schema.errors import RequestError
 from bench.sweep.claimant import Claimant
+from bench.sweep.crew import Crew
+from bench.sweep.outcome import Outcome, View
 from bench.sweep.plan import Point
-from bench.sweep.pool import Died, Worker, workers
-from bench.sweep.shares import Shares
+from bench.sweep.pool import workers
 from bench.sweep.signals import Stopping
 from bench.track.away import Away
 from bench.track.claim import Claims
-from bench.track.files import DiskFull
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
 
-DEATHS = 2  # a run that takes its worker with it so often has failed
 RETRY_SECONDS = 2.0  # between two questions to a store that is away, or to whoever holds a point
-
-
-class View(Protocol):
-    """What a launch tells its user; `bench.sweep.view` has the real one."""
-
-    def running(self, worker: int, points: Sequence[Point]) -> None:
-        """A worker runs these points now, several as one program, or none."""
-
-    def done(self, point: Point, record: Record) -> None:
-        """One more point has ended."""
-
-    def say(self, text: str) -> None:
-        """Something worth a line."""
-
-
-@dataclass
-class Outcome:
-    """What became of a launch.
-
-    Attributes:
-        ran: records of the points that were run here.
-        elsewhere: records of those that another launch brought to an end meanwhile.
-        undelivered: outcomes that wait in the spool for the store.
-        left: points that were not brought to an end.
-        signal: what interrupted it; 0 for nothing.
-    """
-
-    ran: list[Record] = field(default_factory=list)
-    elsewhere: list[Record] = field(default_factory=list)
-    undelivered: int = 0
-    left: int = 0
-    signal: int = 0
 
 
 class Launch:
@@ -82,11 +46,8 @@ class Launch:
         self.title, self.store, self.spool, self.before = title, store, spool, before
         self.count, self.places, self.view, self.patience = count, places, view, patience
         self.points = {p.key: p for p in todo}
-        self.ready: deque[Point] = deque()  # taken, waiting for a worker
         self.held: dict[str, Owner] = {}  # taken by another launch
         self.sealed: deque[Path] = deque()  # waiting for the store
-        self.deaths: dict[str, int] = {}
-        self.shares = Shares(todo, count)
         self.away_since: float | None = None
         self.next_try = 0.0
         self.outcome = Outcome()
@@ -104,11 +65,13 @@ class Launch:
         try:
             with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:
                 self.claimant = Claimant(self.store, claims, self.title, self.spool, self.before)
+                todo = list(self.points.values())
+                self.crew = Crew(pool, todo, self.title, self.spool, self.view, self.claimant.failed)
                 try:
                     self._skip_ended(claims)
-                    self._loop(pool, stop)
+                    self._loop(stop)
                 finally:
-                    self._leave(pool)
+                    self._leave()
                 self.outcome.signal = stop.signal
                 ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
                 self.outcome.left = len(self.points) - ended
@@ -135,26 +98,23 @@ class Launch:
                 self.queue.remove(self.points[key])
                 self._elsewhere(self.points[key], record)
 
-    def _loop(self, pool: list[Worker], stop: Stopping) -> None:
+    def _loop(self, stop: Stopping) -> None:
+        crew = self.crew
         while True:
             if not stop.signal:
                 self._ask(self._take_ahead)
-                self._hand_out(pool)
-            busy = [w for w in pool if w.future is not None]
-            running = [w for w in busy if w.points]
-            idle = not running and not self.ready
-            if stop.signal and (not running or stop.overdue) and not self._open_deliveries():
+                crew.hand_out()
+            idle = not crew.running() and not crew.ready
+            if stop.signal and (not crew.running() or stop.overdue) and not self._open_deliveries():
                 return
             if idle and not self.queue and not self.held and not self.sealed:
                 return
             if idle and self.away_since is not None and time.monotonic() - self.away_since > self.patience:
                 return
-            ready, _ = wait([w.future for w in busy if w.future], timeout=0.2, return_when=FIRST_COMPLETED)
-            for worker in busy:
-                if worker.future in ready:
-                    self._collect(worker)
+            for place in crew.collect(0.2):
+                self.sealed.append(place)
             if not stop.signal:
-                self._hand_out(pool)  # before the delivery, so that no worker waits for it
+                crew.hand_out()  # before the delivery, so that no worker waits for it
             self._ask(self._deliver)
 
     def _open_deliveries(self) -> bool:
@@ -179,10 +139,10 @@ class Launch:
 
     def _take_ahead(self) -> None:
         """Keep points ready for each worker; look after those that others hold when there is nothing else."""
-        while self.queue and len(self.ready) < self.count * self._share(self.queue[0]):
+        while self.queue and self.crew.wants(self.queue[0]):
             self._settle(self.queue[0], self.claimant.take(self.queue[0]))
             self.queue.popleft()
-        if self.held and not self.queue and not self.ready and time.monotonic() >= self.next_try:
+        if self.held and not self.queue and not self.crew.ready and time.monotonic() >= self.next_try:
             self.next_try = time.monotonic() + RETRY_SECONDS
             self.claimant.claims.refresh()
             for key in list(self.held):
@@ -199,70 +159,11 @@ class Launch:
         if isinstance(found, Record):
             self._elsewhere(point, found)
         else:
-            self.ready.append(point)
+            self.crew.ready.append(point)
 
     def _elsewhere(self, point: Point, record: Record) -> None:
         self.outcome.elsewhere.append(record)
         self.view.done(point, record)
-
-    def _hand_out(self, pool: list[Worker]) -> None:
-        for worker in pool:
-            if worker.warm and worker.future is None and self.ready:
-                points = self._next()
-                self.view.running(worker.number, points)
-                worker.run(points, self.title, self.spool.root)
-
-    def _share(self, point: Point) -> int:
-        """How many points a worker gets at once together with this one, itself included."""
-        return 1 if point.key in self.deaths else self.shares.of(point)
-
-    def _next(self) -> list[Point]:
-        """The next point that is ready, with those that are trained with it as one program."""
-        first = self.ready.popleft()
-        share = self._share(first)
-        more = [p for p in self.ready if share > 1 and self._share(p) > 1 and self.shares.alike(first, p)][: share - 1]
-        self.ready = deque(p for p in self.ready if p not in more)
-        return [first, *more]
-
-    def _collect(self, worker: Worker) -> None:
-        """A worker has started, finished its points, or died."""
-        points, future = worker.points, worker.future
-        if not points or future is None:
-            worker.started()
-            return
-        error = future.exception()
-        worker.points, worker.future = [], None
-        self.view.running(worker.number, [])
-        if isinstance(error, DiskFull):
-            raise error
-        if isinstance(error, Died):
-            worker.stop()
-            worker.start()
-        for point in points:
-            self._ended(point, error)
-
-    def _ended(self, point: Point, error: BaseException | None) -> None:
-        """A point has left its worker: sealed, or with the error that the worker ended with."""
-        place = self.spool.sealed(point.key)
-        if place is None and isinstance(error, Died):
-            self._mourn(point)
-            return
-        if place is None and error is not None:
-            place = self.claimant.failed(
-                point, f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
-            )
-        assert place is not None, "a run that returns has sealed its outcome"
-        self.sealed.append(place)
-
-    def _mourn(self, point: Point) -> None:
-        """A run took its worker with it: once can be an accident, twice is the run."""
-        self.deaths[point.key] = self.deaths.get(point.key, 0) + 1
-        if self.deaths[point.key] < DEATHS:
-            self.view.say(f"{point.name}: its worker process died; trying it again.")
-            self.ready.appendleft(point)
-            return
-        reason = f"its worker process died {DEATHS} times, without a Python error: often the memory limit"
-        self.sealed.append(self.claimant.failed(point, reason))
 
     def _deliver(self) -> None:
         while self.sealed:
@@ -271,10 +172,9 @@ class Launch:
             self.outcome.ran.append(record)
             self.view.done(self.points[record.key], record)
 
-    def _leave(self, pool: list[Worker]) -> None:
+    def _leave(self) -> None:
         """End the workers, and let go of what was taken and not brought to an end."""
-        for worker in pool:
-            worker.stop()
+        self.crew.stop()
         self.outcome.undelivered = len(self.sealed)
         waiting = {place.name for place in self.sealed}
         for key in list(self.claimant.claims.mine):

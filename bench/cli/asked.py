@@ -1,0 +1,66 @@
+"""Which sweep the words of a command line ask for: a file by its name, or axes stated in place."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.compose import parse
+from bench.schema.errors import RequestError
+from bench.schema.sweep import Sweep
+from bench.sweep import file
+
+
+def chosen(args: argparse.Namespace) -> tuple[Sweep, list[str]]:
+    """The named sweep and the overrides on top of it, or the sweep that --axes states.
+
+    Raises:
+        RequestError: when the words ask for no sweep, or for more than one.
+    """
+    if args.axes:
+        # argparse gives every word after --axes to it: an axis has several values, an override has one.
+        axes = [a for a in args.axes if is_axis(a)]
+        base = [a for a in args.axes if a not in axes] + args.words
+        if not axes:
+            raise RequestError(f"--axes {' '.join(args.axes)}: no axis has several values. Expected model=linear,dnn.")
+        wrong = next((w for w in base if "=" not in w), None)
+        if wrong is not None:
+            raise RequestError(f"--axes states a sweep without a file; '{wrong}' is neither an axis nor an override.")
+        # How a sweep is launched is no part of what it is.
+        launcher = [w for w in base if of_hydra(w)]
+        base = [w for w in base if w not in launcher]
+        return file.from_axes(args.name or "adhoc", axes, base, seeds(args.seeds) or 3), launcher
+    named = [w for w in args.words if "=" not in w]
+    if len(named) != 1:
+        known = ", ".join(file.names())
+        raise RequestError(f"Expected the name of one sweep, got {len(named)}. Known: {known}. Or state --axes.")
+    return file.read(named[0]), [w for w in args.words if "=" in w]
+
+
+def of_hydra(text: str) -> bool:
+    """Whether an override is for Hydra itself: hydra/launcher=ray, +hydra.launcher.ray.init.num_cpus=2."""
+    return text.lstrip("+~").startswith(("hydra/", "hydra."))
+
+
+def is_axis(text: str) -> bool:
+    """Whether an --axes word has several values, or none at all (which is then reported as an empty axis)."""
+    return text.endswith("=") or parse([text])[0].is_sweep_override()
+
+
+def seeds(text: str | None) -> int | list[int] | None:
+    """`3` as a count, `0,1,7` as a list.
+
+    Raises:
+        RequestError: for anything else.
+    """
+    if text is None:
+        return None
+    try:
+        numbers = [int(word) for word in text.split(",")]
+    except ValueError:
+        raise RequestError(f"--seeds {text}: expected a count such as 3 or a list such as 0,1,7.") from None
+    return numbers if "," in text else numbers[0]
+
+
+def experiment_name(sweep: str, scale: str) -> str:
+    """The MLflow experiment and results folder of a sweep at a scale; `small` is the one that is published."""
+    return sweep if scale == "small" else f"{sweep}-{scale}"

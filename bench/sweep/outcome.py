@@ -1,0 +1,42 @@
+"""What a launch tells its user, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bench.sweep.plan import Point
+from bench.track.record import Record
+
+
+class View(Protocol):
+    """What a launch tells its user; `bench.sweep.view` has the real one."""
+
+    def running(self, worker: int, points: Sequence[Point]) -> None:
+        """A worker runs these points now, several as one program, or none."""
+
+    def done(self, point: Point, record: Record) -> None:
+        """One more point has ended."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line."""
+
+
+@dataclass
+class Outcome:
+    """What became of a launch.
+
+    Attributes:
+        ran: records of the points that were run here.
+        elsewhere: records of those that another launch brought to an end meanwhile.
+        undelivered: outcomes that wait in the spool for the store.
+        left: points that were not brought to an end.
+        signal: what interrupted it; 0 for nothing.
+    """
+
+    ran: list[Record] = field(default_factory=list)
+    elsewhere: list[Record] = field(default_factory=list)
+    undelivered: int = 0
+    left: int = 0
+    signal: int = 0
