@@ -19,7 +19,7 @@ import yaml
 from bench import data as images
 from bench import models
 from bench.data.imagedata import ImageData
-from bench.schema.errors import RequestError, RunFailed
+from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
 from bench.track.files import write_atomically
 from bench.track.provenance import provenance
@@ -151,7 +151,8 @@ def seal(
             "started": f"{started:.3f}",
         },
     )
-    return spool.put(record, name or title(exp), sweep or exp.tracking.experiment)
+    goes_on = isinstance(outcome, OutOfTime)
+    return spool.put(record, name or title(exp), sweep or exp.tracking.experiment, goes_on=goes_on)
 
 
 def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:

@@ -66,6 +66,7 @@ def main(args: argparse.Namespace) -> int:
         for place in Spool().pending():
             store.deliver(place)
         before = known(planned, title, store, args.fresh)
+        Spool().forget({p.key for p in before.with_status(planned, "finished")})
         todo, failed = missing(planned, before, args.retry_failed)
         say(f"{title}: {sweep.question}")
         say("plan: " + plan_line(planned, before, todo, failed))
@@ -90,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
         print(" · ".join(f"{count} {word}" for word, count in counts.items() if count or word in ALWAYS))
         if not args.dry_run:
             print_table(sweep, records)
-    return finish(args, failed, counts, outcome)
+    return finish(args, failed_before(failed, before), counts, outcome)
 
 
 def needs_description(store: Store, title: str, outcome: Outcome | None) -> bool:
@@ -185,12 +186,23 @@ def counted(
     }
 
 
-def finish(args: argparse.Namespace, failed: list[Point], counts: dict[str, int], outcome: Outcome | None) -> int:
+def failed_before(failed: list[Point], before: Known) -> str:
+    """What failed in an earlier launch, and what runs it again; "" for nothing."""
+    if not failed:
+        return ""
+    text = f"{len(failed)} failed before; --retry-failed runs them again."
+    stopped = sum("trainer.max_minutes" in before.found[p.key].reason for p in failed)
+    if stopped:
+        text += f" {stopped} of them ran out of time: with a higher trainer.max_minutes they go on where they stopped."
+    return text
+
+
+def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcome: Outcome | None) -> int:
     """Say how to go on; the exit status."""
     from bench.cli.asked import of_hydra
 
     if failed and not args.retry_failed:
-        say(f"{len(failed)} failed before; --retry-failed runs them again.")
+        say(failed)
     if counts["undelivered"]:
         say(f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync', delivers them.")
     if outcome is not None and outcome.signal:

@@ -22,6 +22,10 @@ class RunFailed(Exception):
         self.reason = reason
 
 
+class OutOfTime(RunFailed):
+    """`trainer.max_minutes` have passed. With a higher limit the run can go on from its last checkpoint."""
+
+
 def near(word: str, options: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the closest option to `word`, or an empty string."""
     close = difflib.get_close_matches(str(word), [str(o) for o in options], n=1, cutoff=0.6)

@@ -8,6 +8,8 @@ process, a full disk or a tracking server that is away loses nothing, and traini
         resume.ckpt      the last checkpoint of unfinished work; never delivered
         curves.csv       one row an epoch
         everything else  artifacts of the run, delivered as they are
+    <state folder>/stopped/<run key>.ckpt
+        the last checkpoint of a run that trainer.max_minutes stopped, until it is run again or done
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import os
 import shutil
 import time
 import uuid
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,9 +43,10 @@ class Spool:
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or state_folder() / "spool"
+        self.stopped = self.root.with_name("stopped")
 
     def folder(self, key: str) -> Path:
-        """The folder for the run's files; of an interrupted attempt only its checkpoint is left."""
+        """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
         place = self.root / key
         with disk_errors(place):
             if place.exists() and not (place / OUTCOME).exists():
@@ -50,6 +54,9 @@ class Spool:
                     if left.name != RESUME:
                         shutil.rmtree(left) if left.is_dir() else left.unlink()
             place.mkdir(parents=True, exist_ok=True)
+            stopped = self.stopped / f"{key}.ckpt"
+            if stopped.exists() and not (place / RESUME).exists() and not (place / OUTCOME).exists():
+                stopped.replace(place / RESUME)
         return place
 
     def sealed(self, key: str) -> Path | None:
@@ -57,13 +64,16 @@ class Spool:
         place = self.root / key
         return place if (place / OUTCOME).exists() else None
 
-    def put(self, record: Record, name: str, experiment: str, identity: str | None = None) -> Path:
+    def put(
+        self, record: Record, name: str, experiment: str, identity: str | None = None, goes_on: bool = False
+    ) -> Path:
         """Seal the folder of `record.key`: from now on the outcome counts.
 
         Args:
             name: the run's name for people.
             experiment: MLflow experiment that it belongs to.
             identity: of the outcome, where it has one from another store.
+            goes_on: the checkpoint is kept for the next attempt.
         """
         place = self.root / record.key
         content = {
@@ -74,7 +84,13 @@ class Spool:
             "record": dataclasses.asdict(record),
         }
         with disk_errors(place):
-            (place / RESUME).unlink(missing_ok=True)
+            stopped = self.stopped / f"{record.key}.ckpt"
+            if goes_on and (place / RESUME).exists():
+                self.stopped.mkdir(exist_ok=True)
+                (place / RESUME).replace(stopped)
+            elif not goes_on:
+                for checkpoint in (place / RESUME, stopped):
+                    checkpoint.unlink(missing_ok=True)
             for file in place.iterdir():  # after a power cut, a seal must not stand on files that are not there
                 _sync(file)
         write_atomically(place / OUTCOME, json.dumps(content, indent=1, sort_keys=True, allow_nan=True))
@@ -97,6 +113,12 @@ class Spool:
             with suppress(FileNotFoundError):  # another process delivers at the same time
                 found.append(((place / OUTCOME).stat().st_mtime_ns, place))
         return [place for _, place in sorted(found)]
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove the checkpoints of stopped runs that somebody has finished elsewhere."""
+        for file in self.stopped.glob("*.ckpt"):
+            if file.stem in keys:
+                file.unlink(missing_ok=True)
 
     @staticmethod
     def read(place: Path) -> tuple[Record, dict[str, Any]]:

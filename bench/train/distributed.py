@@ -32,7 +32,7 @@ from torch import nn
 from bench import models
 from bench.data.batches import bounds, smallest_share
 from bench.data.imagedata import ImageData
-from bench.schema.errors import RequestError, RunFailed
+from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
 from bench.train import sharded
@@ -41,6 +41,7 @@ from bench.train.result import Result
 OnEpoch = Callable[[dict[str, float]], None]
 Train = Callable[[Experiment, ImageData, nn.Module, OnEpoch | None, Path | None], Result]
 
+TOLD = {error.__name__: error for error in (RunFailed, OutOfTime, RequestError)}  # by a process to the caller
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
@@ -186,8 +187,8 @@ def _collect(messages: Any, processes: list[Any], on_epoch: OnEpoch | None) -> R
             on_epoch(content)
         elif kind == "result":
             results[local] = pickle.loads(content)
-        elif kind in ("RunFailed", "RequestError"):
-            raise {"RunFailed": RunFailed, "RequestError": RequestError}[kind](content)
+        elif kind in TOLD:
+            raise TOLD[kind](content)
         elif kind == "error":
             raise RuntimeError(content)
     return results[0]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.data.augment import Augmentation, generator
 from bench.data.batches import Batches, Images, bounds, smallest_share
 from bench.models import transfer
-from bench.schema.errors import RunFailed
+from bench.schema.errors import OutOfTime
 from bench.schema.experiment import Experiment
 from bench.train import optim as optimizers
 from bench.train import sharded
@@ -91,13 +91,13 @@ class Task(pl.LightningModule):
         """One optimizer step for each batch of images uint8 [B, C, H, W] and labels int64 [B].
 
         Raises:
-            RunFailed: when `trainer.max_minutes` have passed.
+            OutOfTime: when `trainer.max_minutes` have passed.
         """
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         for images, labels in batches:
             if self.deadline is not None and time.monotonic() > self.deadline:
                 limit = self.exp.trainer.max_minutes
-                raise RunFailed(f"stopped after trainer.max_minutes={limit:g}, in epoch {self.current_epoch + 1}")
+                raise OutOfTime(f"stopped after trainer.max_minutes={limit:g}, in epoch {self.current_epoch + 1}")
             self.batch = images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
             optimizer.step(self._gradient)  # type: ignore[union-attr, call-arg]
             if schedule is not None:

@@ -1,0 +1,86 @@
+"""A run that trainer.max_minutes stopped goes on from its checkpoint when it is run again with more time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.schema.experiment import Experiment
+from bench.track.spool import Spool
+from bench.track.store import Store
+from bench.train import watch
+from bench.train.task import Task
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sweep")]
+WORDS = (
+    "--axes", "model=linear,dnn", "--seeds", "1", "dataset=digits", "trainer.epochs=5", "augment=shift",
+    "hydra/launcher=basic", "trainer.threads=1",
+)  # fmt: skip
+
+
+@pytest.fixture
+def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Epochs in the order in which they were trained. A limited run's time is over after its third."""
+    seen: list[int] = []
+    real = Task.on_train_epoch_start
+
+    def begun(task: Task) -> None:
+        real(task)
+        seen.append(task.current_epoch + 1)
+        if task.current_epoch == 3 and task.deadline is not None and limit(task.exp) < 10:
+            task.deadline = time.monotonic() - 1
+
+    monkeypatch.setattr(Task, "on_train_epoch_start", begun)
+    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    return seen
+
+
+def limit(exp: Experiment) -> float:
+    assert exp.trainer.max_minutes is not None
+    return exp.trainer.max_minutes
+
+
+def science(uri: str | None = None) -> dict[str, Any]:
+    return {r.key: (r.metrics, r.costs["cost/selected_epoch"]) for r in Store(uri).records("adhoc") if not r.reason}
+
+
+def test_more_time_and_retry_failed_go_on_where_the_run_was_stopped(
+    folder: Path, bench: Any, epochs: list[int]
+) -> None:
+    status, out, _ = bench("sweep", *WORDS, "trainer.max_minutes=5", "--json")
+    assert (status, json.loads(out)["failed"]) == (1, 2)
+    assert epochs == [1, 2, 3, 4] * 2
+    stopped = Store().records("adhoc")
+    assert all("stopped after trainer.max_minutes=5, in epoch 4" in r.reason for r in stopped)
+    files = {f.path for r in stopped for f in Store().client.list_artifacts(r.run_id)}
+    assert files == {"config.yaml", "traceback.txt"}  # a checkpoint is not the store's
+
+    status, _, err = bench("sweep", *WORDS, "trainer.max_minutes=50")
+    assert status == 1
+    assert "2 of them ran out of time: with a higher trainer.max_minutes they go on" in err
+
+    epochs.clear()
+    status, out, err = bench("sweep", *WORDS, "trainer.max_minutes=50", "--retry-failed", "--json")
+    assert (status, json.loads(out)["failed"]) == (0, 0), err
+    assert epochs == [4, 5] * 2
+    assert [p for p in (folder / ".imagebench").rglob("*") if p.is_file()] == []  # nothing is kept for ever
+
+    elsewhere = f"sqlite:///{folder}/undisturbed.db"
+    assert bench("sweep", *WORDS, f"tracking.uri={elsewhere}")[0] == 0
+    assert science() == science(elsewhere)
+
+
+def test_a_checkpoint_goes_when_the_run_was_finished_elsewhere(folder: Path, bench: Any, epochs: list[int]) -> None:
+    assert bench("sweep", *WORDS, "trainer.max_minutes=5")[0] == 1
+    assert len(list(Spool().stopped.iterdir())) == 2
+    kept = folder / "kept"
+    shutil.copytree(Spool().stopped, kept)
+    assert bench("sweep", *WORDS, "--retry-failed")[0] == 0
+    shutil.copytree(kept, Spool().stopped, dirs_exist_ok=True)
+    assert bench("sweep", *WORDS)[0] == 0
+    assert list(Spool().stopped.iterdir()) == []
