@@ -103,7 +103,7 @@ def torch() -> Iterator[Check]:
     elif found.backends.mps.is_available():
         yield Check("devices", "ok", "Apple GPU (mps)")
     else:
-        from bench.sweep.pool import cores, gpus
+        from bench.sweep.machine import cores, gpus
 
         driver = bool(gpus())
         remedy = (

@@ -86,7 +86,7 @@ def rerun(
     from bench.schema.errors import RequestError
     from bench.schema.sweep import names
     from bench.sweep.again import again, experiment_of
-    from bench.sweep.pool import cores
+    from bench.sweep.machine import cores
 
     frame = Frame(read.records, read.sweep)
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]

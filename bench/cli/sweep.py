@@ -142,7 +142,7 @@ def launched(
     launcher: list[str],
 ) -> Outcome:
     """Run what is to do, here or through one of Hydra's launchers."""
-    from bench.sweep import cluster, pool
+    from bench.sweep import cluster, machine
     from bench.sweep.launch import Launch
     from bench.sweep.view import Live
     from bench.track.spool import Spool
@@ -151,7 +151,7 @@ def launched(
         raise RequestError(f"--workers {args.workers}: expected at least 1.")
     trainer = todo[0].experiment.trainer
     # By the whole plan: a run's share of the cores is then the same however much of the sweep is done already.
-    places = min(args.workers or pool.places(len(planned), trainer.accelerator, trainer.devices), len(planned))
+    places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), len(planned))
     count = min(places, len(todo))
     ids = {r.run_id for r in before.stored.values()}
     if launcher and cluster.name_of(launcher) != cluster.LOCAL:

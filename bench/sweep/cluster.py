@@ -15,10 +15,11 @@ from typing import Any
 
 from bench.compose import checked, groups, hydra_session, parse, translated
 from bench.schema.errors import RequestError
+from bench.schema.training import Trainer
+from bench.sweep import machine
 from bench.sweep.job import URI_VARIABLE, Job
 from bench.sweep.outcome import Outcome, View
 from bench.sweep.plan import Point
-from bench.sweep.pool import cores
 from bench.track.address import redacted
 from bench.track.away import Away
 from bench.track.claim import Claims
@@ -49,8 +50,8 @@ def launch(
         RequestError: for an unknown launcher or setting, or one whose extra is not installed.
     """
     name = name_of(overrides)
-    places = 1 if name == "basic" else min(count or (SLURM_JOBS if name == "submitit_slurm" else cores()), planned)
-    jobs = min(places, len(todo))
+    among = min(places(name, count, todo[0].experiment.trainer), planned)
+    jobs = min(among, len(todo))
     secret = redacted(store.uri) != store.uri and name.startswith("submitit")  # submitit pickles jobs into files
     job = Job(
         points=[_without_address(p) for p in todo],
@@ -59,9 +60,10 @@ def launch(
         spool=spool.root,
         before=before,
         count=jobs,
-        places=places,
+        places=among,
         folder=Path.cwd(),
         shared_machine=name in HERE,
+        own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
         patience=patience,
     )
     store.ledger(title)  # made once, before any job could need it
@@ -88,6 +90,17 @@ def launch(
     outcome.elsewhere = list(ended.values())
     outcome.left = len(todo) - len(outcome.ran) - len(outcome.elsewhere)
     return outcome
+
+
+def places(name: str, count: int | None, trainer: Trainer) -> int:
+    """Among how many jobs of a launcher its machine is divided: `count`, or what suits the launcher."""
+    if name == "basic":
+        return 1
+    if count is not None:
+        return count
+    if name == "submitit_slurm":
+        return SLURM_JOBS
+    return machine.places(trainer.accelerator, trainer.devices) if name == "joblib" else machine.cores()
 
 
 def _mark_interrupted(title: str, store: Store, spool: Spool) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 from bench.sweep.claimant import Claimant
+from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
 from bench.sweep.shares import Shares
 from bench.track.away import Away
@@ -24,6 +25,7 @@ from bench.track.spool import Spool
 from bench.track.store import Store
 
 URI_VARIABLE = "IMAGEBENCH_TRACKING_URI"
+PINNED: list[str] = []  # the GPUs of this process, once a job has chosen them
 PAUSE_SECONDS = 2.0
 
 
@@ -41,6 +43,7 @@ class Job:
         places: among how many the cores of a shared machine are divided, whatever is left to do.
         folder: working directory of the launch; relative paths in settings are meant from there.
         shared_machine: whether the jobs run on this machine and share its cores.
+        own_gpus: whether they share its GPUs too, with nobody else to give these out.
         patience: seconds to wait for a store that went away.
     """
 
@@ -53,6 +56,7 @@ class Job:
     places: int
     folder: Path
     shared_machine: bool
+    own_gpus: bool
     patience: float
 
     def __call__(self, config: Any) -> dict[str, str]:
@@ -65,7 +69,17 @@ class Job:
 
         if self.folder.is_dir():
             os.chdir(self.folder)
+        self.pin(int(HydraConfig.get().job.num))
         return self.work(int(HydraConfig.get().job.num))
+
+    def pin(self, number: int) -> None:
+        """Leave this process only its own GPUs, before torch counts them; one that is used again keeps its first."""
+        if not self.own_gpus or PINNED:
+            return
+        trainer = self.points[0].experiment.trainer
+        PINNED.extend(gpus_of(number, trainer.accelerator, trainer.devices))
+        if PINNED:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(PINNED)
 
     def work(self, number: int) -> dict[str, str]:
         """The same, for job `number` from 0."""
@@ -140,8 +154,6 @@ class Job:
 
     def threads(self) -> int:
         """CPU threads of a run: the job's cores, or its share of the machine's."""
-        from bench.sweep.pool import cores
-
         # Not the affinity alone: a cluster may leave that open and still have given this job one core.
         mine = int(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or cores())
         return max(1, mine // self.places) if self.shared_machine else mine

@@ -8,7 +8,6 @@ It also gives each worker its own share of cores, or its own GPUs.
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from bench.schema.errors import RequestError
+from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
 from bench.sweep.worker import begin, warm, work
 
@@ -25,27 +25,6 @@ Died = BrokenProcessPool
 # loky replaces a process that has grown by 300 MB, which a large network does; nothing is lost by it.
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
 STARTS = 3  # a worker that dies so often before its first run will not start at all
-
-
-def cores() -> int:
-    """Cores that this process may use: its affinity, where the system knows one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def gpus() -> list[str]:
-    """NVIDIA GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; found without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() and name.strip() != "-1"]
-    dev = Path("/dev")
-    found = [p.name for p in dev.glob("nvidia*") if re.fullmatch(r"nvidia\d+", p.name)] if dev.is_dir() else []
-    return [str(i) for i in range(len(found))]
-
-
-def places(points: int, accelerator: str, devices: int) -> int:
-    """How many workers: one a core, or as many as the GPUs allow with `devices` for each; never more than points."""
-    have = len(gpus()) if accelerator in ("gpu", "auto") and gpus() else cores()
-    return max(1, min(points, have // devices))
 
 
 @dataclass(eq=False)
@@ -117,12 +96,10 @@ def workers(count: int, devices: int, accelerator: str, places: int) -> list[Wor
             must not give it all cores: sums over another number of threads have other last digits.
     """
     threads = max(1, cores() // places)
-    shared = gpus() if accelerator in ("gpu", "auto") else []
     made = []
     for i in range(count):
         env = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        if shared:
-            mine = [shared[(i * devices + j) % len(shared)] for j in range(min(devices, len(shared)))]
+        if mine := gpus_of(i, accelerator, devices):
             env["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
         made.append(Worker(i, threads, env))
     for worker in made:

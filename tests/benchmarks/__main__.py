@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from bench.sweep.pool import cores
+from bench.sweep.machine import cores
 from tests.benchmarks import augment, dense, features, gpu, knn, large, packing
 from tests.benchmarks.row import Row, seconds
 

@@ -20,7 +20,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.schema.experiment import Experiment, experiment
-from bench.sweep.pool import cores
+from bench.sweep.machine import cores
 from bench.train import stack
 from bench.train.fit import fit
 from tests.benchmarks.row import Row, alternate, seconds

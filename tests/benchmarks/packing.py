@@ -11,7 +11,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.schema.experiment import experiment
-from bench.sweep.pool import cores
+from bench.sweep.machine import cores
 from bench.train.fit import fit
 from tests.benchmarks.row import Row, alternate, seconds
 

@@ -1,0 +1,86 @@
+"""GPUs are shared out among the jobs and workers of one machine; none is needed to see it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.sweep import cluster, pool
+from bench.sweep.file import from_axes
+from bench.sweep.job import Job
+from bench.sweep.machine import gpus_of, places
+from bench.sweep.plan import Point, points
+
+
+class Seen(Job):
+    """A job that tells what torch would find, instead of running points."""
+
+    def work(self, number: int) -> dict[str, str]:
+        """Wait until all jobs have begun, so that each has a process of its own."""
+        (self.spool / f"begun{number}").touch()
+        deadline = time.monotonic() + 60
+        while len(list(self.spool.iterdir())) < self.count and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "torch": str("torch" in sys.modules)}
+
+
+def planned(*overrides: str) -> list[Point]:
+    return points(from_axes("adhoc", ["model=linear,dnn"], ["dataset=digits", *overrides], 1))
+
+
+def seen(folder: Path, launcher: str, jobs: int, *overrides: str) -> list[dict[str, str]]:
+    """What each job saw, through Hydra's launcher."""
+    todo = planned(*overrides)
+    job = Seen(
+        points=todo, title="adhoc", uri=None, spool=folder, before=set(), count=jobs, places=jobs, folder=folder,
+        shared_machine=True, own_gpus=launcher == "joblib", patience=1.0,
+    )  # fmt: skip
+    returned = cluster._through_hydra(job, launcher, jobs, [f"hydra/launcher={launcher}"])
+    return [r.return_value for r in returned]
+
+
+@pytest.mark.timeout(120)
+def test_jobs_of_joblib_have_a_gpu_each(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5a")
+    (folder / "spool").mkdir()
+    found = seen(folder / "spool", "joblib", 2)
+    assert [f["gpus"] for f in found] == ["3", "GPU-5a"]
+    assert {f["torch"] for f in found} == {"False"}  # so torch counts what was left to it
+
+
+@pytest.mark.parametrize(
+    ("worker", "accelerator", "devices", "mine"),
+    [
+        (0, "auto", 1, ["4"]),
+        (2, "gpu", 1, ["6"]),
+        (3, "auto", 1, ["4"]),  # more workers than GPUs
+        (1, "auto", 2, ["6", "4"]),
+        (0, "auto", 8, ["4", "5", "6"]),
+        (1, "cpu", 1, []),
+    ],
+)
+def test_gpus_of_a_worker(
+    monkeypatch: pytest.MonkeyPatch, worker: int, accelerator: str, devices: int, mine: list[str]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    assert gpus_of(worker, accelerator, devices) == mine
+
+
+def test_one_worker_or_job_a_gpu_unless_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = planned()[0].experiment.trainer
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2")
+    assert places("auto", 1) == cluster.places("joblib", None, trainer) == 3
+    assert cluster.places("joblib", 5, trainer) == 5
+    assert cluster.places("basic", 5, trainer) == 1
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert places("auto", 1) == cluster.places("joblib", None, trainer) == cluster.places("ray", None, trainer)
+
+
+def test_workers_of_the_pool_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,7")
+    monkeypatch.setattr(pool.Worker, "start", lambda self: None)
+    assert [w.env["CUDA_VISIBLE_DEVICES"] for w in pool.workers(2, 1, "auto", 2)] == ["3", "7"]
