@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import tempfile
@@ -19,6 +20,8 @@ import yaml
 from bench import data as images
 from bench import models
 from bench.data.imagedata import ImageData
+from bench.earlier import fetched
+from bench.models import origin
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
 from bench.track.files import write_atomically
@@ -170,7 +173,8 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpo
     if kind != "run":
         return transferred(exp, data, None, on_epoch, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
-        path = Store(exp.tracking.uri).artifact(run, "weights.pt", Path(folder))
+        asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None
+        path = fetched(Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
         return transferred(exp, data, path, on_epoch, checkpoint)
 
 
@@ -184,7 +188,10 @@ def measured(result: Result, data: ImageData) -> dict[str, float]:
 
 
 def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) -> None:
-    """What a run leaves beside its numbers: curves, confusion matrix, reliability, split membership, weights."""
+    """What a run leaves beside its numbers: curves, confusion matrix, reliability, split membership, weights.
+
+    Beside the weights, preprocessing.json says what images they were trained on (`bench.models.origin`).
+    """
     for name, rows in (("curves.csv", result.history), ("gradients.csv", result.gradients)):
         if rows:
             table = io.StringIO(newline="")
@@ -204,6 +211,9 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
     if result.state is not None:
         torch.save(result.state, weights := io.BytesIO())
         write_atomically(folder / "weights.pt", weights.getvalue())
+        if result.trained_on is not None:
+            digest = hashlib.sha256(weights.getbuffer()).hexdigest()
+            write_atomically(folder / origin.FILE, origin.text(result.trained_on, digest))
 
 
 def reason_of(error: BaseException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -11,24 +13,29 @@ from bench.data.imagedata import ImageData
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.model import Timm, Torchvision
-
-# (mean, std) per channel in 0..1, pixels a side, interpolation
-Published = tuple[tuple[float, ...], tuple[float, ...], int, str]
+from bench.schema.transfer import Input
 
 
 class Preprocess(nn.Module):
-    """Images uint8 [B, C, H, W] -> float32 [B, channels, size, size].
+    """Images uint8 [B, C, H, W] -> float32 [B, channels, *size].
 
-    In this order: the shorter side is resized to `size` (antialiased) and the centre square is cut out; pixels are
-    scaled; one grey channel is repeated three times, which is what a photograph's three equal channels are.
+    In this order: the image is resized to cover `size` (antialiased) and its centre is cut out; pixels are scaled; one
+    grey channel is repeated three times, which is what a photograph's three equal channels are.
 
     Args:
         scale: uint8 or float in 0..255 -> float32, same shape; on the images' own channels, or on `channels`.
-        size: pixels a side, None to keep height and width.
-        repeat: scale after the grey channel was repeated (the weights' own mean and std have three channels).
+        size: height and width in pixels, None to keep those of the images.
+        repeat: scale after the grey channel was repeated (the weights' own mean and std may have three channels).
     """
 
-    def __init__(self, scale: nn.Module, channels: int, size: int | None, interpolation: str, repeat: bool) -> None:
+    def __init__(
+        self,
+        scale: pixel_norm.Scale,
+        channels: int,
+        size: tuple[int, int] | None,
+        interpolation: Literal["bilinear", "bicubic"],
+        repeat: bool,
+    ) -> None:
         super().__init__()
         self.scale, self.channels, self.size = scale, channels, size
         self.interpolation, self.repeat = interpolation, repeat
@@ -38,9 +45,9 @@ class Preprocess(nn.Module):
         return f"channels={self.channels}, size={self.size}, {self.interpolation}, repeat={self.repeat}"
 
     def forward(self, images: Tensor) -> Tensor:
-        """float32 [B, channels, size, size]."""
+        """float32 [B, channels, *size]."""
         x = images.float()
-        if self.size is not None and x.shape[-2:] != (self.size, self.size):
+        if self.size is not None and x.shape[-2:] != self.size:
             x = resized(x, self.size, self.interpolation)
         if self.repeat:
             x = x.expand(-1, self.channels, -1, -1)
@@ -48,56 +55,81 @@ class Preprocess(nn.Module):
         return x.expand(-1, self.channels, -1, -1)
 
 
-def resized(x: Tensor, size: int, interpolation: str) -> Tensor:
-    """The shorter side at `size` pixels, then the centre square: float [B, C, H, W] -> [B, C, size, size], 0..255."""
-    h, w = x.shape[-2:]
-    high, wide = (size, max(size, round(w * size / h))) if h <= w else (max(size, round(h * size / w)), size)
+def resized(x: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+    """As small as covers `size` (height, width), then its centre: float [B, C, H, W] -> [B, C, *size], 0..255."""
+    (h, w), (height, width) = x.shape[-2:], size
+    fits_height = height * w >= width * h
+    high = height if fits_height else max(height, round(h * width / w))
+    wide = max(width, round(w * height / h)) if fits_height else width
     x = interpolate(x, (high, wide), mode=interpolation, antialias=True, align_corners=False)
-    top, left = (high - size) // 2, (wide - size) // 2
+    top, left = (high - height) // 2, (wide - width) // 2
     # Bicubic filters overshoot; pixels do not.
-    return x[..., top : top + size, left : left + size].clamp(0, 255)
+    return x[..., top : top + height, left : left + width].clamp(0, 255)
 
 
 def make(exp: Experiment, data: ImageData) -> nn.Module:
     """The module that makes the network's input of an Experiment: images uint8 [B, C, H, W] -> float32.
 
-    With weights=bundled or timm and preprocess=weights: the published size, interpolation, mean and std. Otherwise
-    pixel_norm, at the images' size or `transfer.size`, with the images' channels or `transfer.channels`.
+    With preprocess=weights: the size, interpolation, mean and std that `known` finds. Otherwise pixel_norm, at the
+    images' size or `transfer.size`, with the images' channels or `transfer.channels`.
     """
     channels, height, width = input_shape(exp, data.shape)
-    known = published(exp)
-    size = height if (height, width) != data.shape[1:] else None
-    if known is None:
+    trained_on = known(exp)
+    size = (height, width) if (height, width) != data.shape[1:] else None
+    if trained_on is None:
         if exp.transfer.mode == "scratch" and (channels, height, width) == data.shape:
             return pixel_norm.make(exp.pixel_norm, data)
         return Preprocess(pixel_norm.make(exp.pixel_norm, data), channels, size, "bicubic", repeat=False)
-    mean, std, _, interpolation = known
-    scale = pixel_norm.Scale(255 * torch.tensor(mean).double().numpy(), 255 * torch.tensor(std).double().numpy())
-    return Preprocess(scale, channels, size, interpolation, repeat=True)
+    mean, std = (255 / trained_on.range * torch.tensor(v).double().numpy() for v in (trained_on.mean, trained_on.std))
+    return Preprocess(pixel_norm.Scale(mean, std), channels, size, trained_on.interpolation, repeat=True)
+
+
+def applied(prepare: nn.Module, shape: tuple[int, int, int]) -> Input:
+    """What a module of `make` does, for those who take the weights over: its numbers to the last bit.
+
+    Args:
+        shape: (C, H, W) of the network's input.
+    """
+    scale = prepare.scale if isinstance(prepare, Preprocess) else prepare
+    assert isinstance(scale, pixel_norm.Scale)
+    mean, std = (tensor.expand(1, shape[0], 1, 1).flatten().tolist() for tensor in (scale.shift, scale.scale))
+    filters = prepare.interpolation if isinstance(prepare, Preprocess) else "bicubic"
+    return Input(mean=tuple(mean), std=tuple(std), range=255, size=shape[1:], interpolation=filters)
 
 
 def input_shape(exp: Experiment, shape: tuple[int, int, int]) -> tuple[int, int, int]:
     """(C, H, W) of the network's input, for images of `shape`.
 
     Raises:
-        RequestError: when colour images meet weights for grey ones.
+        RequestError: when colour images meet weights for grey ones, or transfer.channels is not the weights'.
     """
     transfer = exp.transfer
-    known = published(exp)
+    trained_on = known(exp)
     hub = transfer.mode != "scratch" and transfer.weights in ("bundled", "timm")
-    channels = transfer.channels or (3 if hub else shape[0])
+    channels = transfer.channels or (len(trained_on.mean) if trained_on else 3 if hub else shape[0])
+    if trained_on is not None and channels != len(trained_on.mean):
+        raise RequestError(
+            f"transfer.channels={channels}, but the weights were trained on images of {len(trained_on.mean)}: leave it "
+            "out, or scale the pixels by pixel_norm with transfer.preprocess=own."
+        )
     if channels != shape[0] and shape[0] != 1:
         takes = "the weights take" if transfer.mode != "scratch" else "transfer.channels says"
         raise RequestError(f"Images have {shape[0]} channels, {takes} {channels}. Only grey becomes three.")
-    side = transfer.size or (known[2] if known else None)
-    return (channels, side, side) if side else (channels, *shape[1:])
+    if transfer.size is not None:
+        return channels, transfer.size, transfer.size
+    return channels, *(trained_on.size if trained_on is not None and trained_on.size else shape[1:])
 
 
-def published(exp: Experiment) -> Published | None:
-    """The preprocessing that timm publishes with a model's weights, where these are used with it."""
+def known(exp: Experiment) -> Input | None:
+    """The weights' own preprocessing, where it is to be used: as transfer.input says it, else as timm publishes it.
+
+    That of a file or an earlier run is in transfer.input already (`bench.models.origin.resolved`).
+    """
     transfer = exp.transfer
-    if transfer.mode == "scratch" or transfer.preprocess == "own" or transfer.weights not in ("bundled", "timm"):
+    if transfer.mode == "scratch" or transfer.preprocess == "own":
         return None
+    if transfer.input is not None or transfer.weights not in ("bundled", "timm"):
+        return transfer.input
     if not isinstance(exp.model, Timm):
         name: str = exp.model.family
         fetch = ""
@@ -116,5 +148,9 @@ def published(exp: Experiment) -> Published | None:
     if config is None:
         raise RequestError(f"timm publishes no preprocessing for '{exp.model.name}': transfer.preprocess=own.")
     # interpolate() knows fewer filters than Pillow; lanczos, the one published besides, is nearest to bicubic.
-    interpolation = "bilinear" if config.interpolation == "bilinear" else "bicubic"
-    return tuple(config.mean), tuple(config.std), int(config.input_size[-1]), interpolation
+    return Input(
+        mean=tuple(config.mean),
+        std=tuple(config.std),
+        size=(int(config.input_size[-1]),) * 2,
+        interpolation="bilinear" if config.interpolation == "bilinear" else "bicubic",
+    )

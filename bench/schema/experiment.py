@@ -143,6 +143,10 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     Args:
         data_fingerprint: of images, labels and split membership (`bench.data`).
     """
-    content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": science(exp)}
+    settings = science(exp)
+    if exp.transfer.mode != "scratch" and exp.transfer.weights.startswith(("run:", "file:")):
+        # At first these weights always met pixel_norm: runs of then do not answer for what the default means now.
+        settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
+    content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": settings}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

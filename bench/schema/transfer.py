@@ -13,6 +13,24 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 @part
+class Input:
+    """What weights were trained on: images of `size`, each channel scaled as (x - mean) / std, x in 0..`range`.
+
+    A run leaves it beside its weights (preprocessing.json); `mean` and `std` have one number a channel.
+    """
+
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    range: Literal[1, 255] = 1  # of the pixels that mean and std are for: the value of white
+    size: tuple[Positive, Positive] | None = None  # height and width in pixels; None: the images' own
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"  # where images have another size
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean and std need a number a channel, got {len(self.mean)} and {len(self.std)}.")
+
+
+@part
 class Transfer:
     """Training from other weights than random ones. Every default means: from scratch.
 
@@ -29,9 +47,11 @@ class Transfer:
     trainable_from: str | None = None  # partial: name of the first trained stage
     unfreeze_every: Annotated[int, Field(ge=0)] = 0  # epochs a stage, trained from the head down; 0: all at once
     lr_backbone: Annotated[float, Field(gt=0)] = 1.0  # the backbone's lr is optim.lr times this
-    # weights: size, interpolation, mean and std as published with bundled's and timm's. own, and always for file: and
-    # run:, with which none are published: the images' size or `size`, and pixel_norm.
+    # weights: what they were trained with. timm and bundled: as published. run:ID: as that run did. file:PATH: as the
+    # file, or one beside it, says (`bench.models.origin` has the rule); where nothing does, as `own`, with a warning.
+    # own: the images' size or `size`, and pixel_norm.
     preprocess: Literal["weights", "own"] = "weights"
+    input: Input | None = None  # says it in place of the weights, as for a file whose authors published it elsewhere
     # What the network sees, from scratch too, so that the same network is compared with and without weights.
     size: Positive | None = None  # pixels a side; None: what the weights were trained with, or the images' own
     channels: Literal[1, 3] | None = None  # None: 3 for bundled and timm, otherwise the images' own
@@ -48,6 +68,8 @@ class Transfer:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"bundled|timm|file:.+|run:.+", self.weights):
             raise ValueError(f"weights: expected bundled, timm, file:PATH or run:ID, got '{self.weights}'.")
+        if self.input is not None and self.preprocess == "own":
+            raise ValueError("input is for preprocess=weights; with preprocess=own pixels are scaled by pixel_norm.")
         if (self.mode == "partial") != (self.trainable_from is not None):
             raise ValueError(
                 "trainable_from names the first trained stage of mode=partial, and of nothing else; "

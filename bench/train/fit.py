@@ -83,7 +83,8 @@ def _train(
 ) -> Result:
     prepare, augmentation = inputs or (preprocess.make(exp, data), augment.make(exp.augment, data))
     several_views = requested(exp, augmentation, exp.trainer.devices * exp.trainer.num_nodes)
-    flops = cost.flops(net, prepared_shape(prepare, data))
+    shape = prepared_shape(prepare, data)
+    flops = cost.flops(net, shape)
     trainer = lightning(exp.trainer, [])
     device, world = trainer.strategy.root_device, trainer.world_size
     # The whole set lies on the device as uint8: no loader, no copy per step.
@@ -146,6 +147,7 @@ def _train(
         },
         selected_epoch=watch.selection.selected,
         state={name: tensor.cpu().contiguous() for name, tensor in watch.selection.best.items()},
+        trained_on=None if inputs else preprocess.applied(prepare, shape),
     )
 
 

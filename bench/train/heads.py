@@ -18,7 +18,7 @@ from bench.data import augment
 from bench.data.augment import Augmentation, Draws
 from bench.data.imagedata import ImageData
 from bench.features import features
-from bench.models import cost, preprocess, transfer
+from bench.models import cost, origin, preprocess, transfer
 from bench.models.stages import Backbone, head, head_name
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, science
@@ -49,11 +49,12 @@ def transferred(
     image, one of them drawn at random each time the image comes up; with views=0 the backbone runs in every epoch.
 
     Args:
-        path: weights of the earlier run, for transfer.weights=run:ID.
+        path: weights of the earlier run, for transfer.weights=run:ID; what they were trained with lies beside them.
 
     Raises:
         RequestError, RunFailed: see `bench.models.transfer.initialise` and `fit`.
     """
+    exp = origin.resolved(exp, path)
     net = models.build(exp, data.shape, len(data.classes))
     transfer.initialise(exp, net, path)
     if exp.transfer.mode != "frozen":
@@ -134,11 +135,12 @@ def _head(
     device = next(head(net).parameters()).device  # where `fit` left it; the backbone may never have been there
     net.to(device)
     prepare = preprocess.make(exp, data).to(device)
+    trained_on = preprocess.applied(prepare, preprocess.input_shape(exp, data.shape))
 
     def classify(images: Tensor) -> Tensor:
         return score(net, prepare, images.to(device), torch.arange(len(images)), AT_ONCE)
 
-    return dataclasses.replace(result, state={**whole, **trained}, classify=classify)
+    return dataclasses.replace(result, state={**whole, **trained}, trained_on=trained_on, classify=classify)
 
 
 def _untrained(

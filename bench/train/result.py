@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.schema.transfer import Input
+
 Classify = Callable[[Tensor], Tensor]
 
 
@@ -25,6 +27,7 @@ class Result:
         selected_epoch: 1-based; 0 for a model that is not trained.
         classify: the selected model on other images: uint8 [B, C, H, W] -> log-probabilities float32 [B, K].
         state: the selected epoch's weights, or None (kNN).
+        trained_on: what the network's images were like, for those who take `state` over.
     """
 
     val_scores: NDArray[np.float32]
@@ -35,3 +38,4 @@ class Result:
     gradients: list[dict[str, float]] = field(default_factory=list)
     classify: Classify | None = field(default=None, repr=False, compare=False)
     state: dict[str, Any] | None = field(default=None, repr=False)
+    trained_on: Input | None = None

@@ -18,7 +18,7 @@ from bench.data import augment, pixel_norm
 from bench.data.augment import generator
 from bench.data.batches import Batches, bounds, place
 from bench.data.imagedata import ImageData
-from bench.models import cost
+from bench.models import cost, preprocess
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import optim as optimizers
@@ -155,6 +155,7 @@ class Program:
                 selected_epoch=selection.selected,
                 classify=self._classifier(self.nets[s].to(self.device)),
                 state={name: tensor.cpu() for name, tensor in selection.best.items()},
+                trained_on=preprocess.applied(self.scale, self.data.shape),
             )
             for s, selection in enumerate(selections)
         ]

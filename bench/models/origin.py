@@ -1,0 +1,121 @@
+"""What a weights file says about the images that its network was trained on.
+
+The rule, for transfer.weights=file:PATH and for the weights of an earlier run, first found first taken:
+
+1. in the file: `preprocessing` beside the state dict of a checkpoint, or in the metadata of a .safetensors (JSON);
+2. beside it: preprocessing.json, as a run leaves it, where its `weights_sha256` is the file's hash, or is absent;
+3. beside it: config.json with a `pretrained_cfg`, as in timm's repositories on the hub, for the names used there.
+
+1 and 2 are a `bench.schema.transfer.Input`. A file without any of them is used with pixel_norm at the images' size,
+and a warning says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.models import weights
+from bench.schema.errors import RequestError
+from bench.schema.experiment import Experiment
+from bench.schema.part import build
+from bench.schema.transfer import Input
+
+FILE = "preprocessing.json"
+INSIDE = "preprocessing"  # the same, under this name in a checkpoint or in a .safetensors' metadata
+OF_WEIGHTS = "weights_sha256"
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # what config.json is about, in timm's repositories
+
+
+def resolved(exp: Experiment, path: Path | None) -> Experiment:
+    """The Experiment with `transfer.input` filled in from its weights, where it asks for what they say.
+
+    Args:
+        path: the weights of the earlier run, for transfer.weights=run:ID.
+
+    Raises:
+        RequestError: see `stated`.
+    """
+    transfer = exp.transfer
+    kind, _, rest = transfer.weights.partition(":")
+    if kind not in ("file", "run") or transfer.preprocess == "own" or transfer.input is not None:
+        return exp
+    file = Path(rest).expanduser() if kind == "file" else path
+    found = stated(file) if file is not None else None
+    if found is None:
+        if file is not None:
+            warnings.warn(
+                f"Neither {file} nor a {FILE} beside it says what it was trained with: images keep their size and are "
+                "scaled by pixel_norm. transfer.input.mean=[...] transfer.input.std=[...] says it; "
+                "transfer.preprocess=own says that this is meant.",
+                stacklevel=2,
+            )
+        return exp
+    return dataclasses.replace(exp, transfer=dataclasses.replace(transfer, input=found))
+
+
+def stated(path: Path) -> Input | None:
+    """What a weights file was trained with, by the rule above; None where nothing says it.
+
+    Raises:
+        RequestError: when there is no such file, or what is said is not an Input.
+    """
+    content = _inside(path)
+    if content is not None:
+        return build(Input, content, where=str(path))
+    beside = path.with_name(FILE)
+    if beside.is_file():
+        content = _mapping(beside.read_text(encoding="utf-8"), beside)
+        if content.pop(OF_WEIGHTS, None) in (None, weights.file_sha256(path)):
+            return build(Input, content, where=str(beside))
+    config = path.with_name("config.json")
+    if path.name in HUB_FILES and config.is_file():
+        published = _mapping(config.read_text(encoding="utf-8"), config).get("pretrained_cfg")
+        if isinstance(published, Mapping) and {"mean", "std"} <= published.keys():
+            return _as_timm(published, config)
+    return None
+
+
+def text(trained_on: Input, sha256: str) -> str:
+    """The content of preprocessing.json for the weights with that hash."""
+    return json.dumps({**dataclasses.asdict(trained_on), OF_WEIGHTS: sha256}, indent=1)
+
+
+def _inside(path: Path) -> Any:
+    if path.suffix != ".safetensors":
+        return weights.read(path).get(INSIDE)
+    if not path.is_file():
+        raise RequestError(f"There is no weights file {path}.")
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get(INSIDE)
+    except SafetensorError as error:
+        raise RequestError(f"{path} is not a safetensors file: {error}.") from error
+    return None if said is None else _mapping(said, path)
+
+
+def _mapping(content: str, whence: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(content)
+    except ValueError as error:
+        raise RequestError(f"{whence}: expected JSON ({error}).") from None
+    if not isinstance(found, dict):
+        raise RequestError(f"{whence}: expected a JSON object, got {type(found).__name__}.")
+    return found
+
+
+def _as_timm(published: Mapping[str, Any], whence: Path) -> Input:
+    size = published.get("input_size")
+    said = {
+        "mean": published["mean"],
+        "std": published["std"],
+        "size": size[-2:] if isinstance(size, list) else None,
+        "interpolation": "bilinear" if published.get("interpolation") == "bilinear" else "bicubic",
+    }
+    return build(Input, said, where=str(whence))
