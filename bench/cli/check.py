@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,15 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
             + "\nWith a written reason a finding may stand: allow: {name: reason} in a sweep file, "
             "--allow 'name=reason' for bench run."
         )
+
+
+def untested(experiments: Sequence[Experiment]) -> None:
+    """Say of a device that nobody here has ever used."""
+    if any(exp.trainer.accelerator == "tpu" for exp in experiments):
+        print(
+            "warning: trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU.",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
 
 
 def text(found: Sequence[Finding], allowed: dict[str, str], title: str, count: int) -> str:

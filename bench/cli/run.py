@@ -104,10 +104,11 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
     known = {} if fresh else store.find([key], name)
     ran = not (key in known and known[key].status == "finished")
     if ran:
-        from bench.cli.check import findings, require
+        from bench.cli.check import findings, require, untested
         from bench.run import execute
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
+        untested([exp])
         store.experiment(name)
         with bar(exp.trainer.epochs if exp.trains else 0) as step:
             place = execute(exp, spool=Spool(), on_epoch=step)

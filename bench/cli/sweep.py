@@ -52,7 +52,6 @@ def main(args: argparse.Namespace) -> int:
     from bench.sweep.headrun import describe
     from bench.sweep.known import known
     from bench.sweep.plan import at_scale, points, records_of
-    from bench.track.away import Away
     from bench.track.spool import Spool
     from bench.track.store import Store
 
@@ -62,28 +61,22 @@ def main(args: argparse.Namespace) -> int:
     planned = points(sweep, [w for w in words if w not in launcher])
     title = experiment_name(sweep.name, args.scale)
     store = Store(planned[0].experiment.tracking.uri)
-    try:
-        for place in Spool().pending():
-            store.deliver(place)
-        before = known(planned, title, store, args.fresh)
-        Spool().forget({p.key for p in before.with_status(planned, "finished")})
-        todo, failed = missing(planned, before, args.retry_failed)
-        say(f"{title}: {sweep.question}")
-        say("plan: " + plan_line(planned, before, todo, failed))
-        if not todo or args.dry_run:
-            outcome, after = None, before
-        else:
-            warn(planned, sweep, title)
-            outcome = launched(args, planned, todo, title, store, before, launcher)
-            after = before if outcome.undelivered else known(planned, title, store, args.fresh)
-        records = records_of(sweep, planned, after.found)
-        if not args.dry_run and needs_description(store, title, outcome):
-            describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
-    except Away as error:
-        raise RequestError(
-            f"The tracking store {store.shown} does not answer: {error}\n"
-            "Results are kept; the same command, or 'bench sync', delivers them when it is back."
-        ) from None
+    for place in Spool().pending():
+        store.deliver(place)
+    before = known(planned, title, store, args.fresh)
+    Spool().forget({p.key for p in before.with_status(planned, "finished")})
+    todo, failed = missing(planned, before, args.retry_failed)
+    say(f"{title}: {sweep.question}")
+    say("plan: " + plan_line(planned, before, todo, failed))
+    if not todo or args.dry_run:
+        outcome, after = None, before
+    else:
+        warn(planned, sweep, title)
+        outcome = launched(args, planned, todo, title, store, before, launcher)
+        after = before if outcome.undelivered else known(planned, title, store, args.fresh)
+    records = records_of(sweep, planned, after.found)
+    if not args.dry_run and needs_description(store, title, outcome):
+        describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
     counts = counted(planned, before, todo, outcome, after)
     if args.json:
         print(json.dumps({"sweep": title, **counts}))
@@ -105,10 +98,11 @@ def needs_description(store: Store, title: str, outcome: Outcome | None) -> bool
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
-    from bench.cli.check import findings, require
+    from bench.cli.check import findings, require, untested
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims))
     require(found, sweep.allow, title)
+    untested([p.experiment for p in planned])
     for finding in found:
         if finding.name not in sweep.allow:
             say(f"{finding.level}: {finding.name}: {finding.reason}")

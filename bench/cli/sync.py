@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
             total.known += found.known
             total.elsewhere += found.elsewhere
     except Away as error:
-        raise RequestError(f"A store does not answer: {error}\nWhat was brought is whole; call again.") from None
+        raise RequestError(f"{error} What was brought is whole.") from None
     if args.json:
         print(
             json.dumps(

@@ -131,7 +131,7 @@ class Launch:
             self.next_try = time.monotonic() + RETRY_SECONDS
             if self.away_since is None:
                 self.away_since = time.monotonic()
-                self.view.say(f"{self.store.shown} does not answer; results are kept and delivered later. ({error})")
+                self.view.say(str(error))
         else:
             if self.away_since is not None:
                 self.away_since = None

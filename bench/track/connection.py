@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 from bench.track.address import checked_uri, redacted, sqlite_file, without_secrets
-from bench.track.away import asking
+from bench.track.away import asking, why
 from bench.track.index import ExperimentRow, Index
 
 # A server that is not there must be noticed in seconds, before anything is trained.
@@ -25,6 +25,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # A table asks for the files of hundreds of runs: a progress bar for each is no progress.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
+REMEDY = "Start the server, check tracking.uri, or leave it away for SQLite in this folder."
 LEDGERS = "imagebench-claims"  # MLflow experiment with one run a sweep: who runs what (`bench.track.claim`)
 
 
@@ -97,8 +98,7 @@ class Connection:
             return client
         except Exception as error:
             raise RequestError(
-                f"The tracking store {self.shown} does not answer: {self._clean(error)}\n"
-                "Check tracking.uri, start the server, or leave tracking.uri away for SQLite in this folder."
+                f"The tracking store {self.shown} does not answer: {why(error, self.uri)}.\n{REMEDY}"
             ) from None
 
     def _migration_lock(self) -> Any:
@@ -191,6 +191,5 @@ def _postgres_answers(uri: str) -> None:
         psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5).close()
     except psycopg2.Error as error:
         raise RequestError(
-            f"The tracking store {redacted(uri)} does not answer: {without_secrets(str(error), uri).splitlines()[0]}\n"
-            "Check tracking.uri, start the server, or leave tracking.uri away for SQLite in this folder."
+            f"The tracking store {redacted(uri)} does not answer: {why(error, uri)}.\n{REMEDY}"
         ) from None

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.track.address import sqlite_file, without_secrets
+from bench.track.address import sqlite_file
 from bench.track.away import Away
 
 # Alembic revisions of MLflow's schema whose tables experiments, experiment_tags, runs, tags, params and
@@ -86,8 +86,7 @@ class Index:
             with self._reading() as cursor:
                 yield cursor
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            text = without_secrets(str(error) or type(error).__name__, self.uri)
-            raise Away(text.splitlines()[0][:300]) from None
+            raise Away.of(self.uri, error) from None
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:

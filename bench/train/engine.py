@@ -40,8 +40,6 @@ def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
         logging.getLogger(talkative).setLevel(logging.ERROR)
     for noise in NOISE:
         warnings.filterwarnings("ignore", noise)
-    if settings.accelerator == "tpu":
-        warnings.warn("trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU.", stacklevel=2)
     several = settings.devices * settings.num_nodes > 1
     try:
         trainer = pl.Trainer(

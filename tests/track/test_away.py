@@ -1,0 +1,102 @@
+"""A store that does not answer is told in one plain line, without a library's internals or anybody's password."""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.schema.errors import RequestError
+from bench.track.away import Away, asking, why
+from bench.track.store import Store
+from tests.services.parts import free_port
+
+SECRET = "s3cret%2Fpw"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+
+
+@pytest.fixture
+def wordless() -> Iterator[int]:
+    """A port that accepts and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=lambda: [server.accept() for _ in range(5)], daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+
+
+def message(uri: str) -> str:
+    with pytest.raises(RequestError) as caught:
+        Store(uri)
+    return str(caught.value)
+
+
+def plain(text: str) -> None:
+    """One line of bearable length, and a remedy on the next."""
+    first, *rest = text.splitlines()
+    assert len(first) < 200
+    assert len(rest) <= 1
+    for internal in ("HTTPConnection", "Max retries", "urllib3", "api/2.0", "Caused by", "psycopg2.Op", "Traceback"):
+        assert internal not in text
+    for secret in (SECRET, "s3cret/pw", "bob"):
+        assert secret not in text
+
+
+def test_nobody_listens(folder: Path) -> None:
+    port = free_port()
+    said = message(f"http://bob:{SECRET}@127.0.0.1:{port}")
+    plain(said)
+    assert said.startswith(
+        f"The tracking store http://127.0.0.1:{port} does not answer: connection refused, nothing listens there.\n"
+    )
+    assert "Start the server, check tracking.uri" in said
+    said = message(f"postgresql://bob:{SECRET}@127.0.0.1:{port}/runs")
+    plain(said)
+    assert "connection refused" in said
+
+
+def test_no_such_host_and_no_answer(folder: Path, wordless: int) -> None:
+    said = message(f"http://bob:{SECRET}@nowhere.invalid:5000")
+    plain(said)
+    assert "no such host" in said
+    said = message(f"http://bob:{SECRET}@127.0.0.1:{wordless}")
+    plain(said)
+    assert "no answer in time" in said
+
+
+def test_a_store_that_goes_away_meanwhile(folder: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    uri = f"http://bob:{SECRET}@127.0.0.1:{free_port()}"
+    with pytest.raises(Away) as caught, asking(uri):
+        MlflowClient(uri).get_run("0" * 32)
+    said = str(caught.value)
+    assert "does not answer: connection refused" in said
+    assert "Results are kept here and delivered" in said
+    assert "bench sync" in said
+    assert "\n" not in said
+    assert len(said) < 280
+    assert SECRET not in said
+    assert str(pickle.loads(pickle.dumps(caught.value))) == said  # a job's error travels
+
+
+def test_what_is_not_known_is_quoted_without_secrets() -> None:
+    error = RuntimeError(f"strange: {SECRET} is\nnot it.")
+    assert why(error, f"http://bob:{SECRET}@127.0.0.1") == "strange: *** is"
+
+
+def test_an_untested_device_is_told_as_any_other_notice(folder: Path, bench: Any) -> None:
+    status, _, err = bench("run", "dataset=digits", "model=linear", "trainer=tpu")
+    first, *rest = err.splitlines()
+    assert first == "warning: trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU."
+    assert status == 2
+    assert all("UserWarning" not in line for line in rest)
