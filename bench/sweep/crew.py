@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -61,6 +62,8 @@ class Crew:
             RequestError: when a worker does not start.
         """
         busy = [w for w in self.pool if w.future is not None]
+        if not busy:
+            time.sleep(seconds)  # `wait` for nothing would return at once
         happened, _ = wait([w.future for w in busy if w.future], timeout=seconds, return_when=FIRST_COMPLETED)
         for worker in busy:
             if worker.future in happened:
