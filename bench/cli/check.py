@@ -37,27 +37,15 @@ def main(args: argparse.Namespace) -> int:
     """Print the findings; 0 without an error among them (or with every error allowed), else 2."""
     if args.names:
         return named(args.json)
-    from bench import data as images
-    from bench.cli.asked import seeds
-    from bench.compose import compose
-    from bench.data.finding import checked, stops
-    from bench.schema.experiment import experiment
-    from bench.sweep import file
-    from bench.sweep.plan import at_scale, points
+    from bench.data.finding import Finding, stops
+    from bench.schema.errors import Refused
 
-    names = [w for w in args.words if "=" not in w]
-    if len(names) > 1:
-        raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
-    if names:
-        sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
-        planned = points(sweep, [w for w in args.words if "=" in w])
-        experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
-        claims, allowed, title = len(sweep.claims), dict(checked(sweep.allow)), names[0]
-    else:
-        exp = experiment(compose(args.words))
-        experiments, keys = [exp], [images.fingerprint(exp.dataset, exp.split)]
-        claims, allowed, title = 0, {}, "this experiment"
-    found = findings(experiments, keys, claims, deep=True)
+    try:
+        title, experiments, keys, claims, allowed = asked(args)
+        found = findings(experiments, keys, claims, deep=True)
+    except Refused as refused:  # whatever else it says, nothing of it can be run
+        title, experiments, allowed = " ".join(args.words), [], {}
+        found = [Finding(refused.name, "error", refused.reason, refused.remedy)]
     bad = stops(found, allowed)
     if args.json:
         rows = [{**f.row(), "allowed": allowed.get(f.name)} for f in found]
@@ -65,6 +53,32 @@ def main(args: argparse.Namespace) -> int:
     else:
         print(text(found, allowed, title, len(experiments)))
     return 2 if bad else 0
+
+
+def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, dict[str, str]]:
+    """What is to be checked: title, experiments, the fingerprint of each one's data, claims, allowed findings.
+
+    Raises:
+        RequestError: as reading a sweep file and composing do; `Refused` for selection on test.
+    """
+    from bench import data as images
+    from bench.cli.asked import seeds
+    from bench.compose import compose
+    from bench.data.finding import checked
+    from bench.schema.experiment import experiment
+    from bench.sweep import file
+    from bench.sweep.plan import at_scale, points
+
+    names = [w for w in args.words if "=" not in w]
+    if len(names) > 1:
+        raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
+    if not names:
+        exp = experiment(compose(args.words))
+        return "this experiment", [exp], [images.fingerprint(exp.dataset, exp.split)], 0, {}
+    sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
+    planned = points(sweep, [w for w in args.words if "=" in w])
+    allowed = dict(checked(sweep.allow))
+    return names[0], [p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), allowed
 
 
 def named(as_json: bool) -> int:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from bench.schema.errors import RequestError, near
 
-# Every name that `bench check` can say, and what it is about. `select.by` on a test metric has no entry: a sweep file
-# that asks for it is refused when it is read, and no reason allows it.
+# Every name that `bench check` can say, and what it is about. The first is raised where a setting is read, in every
+# verb (`bench.schema.errors.Refused`).
 NAMES: dict[str, str] = {
+    "selection_on_test": "an epoch or a setting would be chosen by a test metric; no reason allows it",
     "val_is_test": "val and test are the same images, by index or by pixels",
     "train_overlaps_val": "an image is in train and in val",
     "train_overlaps_test": "an image is in train and in test",
@@ -33,6 +34,7 @@ NAMES: dict[str, str] = {
     "lr_not_scaled": "batch sizes are compared at one lr",
     "few_seeds": "a claim rests on fewer than three seeds",
 }
+NEVER = ("selection_on_test",)  # not to be allowed
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ class Finding:
 
 
 def checked(allowed: Mapping[str, str]) -> Mapping[str, str]:
-    """The same, name -> reason; raises RequestError for a name that no finding has."""
+    """The same, name -> reason; raises RequestError for a name that no finding has, or that no reason allows."""
     for name in allowed:
+        if name in NEVER:
+            raise RequestError(f"allow: no reason allows '{name}'. Take it out, and choose on val.")
         if name not in NAMES:
             raise RequestError(
                 f"allow: no finding is named '{name}'.{near(name, NAMES)} 'bench check --names' lists them."

@@ -10,6 +10,27 @@ class RequestError(Exception):
     """The request was wrong: the command ends with exit status 2 before anything is trained."""
 
 
+class Refused(RequestError):
+    """A request that breaks the protocol in a way that no written reason excuses.
+
+    Attributes:
+        name, reason, remedy: as a finding of `bench check` has them.
+    """
+
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{name}: {reason} {remedy}")
+        self.name, self.reason, self.remedy = name, reason, remedy
+
+
+def chosen_on_test(where: str, metric: str) -> Refused:
+    """The refusal of a setting `where` that would choose by a test metric."""
+    return Refused(
+        "selection_on_test",
+        f"{where} is '{metric}': test would be what is chosen on, and its scores no test any more.",
+        "Selection is on val, never on test: use val/accuracy.",
+    )
+
+
 class RunFailed(Exception):
     """A run could not produce a Result; `reason` is one line for its Record.
 

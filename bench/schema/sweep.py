@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from bench.schema.claim import KINDS, Claim, sides
-from bench.schema.errors import RequestError, near, unknown
+from bench.schema.errors import RequestError, chosen_on_test, near, unknown
 from bench.schema.label import same, show
 from bench.schema.part import build, part
 
@@ -156,6 +156,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         places.append((f"published[{i}].at", published.at))
     if made.select:
         axes += [("select.over", name) for name in made.select.over]
+        if made.select.by.startswith(("test/", "corrupt/")):  # corruptions are of test images
+            raise chosen_on_test(f"{where}: select.by", made.select.by)
         if not made.select.by.startswith("val/"):
             raise RequestError(
                 f"{where}: select.by is '{made.select.by}'. Selection is on val, never on test: use val/accuracy."

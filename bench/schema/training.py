@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from bench.schema.errors import chosen_on_test
 from bench.schema.part import part
 
 NonNegative = Annotated[float, Field(ge=0)]
+
+
+def _never_test(metric: object) -> object:
+    if isinstance(metric, str) and metric.startswith(("test", "corrupt")):
+        raise chosen_on_test("trainer.select", metric)
+    return metric
+
+
+Selection = Annotated[Literal["val/accuracy", "val/nll", "last"], BeforeValidator(_never_test)]
 
 
 # torch's names in small letters; the others are timm's (those that need one gradient a step and no further package).
@@ -55,7 +65,7 @@ class Trainer:
 
     epochs: Annotated[int, Field(gt=0)] = 5
     batch_size: Annotated[int, Field(gt=0)] = 128
-    select: Literal["val/accuracy", "val/nll", "last"] = "val/accuracy"  # which epoch is scored on test
+    select: Selection = "val/accuracy"  # which epoch is scored on test
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     devices: Annotated[int, Field(gt=0)] = 1  # on each node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from bench.compose import compose
 from bench.data import ImageData, fingerprint, load
-from bench.data.finding import NAMES, Finding, stops
+from bench.data.finding import NAMES, NEVER, Finding, stops
 from bench.data.leaks import splits
 from bench.data.protocol import frozen_updates, lint
 from bench.schema.dataset import Folder, Split
@@ -121,7 +122,11 @@ def test_every_finding_has_its_entry() -> None:
         for a, b in (("val", "test"), ("train", "test"), ("train", "val"))
         for what in ("overlaps", "duplicates_in")
     }
-    assert said == set(NAMES)
+    import bench.schema.errors
+
+    refused = set(re.findall(r'Refused\(\s*"(\w+)"', Path(bench.schema.errors.__file__).read_text()))
+    assert said | refused == set(NAMES)
+    assert refused == set(NEVER)
 
 
 def parted(data: ImageData, **indices: list[int]) -> ImageData:
@@ -237,6 +242,45 @@ def test_check_as_a_verb(folder: Path, bench, bench_json) -> None:
     status, out, _ = bench("check", "dataset=folder", "dataset.root=photos")
     assert status == 2
     assert "error: val_is_test" in out
+
+
+CHOOSING = {
+    "file": "select: {over: [optim.lr], by: test/accuracy}\n",
+    "corrupted test images": "select: {over: [optim.lr], by: corrupt/noise/3/accuracy}\n",
+    "axis": "base: [dataset=digits, trainer.select=test/accuracy]\n",
+}
+
+
+@pytest.mark.parametrize("how", CHOOSING)
+def test_selection_on_test_is_an_error_by_name(how: str, folder: Path, bench, bench_json) -> None:
+    (folder / "sweeps").mkdir()
+    text = "question: Does it?\naxes: {optim.lr: [0.1, 0.2]}\n" + CHOOSING[how]
+    if how != "axis":
+        text += "base: [dataset=digits]\n"
+    (folder / "sweeps" / "mine.yaml").write_text(text)
+    status, out, _ = bench("check", "mine", "--json")
+    (found,) = json.loads(out)["findings"]
+    assert (status, found["name"], found["level"]) == (2, "selection_on_test", "error")
+    assert "never on test" in found["remedy"]
+    for verb in ("sweep", "table"):
+        status, out, err = bench(verb, "mine")
+        assert (status, out) == (2, "")
+        assert "selection_on_test" in err
+    # No reason allows it, whether it is there or not.
+    (folder / "sweeps" / "mine.yaml").write_text(text + "allow: {selection_on_test: it is only a trial}\n")
+    assert bench("check", "mine")[0] == bench("sweep", "mine")[0] == 2
+    plain = "question: Does it?\nbase: [dataset=digits]\naxes: {optim.lr: [0.1, 0.2]}\n"
+    (folder / "sweeps" / "mine.yaml").write_text(plain + "allow: {selection_on_test: it is only a trial}\n")
+    status, _, err = bench("check", "mine")
+    assert status == 2
+    assert "no reason allows" in err
+
+
+def test_an_epoch_is_never_chosen_on_test(folder: Path, bench) -> None:
+    for verb in ("run", "check"):
+        status, out, err = bench(verb, "dataset=digits", "trainer.select=test/accuracy")
+        assert status == 2
+        assert "selection_on_test" in out + err
 
 
 def test_the_shipped_partial_freezing_is_clean(folder: Path, bench_json) -> None:
