@@ -1,7 +1,13 @@
 """Run a sweep: plan it, skip what is done, run the rest in warm workers.
 
-bench sweep batchnorm --scale smoke
-bench sweep --axes model=linear,dnn optim.lr=0.1,0.01 --seeds 3 dataset=digits
+    bench sweep batchnorm --scale smoke
+    bench sweep mine.yaml --dry-run
+    bench sweep --axes model=linear,dnn optim.lr=0.1,0.01 --seeds 3 dataset=digits
+    bench sweep batchnorm tracking.uri=http://HOST:5000 hydra/launcher=submitit_slurm --workers 32
+
+The same command goes on after an interruption or a kill, and runs only what is new. Without hydra/launcher=... (basic,
+joblib, ray, submitit_slurm) runs go to warm workers on this machine. 'bench table NAME' writes table and verdicts.
+Exit status: 0 all finished, 1 something failed or was left, 2 the request was wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +30,9 @@ if TYPE_CHECKING:
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
-    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, then Hydra overrides")
+    parser.add_argument(
+        "words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name or file, then Hydra overrides"
+    )
     parser.add_argument(
         "--axes", nargs="+", default=[], metavar="AXIS=VALUES", help="axes of a sweep without a file: model=linear,dnn"
     )
@@ -34,21 +42,24 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--retry-failed", action="store_true", help="run again what failed before")
     parser.add_argument(
-        "--fresh", action="store_true", help="run what only the committed records in results/ have, too"
+        "--fresh", action="store_true", help="run also what is done according to the records committed in results/"
     )
-    parser.add_argument("--workers", type=int, help="worker processes (default: one a core, or one a GPU)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="worker processes, or a launcher's jobs (default: one a core or GPU)"
+    )
     parser.add_argument(
         "--patience",
         type=float,
         default=10.0,
         metavar="MIN",
-        help="wait so long for a store that went away (default: 10)",
+        help="minutes to wait for a store that went away (default: 10)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.asked import chosen, experiment_name, of_hydra, seeds
+    from bench.cli.check import existing
     from bench.sweep.headrun import describe
     from bench.sweep.known import known
     from bench.sweep.plan import at_scale, points, records_of
@@ -60,22 +71,25 @@ def main(args: argparse.Namespace) -> int:
     sweep = at_scale(named, args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in words if w not in launcher])
     title = experiment_name(sweep.name, args.scale)
-    store = Store(planned[0].experiment.tracking.uri)
-    for place in Spool().pending():
-        store.deliver(place)
+    uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
+    opened = None if args.dry_run and not waiting else Store(uri)
+    for place in waiting:
+        assert opened is not None
+        opened.deliver(place)
+    store = opened or existing(uri)  # a look at the plan makes none
     before = known(planned, title, store, args.fresh)
-    Spool().forget({p.key for p in before.with_status(planned, "finished")})
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
-    if not todo or args.dry_run:
-        outcome, after = None, before
-    else:
-        warn(planned, sweep, title)
-        outcome = launched(args, planned, todo, title, store, before, launcher)
-        after = before if outcome.undelivered else known(planned, title, store, args.fresh)
+    outcome, after = None, before
+    if store is not None and not args.dry_run:
+        Spool().forget({p.key for p in before.with_status(planned, "finished")})
+        if todo:
+            warn(planned, sweep, title)
+            outcome = launched(args, planned, todo, title, store, before, launcher)
+            after = before if outcome.undelivered else known(planned, title, store, args.fresh)
     records = records_of(sweep, planned, after.found)
-    if not args.dry_run and needs_description(store, title, outcome):
+    if store is not None and not args.dry_run and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
     counts = counted(planned, before, todo, outcome, after)
     if args.json:

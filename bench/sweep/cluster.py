@@ -84,7 +84,7 @@ def launch(
         try:
             ran = result.return_value  # raises what the job raised
         except Exception as error:
-            view.say(f"A job ended early: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            view.say(f"A job ended early: {type(error).__name__}: {_first(error)}")
         else:
             outcome.ran += [ended.pop(key) for key in ran if key in ended]
     outcome.elsewhere = list(ended.values())
@@ -164,7 +164,20 @@ def _through_hydra(job: Job, name: str, jobs: int, overrides: list[str]) -> list
         launcher = Plugins.instance().instantiate_launcher(context, job, config)
         if name.startswith("submitit"):
             _results_alone_on_stdout()
-        return list(launcher.launch([[] for _ in range(jobs)], initial_job_idx=0))
+        try:
+            return list(launcher.launch([[] for _ in range(jobs)], initial_job_idx=0))
+        except RequestError:
+            raise
+        except Exception as error:  # of the engine: what a job raises comes back with its result
+            raise RequestError(
+                f"hydra/launcher={name} could not start or end its jobs: {type(error).__name__}: {_first(error)}\n"
+                "Call from where its engine answers (for Slurm 'sinfo' tells), or leave hydra/launcher away."
+            ) from error
+
+
+def _first(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip() or "no message").splitlines()[0]
 
 
 def _results_alone_on_stdout() -> None:

@@ -80,7 +80,7 @@ def from_axes(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | 
     return sweep(
         {
             "name": name,
-            "question": "How do " + " and ".join(over) + " change test accuracy?",
+            "question": f"How {'do' if len(over) > 1 else 'does'} {' and '.join(over)} change test accuracy?",
             "base": list(base),
             "axes": made,
             "seeds": seeds,

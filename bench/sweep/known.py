@@ -38,14 +38,14 @@ def records_file(title: str) -> Path:
     return Path("results") / title / "records.csv"
 
 
-def known(planned: Sequence[Point], title: str, store: Store, fresh: bool = False) -> Known:
-    """What is known of the planned points; with `fresh` committed records do not count.
+def known(planned: Sequence[Point], title: str, store: Store | None, fresh: bool = False) -> Known:
+    """What is known of the planned points; with `fresh` committed records do not count. No store knows nothing.
 
     Raises:
         RequestError: when the committed records are damaged.
     """
     keys = {p.key for p in planned}
-    stored = store.find(keys, title)
+    stored = store.find(keys, title) if store is not None else {}
     committed: dict[str, Record] = {}
     if not fresh and records_file(title).is_file():
         for record in read_csv(records_file(title)):

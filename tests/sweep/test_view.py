@@ -117,7 +117,7 @@ def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: 
     (parent,) = [r for r in store.rows("adhoc") if "run_key" not in r.tags]
     assert parent.status == "FINISHED"
     note = parent.tags["mlflow.note.content"]
-    assert "How do optim.lr change test accuracy?" in note
+    assert "How does optim.lr change test accuracy?" in note
     assert "4 runs: 4 finished" in note
     assert "| " in note  # the table
     files = {f.path for f in store.client.list_artifacts(parent.run_id)}
