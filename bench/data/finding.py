@@ -23,7 +23,7 @@ NAMES: dict[str, str] = {
     "class_missing": "a class has no image in a split",
     "test_worn": "runs of the store have scored this test split very often",
     "weights_saw_test": "the weights were trained on images of the test split",
-    "imagenet_stem": "small images meet a stem that was made for 224 pixels",
+    "imagenet_stem": "small images meet a stem made for 224 pixels: its first layer skips pixels, or takes patches",
     "frozen_updates": "a frozen part would still change its running statistics",
     "flip_changes_label": "a mirrored image is of another class (digits, letters, left and right)",
     "rotation_changes_label": "a turned image is of another class",

@@ -6,6 +6,7 @@ stamped onto the table, and a sweep file may allow a finding by name with a writ
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,9 @@ from bench.schema.experiment import Experiment
 
 SMALL = 64  # pixels; under this side an ImageNet stem throws away most of the image
 WORN = 100  # looks at one test split
+# timm's families whose first convolution has stride 1, so that whatever is pooled later has been looked at in full.
+# All others begin with a stride, or with patches.
+FULL_RESOLUTION = re.compile("vgg|dla|(csp|se)?darknet")
 SEEDS = 3  # fewer carry no claim
 
 
@@ -78,7 +82,7 @@ def _from_hub(exp: Experiment) -> bool:
 
 
 def _stem(exp: Experiment, data: ImageData) -> Iterator[Finding]:
-    if getattr(exp.model, "stem", "small") != "native":
+    if getattr(exp.model, "stem", "small") != "native" or FULL_RESOLUTION.match(str(getattr(exp.model, "name", ""))):
         return
     with_weights = exp.transfer.mode != "scratch" and exp.transfer.preprocess == "weights" and _from_hub(exp)
     if exp.transfer.size is None and with_weights:

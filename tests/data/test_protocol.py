@@ -68,6 +68,7 @@ def test_settings_that_mean_trouble(overrides: list[str], name: str) -> None:
         ["dataset=shapes", "dataset.label=shape", "augment=colour"],
         ["dataset=shapes", "dataset.label=colour", "augment=flip"],
         ["dataset=mnist5k", "model=timm", "model.name=resnet18", "model.stem=small"],
+        ["dataset=mnist5k", "model=vgg11_bn", "transfer.size=32"],
         ["dataset=mnist5k", "model=timm", "model.name=tf_efficientnet_lite0", "transfer=frozen"],
         ["dataset=digits", "model=knn", "augment=flip"],
     ],
@@ -242,6 +243,31 @@ def test_check_as_a_verb(folder: Path, bench, bench_json) -> None:
     status, out, _ = bench("check", "dataset=folder", "dataset.root=photos")
     assert status == 2
     assert "error: val_is_test" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "skips"),
+    [
+        *((name, False) for name in ("vgg11", "vgg16_bn", "darknet53", "cspdarknet53", "sedarknet21", "dla34")),
+        *((name, True) for name in ("resnet18", "vit_tiny_patch16_224", "mobilenetv3_small_050", "convnext_atto")),
+        *((name, True) for name in ("cspresnet50", "seresnet50", "tresnet_m", "repvgg_a0", "densenet121")),
+    ],
+)
+def test_a_stem_is_said_to_skip_pixels_where_it_does(name: str, skips: bool, data) -> None:
+    import timm
+    import torch
+    from torch import nn
+
+    found = linted("dataset=cifar10", "model=timm", f"model.name={name}", data=data(shape=(3, 32, 32)))
+    assert names(found) == ({"imagenet_stem"} if skips else set())
+    with torch.device("meta"):
+        net = timm.create_model(name).eval()
+        sizes: list[int] = []
+        first = next(m for m in net.modules() if isinstance(m, nn.Conv2d))
+        first.register_forward_hook(lambda _module, _inputs, out: sizes.append(out.shape[-1]))
+        side = 224 if name.startswith("vit") else 64
+        net(torch.zeros(1, 3, side, side))
+    assert (sizes[0] < side) == skips
 
 
 CHOOSING = {
