@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
 
     try:
         title, experiments, keys, claims, allowed = asked(args)
-        found = findings(experiments, keys, claims, deep=True)
+        found = findings(experiments, keys, claims)
     except Refused as refused:  # whatever else it says, nothing of it can be run
         title, experiments, allowed = " ".join(args.words), [], {}
         found = [Finding(refused.name, "error", refused.reason, refused.remedy)]
@@ -92,14 +92,14 @@ def named(as_json: bool) -> int:
 
 
 def findings(
-    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = False
+    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = True
 ) -> list[Finding]:
     """Everything there is to say about experiments, their data and what their store knows.
 
     Args:
         keys: the data fingerprint of each experiment.
         claims: how many claims rest on them.
-        deep: also build the networks that keep a part frozen (seconds each).
+        deep: also build the networks that keep a part frozen, one of each kind and without memory (below a second).
 
     Raises:
         RequestError: as loading the data does.
@@ -149,22 +149,33 @@ def existing(uri: str | None) -> Store | None:
 
 
 def _frozen(experiments: Sequence[Experiment], loaded: dict[str, ImageData], keys: Sequence[str]) -> Iterator[Finding]:
-    from bench.data.protocol import frozen_updates
-
     seen = set()
     for exp, key in zip(experiments, keys, strict=True):
         kept = exp.transfer.mode in ("frozen", "partial") or exp.transfer.unfreeze_every
-        what = (exp.model, exp.norm_layer, exp.transfer.mode, exp.transfer.trainable_from)
-        if not kept or what in seen:
-            continue
-        seen.add(what)
-        from bench import models
-        from bench.models import preprocess, transfer
+        what = (exp.model, exp.norm_layer, exp.transfer.mode, exp.transfer.trainable_from, exp.transfer.unfreeze_every)
+        if kept and what not in seen:
+            seen.add(what)
+            yield from _updates(exp, loaded[key])
 
-        data = loaded[key]
-        net = models.build(exp, preprocess.input_shape(exp, data.shape), len(data.classes))
-        transfer.freeze(net, exp.transfer)
-        yield from frozen_updates(net)
+
+def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
+    """The findings about one network, frozen as training will freeze it; none where it cannot be built.
+
+    A run says that itself, and in a sweep it is one failed cell, which must not stop the others.
+    """
+    import torch
+
+    from bench import models
+    from bench.data.protocol import frozen_updates
+    from bench.models import transfer
+
+    try:
+        with torch.device("meta"):  # shapes without memory: the weights do not matter here
+            net = models.build(exp, data.shape, len(data.classes))
+            transfer.freeze(net, exp.transfer)
+    except RequestError:
+        return []
+    return list(frozen_updates(net))
 
 
 def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> None:

@@ -83,7 +83,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
     looked = looks(experiments, keys)
     context = {
-        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims))],
+        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=False)],
         "test_looks": max(looked.values()),
     }
     return records, artifacts.stored(store), context
