@@ -33,6 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_carries_what_a_run_needs(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert names >= {"bench/conf/config.yaml", "bench/sweeps/batchnorm.yaml", "bench/cli/__init__.py"}
+    assert "bench/data/classes.yaml" in names
     assert not any(n.startswith(("tests/", "results/")) for n in names)
 
 

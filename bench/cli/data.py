@@ -1,6 +1,6 @@
 """Look at a set before training on it: counts, warnings, duplicates, statistics, pictures.
 
-    bench data                                            the sets, with size, licence and paper
+    bench data                                            the sets, with size, classes, licence and paper
     bench data mnist5k augment=shift                      one of them, and what this augmentation makes of it
     bench data mnist5k corrupt=classic                    a test image under every corruption
     bench data dataset=folder dataset.root=photos         your own images
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,10 +137,11 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
 
 def listing(as_json: bool) -> int:
     """The sets there are."""
-    from bench.data.catalog import CARDS, OWN
+    from bench.data.catalog import CARDS, OWN, class_names
 
     if as_json:
-        print(json.dumps({"published": {n: c._asdict() for n, c in CARDS.items()}, "own": OWN}))
+        published = {name: {**card._asdict(), "class_names": class_names()[name]} for name, card in CARDS.items()}
+        print(json.dumps({"published": published, "own": OWN}))
         return 0
     print(f"{'name':<15} {'train':>7} {'val':>6} {'test':>6}  {'pixels':<12} {'classes':>7}  licence; paper")
     for name, card in CARDS.items():
@@ -148,6 +150,7 @@ def listing(as_json: bool) -> int:
         numbers = "".join(f" {n or '-':>{w}}" for n, w in zip(card.images, (7, 6, 6), strict=True))
         size = f"{pixels} {'grey' if channels == 1 else 'rgb'}"
         print(f"{name:<15}{numbers}  {size:<12} {card.classes:>7}  {card.licence}; {card.paper}")
+        print(" " * 16 + textwrap.shorten(", ".join(class_names()[name]), 100, placeholder=" ..."))
     for name, what in OWN.items():
         print(f"{name:<15} {what}")
     print("\n'bench data NAME' looks at one of them.")

@@ -1,8 +1,15 @@
-"""What is published about the sets: size, licence, paper, mean and standard deviation."""
+"""What is published about the sets: size, class names, licence, paper, mean and standard deviation."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
+
+import yaml
+
+from bench.schema.errors import RequestError
 
 
 class Card(NamedTuple):
@@ -11,7 +18,7 @@ class Card(NamedTuple):
     Attributes:
         images: train, val, test as published; the first is everything where the publisher did not split.
         shape: (C, H, W); None for H and W where images differ in size.
-        classes: how many.
+        classes: how many; `class_names` has their names.
         mean, std: per channel on the train split in 0..1, as commonly quoted; None where no value is.
     """
 
@@ -104,3 +111,29 @@ OWN: dict[str, str] = {
     "shapes": "made: one object each, every factor set by itself (shape, colour, orientation, position, size, ...)",
     "plane": "made: points of the plane that no linear classifier separates (quadrants, ring, modes, spirals)",
 }
+
+
+@functools.cache
+def class_names() -> dict[str, tuple[str, ...]]:
+    """For each published set its class names, in the order of the labels (classes.yaml)."""
+    listed = yaml.safe_load(Path(__file__).with_name("classes.yaml").read_text(encoding="utf-8"))
+    return {name: tuple(classes) for name, classes in listed.items()}
+
+
+def as_published(source: str, found: Sequence[str]) -> tuple[str, ...]:
+    """The class names that were read, which are those of the published set.
+
+    Raises:
+        RequestError: naming the first difference, where they are not.
+    """
+    published = class_names()[source]
+    if tuple(found) == published:
+        return published
+    at = next((i for i, pair in enumerate(zip(found, published, strict=False)) if pair[0] != pair[1]), None)
+    at = min(len(found), len(published)) if at is None else at
+    what = [f"'{names[at]}'" if at < len(names) else "nothing" for names in (found, published)]
+    raise RequestError(
+        f"{source}: {len(found)} classes were read, the published set has {len(published)}; class {at} is {what[0]}, "
+        f"expected {what[1]}. These are the files of another set, or a part of it: read them as your own images "
+        "(dataset=folder, dataset=csv)."
+    )

@@ -14,6 +14,7 @@ from hypothesis import settings
 from PIL import Image
 
 from bench.data import ImageData
+from bench.data.catalog import class_names
 
 # A busy machine is no failure; the same examples in every run.
 settings.register_profile("data", deadline=None, derandomize=True)
@@ -103,7 +104,7 @@ def cifar(name: str, key: str, meta: tuple[str, str], batches: tuple[str, ...], 
         trains = [[b, dump(b, batch(2 * classes))] for b in batches]
         monkeypatch.setattr(made, "train_list", trains)
         monkeypatch.setattr(made, "test_list", [[test, dump(test, batch(classes))]])
-        md5 = dump(meta[0], {meta[1]: [f"class {i}" for i in range(classes)]})
+        md5 = dump(meta[0], {meta[1]: list(class_names()[made.__name__.lower()])})
         monkeypatch.setattr(made, "meta", {"filename": meta[0], "key": meta[1], "md5": md5})
 
     return make
@@ -133,8 +134,7 @@ def stl10(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     base = root / "stl10_binary"
     base.mkdir(parents=True)
-    names = ["airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"]
-    (base / "class_names.txt").write_text("\n".join(names) + "\n")
+    (base / "class_names.txt").write_text("\n".join(class_names()["stl10"]) + "\n")
 
     def listed(*files: str) -> list[list[str]]:
         return [[f, hashlib.md5((base / f).read_bytes()).hexdigest()] for f in files]
@@ -169,20 +169,22 @@ def flowers(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def pets(root: Path) -> None:
     base = root / "oxford-iiit-pet"
     (base / "annotations").mkdir(parents=True)
-    for file, start in (("trainval", 0), ("test", 6)):
+    cats = ("Abyssinian", "Bengal", "Birman")  # in the published files cats have a capital letter
+    for file, start in (("trainval", 0), ("test", 4)):
         rows = []
-        for i in range(start, start + 6):
-            name, label = (("Abyssinian", 1), ("american_bulldog", 2))[i % 2]
-            picture(base / "images" / f"{name}_{i}.jpg", size=(15, 10 + i))
-            rows.append(f"{name}_{i} {label} {label} 1")
+        for label, shown in enumerate(class_names()["oxford_pets"], 1):
+            name = shown if shown in cats else shown.lower().replace(" ", "_")
+            for i in range(start, start + (4 if file == "trainval" else 1)):
+                picture(base / "images" / f"{name}_{i}.jpg", size=(15, 10 + i))
+                rows.append(f"{name}_{i} {label} {1 + (shown not in cats)} 1")
         (base / "annotations" / f"{file}.txt").write_text("\n".join(rows) + "\n")
 
 
 def food(root: Path) -> None:
     base = root / "food-101"
     (base / "meta").mkdir(parents=True)
-    for split, start in (("train", 0), ("test", 5)):
-        meta = {name: [f"{name}/{i}" for i in range(start, start + 5)] for name in ("apple_pie", "waffles")}
+    for split, start in (("train", 0), ("test", 4)):
+        meta = {name: [f"{name}/{i}" for i in range(start, start + 4)] for name in class_names()["food101"]}
         for paths in meta.values():
             for path in paths:
                 picture(base / "images" / f"{path}.jpg", size=(16, 12))
@@ -191,18 +193,18 @@ def food(root: Path) -> None:
 
 def imagenette(side: int) -> Callable[[Path], None]:
     def make(root: Path) -> None:
+        from torchvision.datasets import Imagenette
+
         for split in ("train", "val"):
-            for wnid in ("n01440764", "n02102040"):
-                for i in range(5):
-                    picture(root / f"imagenette2-{side}" / split / wnid / f"{split}{i}.jpeg", size=(side + i, side))
-                    # torchvision looks for .jpeg only
-                    (root / f"imagenette2-{side}" / split / wnid / f"{split}{i}.JPEG").unlink(missing_ok=True)
+            for wnid in Imagenette._WNID_TO_CLASS:
+                for i in range(4):
+                    picture(root / f"imagenette2-{side}" / split / wnid / f"{split}{i}.JPEG", size=(side + i, side))
 
     return make
 
 
 def eurosat(root: Path) -> None:
-    class_folders(root / "eurosat" / "2750", ("AnnualCrop", "Forest", "River"), each=8, size=(64, 64))
+    class_folders(root / "eurosat" / "2750", class_names()["eurosat"], each=8, size=(64, 64))
 
 
 # source -> (makes its files, shape of an image, splits that the publisher made)
@@ -222,9 +224,9 @@ LAYOUTS: dict[str, tuple[Callable, tuple[int, int, int], tuple[int, int, int]]] 
     "svhn": (svhn, (3, 32, 32), (0, 0, 20)),
     "stl10": (stl10, (3, 96, 96), (0, 0, 20)),
     "flowers102": (flowers, (3, 128, 128), (102, 102, 102)),
-    "oxford_pets": (pets, (3, 128, 128), (0, 0, 6)),
-    "food101": (food, (3, 12, 16), (0, 0, 10)),
-    "imagenette160": (imagenette(160), (3, 128, 128), (0, 0, 10)),
-    "imagenette320": (imagenette(320), (3, 128, 128), (0, 0, 10)),
+    "oxford_pets": (pets, (3, 128, 128), (0, 0, 37)),
+    "food101": (food, (3, 12, 16), (0, 0, 404)),
+    "imagenette160": (imagenette(160), (3, 128, 128), (0, 0, 40)),
+    "imagenette320": (imagenette(320), (3, 128, 128), (0, 0, 40)),
     "eurosat": (eurosat, (3, 64, 64), (0, 0, 0)),
 }  # fmt: skip

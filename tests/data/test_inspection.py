@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.compose import groups
 from bench.data import load, preview
-from bench.data.catalog import CARDS, OWN
+from bench.data.catalog import CARDS, OWN, class_names
 from bench.data.inspection import inspect
 from bench.schema.dataset import Bundled, Folder, Plane, Split
 from tests.data.conftest import LAYOUTS
@@ -20,9 +20,10 @@ from tests.data.conftest import LAYOUTS
 
 def test_the_catalogue_is_complete_and_true() -> None:
     assert set(CARDS) | set(OWN) == set(groups()["dataset"])
+    assert {name: len(set(names)) for name, names in class_names().items()} == {n: c.classes for n, c in CARDS.items()}
     for name in ("digits", "mnist5k"):
         data, card = load(Bundled(source=name), Split()), CARDS[name]
-        assert (len(data.images), data.shape, len(data.classes)) == (sum(card.images), card.shape, card.classes)
+        assert (len(data.images), data.shape, data.classes) == (sum(card.images), card.shape, class_names()[name])
     for name, (_, shape, _) in LAYOUTS.items():
         published = CARDS[name].shape
         assert published[0] == shape[0]
@@ -136,7 +137,9 @@ def test_the_list_and_a_misspelled_name(folder: Path, bench) -> None:
     status, out, _ = bench("data")
     assert status == 0
     assert all(name in out for name in (*CARDS, *OWN))
-    assert json.loads(bench("data", "--json")[1])["published"]["cifar10"]["classes"] == 10
+    assert "airplane, automobile, bird" in out
+    card = json.loads(bench("data", "--json")[1])["published"]["cifar10"]
+    assert card["classes"] == len(card["class_names"]) == 10
     status, _, err = bench("data", "mnist5")
     assert status == 2
     assert "Did you mean 'mnist5k'" in err

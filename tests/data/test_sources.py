@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.data import ImageData, fingerprint, load
+from bench.data.catalog import class_names
 from bench.data.sources import SOURCES
 from bench.schema.dataset import Bundled, Csv, FashionMnist, Folder, HuggingFace, Plane, Shapes, Split, TorchvisionSet
 from bench.schema.errors import RequestError
@@ -88,8 +89,30 @@ def test_published_layouts(source: str, tmp_path: Path, monkeypatch: pytest.Monk
         assert (data.images[:, 0, 20, 3] == 255).all()
     if source == "svhn":
         assert data.labels[0] == 0  # the file says 10
-    if source.startswith("imagenette"):
-        assert data.classes == ("tench", "English springer")
+    assert data.classes == class_names()[source]
+
+
+def test_the_names_are_torchvisions() -> None:
+    import torchvision.datasets as tv
+
+    for source, made in {"mnist": tv.MNIST, "kmnist": tv.KMNIST, "flowers102": tv.Flowers102}.items():
+        assert list(class_names()[source]) == list(made.classes)
+    assert ["N/A", *class_names()["emnist_letters"]] == tv.EMNIST.classes_split_dict["letters"]
+    assert list(class_names()["fashion_mnist"]) == tv.FashionMNIST.classes
+    assert list(class_names()["imagenette160"]) == [names[0] for names in tv.Imagenette._WNID_TO_CLASS.values()]
+
+
+@pytest.mark.parametrize("source", ["eurosat", "stl10"])
+def test_other_classes_than_published_are_told(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = made(source, tmp_path, monkeypatch)
+    if source == "eurosat":
+        (tmp_path / "eurosat" / "2750" / "Forest").rename(tmp_path / "elsewhere")
+        message = "9 classes were read, the published set has 10; class 1 is 'HerbaceousVegetation', expected 'Forest'"
+    else:
+        (tmp_path / "stl10_binary" / "class_names.txt").write_text("airplane\nbird\n")
+        message = "2 classes were read, the published set has 10; class 2 is nothing, expected 'car'"
+    with pytest.raises(RequestError, match=f"{source}: {message}.*dataset=folder"):
+        load(dataset, Split())
 
 
 def test_digits_scale_by_the_stated_rule() -> None:
@@ -175,7 +198,7 @@ def test_published_files_that_are_damaged_can_be_skipped(tmp_path: Path, monkeyp
         load(TorchvisionSet(source="oxford_pets", root=str(tmp_path)), Split(val=0.25))
     settings = {"on_bad_image": "skip", "storage": "stream", "fit": "pad", "size": 16}
     data = load(TorchvisionSet(source="oxford_pets", root=str(tmp_path), **settings), Split(val=0.25))
-    assert (data.images.shape, len(data.skipped)) == ((11, 3, 16, 16), 1)
+    assert (data.images.shape, len(data.skipped)) == ((184, 3, 16, 16), 1)
     made("cifar10", tmp_path, monkeypatch)
     with pytest.raises(RequestError, match=r"dataset\.storage=stream.*cifar10 is one array"):
         load(TorchvisionSet(source="cifar10", root=str(tmp_path), storage="stream"), Split())

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.catalog import class_names
 from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
-
-TEN_DIGITS = tuple("0123456789")
 
 
 def _digits_identity(dataset: Any) -> Mapping[str, Any]:
@@ -23,7 +22,7 @@ def _read_digits(dataset: Any, write: Write) -> Contents:
 
     bunch = load_digits()
     write(np.floor(bunch.images * (255 / 16) + 0.5).astype(np.uint8)[:, None])
-    return _contents(bunch.target)
+    return _contents("digits", bunch.target)
 
 
 def _mnist5k_identity(dataset: Any) -> Mapping[str, Any]:
@@ -36,12 +35,12 @@ def _read_mnist5k(dataset: Any, write: Write) -> Contents:
 
     pixels, labels = mnist_data()  # float [5000, 784], whole numbers 0..255
     write(pixels.astype(np.uint8).reshape(-1, 1, 28, 28))
-    return _contents(labels)
+    return _contents("mnist5k", labels)
 
 
-def _contents(labels: Any) -> Contents:
+def _contents(source: str, labels: Any) -> Contents:
     labels = np.asarray(labels, dtype=np.int64)
-    return Contents(labels=labels, classes=TEN_DIGITS, official=np.full(len(labels), UNASSIGNED, np.int8))
+    return Contents(labels=labels, classes=class_names()[source], official=np.full(len(labels), UNASSIGNED, np.int8))
 
 
 DIGITS = Source(_digits_identity, _read_digits)

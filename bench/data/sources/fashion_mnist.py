@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.catalog import class_names
 from bench.data.sources.contract import TEST, TRAIN, Contents, Source, Write, stamp
 from bench.data.sources.idx import read_idx
 from bench.schema.errors import RequestError
@@ -20,7 +21,6 @@ MD5 = {
     "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
-CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
@@ -42,7 +42,7 @@ def _read(dataset: Any, write: Write) -> Contents:
     write(test[:, None])
     return Contents(
         labels=np.concatenate([train_labels, test_labels]).astype(np.int64),
-        classes=CLASSES,
+        classes=class_names()["fashion_mnist"],
         official=np.repeat(np.array([TRAIN, TEST], np.int8), [len(train), len(test)]),
     )
 

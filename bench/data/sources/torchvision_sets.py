@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.catalog import as_published
 from bench.data.sources import checksums, files
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
 from bench.data.sources.files import Listed, Options
@@ -51,6 +52,7 @@ def _arrays(images_of: Callable[[Any], NDArray[np.uint8]], labels_of: Callable[[
 
     def read(dataset: Any, opened: list[Opened], write: Write) -> Contents:
         _only_for_files(dataset)
+        classes = as_published(dataset.source, _names(opened[0][0]))
         labels, official = [], []
         for part, split in opened:
             images = images_of(part)
@@ -61,7 +63,7 @@ def _arrays(images_of: Callable[[Any], NDArray[np.uint8]], labels_of: Callable[[
             write(np.ascontiguousarray(images))
             labels.append(np.asarray(labels_of(part), np.int64))
             official.append(np.full(len(images), split, np.int8))
-        return Contents(labels=np.concatenate(labels), classes=_names(opened[0][0]), official=np.concatenate(official))
+        return Contents(labels=np.concatenate(labels), classes=classes, official=np.concatenate(official))
 
     return read
 
@@ -70,7 +72,7 @@ def _paths(paths_of: Callable[[Any], list[Any]], labels_of: Callable[[Any], list
     """A reader for sets that torchvision holds as lists of files."""
 
     def read(dataset: Any, opened: list[Opened], write: Write) -> Contents:
-        classes = _names(opened[0][0])
+        classes = as_published(dataset.source, _names(opened[0][0]))
         listed = [
             Listed(str(path), str(path), classes[label], split)
             for part, split in opened
@@ -94,20 +96,9 @@ def _only_for_files(dataset: Any) -> None:
 
 
 def _names(part: Any) -> tuple[str, ...]:
-    """Class names; the first where a class has several, without EMNIST's empty first letter."""
-    names = [name if isinstance(name, str) else name[0] for name in part.classes]
+    """Class names; the first where a class has several, without EMNIST's empty first letter. SVHN has none."""
+    names = [name if isinstance(name, str) else name[0] for name in getattr(part, "classes", "0123456789")]
     return tuple(name for name in names if name != "N/A")
-
-
-def _svhn_names(read: Reader) -> Reader:
-    """SVHN's dataset has no `classes`: they are the digits."""
-
-    def named(dataset: Any, opened: list[Opened], write: Write) -> Contents:
-        for part, _ in opened:
-            part.classes = list("0123456789")
-        return read(dataset, opened, write)
-
-    return named
 
 
 def _grey(part: Any) -> NDArray[np.uint8]:
@@ -142,7 +133,7 @@ READERS: dict[str, tuple[str, Mapping[int, Mapping[str, Any]], Mapping[str, Any]
     ),
     "cifar10": ("CIFAR10", BY_FLAG, {}, _arrays(_nhwc, lambda part: part.targets)),
     "cifar100": ("CIFAR100", BY_FLAG, {}, _arrays(_nhwc, lambda part: part.targets)),
-    "svhn": ("SVHN", BY_NAME, {}, _svhn_names(_arrays(lambda part: part.data, lambda part: part.labels))),
+    "svhn": ("SVHN", BY_NAME, {}, _arrays(lambda part: part.data, lambda part: part.labels)),
     "stl10": ("STL10", BY_NAME, {}, _arrays(lambda part: part.data, lambda part: part.labels)),
     "flowers102": (
         "Flowers102",
