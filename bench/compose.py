@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
@@ -76,8 +76,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     return out
 
 
-def compose(overrides: Sequence[str]) -> dict[str, Any]:
+def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
     """The composed configuration as plain nested data, interpolations resolved.
+
+    Args:
+        complete: whether every setting must have a value; else those without one are MISSING.
 
     Raises:
         RequestError: for a group option, an override or a file that is wrong.
@@ -88,13 +91,13 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
         texts = [checked(o, groups) for o in parsed]
         with translated():
             config = hydra_compose("config", overrides=texts)
-            return plain(config)
+            return plain(config, complete)
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
     """Nested dicts and lists, interpolations resolved, without Hydra's own node and the scale group's empty one."""
     with translated():
-        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
     assert isinstance(data, dict)
     return {str(k): v for k, v in data.items() if k != "hydra"}
 
@@ -150,11 +153,15 @@ def translated() -> Iterator[None]:
         yield
     except MissingMandatoryValue as error:
         name = error.full_key or "a setting"
-        raise RequestError(f"Setting '{name}' has no default. Say {name}=VALUE.") from None
+        raise _without_default(name) from None
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         text = str(error).strip()
         text = re.split(r"\n\s*(?:full_key|object_type|Config search path)", text)[0]
         raise RequestError(f"The configuration does not compose: {text}") from None
+
+
+def _without_default(name: str) -> RequestError:
+    return RequestError(f"Setting '{name}' has no default. Say {name}=VALUE.")
 
 
 class Composer:
@@ -187,11 +194,13 @@ class Composer:
             (values if simple and override.key_or_group not in self.groups else structural).append(text)
         key = tuple(structural)
         if key not in self._made:
-            self._made[key] = compose(structural)
+            self._made[key] = compose(structural, complete=False)  # dataset.root=DIR is laid on top below
         config = _copy(self._made[key])
         for text in values:
             override = self._parsed[text]
             _put(config, override.key_or_group.split("."), _plain_value(override.value()), text)
+        if (name := _missing(config, "")) is not None:
+            raise _without_default(name)
         return config
 
 
@@ -199,6 +208,14 @@ def _copy(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _copy(v) for k, v in value.items()}
     return list(value) if isinstance(value, list) else value
+
+
+def _missing(value: Any, name: str) -> str | None:
+    """The full name of the first setting without a value."""
+    if isinstance(value, dict):
+        inner = (_missing(v, f"{name}.{k}" if name else str(k)) for k, v in value.items())
+        return next((found for found in inner if found is not None), None)
+    return name if value == MISSING else None
 
 
 def _put(config: dict[str, Any], path: list[str], value: Any, text: str) -> None:

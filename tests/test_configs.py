@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.compose import compose, groups
+from bench.compose import Composer, compose, groups, shipped
+from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.sweep.file import names, read
 from bench.sweep.plan import at_scale, points
@@ -29,6 +30,18 @@ def test_every_entry_composes_into_an_experiment(entry: str) -> None:
     assert hasattr(made, group) or group == "scale"
     if group in ("norm_layer", "pixel_norm", "optim"):
         assert getattr(made, group).name == option
+
+
+@pytest.mark.parametrize("entry", [entry for entry in NEEDS if entry in ENTRIES])
+def test_a_sweep_takes_what_an_entry_cannot_know(entry: str) -> None:
+    """From its base and from an axis; without it the setting is named."""
+    needed = NEEDS[entry]
+    assert Composer([entry, *needed]).compose(["seed=1"]) == compose([entry, *needed, "seed=1"])
+    assert Composer([entry]).compose([*needed, "seed=1"]) == compose([entry, *needed, "seed=1"])
+    setting = needed[0].split("=")[0]
+    if "???" in (shipped("conf") / f"{entry.replace('=', '/')}.yaml").read_text():
+        with pytest.raises(RequestError, match=f"'{setting}' has no default"):
+            Composer([entry]).compose(["seed=1"])
 
 
 def test_there_are_entries_and_sweeps() -> None:
