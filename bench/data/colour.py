@@ -69,7 +69,8 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
 def solarize(images: Tensor, threshold: Tensor) -> Tensor:
     """Invert the values that are at least threshold[b]."""
     images = images.float()
-    return torch.where(images >= threshold[:, None, None, None], 255 - images, images)
+    inverted = (images >= threshold[:, None, None, None]).float()
+    return torch.lerp(images, 255 - images, inverted)  # exact at 0 and 1, and several times faster than torch.where
 
 
 def posterize(images: Tensor, bits: Tensor) -> Tensor:
@@ -82,7 +83,10 @@ def autocontrast(images: Tensor) -> Tensor:
     """Stretch each channel to 0..255; a constant one stays."""
     images = images.float()
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
-    return torch.where(high > low, (images - low) * 255 / (high - low).clamp(min=1e-6), images).clamp(0, 255)
+    varied = high > low
+    low = torch.where(varied, low, torch.zeros_like(low))
+    spread = torch.where(varied, high - low, torch.full_like(low, 255.0))
+    return ((images - low) * 255).div_(spread).clamp_(0, 255)
 
 
 def equalize(images: Tensor) -> Tensor:
@@ -102,11 +106,15 @@ def equalize(images: Tensor) -> Tensor:
 def sharpness(images: Tensor, factor: Tensor) -> Tensor:
     """0 is smoothed by the kernel (1 1 1; 1 5 1; 1 1 1) / 13, 1 leaves it; the outermost pixels stay."""
     images = images.float()
-    smooth = images.clone()
+    out = images.clone()
     if min(images.shape[-2:]) > 2:
         inner = images[:, :, 1:-1, 1:-1]
-        smooth[:, :, 1:-1, 1:-1] = torch.lerp(inner, F.avg_pool2d(images, 3, stride=1), 9 / 13)  # centre: 1 + 4
-    return blend(smooth, images, factor)
+        # Sums of three rows, then of three columns: several times faster on a CPU than pooling.
+        rows = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])
+        around = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
+        change = around.sub_(inner, alpha=9)  # 13 (smooth - image), as the kernel's centre is 1 + 4
+        out[:, :, 1:-1, 1:-1].addcmul_(change, ((1 - factor) / 13)[:, None, None, None])
+    return out.clamp_(0, 255)
 
 
 def blur(images: Tensor, sigma: Tensor, largest: float) -> Tensor:

@@ -64,8 +64,12 @@ def affine(images: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     size = torch.tensor([width, height], dtype=torch.float32, device=images.device)
     scaled = matrix * size[None, None, :] / size[None, :, None]  # from pixels to grid_sample's -1..1
-    theta = torch.cat([scaled, (2 * offset / size)[:, :, None]], dim=2)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    # A point's map is one part by its column plus one part by its row, which is all that affine_grid's matrix product
+    # comes to, several times faster.
+    x, y = (((torch.arange(side, device=images.device) + 0.5) * 2 / side - 1) for side in (width, height))
+    by_column = scaled[:, :, :1] * x + (2 * offset / size)[:, :, None]  # [B, 2, W]
+    by_row = scaled[:, :, 1:] * y  # [B, 2, H]
+    grid = (by_column[:, :, None, :] + by_row[:, :, :, None]).permute(0, 2, 3, 1)
     return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
