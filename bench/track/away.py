@@ -58,10 +58,12 @@ def asking(uri: str) -> Iterator[None]:
     """
     import requests
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import InterfaceError, OperationalError
 
     try:
         yield
-    except (MlflowException, requests.RequestException) as error:
+    # A database that ends between two statements of a transaction reaches us past MLflow.
+    except (MlflowException, requests.RequestException, OperationalError, InterfaceError) as error:
         text = without_secrets(str(error) or type(error).__name__, uri).splitlines()[0][:300]
         if "disk is full" in text or "No space left" in text or "could not extend file" in text:
             raise RequestError(

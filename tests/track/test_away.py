@@ -89,6 +89,16 @@ def test_a_store_that_goes_away_meanwhile(folder: Path) -> None:
     assert str(pickle.loads(pickle.dumps(caught.value))) == said  # a job's error travels
 
 
+def test_a_database_that_ends_within_a_transaction() -> None:
+    """Its error comes past MLflow, which wraps those of statements only."""
+    from sqlalchemy.exc import OperationalError
+
+    raw = RuntimeError("server closed the connection unexpectedly\n\tThis probably means the server terminated")
+    uri = f"postgresql+psycopg2://bob:{SECRET}@127.0.0.1/runs"
+    with pytest.raises(Away, match="does not answer: it broke the connection off"), asking(uri):
+        raise OperationalError("COMMIT", {}, raw)
+
+
 def test_what_is_not_known_is_quoted_without_secrets() -> None:
     error = RuntimeError(f"strange: {SECRET} is\nnot it.")
     assert why(error, f"http://bob:{SECRET}@127.0.0.1") == "strange: *** is"
