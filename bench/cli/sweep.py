@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from bench.schema.errors import RequestError
 
+ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
+
 if TYPE_CHECKING:
     from bench.schema.sweep import Sweep
     from bench.sweep.known import Known
@@ -61,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.asked import chosen, experiment_name, of_hydra, seeds
     from bench.cli.check import existing
     from bench.sweep.headrun import describe
-    from bench.sweep.known import known
+    from bench.sweep.known import afterwards, known
     from bench.sweep.plan import at_scale, points, records_of
     from bench.track.spool import Spool
     from bench.track.store import Store
@@ -87,9 +89,9 @@ def main(args: argparse.Namespace) -> int:
         if todo:
             warn(planned, sweep, title)
             outcome = launched(args, planned, todo, title, store, before, launcher)
-            after = before if outcome.undelivered else known(planned, title, store, args.fresh)
+            after = afterwards(planned, before, outcome, title, store, args.fresh, say)
     records = records_of(sweep, planned, after.found)
-    if store is not None and not args.dry_run and needs_description(store, title, outcome):
+    if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
     counts = counted(planned, before, todo, outcome, after)
     if args.json:
@@ -120,9 +122,6 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     for finding in found:
         if finding.name not in sweep.allow:
             say(f"{finding.level}: {finding.name}: {finding.reason}")
-
-
-ALWAYS = ("planned", "skipped", "ran", "failed")
 
 
 def missing(planned: list[Point], before: Known, retry: bool) -> tuple[list[Point], list[Point]]:

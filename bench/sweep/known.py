@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.sweep.outcome import Outcome
 from bench.sweep.plan import Point
+from bench.track.away import Away
 from bench.track.record import Record, read_csv
 from bench.track.store import Store
 
@@ -18,10 +20,12 @@ class Known:
     Attributes:
         stored: from the store, finished or failed.
         committed: finished ones that only the committed records have.
+        complete: whether the store was asked after all that was done here.
     """
 
     stored: dict[str, Record] = field(default_factory=dict)
     committed: dict[str, Record] = field(default_factory=dict)
+    complete: bool = True
 
     @property
     def found(self) -> dict[str, Record]:
@@ -53,6 +57,20 @@ def known(planned: Sequence[Point], title: str, store: Store | None, fresh: bool
                 committed[record.key] = record
                 stored.pop(record.key, None)
     return Known(stored, committed)
+
+
+def afterwards(
+    planned: Sequence[Point], before: Known, outcome: Outcome, title: str, store: Store, fresh: bool,
+    say: Callable[[str], None],
+) -> Known:  # fmt: skip
+    """What is known after a launch: by the store, or where that has gone away by what was seen from here."""
+    if not outcome.undelivered:
+        try:
+            return known(planned, title, store, fresh)
+        except Away as error:
+            say(str(error))
+    ended = {r.key: r for r in [*outcome.ran, *outcome.elsewhere]}
+    return Known({**before.stored, **ended}, before.committed, complete=False)
 
 
 def _unfinished(record: Record | None) -> bool:

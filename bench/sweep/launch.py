@@ -47,6 +47,8 @@ class Launch:
         self.count, self.places, self.view, self.patience = count, places, view, patience
         self.points = {p.key: p for p in todo}
         self.held: dict[str, Owner] = {}  # taken by another launch
+        self.others: set[str] = set()  # launches that were told of
+        self.told_waiting = False
         self.sealed: deque[Path] = deque()  # waiting for the store
         self.away_since: float | None = None
         self.next_try = 0.0
@@ -147,12 +149,17 @@ class Launch:
             self.claimant.claims.refresh()
             for key in list(self.held):
                 self._settle(self.points[key], self.claimant.take(self.points[key]))
+            if self.held and not self.told_waiting and not self.crew.running():
+                self.told_waiting = True
+                owners = ", ".join(sorted({str(owner) for owner in self.held.values()}))
+                self.view.say(f"Nothing left to start: waiting for what {owners} has begun ({len(self.held)}).")
 
     def _settle(self, point: Point, found: Record | Owner | None) -> None:
         """Sort a point into ours, held and ended."""
         if isinstance(found, Owner):
-            if point.key not in self.held:
-                self.view.say(f"{point.name}: is being run by {found}; waiting for it.")
+            if found.launch not in self.others:
+                self.others.add(found.launch)
+                self.view.say(f"The same sweep is run by {found}: the runs are shared, each is done once.")
             self.held[point.key] = found
             return
         self.held.pop(point.key, None)

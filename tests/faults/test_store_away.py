@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,22 @@ def test_a_server_that_stays_away(tmp_path: Path) -> None:
         assert len(store.records("adhoc")) == before + len(kept)
         assert called(tmp_path, "sweep", *words, "--json").json()["skipped"] == before + len(kept)
         finished_once(store)
+
+
+def test_interrupted_while_the_server_is_away(tmp_path: Path) -> None:
+    """Nothing has ended yet and nobody can be told: the command says how to go on all the same."""
+    port = free_port()
+    backend = f"sqlite:///{tmp_path}/server.db"
+    with mlflow_server(backend, tmp_path, port) as address:
+        words = (*TINY, "trainer.epochs=20000", f"tracking.uri={address}")
+        call = Call(tmp_path, "sweep", *words)
+        assert call.wait_until(lambda: any((tmp_path / ".imagebench" / "spool").glob("*")))
+    for _ in range(2):  # the second one cuts the grace short
+        call.kill(signal.SIGINT)
+        assert call.wait_until(lambda: "Interrupted" in call.said)
+    assert call.finish() == 130, call.said
+    assert f"{address} does not answer" in call.said
+    assert f"Interrupted with {RUNS} runs to do. The same command goes on" in call.said
 
 
 def test_a_database_that_crashes_and_recovers(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
