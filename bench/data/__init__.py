@@ -12,7 +12,7 @@
 - finding, leaks, label_changes, protocol: the protocol lint, `lint(experiments, data, keys)`.
 - inspection, preview, catalog: what `bench data` says, draws and knows.
 - corrupt: changes to test images, by name and severity.
-- stream: images that stay in their files and are decoded when asked for.
+- stream, decoding: images that stay in their files, and the worker processes that decode them ahead of training.
 """
 
 from bench.data.imagedata import ImageData

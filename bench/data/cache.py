@@ -44,12 +44,16 @@ class Entry:
     skipped: tuple[str, ...]  # "file reason"
     rule: dict[str, Any] | None  # how files were, or are to be, decoded
 
-    def images(self) -> NDArray[np.uint8] | Streamed:
-        """uint8 [N, C, H, W], a copy-on-write memory map; or the files, where the set is to be streamed."""
+    def images(self, workers: int | None = None) -> NDArray[np.uint8] | Streamed:
+        """uint8 [N, C, H, W], a copy-on-write memory map; or the files, where the set is to be streamed.
+
+        Args:
+            workers: processes that decode a stream's batches, see `Streamed`.
+        """
         listing = self.folder / "files.json"
         if listing.exists():
             assert self.rule is not None
-            return Streamed(json.loads(listing.read_text()), Rule(**self.rule), self.shape)
+            return Streamed(json.loads(listing.read_text()), Rule(**self.rule), self.shape, workers)
         path = self.folder / "images.u8"
         expected, found = int(np.prod(self.shape)), path.stat().st_size
         if found != expected:

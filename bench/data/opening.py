@@ -22,7 +22,7 @@ def load(dataset: Dataset, split: Split) -> ImageData:
     found = entry(SOURCES[dataset.source], dataset)
     member = splits.split(found.labels, found.official, split)
     return ImageData(
-        found.images(),
+        found.images(getattr(dataset, "workers", None)),
         found.labels,
         found.classes,
         *member,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,18 @@ from bench.schema.errors import RequestError
 class Streamed:
     """Looks like the array uint8 [N, C, H, W] that decoding every file would give.
 
-    `images[i]` is uint8 [C, H, W]; `images[indices]` is uint8 [n, C, H, W], decoded in threads: Pillow
-    decodes and resizes outside Python's lock, so threads use every core and share what they read.
+    `images[i]` is uint8 [C, H, W]; `images[indices]` is uint8 [n, C, H, W], decoded in threads (Pillow works
+    outside Python's lock). Batches come from `ahead`, which worker processes decode.
+
+    Attributes:
+        files: where each image lies.
+        workers: processes of `ahead`; None: one for each core of the run, 0: none.
     """
 
     files: Sequence[str]
     rule: Rule
     shape: tuple[int, int, int, int]
+    workers: int | None = None
 
     dtype = np.dtype(np.uint8)
     ndim = 4
@@ -34,23 +39,24 @@ class Streamed:
 
     def __getitem__(self, which: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         if isinstance(which, int | np.integer):
-            return self._one(int(which))
+            return self.decoded(int(which))
         chosen = np.arange(len(self))[which]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found = list(pool.map(self._one, chosen.tolist()))
+            found = list(pool.map(self.decoded, chosen.tolist()))
         return np.stack(found) if found else np.zeros((0, *self.shape[1:]), np.uint8)
 
-    def ahead(self, parts: Sequence[NDArray[np.int64]], depth: int = 2) -> Iterator[NDArray[np.uint8]]:
-        """`self[part]` for each part in order, `depth` parts being decoded while the caller works on one."""
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            waiting: list[list[Future[NDArray[np.uint8]]]] = []
-            for part in (*parts, *[None] * depth):
-                if part is not None:
-                    waiting.append([pool.submit(self._one, i) for i in part.tolist()])
-                if (part is None or len(waiting) > depth) and waiting:
-                    yield np.stack([future.result() for future in waiting.pop(0)])
+    def ahead(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
+        """`self[part]` for each part in order, the next ones being decoded while the caller works on one."""
+        from bench.data.decoding import ahead  # torch
 
-    def _one(self, i: int) -> NDArray[np.uint8]:
+        return ahead(self, parts, self.workers)
+
+    def decoded(self, i: int) -> NDArray[np.uint8]:
+        """Image `i`, uint8 [C, H, W].
+
+        Raises:
+            RequestError: where its file is gone or damaged since the set was indexed.
+        """
         from bench.data.sources.files import fetch
 
         place = self.files[i]

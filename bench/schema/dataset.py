@@ -14,6 +14,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=4, le=2048)]
 OnBad = Literal["error", "skip"]
 Storage = Literal["map", "stream"]
+# Processes that decode a stream. None: one for each core of the run; 0: the run's own process does it.
+Workers = Annotated[int, Field(ge=0)] | None
 
 
 @part
@@ -45,6 +47,7 @@ class TorchvisionSet:
     fit: Literal["crop", "squash", "pad"] = "crop"
     on_bad_image: OnBad = "error"
     storage: Storage = "map"
+    workers: Workers = None
 
 
 @part
@@ -62,6 +65,7 @@ class Folder:
     colour: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image is
     on_bad_image: OnBad = "error"
     storage: Storage = "map"  # stream: decode in every epoch, for sets larger than the disk
+    workers: Workers = None
 
 
 @part
@@ -78,6 +82,7 @@ class Csv:
     colour: Literal["auto", "grey", "rgb"] = "auto"
     on_bad_image: OnBad = "error"
     storage: Storage = "map"
+    workers: Workers = None
 
 
 @part

@@ -65,6 +65,7 @@ NOT_SCIENCE = frozenset(
         "dataset.root",
         "dataset.file",
         "dataset.storage",
+        "dataset.workers",
         "trainer.max_minutes",
         "trainer.accelerator",
         "trainer.devices",

@@ -87,7 +87,7 @@ def _paths(paths_of: Callable[[Any], list[Any]], labels_of: Callable[[Any], list
 
 
 def _only_for_files(dataset: Any) -> None:
-    for name, default in FILE_SETTINGS.items():
+    for name, default in {**FILE_SETTINGS, "workers": None}.items():
         if getattr(dataset, name) != default:
             raise RequestError(
                 f"dataset.{name}={getattr(dataset, name)} is for sets of image files; {dataset.source} is one array of "
