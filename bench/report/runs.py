@@ -86,4 +86,6 @@ def _numbers(records: Sequence[Record], name: str, digits: int) -> list[dict[str
     if all(v is None for v in found):
         return []
     shown = [round(v * described.factor, 4) if v is not None and math.isfinite(v) else None for v in found]
-    return [{"head": described.label, "values": shown, "digits": digits if described.unit in ("%", "s") else 4}]
+    if described.unit not in ("%", "s"):
+        digits = 0 if all(v is None or float(v).is_integer() for v in shown) else 4  # counts have no decimals
+    return [{"head": described.label, "values": shown, "digits": digits}]

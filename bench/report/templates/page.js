@@ -94,6 +94,8 @@ function runs(block) {
     haystack.push([...data.columns.keys()].filter((c) => data.columns[c].searched).map((c) => cell(i, c)).concat(data.run_id[i]).join(" ").toLowerCase());
   }
   let chosen = [...Array(count).keys()], first = 0, sorting = null;
+  // The "en" is the text's language: every reader sees the same number.
+  const written = (value, digits) => Number(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
   function show() {
     body.replaceChildren();
@@ -105,7 +107,7 @@ function runs(block) {
       row.append(make("td", {}, open));
       data.columns.forEach((column, c) => {
         const value = cell(i, c);
-        const text = value === null || value === "" ? "–" : column.digits === undefined ? String(value) : Number(value).toFixed(column.digits);
+        const text = value === null || value === "" ? "–" : column.digits === undefined ? String(value) : written(value, column.digits);
         const node = c === 0 ? make("th", { scope: "row" }, text) : make("td", column.digits === undefined ? {} : { class: "number" }, text);
         if (column.status) node.className = `status-${text}`;
         row.append(node);
