@@ -62,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def complain(message: str, as_json: bool) -> int:
     """Say what was wrong on standard error; programs get one JSON object on standard output."""
+    from bench.schema.secrets import without_credentials
+
+    message = without_credentials(message)
     print(f"bench: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps({"status": "error", "error": message}))

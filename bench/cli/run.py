@@ -46,7 +46,7 @@ def hydra_app(args: argparse.Namespace) -> int:
     from hydra.core.plugins import Plugins
 
     from bench.compose import OwnConfFirst, checked, groups, parse, plain, shipped, translated
-    from bench.track.address import without_secrets
+    from bench.schema.secrets import without_credentials
 
     statuses: list[int] = []
     known = groups()
@@ -70,7 +70,7 @@ def hydra_app(args: argparse.Namespace) -> int:
     with translated(), contextlib.redirect_stdout(printing) if printing else contextlib.nullcontext():
         hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)()
     if printing:  # a configuration is pasted into issues: the store's password is not part of it
-        print(without_secrets(printing.getvalue(), ""), end="")
+        print(without_credentials(printing.getvalue()), end="")
     return max(statuses, default=0)
 
 

@@ -19,6 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from bench.schema.errors import RequestError
+from bench.schema.secrets import without_credentials
 
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
 
@@ -233,4 +234,4 @@ def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
 
 def say(text: str) -> None:
     """For people, on standard error: standard output is for results."""
-    print(text, file=sys.stderr, flush=True)
+    print(without_credentials(text), file=sys.stderr, flush=True)

@@ -10,10 +10,13 @@ table.tex, table.html, figure.svg, figure.png, verdict.md, manifest.json.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.schema.secrets import everywhere, without_credentials
 
 if TYPE_CHECKING:
     from bench.report.artifacts import Reader
@@ -46,6 +49,12 @@ def main(args: argparse.Namespace) -> int:
     else:
         records, reader, context = stored(sweep, overrides, title)
     context = {"scale": args.scale, "command": command(args)} | context
+    # What is written is shown: of addresses only what may be.
+    scales = {
+        n: dataclasses.replace(s, **everywhere({"overrides": s.overrides, "axes": s.axes}))
+        for n, s in sweep.scales.items()
+    }
+    sweep = dataclasses.replace(sweep, base=everywhere(sweep.base), axes=everywhere(sweep.axes), scales=scales)
     written = report.write(sweep, records, args.out or Path("results") / title, context, reader)
     if args.json:
         print(json.dumps(written.data(), default=str))
@@ -113,4 +122,4 @@ def command(args: argparse.Namespace) -> str:
     words = ["bench", "sweep", *args.words, *(["--axes", *args.axes] if args.axes else [])]
     words += ["--name", args.name] if args.name else []
     words += ["--scale", args.scale] + (["--seeds", args.seeds] if args.seeds else [])
-    return " ".join(words)
+    return without_credentials(" ".join(words))

@@ -101,6 +101,7 @@ def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, An
             assert contents.shape is not None
             sink.count, sink.shape = len(contents.files), contents.shape
             (building / "images.u8").unlink()
+            (building / "files.json").touch(0o600)  # addresses may hold credentials
             with _synced(building / "files.json") as file:
                 file.write(json.dumps(contents.files).encode())
         _check(contents, sink, dataset.source)

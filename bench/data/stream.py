@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.sources.decode import BadImage, Rule
 from bench.schema.errors import RequestError
+from bench.schema.secrets import redacted
 
 
 @dataclass(frozen=True)
@@ -63,4 +64,6 @@ class Streamed:
         try:
             return self.rule(fetch(place))
         except BadImage as error:
-            raise RequestError(f"{place} {error}; it was readable when this set was indexed. Put it back.") from error
+            raise RequestError(
+                f"{redacted(place)} {error}; it was readable when this set was indexed. Put it back."
+            ) from error

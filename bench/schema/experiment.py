@@ -15,6 +15,7 @@ from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Model, NormLayer
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
+from bench.schema.secrets import redacted
 from bench.schema.training import Optim, Tracking, Trainer
 from bench.schema.transfer import Transfer
 
@@ -96,14 +97,14 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """A part as one level: `{"optim.lr": 0.1, "model.hidden": [400, 100], ...}`."""
+    """A part as one level: `{"optim.lr": 0.1, "model.hidden": [400, 100], ...}`; addresses as they may be shown."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         name, item = prefix + field.name, getattr(value, field.name)
         if dataclasses.is_dataclass(item):
             out.update(flat(item, name + "."))
         else:
-            out[name] = list(item) if isinstance(item, tuple) else item
+            out[name] = list(item) if isinstance(item, tuple) else redacted(item) if isinstance(item, str) else item
     return out
 
 

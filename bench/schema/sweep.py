@@ -10,6 +10,7 @@ from bench.schema.claim import KINDS, Claim, sides
 from bench.schema.errors import RequestError, chosen_on_test, near, unknown
 from bench.schema.label import same, show
 from bench.schema.part import build, part
+from bench.schema.secrets import without_credentials
 
 # An axis is `name: [value, ...]`, each value an override `name=value`,
 # or `name: {label: [override, ...], ...}` where one step of the axis changes several settings.
@@ -211,6 +212,11 @@ def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
                 raise unknown(f"axis in {place} of {where}:", name, made.axes)
             if not axis:
                 raise RequestError(f"{where}: axis '{name}' in {place} is empty. Give it at least one value.")
+            if any(show(value) != without_credentials(show(value)) for value in values(axis)):
+                raise RequestError(
+                    f"{where}: axis '{name}' in {place} has an address with a user name or a query, where credentials "
+                    f"stand, and values are shown. Give it a label: {name}: {{mine: ['{name}=ADDRESS']}}."
+                )
             spelled = [same(value) for value in values(axis)]
             for value in values(axis):
                 if spelled.count(same(value)) > 1:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from bench.schema.errors import RequestError
+from bench.schema.secrets import redacted
+
+__all__ = ["checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
 
 
 def default_uri() -> str:
@@ -42,15 +45,6 @@ def sqlite_file(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
-
-
-def redacted(uri: str) -> str:
-    """The URI without user name, password and query: the form that may be shown."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc and not parts.query:
-        return uri
-    host = parts.netloc.rsplit("@", 1)[-1]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def without_secrets(text: str, uri: str) -> str:

@@ -16,6 +16,7 @@ from bench.data.sources.decode import BadImage
 from bench.data.sources.files import Listed, is_remote
 from bench.data.sources.folder import SPLITS
 from bench.schema.errors import RequestError, unknown
+from bench.schema.secrets import redacted
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
@@ -25,7 +26,10 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
         digest.update(f"{item.shown}\0{_state(item.place)}\n".encode())
     settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage]
     columns = [dataset.path_column, dataset.label_column, dataset.split_column]
-    where = str(Path(dataset.file).resolve()) if dataset.storage == "stream" else ""
+    where = ""
+    if dataset.storage == "stream":  # which reads its files later, from where they were
+        remote = hashlib.sha256(dataset.file.encode()).hexdigest()  # the identity is kept: no credentials in it
+        where = remote if is_remote(dataset.file) else str(Path(dataset.file).resolve())
     return {"files": digest.hexdigest(), "settings": settings, "columns": columns, "where": where}
 
 
@@ -43,7 +47,7 @@ def _state(place: str) -> str:
         system, path = fsspec.url_to_fs(place)
         return str(system.ukey(path))
     except ImportError as error:
-        raise RequestError(f"{place}: fsspec needs another package for this address: {error}") from error
+        raise RequestError(f"{redacted(place)}: fsspec needs another package for this address: {error}") from error
     except Exception:  # the file system's own; reading tells it, naming the line
         return ""
 
@@ -56,7 +60,7 @@ def _raw(file: str) -> bytes:
     try:
         return files.fetch(file if is_remote(file) else str(Path(file).expanduser()))
     except BadImage as error:
-        raise RequestError(f"dataset.file={file} {error}.") from error
+        raise RequestError(f"dataset.file={redacted(file)} {error}.") from error
 
 
 def _listed(dataset: Any) -> list[Listed]:
@@ -66,13 +70,13 @@ def _listed(dataset: Any) -> list[Listed]:
         RequestError: naming line and column, for what is not UTF-8, a missing column, a row of the wrong length, an
             empty path or label, an unknown split or a path listed twice.
     """
-    file = dataset.file
+    file, shown = dataset.file, redacted(dataset.file)
     try:
         text = _raw(file).decode("utf-8-sig")  # spreadsheets put a byte order mark first
     except UnicodeDecodeError as error:
-        raise RequestError(f"{file}: not UTF-8 (byte {error.start}). Save it as 'CSV UTF-8'.") from error
+        raise RequestError(f"{shown}: not UTF-8 (byte {error.start}). Save it as 'CSV UTF-8'.") from error
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    folder = file.rsplit("/", 1)[0] if is_remote(file) else str(Path(file).expanduser().parent)
+    folder = file.split("?")[0].rsplit("/", 1)[0] if is_remote(file) else str(Path(file).expanduser().parent)
     try:
         columns = _header(dataset, next(rows, []))
         path_at, label_at = columns.index(dataset.path_column), columns.index(dataset.label_column)
@@ -83,22 +87,24 @@ def _listed(dataset: Any) -> list[Listed]:
                 continue
             line = rows.line_num
             if len(row) != len(columns):
-                raise RequestError(f"{file}, line {line}: expected {len(columns)} fields, found {len(row)}.")
+                raise RequestError(f"{shown}, line {line}: expected {len(columns)} fields, found {len(row)}.")
             path, label = row[path_at].strip(), row[label_at].strip()
             if not path or not label:
-                raise RequestError(f"{file}, line {line}: the {'path' if not path else 'label'} is empty.")
+                raise RequestError(f"{shown}, line {line}: the {'path' if not path else 'label'} is empty.")
             if path in lines:
-                raise RequestError(f"{file}, line {line}: '{path}' is listed in line {lines[path]} already.")
+                raise RequestError(f"{shown}, line {line}: '{redacted(path)}' is listed in line {lines[path]} already.")
             lines[path] = line
             split = row[split_at].strip().lower() if split_at is not None else ""
             if split and split not in SPLITS:
-                raise RequestError(f"{file}, line {line}: unknown split '{split}'. Expected train, val, test or empty.")
+                raise RequestError(
+                    f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty."
+                )
             place = path if is_remote(path) else f"{folder}/{path}" if is_remote(file) else os.path.join(folder, path)
-            listed.append(Listed(place, f"line {line}: {path}", label, SPLITS.get(split, UNASSIGNED)))
+            listed.append(Listed(place, f"line {line}: {redacted(path)}", label, SPLITS.get(split, UNASSIGNED)))
     except csv.Error as error:
-        raise RequestError(f"{file}, line {rows.line_num}: not a readable CSV line ({error}).") from error
+        raise RequestError(f"{shown}, line {rows.line_num}: not a readable CSV line ({error}).") from error
     if not listed:
-        raise RequestError(f"{file}: no rows below the header.")
+        raise RequestError(f"{shown}: no rows below the header.")
     return listed
 
 
@@ -109,13 +115,15 @@ def _header(dataset: Any, first: list[str]) -> list[str]:
     for other, called in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
         if len(columns) == 1 and other in columns[0]:
             raise RequestError(
-                f"{dataset.file}: its fields are separated by {called}, expected commas. Save it with commas."
+                f"{redacted(dataset.file)}: its fields are separated by {called}, expected commas. Save it with commas."
             )
     for setting, wanted in named.items():
         if wanted not in columns and setting != "split_column":
-            raise unknown(f"column in {dataset.file}: dataset.{setting} is", wanted, columns)
+            raise unknown(f"column in {redacted(dataset.file)}: dataset.{setting} is", wanted, columns)
         if columns.count(wanted) > 1:
-            raise RequestError(f"{dataset.file}: column '{wanted}' is there {columns.count(wanted)} times. Keep one.")
+            raise RequestError(
+                f"{redacted(dataset.file)}: column '{wanted}' is there {columns.count(wanted)} times. Keep one."
+            )
     return columns
 
 

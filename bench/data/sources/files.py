@@ -18,6 +18,7 @@ from bench.data.sources import decode
 from bench.data.sources.contract import Contents, Write, pixel_hash
 from bench.data.sources.decode import BadImage, Header, Rule
 from bench.schema.errors import RequestError
+from bench.schema.secrets import redacted, without_credentials
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ def _fetch_remote(place: str) -> bytes:
         with fsspec.open(place, "rb") as file:
             return bytes(file.read())
     except ImportError as error:
-        raise RequestError(f"{place}: fsspec needs another package for this address: {error}") from error
-    except FileNotFoundError as error:  # fsspec's word for a server that does not answer, too
-        raise BadImage("does not exist or cannot be reached") from error
+        raise RequestError(f"{redacted(place)}: fsspec needs another package for this address: {error}") from error
+    # `from None`: what the libraries say holds the address as it is, credentials included.
+    except FileNotFoundError:  # fsspec's word for a server that does not answer, too
+        raise BadImage("does not exist or cannot be reached") from None
     except Exception as error:  # each file system has errors of its own: no credentials, no bucket, HTTP status
-        raise BadImage(f"cannot be read ({type(error).__name__}: {error})") from error
+        text = without_credentials(f"{type(error).__name__}: {error}")
+        raise BadImage(f"cannot be read ({text})") from None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,50 @@
+"""Addresses in the form that may be shown: without user name, password and query, where credentials stand."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
+# A password may hold what should have been written as %2F: whatever lies between a colon and the last @ goes, but for a
+# port. A query may come before a fragment, and both may hold tokens.
+USER = re.compile(r"://(?:[^\s@/]*@|[^\s@/:]*:(?!\d+(?:/|$))[^\s@]*@)")
+
+
+def redacted(address: str) -> str:
+    """The address without user name, password, query and fragment.
+
+    Addresses of fsspec may be chained (`zip://a.csv::https://user:password@host/b.zip`): each part is treated.
+    What is no address (`list.csv`, `C:\\data`) stays as it is.
+    """
+    return "::".join(_one(part) for part in address.split("::"))
+
+
+def _one(address: str) -> str:
+    if "://" not in address:
+        return address
+    address = USER.sub("://", address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # brackets that are no IPv6 address
+        return re.split("[?#]", address)[0]
+    if not (parts.query or parts.fragment):
+        return address
+    return (
+        urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")) if parts.netloc else re.split("[?#]", address)[0]
+    )
+
+
+def everywhere(value: Any) -> Any:
+    """Plain data with every address in its strings redacted."""
+    if isinstance(value, str):
+        return without_credentials(value)
+    if isinstance(value, dict):
+        return {k: everywhere(v) for k, v in value.items()}
+    return [everywhere(v) for v in value] if isinstance(value, list) else value
+
+
+def without_credentials(text: str) -> str:
+    """`text` with every address in it redacted: for messages of libraries, commands and overrides."""
+    return ADDRESS.sub(lambda found: redacted(found.group()), text)
