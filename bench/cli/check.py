@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from bench.cli.looking import once
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--names", action="store_true", help="list the findings that there are, and stop")
 
 
+@once
 def main(args: argparse.Namespace) -> int:
     """Print the findings; 0 without an error among them (or with every error allowed), else 2."""
     if args.names:

@@ -16,6 +16,7 @@ import os
 import sys
 from typing import Any
 
+from bench.cli.looking import once
 from bench.schema.errors import RequestError
 
 HYDRA_APP = True
@@ -85,6 +86,7 @@ def reasons(texts: list[str]) -> dict[str, str]:
     return made
 
 
+@once
 def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, str]) -> int:
     """Run one composed configuration and print its summary; 0 finished, 1 failed.
 

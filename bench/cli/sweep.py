@@ -18,6 +18,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from bench.cli.looking import once
 from bench.schema.errors import RequestError
 from bench.schema.secrets import without_credentials
 
@@ -59,6 +60,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.asked import chosen, experiment_name, of_hydra, seeds

@@ -16,6 +16,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.looking import once
 from bench.schema.secrets import everywhere, without_credentials
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: results/NAME)")
 
 
+@once
 def main(args: argparse.Namespace) -> int:
     """Write the files and print the table; 0 also for verdicts that are open or refuted."""
     from bench import report

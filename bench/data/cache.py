@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -71,12 +72,32 @@ def cache_folder() -> Path:
     return user_cache_path("imagebench")
 
 
+_SEEN: ContextVar[dict[Any, Entry] | None] = ContextVar("_SEEN", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Inside, the files of a set are looked at once, and the set stays what it was then.
+
+    Whether a folder is the one that was decoded takes a walk over its files: seconds, where there are many or a
+    network lies between.
+    """
+    before = _SEEN.set({})
+    try:
+        yield
+    finally:
+        _SEEN.reset(before)
+
+
 def entry(source: Source, dataset: Any) -> Entry:
     """The decoded set for `dataset`; decodes it on the first call.
 
     Raises:
         RequestError: for whatever the source finds wrong, a full disk, or a cache folder that cannot be written.
     """
+    seen = _SEEN.get()
+    if seen is not None and dataset in seen:
+        return seen[dataset]
     identity = {"layout": LAYOUT, "source": dataset.source, **source.identity(dataset)}
     key = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:20]
     folder = cache_folder() / "decoded" / f"{dataset.source}-{key}"
@@ -86,7 +107,10 @@ def entry(source: Source, dataset: Any) -> Entry:
             with FileLock(folder.with_suffix(".lock")):
                 if not folder.is_dir():  # another process may have finished it while this one waited
                     _build(source, dataset, folder, identity)
-    return _open(folder)
+    found = _open(folder)
+    if seen is not None:
+        seen[dataset] = found
+    return found
 
 
 def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from bench.data import cache, load
 from bench.schema.dataset import Bundled, Folder, Split
 from bench.schema.errors import RequestError
-from tests.data.conftest import class_folders
+from tests.data.conftest import class_folders, picture
 
 DIGITS = Bundled(source="digits")
 
@@ -118,3 +119,31 @@ def test_workers_share_the_pages(own: Path) -> None:
     block = Path("/proc/self/smaps").read_text().split(address, 1)[1].split("VmFlags")[0]
     private = next(line for line in block.splitlines() if line.startswith("Private_Dirty"))
     assert private.split()[1] == "0"
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "sweep"])
+def test_a_verb_walks_over_a_folder_once(verb: str, folder: Path, bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench.data.sources import SOURCES
+
+    class_folders(folder / "photos", each=20)
+    words = ["dataset=folder", "dataset.root=photos", "model=ncm"]
+    axes = ["--axes", "model=ncm,knn", "--seeds", "1", "--name", "mine"]
+    call = ["sweep", *axes, *words[:2]] if verb == "sweep" else [verb, *words]
+    calls: list[object] = []
+
+    def counted(dataset: object) -> object:
+        calls.append(dataset)
+        return identity(dataset)
+
+    identity = SOURCES["folder"].identity
+    monkeypatch.setitem(SOURCES, "folder", SOURCES["folder"]._replace(identity=counted))
+    status, out, err = bench(*call, "--json")
+    assert status == 0, err
+    assert len(calls) == 1
+    # The next one sees what has changed meanwhile.
+    picture(folder / "photos" / "cat" / "more.png")
+    status, again, err = bench(*call, "--json")
+    assert status == 0, err
+    assert len(calls) == 2
+    if verb == "run":
+        assert json.loads(out)["run_key"] != json.loads(again)["run_key"]
