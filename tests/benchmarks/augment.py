@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bench.data import ImageData, augment
 from bench.schema.pixels import Augment
+from bench.train.allocator import freed_memory_kept
 from tests.benchmarks.row import Row
 
 BATCH, STEPS = 128, 20
@@ -84,7 +85,8 @@ def rows() -> list[Row]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [row for name in CASES for row in case(name)]
+        with freed_memory_kept():  # as in a run; the libraries have it too
+            return [row for name in CASES for row in case(name)]
     finally:
         torch.set_num_threads(threads)
 

@@ -8,11 +8,10 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 
 from bench import data as images
-from bench import models
+from bench import run
 from bench.compose import compose
 from bench.schema.experiment import experiment
 from bench.sweep.machine import cores
-from bench.train.fit import fit
 from tests.benchmarks.row import Row, alternate, seconds
 
 CNN = ["dataset=mnist5k", "model=cnn", "model.filters=[8,16]", "norm_layer=batch", "trainer.epochs=3",
@@ -20,11 +19,10 @@ CNN = ["dataset=mnist5k", "model=cnn", "model.filters=[8,16]", "norm_layer=batch
 
 
 def train(seed: int, threads: int) -> None:
-    """One run with so many threads."""
+    """One run with so many threads, as a worker of a sweep does it, without its files."""
     torch.set_num_threads(threads)
     exp = experiment(compose([*CNN, f"seed={seed}"]))
-    data = images.load(exp.dataset, exp.split)
-    fit(exp, data, models.build(exp, data.shape, 10))
+    run.train(exp, images.load(exp.dataset, exp.split), None)
 
 
 def rows() -> list[Row]:
@@ -36,7 +34,7 @@ def rows() -> list[Row]:
     with ProcessPoolExecutor(count, mp_context=multiprocessing.get_context("spawn")) as pool:
         ours, theirs = alternate(
             lambda: seconds(lambda: list(pool.map(train, seeds, [1] * len(seeds)))),
-            lambda: seconds(lambda: [train(seed, count) for seed in seeds]),
+            lambda: seconds(lambda: list(map(train, seeds, [count] * len(seeds)))),
             times=3,
         )
     return [
