@@ -30,6 +30,7 @@ from bench.track.record import Record
 from bench.track.spool import RESUME, Spool
 from bench.track.store import Store
 from bench.train import stack
+from bench.train.allocator import freed_memory_kept
 from bench.train.fit import OnEpoch, fit
 from bench.train.heads import transferred
 from bench.train.knn import nearest
@@ -95,7 +96,8 @@ def execute_stacked(exps: Sequence[Experiment], labels: Sequence[dict[str, Any]]
     started = time.time()
     outcomes: Sequence[Result | Exception]
     try:
-        outcomes = stack.fit(exps, data, nets)
+        with freed_memory_kept():
+            outcomes = stack.fit(exps, data, nets)
     except RequestError:
         raise
     except Exception as error:
@@ -134,6 +136,8 @@ def seal(
         status, reason = "failed", reason_of(error)
         write_atomically(folder / "traceback.txt", traceback.format_exc())
 
+    digest = outcome.started_from if isinstance(outcome, Result) else ""
+    weights = {"weights_sha256": digest} if digest else {}
     settings = {k: v for k, v in flat(exp).items() if not k.startswith("tracking.")}
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=True))
     record = Record(
@@ -152,12 +156,14 @@ def seal(
             "data_fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,
             "started": f"{started:.3f}",
+            **weights,
         },
     )
     goes_on = isinstance(outcome, OutOfTime)
     return spool.put(record, name or title(exp), sweep or exp.tracking.experiment, goes_on=goes_on)
 
 
+@freed_memory_kept()
 def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
     """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint."""
     if exp.transfer.mode != "scratch":

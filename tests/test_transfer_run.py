@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.track.store import Store
+
 SMALL = ("model=resnet20", "model.depth=8", "model.width=4", "trainer.threads=1", "trainer.epochs=1")
 
 
 def weights_of(run_id: str, folder: Path) -> dict[str, torch.Tensor]:
-    from bench.track.store import Store
-
     folder.mkdir()
     return torch.load(Store(None).artifact(run_id, "weights.pt", folder), weights_only=True)
 
@@ -44,6 +45,21 @@ def test_an_earlier_run_is_moved_to_another_task(folder: Path, bench: Any, bench
     status, _, error = bench(*base, "transfer=finetune", "model.width=8")
     assert status == 2
     assert "another backbone" in error
+
+
+def test_a_record_says_which_weights_it_started_from(folder: Path, bench_json: Any) -> None:
+    """By their content: the address of a run or a file does not say what was in it then."""
+    source = bench_json("run", "dataset=digits", *SMALL, "seed=5")["run_id"]
+    file = Store(None).artifact(source, "weights.pt", folder)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    base = ("run", "dataset=digits", *SMALL, "transfer=finetune")
+    bench_json(*base, f"transfer.weights=run:{source}")
+    bench_json(*base, f"transfer.weights=file:{file}", f"transfer.sha256={digest}", "transfer.preprocess=own")
+    found = {r.config["transfer.weights"]: r.provenance for r in Store(None).records("runs") if r.run_id != source}
+    assert {p["weights_sha256"] for p in found.values()} == {digest}
+    assert len(found) == 2
+    (scratch,) = [r for r in Store(None).records("runs") if r.run_id == source]
+    assert "weights_sha256" not in scratch.provenance
 
 
 def test_nearest_class_mean_is_a_run(folder: Path, bench_json: Any) -> None:

@@ -15,11 +15,14 @@ from bench.schema.experiment import Experiment
 from bench.schema.transfer import Transfer
 
 
-def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> None:
+def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> str:
     """Put the weights that the Experiment names into the backbone of `net`, a network of `bench.models.build`.
 
     Args:
         path: the weights artifact of the run, for `transfer.weights=run:ID`; who calls knows the store.
+
+    Returns:
+        SHA-256 (hex) of the weights: of the file, for timm's of its tensors (`bench.models.weights.digest`).
 
     Raises:
         RequestError: see `bench.models.weights`; for file: also when transfer.sha256 is missing, as the path
@@ -28,21 +31,20 @@ def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> Non
     transfer, name = exp.transfer, getattr(exp.model, "name", exp.model.family)
     kind, _, rest = transfer.weights.partition(":")
     if kind == "bundled":
-        weights.load_bundled(net, name, transfer.sha256)
-    elif kind == "timm":
-        weights.load_timm(net, name, transfer.sha256)
-    elif kind == "file":
+        return weights.load_bundled(net, name, transfer.sha256)
+    if kind == "timm":
+        return weights.load_timm(net, name, transfer.sha256)
+    if kind == "file":
         file = Path(rest).expanduser()
         if not transfer.sha256:
             raise RequestError(
                 f"transfer.weights={transfer.weights} needs the file's hash, so that the run says what it used. "
                 f"If this is the file that you mean: transfer.sha256={weights.file_sha256(file)}"
             )
-        weights.load(net, file, transfer.sha256)
-    elif path is None:
+        return weights.load(net, file, transfer.sha256)
+    if path is None:
         raise RequestError(f"The weights of run {rest} were not found in the store.")
-    else:
-        weights.load(net, path, transfer.sha256)
+    return weights.load(net, path, transfer.sha256)
 
 
 def with_head(net: nn.Module, transfer: Transfer, classes: int) -> nn.Module:

