@@ -12,7 +12,7 @@ import hashlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,17 +75,27 @@ def features(
     return kept(cache_folder() / "features" / f"{key}.npy", compute)
 
 
-def kept(path: Path, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+def kept(
+    path: Path, compute: Callable[[], NDArray[Any]], *, instead: Sequence[Path] = (), lock: Path | None = None
+) -> np.memmap[Any, Any]:
     """The array in `path`; computed and put there if it is missing, by one process at a time.
+
+    Args:
+        instead: files that serve as well; the first that is there is read (`filename` says which).
+        lock: shared by files of which one is enough; one beside `path` where it is None.
 
     Raises:
         RequestError: when the folder cannot be written or the file is damaged.
     """
+
+    def there() -> Path | None:
+        return next((p for p in (path, *instead) if p.exists()), None)
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            with FileLock(path.with_suffix(".lock")):
-                if not path.exists():  # another process may have finished it while this one waited
+        if there() is None:
+            with FileLock(lock or path.with_suffix(".lock")):
+                if there() is None:  # another process may have finished it while this one waited
                     part = path.with_suffix(".part")  # left by a kill: overwritten, as we hold the lock
                     with part.open("wb") as file:
                         np.save(file, compute())
@@ -97,6 +107,7 @@ def kept(path: Path, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
             f"Nothing can be kept in {path.parent} ({error.strerror or error}). Make room, set IMAGEBENCH_CACHE "
             "to another folder, or do without: transfer.cache=false."
         ) from error
+    path = there() or path
     try:
         return np.load(path, mmap_mode="c")  # type: ignore[no-any-return]
     except (ValueError, EOFError, OSError) as error:

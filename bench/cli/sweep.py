@@ -128,10 +128,12 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
 
 
 def missing(planned: list[Point], before: Known, retry: bool) -> tuple[list[Point], list[Point]]:
-    """The points to run, and those that failed before."""
+    """The points to run, in the order to run them, and those that failed before."""
+    from bench.sweep.plan import widest_first
+
     failed = before.with_status(planned, "failed")
     again = {p.key for p in failed} if retry else set()
-    return [p for p in planned if p.key not in before.found or p.key in again], failed
+    return widest_first(p for p in planned if p.key not in before.found or p.key in again), failed
 
 
 def plan_line(planned: list[Point], before: Known, todo: list[Point], failed: list[Point]) -> str:

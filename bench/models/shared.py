@@ -1,9 +1,10 @@
 """Neighbours found once and shared: by every k, vote, head and seed of a sweep, in whatever process they run.
 
 A search for a few k more costs hardly more, so it is made for a power of two, 32 at least, and kept on disk under
-a hash of what was searched (`bench.features.kept`: one process searches, the others wait and read). A curve over k
-up to 32 so costs one search, up to 128 at most three. Folds need no more: over all folds each image is asked once,
-as it would be in one search of the whole set; only a test split that all folds have is asked once a fold.
+a hash of what was searched (`bench.features.kept`: one process searches, the others wait and read). A sweep asks for
+its largest k first (`bench.sweep.plan.widest_first`), and that answer holds those to all others: a curve over k costs
+one search. Folds need no more: over all folds each image is asked once, as it would be in one search of the whole set;
+only a test split that all folds have is asked once a fold.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -60,8 +62,7 @@ def found(
         return _searched(train, queries, k, metric, device)
     folder, name = cache_folder() / "neighbours", _name(train, queries, metric, device)
     widths = _widths(k, len(train))
-    paths = [folder / f"{name}-{width}.npy" for width in widths]
-    path = next((p for p in paths if p.exists()), paths[0])
+    path, *wider = [folder / f"{name}-{width}.npy" for width in widths]
 
     def compute() -> NDArray[np.void]:
         made = _searched(train, queries, widths[0], metric, device)
@@ -70,8 +71,9 @@ def found(
         rows["distance"], rows["index"] = made.distances, made.indices
         return rows
 
-    rows = kept(path, compute)[:, :k]
-    seconds = json.loads(path.with_suffix(".json").read_text())["seconds"]
+    answer = kept(path, compute, instead=wider, lock=folder / f"{name}.lock")
+    seconds = json.loads(Path(str(answer.filename)).with_suffix(".json").read_text())["seconds"]
+    rows = answer[:, :k]
     return Found(np.ascontiguousarray(rows["distance"]), rows["index"].astype(np.int64), seconds)
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
-from bench.schema.model import Model, NormLayer
+from bench.schema.model import Knn, Model, NormLayer
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redacted
@@ -56,6 +56,13 @@ class Experiment:
     def trains(self) -> bool:
         """False for models that are not trained by gradient steps (kNN, nearest class mean)."""
         return self.model.family not in ("knn", "ncm") and self.transfer.head not in ("knn", "ncm")
+
+    @property
+    def neighbours(self) -> int:
+        """How many neighbours of an image are searched for, 0 where none are."""
+        if isinstance(self.model, Knn):
+            return self.model.k
+        return self.transfer.k if self.transfer.head == "knn" else 0
 
 
 # Settings that change where and how fast a run is executed but not what it finds.

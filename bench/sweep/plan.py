@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,11 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
             owner[key] = name
             out.append(Point(labels, seed, exp, key, name, fingerprints[place]))
     return out
+
+
+def widest_first(planned: Iterable[Point]) -> list[Point]:
+    """Those that search for the most neighbours first: their answer holds that for every smaller k."""
+    return sorted(planned, key=lambda point: -point.experiment.neighbours)
 
 
 def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +51,35 @@ def test_a_curve_over_k_costs_a_search_for_each_power_of_two(cache: Path, search
     assert searches == [32, 64]
     found(TRAIN, QUERIES, 900)  # all of them: no power of two
     assert searches[2:] == [900]
+
+
+def test_a_sweep_over_k_costs_one_search(folder: Path, cache: Path, bench_json: Any) -> None:
+    """Its largest k is asked for first."""
+    words = ("--axes", "model.k=1,2,40,3,100", "model.metric=l1,l2", "--seeds", "1", "--workers", "1")
+    found = bench_json("sweep", *words, "dataset=digits", "model=knn")
+    assert found["ran"] == 10
+    assert sorted(p.name.rpartition("-")[2] for p in (cache / "neighbours").glob("*.npy")) == ["128.npy", "128.npy"]
+
+
+def test_who_asks_for_less_waits_for_the_wider_search(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on, made = threading.Event(), threading.Event(), []
+
+    def slow(*args: Any) -> Any:
+        made.append(args[2])
+        begun.set()
+        assert go_on.wait(60)
+        return neighbours(*args)
+
+    monkeypatch.setattr(shared, "neighbours", slow)
+    with ThreadPoolExecutor(2) as pool:
+        wide = pool.submit(found, TRAIN, QUERIES, 100)
+        assert begun.wait(60)
+        narrow = pool.submit(found, TRAIN, QUERIES, 5)
+        with pytest.raises(TimeoutError):
+            narrow.result(0.5)
+        go_on.set()
+        np.testing.assert_array_equal(narrow.result(60).indices, wide.result(60).indices[:, :5])
+    assert made == [128]
 
 
 def test_other_content_is_searched_anew(cache: Path, searches: list[int]) -> None:
