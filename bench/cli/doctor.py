@@ -135,7 +135,18 @@ def disk() -> Iterator[Check]:
             yield Check(name, "missing", f"{folder} cannot be written", "Work in a folder that you may write.")
         else:
             free = shutil.disk_usage(there).free
-            yield _enough(name, free, DISK_GB, f"free at {folder}", "Free some space, or set IMAGEBENCH_CACHE.")
+            held = _held(folder) if name == "data cache" else ""
+            yield _enough(name, free, DISK_GB, f"free at {folder}{held}", "Free some space, or set IMAGEBENCH_CACHE.")
+
+
+def _held(cache: Path) -> str:
+    """What lies in the cache and is made again when it is needed."""
+    sizes = {}
+    for part in ("decoded", "features", "neighbours"):
+        files = (p for p in (cache / part).rglob("*") if p.is_file())
+        sizes[part] = sum(p.stat().st_size for p in files) / 1e9
+    named = ", ".join(f"{part} {size:.1f} GB" for part, size in sizes.items() if size >= 0.05)
+    return f"; {named} in it may be deleted while nothing runs" if named else ""
 
 
 def _enough(name: str, free: int, needed: float, where: str, remedy: str) -> Check:

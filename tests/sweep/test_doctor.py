@@ -21,6 +21,15 @@ def test_everything_that_runs_need_is_here(folder: Path, bench: Any) -> None:
     assert "schema current" in names["store"]["found"]
 
 
+def test_what_the_cache_holds_is_told(folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMAGEBENCH_CACHE", str(folder / "cache"))
+    assert "may be deleted" not in bench("doctor")[1]
+    (folder / "cache" / "features").mkdir(parents=True)
+    with (folder / "cache" / "features" / "some.npy").open("wb") as file:
+        file.truncate(1_300_000_000)  # holes: no space is taken
+    assert "features 1.3 GB in it may be deleted while nothing runs" in bench("doctor")[1]
+
+
 def test_a_store_with_another_schema_is_told_with_its_remedy(folder: Path, bench: Any) -> None:
     database = sqlite3.connect(folder / "mlflow.db")
     database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
