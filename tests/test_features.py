@@ -47,7 +47,7 @@ def source(tmp_path, digits):
         net(torch.rand(64, 1, 8, 8))
     path = tmp_path / "source.pt"
     torch.save(net.state_dict(), path)
-    from bench.models.weights import file_sha256
+    from bench.models.hashes import file_sha256
 
     return f"transfer.weights=file:{path}", f"transfer.sha256={file_sha256(path)}"
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.models import weights
+from bench.models import hashes, weights
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.part import build
@@ -70,7 +70,7 @@ def stated(path: Path) -> Input | None:
     beside = path.with_name(FILE)
     if beside.is_file():
         content = _mapping(beside.read_text(encoding="utf-8"), beside)
-        if content.pop(OF_WEIGHTS, None) in (None, weights.file_sha256(path)):
+        if content.pop(OF_WEIGHTS, None) in (None, hashes.file_sha256(path)):
             return build(Input, content, where=str(beside))
     config = path.with_name("config.json")
     if path.name in HUB_FILES and config.is_file():

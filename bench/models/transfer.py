@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from bench.models import weights
+from bench.models import hashes, weights
 from bench.models.stages import Stage, head_name, stages
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment
@@ -22,7 +22,7 @@ def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> str
         path: the weights artifact of the run, for `transfer.weights=run:ID`; who calls knows the store.
 
     Returns:
-        SHA-256 (hex) of the weights: of the file, for timm's of its tensors (`bench.models.weights.digest`).
+        SHA-256 (hex) of the weights: of the file, for timm's of its tensors (`bench.models.hashes.digest`).
 
     Raises:
         RequestError: see `bench.models.weights`; for file: also when transfer.sha256 is missing, as the path
@@ -39,7 +39,7 @@ def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> str
         if not transfer.sha256:
             raise RequestError(
                 f"transfer.weights={transfer.weights} needs the file's hash, so that the run says what it used. "
-                f"If this is the file that you mean: transfer.sha256={weights.file_sha256(file)}"
+                f"If this is the file that you mean: transfer.sha256={hashes.file_sha256(file)}"
             )
         return weights.load(net, file, transfer.sha256)
     if path is None:

@@ -13,7 +13,7 @@ from bench import models
 from bench.compose import compose
 from bench.data.imagedata import ImageData
 from bench.models import origin, preprocess
-from bench.models.weights import file_sha256
+from bench.models.hashes import file_sha256
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, run_key
 from bench.schema.transfer import Input

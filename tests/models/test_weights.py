@@ -11,7 +11,7 @@ from sklearn.datasets import load_sample_images
 from torch import nn
 
 from bench import models
-from bench.models import preprocess, transfer, weights
+from bench.models import hashes, preprocess, transfer, weights
 from bench.schema.errors import RequestError
 from tests.models.experiments import RESIDUAL, composed, picture, residual
 
@@ -151,12 +151,12 @@ def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path):
     content = b"weights as they were published"
     right = hashlib.sha256(content).hexdigest()[:8]
     path = tmp_path / f"vgg11-{right}.pth"
-    weights.verify_name(path)  # not there: fetched later
+    hashes.verify_name(path)  # not there: fetched later
     path.write_bytes(content)
-    weights.verify_name(path)
+    hashes.verify_name(path)
     path.write_bytes(content[:-1])
     with pytest.raises(RequestError, match=f"published with {right}.*damaged"):
-        weights.verify_name(path)
+        hashes.verify_name(path)
     assert path.is_file()  # told, not deleted
 
 
@@ -165,6 +165,6 @@ def test_a_files_hash_follows_its_content(tmp_path):
     found = []
     for content in (b"one", b"two!", b"one"):
         path.write_bytes(content)
-        found.append(weights.file_sha256(path))
+        found.append(hashes.file_sha256(path))
         assert found[-1] == hashlib.sha256(content).hexdigest()
     assert found[0] == found[2] != found[1]
