@@ -93,7 +93,8 @@ def _train(
     batches = Batches(
         images, labels, where["train"], exp.trainer.batch_size, True, exp.seed, rank=trainer.global_rank, world=world
     )
-    net = net.to(memory_format=layout(exp.trainer, device))  # type: ignore[call-overload]
+    memory = layout(exp.trainer, device, net)
+    net = net.to(memory_format=memory)  # type: ignore[call-overload]
     if world > 1 and exp.trainer.sync_batchnorm:
         net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
     transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
@@ -104,7 +105,7 @@ def _train(
         augmentation,
         loss.make(exp.optim, net),
         len(data.train),
-        layout(exp.trainer, device),
+        memory,
     )
     watch = Watch(exp, images, labels, where["val"], on_epoch, checkpoint)
     trainer.callbacks.append(watch)  # type: ignore[attr-defined]

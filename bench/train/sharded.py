@@ -41,6 +41,11 @@ def check(exp: Experiment) -> None:
         raise RequestError(
             "trainer.precision=16-mixed scales gradients, which trainer.strategy=fsdp does not do. Use bf16-mixed."
         )
+    if trainer.channels_last == "always":
+        raise RequestError(
+            "trainer.channels_last=always lays weights out in an order that trainer.strategy=fsdp cannot share out. "
+            "Use auto, or trainer.strategy=ddp."
+        )
     if optim.name in NOT_SHARDED:
         raise RequestError(
             f"optim.name={optim.name} needs whole tensors, which trainer.strategy=fsdp does not keep. "

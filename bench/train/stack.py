@@ -90,9 +90,9 @@ class Program:
         first = exps[0]
         self.exps, self.data, self.nets, self.trainer = exps, data, nets, first.trainer
         self.device = lightning(first.trainer, []).strategy.root_device
-        self.layout = layout(first.trainer, self.device)
         self.params, self.flops = cost.parameters(nets[0]), cost.flops(nets[0], data.shape)
         self.net = Stacked(nets, self.device)
+        self.layout = layout(first.trainer, self.device, self.net)
         self.scale = pixel_norm.make(first.pixel_norm, data).to(self.device)
         self.augment = augment.make(first.augment, data)
         self.loss = torch.func.vmap(criterion(first.optim))

@@ -13,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from bench import models
 from bench.schema.errors import RequestError, RunFailed
 from bench.train import watch
+from bench.train.engine import layout
 from bench.train.fit import fit
 from bench.train.knn import nearest
 from bench.train.metrics import metrics
@@ -133,11 +134,33 @@ def test_clipping_bounds_each_step(exp, digits, trained):
 
 @pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.channels_last=always"])
 def test_precision_and_layout_keep_the_science(exp, trained, setting):
-    plain = trained(exp("model=cnn", "model.filters=[8]", "model.kernels=[3]"))
-    other = trained(exp("model=cnn", "model.filters=[8]", "model.kernels=[3]", setting))
+    words = ("model=cnn", "model.filters=[8]", "model.kernels=[3]", "trainer.channels_last=never")
+    plain, other = trained(exp(*words)), trained(exp(*words, setting))
     tolerance = 0.2 if "precision" in setting else 1e-4
     np.testing.assert_allclose(plain.test_scores, other.test_scores, atol=tolerance)
     assert other.test_scores.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["model=cnn", "model.filters=[8,16]", "model.kernels=[3,3]"], True),
+        (["model=cnn", "model.filters=[8]", "model.kernels=[3]", "norm_layer=group"], False),
+        (["model=cnn", "model.filters=[8]", "model.kernels=[3]", "norm_layer=layer"], True),
+        (["model=resnet20"], True),
+        (["model=efficientnet_lite0", "transfer.size=32"], True),
+        (["model=vgg11_bn", "transfer.size=32"], False),
+        (["model=dnn"], False),
+    ],
+)
+def test_channels_lie_last_where_a_cpu_gains(exp, digits, words, last):
+    net = models.build(exp(*words), digits.shape, 10)
+    expected = torch.channels_last if last else torch.contiguous_format
+    assert layout(exp(*words).trainer, torch.device("cpu"), net) is expected
+    assert layout(exp(*words).trainer, torch.device("cuda"), net) is torch.channels_last
+    assert layout(exp(*words, "trainer=fsdp").trainer, torch.device("cuda"), net) is torch.contiguous_format
+    never = exp(*words, "trainer.channels_last=never").trainer
+    assert layout(never, torch.device("cuda"), net) is torch.contiguous_format
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")

@@ -65,6 +65,7 @@ def test_what_needs_whole_tensors_is_refused_with_what_to_use(exp):
         (["optim=muon"], "optim.name=muon needs whole tensors"),
         (["optim.l1=0.1"], "optim.weight_decay"),
         (["trainer.gradients=true"], "trainer.strategy=ddp"),
+        (["trainer.channels_last=always"], "trainer.channels_last=always.*fsdp"),
     ):
         with pytest.raises(RequestError, match=says):
             check(exp(*FSDP, *words))
