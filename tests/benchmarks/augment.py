@@ -18,9 +18,9 @@ from torch import Tensor
 from bench.data import ImageData, augment
 from bench.schema.pixels import Augment
 from bench.train.allocator import freed_memory_kept
-from tests.benchmarks.row import Row
+from tests.benchmarks.row import Row, alternate
 
-BATCH, STEPS = 128, 20
+BATCH, STEPS, TURNS = 128, 20, 7
 EPOCH = 50_000  # images that the rows state seconds for
 
 # Ours, torchvision's transform for one image, kornia's for a batch (None: it has none that does the same).
@@ -68,16 +68,12 @@ CASES: dict[str, tuple[Augment, Callable[[], Any], Callable[[Any], Any] | None]]
 }
 
 
-def seconds_an_image(work: Callable[[int], Any], images: int, repeats: int = 3) -> float:
-    """CPU time of the fastest of `repeats` passes of STEPS calls."""
-    work(0)
-    taken = []
-    for _ in range(repeats):
-        started = time.process_time()
-        for step in range(STEPS):
-            work(step)
-        taken.append((time.process_time() - started) / (STEPS * images))
-    return min(taken)
+def seconds_an_image(work: Callable[[int], Any], images: int) -> float:
+    """CPU time of STEPS calls, for each image."""
+    started = time.process_time()
+    for step in range(STEPS):
+        work(step)
+    return (time.process_time() - started) / (STEPS * images)
 
 
 def rows() -> list[Row]:
@@ -105,11 +101,17 @@ def case(name: str) -> list[Row]:
     labels = torch.arange(BATCH) % 10
     function = augment.make(settings, _data(images, labels))
     assert function is not None
-    ours = seconds_an_image(lambda step: function(images, labels, augment.generator(0, 0, step, BATCH)), BATCH)
+
+    def mine() -> float:
+        return seconds_an_image(lambda step: function(images, labels, augment.generator(0, 0, step, BATCH)), BATCH)
+
     out = []
     theirs = single()
     if theirs is not None:
-        one = seconds_an_image(lambda step: torch.stack([theirs(image) for image in images[:16]]), 16)
+        some = images[:16]
+        ours, one = alternate(
+            mine, lambda: seconds_an_image(lambda step: torch.stack([theirs(x) for x in some]), len(some)), TURNS
+        )
         out.append(row(name, "torchvision on single images", 10, ours, one))
     if batched is not None and importlib.util.find_spec("kornia"):
         import kornia.augmentation as kornia
@@ -120,7 +122,7 @@ def case(name: str) -> list[Row]:
             pixels = images.float() / 255  # kornia takes floats
             return made(pixels, labels) if name in ("mixup", "cutmix") else made(pixels)
 
-        batch = seconds_an_image(work, BATCH)
+        ours, batch = alternate(mine, lambda: seconds_an_image(work, BATCH), TURNS)
         out.append(row(name, "kornia on the batch", 1, ours, batch))
     return out
 
