@@ -109,8 +109,7 @@ def _offsets(uniform: Tensor, largest: int) -> Tensor:
 
 def _coloured(a: Augment) -> Iterator[Step]:
     if a.policy == "randaugment":
-        for _ in range(a.policy_ops):
-            yield lambda x, d: policies.randaugment(x, _drawn(x, d, 2), a.policy_magnitude)
+        yield lambda x, d: policies.randaugment(x, [_drawn(x, d, 2) for _ in range(a.policy_ops)], a.policy_magnitude)
     if a.policy == "trivialaugment":
         yield lambda x, d: policies.trivialaugment(x, _drawn(x, d, 3))
     if a.brightness:

@@ -1,7 +1,8 @@
 """Brightness, colour and sharpness on a batch, each image by an amount of its own.
 
 Images are [B, C, H, W], uint8 or float in 0..255, C 1 or 3; amounts are tensors [B] on the same device; results are
-float32 in 0..255. The operations are those of Pillow's ImageEnhance and ImageOps, without rounding between steps.
+float32 in 0..255, in `out` where that is given (which float `images` themselves may be). The operations are those of
+Pillow's ImageEnhance and ImageOps, without rounding between steps.
 """
 
 from __future__ import annotations
@@ -13,27 +14,29 @@ from torch import Tensor
 LUMA = (0.299, 0.587, 0.114)  # ITU-R 601-2, as in Pillow
 
 
-def blend(first: Tensor, second: Tensor, amount: Tensor) -> Tensor:
+def blend(first: Tensor, second: Tensor, amount: Tensor, out: Tensor | None = None) -> Tensor:
     """first + amount[b] (second - first), cut to 0..255."""
-    return torch.lerp(first, second, amount[:, None, None, None]).clamp_(0, 255)
+    return torch.lerp(first, second, amount[:, None, None, None], out=out).clamp_(0, 255)
 
 
-def brightness(images: Tensor, factor: Tensor) -> Tensor:
+def brightness(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """0 is black, 1 leaves it."""
-    return (images.float() * factor[:, None, None, None]).clamp_(0, 255)
+    return torch.mul(images.float(), factor[:, None, None, None], out=out).clamp_(0, 255)
 
 
-def contrast(images: Tensor, factor: Tensor) -> Tensor:
+def contrast(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """0 is the image's mean grey, 1 leaves it."""
     images = images.float()
-    mean = grey(images)[:, 0].mean((1, 2))
-    return blend(mean[:, None, None, None], images, factor)
+    mean = images.mean((2, 3))  # before the channels are added up: the same sum in a third of the time
+    if images.shape[1] == 3:
+        mean = (mean * torch.tensor(LUMA, device=images.device)).sum(1)
+    return blend(mean.view(-1, 1, 1, 1), images, factor, out)
 
 
-def saturation(images: Tensor, factor: Tensor) -> Tensor:
+def saturation(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """0 is grey, 1 leaves it."""
     images = images.float()
-    return blend(grey(images), images, factor)
+    return blend(grey(images), images, factor, out)
 
 
 def grey(images: Tensor) -> Tensor:
@@ -66,47 +69,50 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     return torch.stack(channels, 1)
 
 
-def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+def solarize(images: Tensor, threshold: Tensor, out: Tensor | None = None) -> Tensor:
     """Invert the values that are at least threshold[b]."""
     images = images.float()
     inverted = (images >= threshold[:, None, None, None]).float()
-    return torch.lerp(images, 255 - images, inverted)  # exact at 0 and 1, and several times faster than torch.where
+    # Exact at 0 and 1, and several times faster than torch.where.
+    return torch.lerp(images, 255 - images, inverted, out=out)
 
 
-def posterize(images: Tensor, bits: Tensor) -> Tensor:
+def posterize(images: Tensor, bits: Tensor, out: Tensor | None = None) -> Tensor:
     """Keep the bits[b] highest of eight bits."""
     step = torch.pow(2.0, 8 - bits.float())[:, None, None, None]
-    return (images.float() / step).floor() * step
+    return torch.div(images.float(), step, out=out).floor_().mul_(step)
 
 
-def autocontrast(images: Tensor) -> Tensor:
+def autocontrast(images: Tensor, out: Tensor | None = None) -> Tensor:
     """Stretch each channel to 0..255; a constant one stays."""
     images = images.float()
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     varied = high > low
     low = torch.where(varied, low, torch.zeros_like(low))
     spread = torch.where(varied, high - low, torch.full_like(low, 255.0))
-    return ((images - low) * 255).div_(spread).clamp_(0, 255)
+    return torch.sub(images, low, out=out).mul_(255).div_(spread).clamp_(0, 255)
 
 
 def equalize(images: Tensor) -> Tensor:
     """Make each channel's histogram flat, as Pillow's ImageOps.equalize: a table of 256 entries a channel."""
     count, channels, height, width = images.shape
-    levels = images.float().round().long().reshape(count * channels, -1)
+    values = images.float().round().reshape(count * channels, -1)
+    levels = values.long()
     histogram = torch.zeros(count * channels, 256, device=images.device)
-    histogram.scatter_add_(1, levels, torch.ones_like(levels, dtype=torch.float32))
-    last = torch.gather(histogram, 1, levels.amax(1, keepdim=True))  # how often the brightest level occurs
-    step = torch.div(height * width - last, 255, rounding_mode="floor")
-    before = histogram.cumsum(1) - histogram
-    table = torch.div(before + torch.div(step, 2, rounding_mode="floor"), step.clamp(min=1), rounding_mode="floor")
-    table = torch.where(step > 0, table.clamp(0, 255), torch.arange(256.0, device=images.device))
+    histogram.scatter_add_(1, levels, torch.ones_like(values))
+    last = torch.gather(histogram, 1, values.amax(1, keepdim=True).long())  # how often the brightest level occurs
+    # All are whole numbers, so the floor of a quotient is exact, and several times faster than floor division.
+    step = ((height * width - last) / 255).floor_()
+    before = histogram.cumsum(1).sub_(histogram)
+    table = before.add_((step / 2).floor_()).div_(step.clamp(min=1)).floor_().clamp_(0, 255)
+    table = torch.where(step > 0, table, torch.arange(256.0, device=images.device))
     return torch.gather(table, 1, levels).reshape(images.shape)
 
 
-def sharpness(images: Tensor, factor: Tensor) -> Tensor:
+def sharpness(images: Tensor, factor: Tensor, out: Tensor | None = None) -> Tensor:
     """0 is smoothed by the kernel (1 1 1; 1 5 1; 1 1 1) / 13, 1 leaves it; the outermost pixels stay."""
     images = images.float()
-    out = images.clone()
+    out = images.clone() if out is None else out.copy_(images)
     if min(images.shape[-2:]) > 2:
         inner = images[:, :, 1:-1, 1:-1]
         # Sums of three rows, then of three columns: several times faster on a CPU than pooling.

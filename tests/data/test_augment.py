@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 from torchvision.transforms import InterpolationMode
 
-from bench.data import ImageData, augment, colour, corrupt, geometry, mixing
+from bench.data import ImageData, augment, colour, corrupt, geometry, mixing, policies
 from bench.data.batches import share
 from bench.schema.errors import RequestError
 from bench.schema.pixels import Augment, Corrupt
@@ -20,6 +20,7 @@ from bench.schema.pixels import Augment, Corrupt
 GENERATOR = torch.Generator().manual_seed(0)
 IMAGES = torch.randint(0, 256, (12, 3, 16, 20), dtype=torch.uint8, generator=GENERATOR)
 AMOUNTS = torch.linspace(0.3, 1.8, 12)
+NONE = torch.zeros(1, 2)
 
 EVERY = {
     "flip": 0.5, "flip_vertical": 0.5, "shift": 2, "crop": 2, "rotate": 20.0, "scale": 0.3, "brightness": 0.5,
@@ -150,6 +151,43 @@ def test_every_augmentation(settings: dict, channels: int, data) -> None:
         mine = share(63, rank, 3)
         assert torch.allclose(part.float(), images[mine].float(), atol=1e-3)
         assert torch.allclose(wanted.float(), targets[mine].float(), atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_policys_operations_are_torchvisions(sign: int) -> None:
+    """All 14 on one batch, each image with the one that it drew, in turn with the identity."""
+    share = 9 / 30
+    enhance = 1 + sign * 0.9 * share
+    turn, lean = sign * 30 * share, sign * 0.3 * share
+    bits, far = 8 - round(4 * share), sign * 16 * 150 / 331 * share
+
+    def sheared(x: int, y: int):
+        return lambda image: geometry.affine(image[None], torch.tensor([[[1.0, x * lean], [y * lean, 1.0]]]), NONE)[0]
+
+    def moved(x: int, y: int):
+        return lambda image: geometry.affine(image[None], torch.eye(2)[None], far * torch.tensor([[x, y]]))[0]
+
+    expected = {
+        "identity": lambda image: image,
+        "shear_x": sheared(1, 0), "shear_y": sheared(0, 1), "translate_x": moved(1, 0), "translate_y": moved(0, 1),
+        "rotate": lambda image: tv.rotate(image, turn, InterpolationMode.BILINEAR),
+        "brightness": lambda image: 255 * tv.adjust_brightness(image / 255, enhance),
+        "saturation": lambda image: 255 * tv.adjust_saturation(image / 255, enhance),
+        "contrast": lambda image: 255 * tv.adjust_contrast(image / 255, enhance),
+        "sharpness": lambda image: 255 * tv.adjust_sharpness(image / 255, enhance),
+        "posterize": lambda image: tv.posterize(image, bits),
+        "solarize": lambda image: tv.solarize(image, 255 * (1 - share)),
+        "autocontrast": tv.autocontrast,
+        "equalize": tv.equalize,
+    }  # fmt: skip
+    order = torch.randperm(14, generator=GENERATOR)
+    images = torch.randint(0, 256, (14, 3, 16, 16), dtype=torch.uint8, generator=GENERATOR)
+    drawn = torch.stack([(order + 0.5) / 14, torch.full((14,), 0.25 if sign < 0 else 0.75)], 1)
+    idle = torch.stack([torch.full((14,), 0.5 / 14), drawn[:, 1]], 1)
+    found = policies.randaugment(images, [drawn, idle, idle], 9.0)
+    for image, operation, ours in zip(images, order.tolist(), found, strict=True):
+        name = policies.OPERATIONS[operation]
+        assert (ours - expected[name](image).float()).abs().max() <= 1, name  # torchvision rounds some
 
 
 def test_nothing_set_is_no_augmentation(data) -> None:
