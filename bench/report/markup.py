@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html as escaping
+import re
 from collections.abc import Sequence
 
 from bench.report.grid import Grid, Panel, number, remarks
@@ -41,9 +42,9 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
             lines.append(" & ".join(cells) + " \\\\")
         lines += ["\\bottomrule", "\\end{tabular}"]
     if published:
-        lines += ["", f"\\begin{{tabular}}{{{PUBLISHED}}}", "\\toprule"]
+        lines += ["", "\\medskip", f"\\begin{{tabular}}{{{PUBLISHED}}}", "\\toprule"]
         lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
-        lines += [" & ".join(map(_tex, one.texts)) + " \\\\" for one in published]
+        lines += [_tex_published(one) for one in published]
         lines += ["\\bottomrule", "\\end{tabular}"]
     for note in said:
         sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _tex(note.text)
@@ -142,6 +143,15 @@ _TEX = {
 _TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
 
 
+def _tex_published(one: Beside) -> str:
+    """A row whose sentences are set ragged, as narrow columns must be: two backslashes would end a line in a cell."""
+    cells = [_tex(text) for text in one.texts]
+    for column in (0, -2, -1):
+        cells[column] = "\\raggedright " + cells[column].replace("/", "/\\allowbreak{}")
+    return " & ".join(cells) + " \\tabularnewline"
+
+
 def _tex(words: str) -> str:
-    """Text that cannot be taken for LaTeX."""
-    return "".join(_TEX.get(sign, sign) for sign in words)
+    """Text that cannot be taken for LaTeX, its minus signs as such."""
+    escaped = "".join(_TEX.get(sign, sign) for sign in words)
+    return re.sub(r"(?<!\S)-(?=[\d ])", "$-$", escaped)

@@ -259,6 +259,10 @@ def test_latex_is_well_formed() -> None:
     rows = [row for row in body.split("\\\\\n") if row.strip()]
     assert [row.count("&") for row in rows] == [3, 3]
     assert bare.count("$") % 2 == 0
+    theirs = out["table.tex"].split("\\midrule")[2].split("\\bottomrule")[0]
+    assert all(row.count("\\raggedright") == 3 for row in theirs.strip().split("\\tabularnewline")[:-1])
+    assert "ours $-$ theirs" in out["table.tex"]  # a hyphen is no minus sign
+    assert not re.search(r" -\d", out["table.tex"])
 
 
 def test_several_metrics_stand_under_the_values_that_they_share() -> None:
