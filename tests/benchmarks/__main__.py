@@ -99,7 +99,10 @@ def main(chosen: list[str]) -> int:
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"The load average is {load:.1f}: something else is running, and these numbers will be rough.")
-    rows = [row for name in chosen or SECTIONS for row in SECTIONS[name]()]
+    rows = []
+    for name in chosen or SECTIONS:
+        print(f"{datetime.now(UTC):%H:%M:%S} {name}", file=sys.stderr, flush=True)
+        rows += SECTIONS[name]()
     text = page(rows, load)
     print(text)
     if not chosen:
