@@ -28,7 +28,9 @@ def ahead(
 ) -> Iterator[NDArray[np.uint8]]:
     """`images[part]` for each part, in order, while workers decode up to two parts ahead.
 
-    What comes does not depend on the number of workers, and no random state but the loader's own is touched.
+    What comes does not depend on the number of workers, and no random state but the loader's own is touched. One
+    thread may read several in turns. Two threads may not: a worker forked while another thread ends its own was seen
+    to exit without a word.
 
     Args:
         workers: processes; None: one for each core of this run (torch's threads), 0: decode in this process.
