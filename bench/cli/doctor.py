@@ -9,6 +9,7 @@ Exit status 1 when something that every run needs is missing; optional parts nev
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -141,10 +142,11 @@ def disk() -> Iterator[Check]:
 
 def _held(cache: Path) -> str:
     """What lies in the cache and is made again when it is needed."""
-    sizes = {}
-    for part in ("decoded", "features", "neighbours"):
-        files = (p for p in (cache / part).rglob("*") if p.is_file())
-        sizes[part] = sum(p.stat().st_size for p in files) / 1e9
+    sizes = dict.fromkeys(("decoded", "features", "neighbours"), 0.0)
+    for part in sizes:
+        for path in (cache / part).rglob("*"):
+            with contextlib.suppress(OSError):  # a run beside this may have renamed it just now
+                sizes[part] += path.lstat().st_size / 1e9
     named = ", ".join(f"{part} {size:.1f} GB" for part, size in sizes.items() if size >= 0.05)
     return f"; {named} in it may be deleted while nothing runs" if named else ""
 

@@ -32,12 +32,21 @@ def verify_name(path: Path) -> None:
     Raises:
         RequestError: where they differ.
     """
-    published = re.search(r"-([0-9a-f]{8,})\.", path.name)
-    if published and path.is_file() and not (found := file_sha256(path)).startswith(published[1]):
+    published = in_name(path.name)
+    if published and path.is_file() and not (found := file_sha256(path)).startswith(published):
         raise RequestError(
-            f"{path} has SHA-256 {found}; by its name it was published with {published[1]}...: a damaged or another "
+            f"{path} has SHA-256 {found}; by its name it was published with {published}...: a damaged or another "
             "file. Delete it, and it is fetched again."
         )
+
+
+def in_name(name: str) -> str:
+    """The start of the SHA-256 in a published file's name, "" where there is none.
+
+    torch.hub itself takes any run of such letters for one, as in IN22K-vit.g.16-600e.pth.tar (600 epochs).
+    """
+    found = re.search(r"-([0-9a-f]{8,})\.", name)
+    return found[1] if found else ""
 
 
 def file_sha256(path: Path) -> str:

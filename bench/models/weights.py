@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.models.hashes import digest, verify, verify_name
+from bench.models.hashes import digest, in_name, verify, verify_name
 from bench.models.stages import head_name
 from bench.schema.errors import RequestError
 
@@ -97,9 +97,9 @@ def load_timm(net: nn.Module, name: str, sha256: str = "") -> str:
     config = get_pretrained_cfg(name)
     if config is None or not config.has_weights:
         raise RequestError(f"timm has no weights for '{name}'. 'bench models' lists which models have some. {OFFLINE}")
-    if isinstance(config.url, str):
-        verify_name(Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(config.url).name)
-    set_pretrained_check_hash(True)  # of what is downloaded now
+    file = PurePosixPath(config.url).name if isinstance(config.url, str) else ""
+    verify_name(Path(torch.hub.get_dir()) / "checkpoints" / file)
+    set_pretrained_check_hash(bool(in_name(file)))  # of what is downloaded now
     try:
         published = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # every client of a hub has exceptions of its own

@@ -76,9 +76,7 @@ class Trainer:
     accumulate: Annotated[int, Field(gt=0)] = 1  # parts that a device's share of a batch is cut into, to save memory
     clip: Annotated[float, Field(gt=0)] | None = None  # largest L2 norm of the gradient of all parameters
     precision: Literal["32", "tf32", "16-mixed", "bf16-mixed"] = "32"
-    channels_last: Literal["auto", "always", "never"] = (
-        "auto"  # memory layout of images; auto: on a GPU, and where a CPU gains
-    )
+    channels_last: Literal["auto", "always", "never"] = "auto"  # how images lie; auto: on a GPU, and where a CPU gains
     compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
     # Runs of a sweep that differ only in numbers as one program: up to so many, or where a short probe says that it
     # pays. The last digits depend on which runs stand side by side, so they may differ from launch to launch.

@@ -20,7 +20,7 @@ from torch import nn
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 
-NARROW = 64  # channels
+NARROW = 64  # channels that a convolution looks at around a pixel, at most, for `narrow`
 NOISE = (
     ".*does not have many workers.*",
     ".*in eval mode at the start.*",

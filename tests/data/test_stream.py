@@ -95,8 +95,10 @@ def test_two_readers_side_by_side(tmp_path: Path) -> None:
     data = load(streamed(class_folders(tmp_path, each=40), 2), Split())
     expected = data.images[data.train]
     readers = [data.images.ahead(np.array_split(data.train, 5)) for _ in range(2)]
-    both = zip(*[[x.copy() for x in pair] for pair in zip(*readers, strict=True)], strict=True)
-    assert all(np.array_equal(np.concatenate(found), expected) for found in both)
+    pairs = [[x.copy() for x in pair] for pair in zip(*readers, strict=True)]
+    assert len(pairs) == 5
+    for found in zip(*pairs, strict=True):
+        assert np.array_equal(np.concatenate(found), expected)
 
 
 DAEMON = """
