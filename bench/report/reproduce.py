@@ -92,12 +92,14 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
         return said("different", f"no run here has {name}")
     by_seed = {r.seed: r for r in old}
     common = [r for r in new if r.seed in by_seed]
+    kind = "new seeds"
     if len(common) == len(new):
         other = sorted({n for r in common for n in _unequal(by_seed[r.seed], r)})
         if not other:
             return said("identical", f"same seeds, all metrics equal to the last digit ({len(common)} runs)")
+        equal = all(v == then.get(seed) for seed, v in now.items())
+        kind = f"same seeds, equal here but not in {other[0]}" if equal else "same seeds, other numbers"
     mean = float(np.mean(list(now.values())))
-    kind = "same seeds, other numbers" if len(common) == len(new) else "new seeds"
     if math.isnan(low):
         word: Word = "different" if len(common) == len(new) and then != now else "undecided"
         return said(word, f"{kind}; one committed seed says nothing about the spread between seeds")

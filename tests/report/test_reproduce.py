@@ -75,6 +75,14 @@ def test_words(new: list[Record], word: str) -> None:
     assert found.word == word, found.why
 
 
+def test_a_number_that_is_equal_while_others_are_not_is_not_called_other() -> None:
+    (found,) = reproduce.judge([runs(OLD)], [runs(OLD, nll=0.31)], ["test/accuracy"])
+    assert found.word == "within seed noise"
+    assert found.why.startswith("same seeds, equal here but not in test/nll: mean")
+    (found,) = reproduce.judge([runs(OLD)], [runs({**OLD, 0: 0.905})], ["test/accuracy"])
+    assert found.why.startswith("same seeds, other numbers: mean")
+
+
 def test_one_committed_seed_cannot_say_what_noise_is() -> None:
     (found,) = reproduce.judge([runs({0: 0.9})], [runs({1: 0.8})], ["test/accuracy"])
     assert found.word == "undecided"
