@@ -93,8 +93,9 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
 
     experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
     looked = looks(experiments, keys)
+    deep = bool(sweep.allow)  # what is allowed may be about networks, which are built to see whether it occurs
     context = {
-        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=False)],
+        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=deep)],
         "test_looks": max(looked.values()),
     }
     return records, artifacts.stored(store), context

@@ -59,8 +59,8 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         reason = sweep.allow.get(finding["name"])
         text = f"{finding['name']}: {finding['message']}"
         out.append(Note(f"{text} Allowed: {reason}" if reason else text, stamp=not reason))
-    named = {finding["name"] for finding in context.get("findings", ())}
-    out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items() if name not in named]
+    if "findings" not in context:  # nobody looked; otherwise what is allowed but not found at this scale has no say
+        out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items()]
     out.append(Note(looks(records, context)))
     return out
 

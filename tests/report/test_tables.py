@@ -16,7 +16,7 @@ import pytest
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.markup import html, latex
-from bench.report.notes import looks, mixed, notes
+from bench.report.notes import notes
 from bench.report.published import beside
 from bench.report.tables import markdown, plain, text, tidy_csv
 from bench.schema.errors import RequestError
@@ -163,59 +163,6 @@ def test_what_records_do_not_have(table: dict[str, str], message: str) -> None:
     sweep = make_sweep({**BATCHNORM, "model": ["cnn"]}, table=table)
     with pytest.raises(RequestError, match=message):
         tables(sweep, records())
-
-
-def changed(index: int, **provenance: str) -> list[Record]:
-    made = records()
-    made[index] = dataclasses.replace(made[index], provenance={**made[index].provenance, **provenance})
-    return made
-
-
-@pytest.mark.parametrize(
-    ("provenance", "stamp"),
-    [
-        ({"git_commit": "badcafe000"}, r"Mixed code: 2 commits \(c0ffee0000, badcafe000\)"),
-        ({"git_dirty": "true"}, "Uncommitted code: 1 of 17 runs"),
-        ({"packages": '{"numpy": "2.4.0", "torch": "2.14.0"}'}, "package versions: 2 kinds.*2.15.0.*/.*2.14.0"),
-        ({"hardware": "H200"}, "Mixed hardware: 2 kinds"),
-        ({"data_fingerprint": "beef"}, "Mixed data"),
-    ],
-)
-def test_what_was_mixed_is_stamped(provenance: dict[str, str], stamp: str) -> None:
-    assert mixed(records()) == []
-    (found,) = mixed(changed(1, **provenance))
-    assert re.search(stamp, found)
-
-
-def test_data_may_differ_along_an_axis() -> None:
-    """Two datasets on an axis have two fingerprints, and nothing is wrong with that."""
-    made = [
-        dataclasses.replace(
-            r, config={**r.config, "dataset.source": name}, provenance={**r.provenance, "data_fingerprint": name}
-        )
-        for r, name in zip(records(), ["digits", "mnist5k"] * 9, strict=True)
-    ]
-    assert mixed(made) == []
-
-
-def test_subsets_of_the_train_split_share_one_test_split() -> None:
-    """Told by its fingerprint, or in older records by the settings that decide it."""
-
-    def told(fingerprints: dict[str, str], record: Record, subset: int) -> Record:
-        config = {**record.config, "split.train_per_class": subset}
-        return dataclasses.replace(record, config=config, provenance={**record.provenance, **fingerprints})
-
-    made = list(enumerate(records(), 1))
-    old = [told({"data_fingerprint": str(i)}, r, i) for i, r in made]
-    new = [told({"data_fingerprint": str(i), "test_fingerprint": "t"}, r, i) for i, r in made]
-    other = [told({"test_fingerprint": str(i % 2)}, r, i) for i, r in made]
-    assert looks(old, {}) == looks(new, {}) == "Ledger: the test split was scored 17 times in this sweep."
-    assert looks(other, {}) == "Ledger: 2 test splits were scored 17 times in this sweep."
-
-
-def test_the_ledger_counts_test_looks() -> None:
-    _, out = tables(make_sweep(BATCHNORM, **SWEEP), records())
-    assert "the test split was scored 17 times in this sweep, 40 in the store" in out["table.txt"]
 
 
 EVIL = "<script>alert(1)</script>|*_`&$%#{}~^\\"
