@@ -46,3 +46,8 @@ class ImageData:
     def split(self, name: str) -> NDArray[np.int64]:
         """The indices of split `name`: train, val or test."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """The indices of all three splits, ascending: int64 [n]. The same for every fold of a set."""
+        return np.sort(np.concatenate([self.train, self.val, self.test]))

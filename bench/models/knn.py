@@ -6,7 +6,6 @@ of classes with the same vote the lower class wins (argmax takes the first), as 
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +13,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.search import Metric, neighbours
 from bench.models.shared import found
 from bench.schema.errors import RequestError
 from bench.schema.model import Knn
@@ -112,62 +110,3 @@ def scores(
     started = time.perf_counter()
     out = log_scores(votes(distances, train_y[indices], model.k, model.weights, classes), model.k)
     return out, seconds + time.perf_counter() - started
-
-
-def cross_validate(
-    x: NDArray[np.float32],
-    y: NDArray[np.int64],
-    folds: NDArray[np.int64],
-    ks: Sequence[int],
-    metrics: Sequence[Metric] = ("l2",),
-    weights: Sequence[Weights] = ("uniform",),
-    device: str = "cpu",
-) -> dict[tuple[Metric, Weights, int], NDArray[np.float64]]:
-    """Accuracy of every fold for every k, with one search a metric.
-
-    Each sample's neighbours are searched among all samples, a few more than needed; those of its own fold are
-    then struck out. The few samples that are left with less than max(ks) are searched again, in their fold's
-    training set alone. So the result is that of training without the fold, exactly.
-
-    Args:
-        x: float32 [N, D].
-        y: int64 [N].
-        folds: int64 [N], the fold in which a sample is held out, 0..F-1.
-        ks: numbers of neighbours, each at most the size of the smallest training set.
-
-    Returns:
-        (metric, weights, k) -> accuracies float64 [F].
-    """
-    sizes = np.bincount(folds)
-    if len(folds) != len(x) or len(y) != len(x) or (sizes == 0).any() or len(sizes) < 2:
-        raise RequestError(f"Expected {len(x)} labels and folds 0..F-1, F > 1, none empty; got folds of {sizes}.")
-    most, classes = max(ks), int(y.max()) + 1
-    if most > len(x) - sizes.max():
-        raise RequestError(f"k={most}, but without the largest fold only {len(x) - sizes.max()} samples are left.")
-    out: dict[tuple[Metric, Weights, int], NDArray[np.float64]] = {}
-    for metric in metrics:
-        distances, labels = _outside(x, y, folds, most, metric, device)
-        for weight in weights:
-            for k, p in curve(distances, labels, ks, weight, classes).items():
-                right = np.bincount(folds, p.argmax(1) == y)
-                out[metric, weight, k] = right / sizes
-    return out
-
-
-def _outside(
-    x: NDArray[np.float32], y: NDArray[np.int64], folds: NDArray[np.int64], k: int, metric: Metric, device: str
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distances and labels [N, k] of each sample's nearest in the other folds."""
-    kept = 1 - float(np.bincount(folds).max()) / len(x)
-    # The mean of what has to be searched to keep k + 1, and three standard deviations.
-    wide = math.ceil((k + 1 + 3 * math.sqrt((k + 1) * (1 - kept))) / kept)
-    distances, indices = neighbours(x, x, min(wide, len(x)), metric, device)
-    other = folds[indices] != folds[:, None]
-    first = np.argsort(~other, axis=1, kind="stable")[:, :k]
-    distances, indices = np.take_along_axis(distances, first, 1), np.take_along_axis(indices, first, 1)
-    short = other.sum(1) < k
-    for fold in np.unique(folds[short]):
-        train, rows = np.flatnonzero(folds != fold), np.flatnonzero(short & (folds == fold))
-        distances[rows], nearest = neighbours(x[train], x[rows], k, metric, device)
-        indices[rows] = train[nearest]
-    return distances, y[indices]

@@ -3,8 +3,7 @@
 A search for a few k more costs hardly more, so it is made for a power of two, 32 at least, and kept on disk under
 a hash of what was searched (`bench.features.kept`: one process searches, the others wait and read). A sweep asks for
 its largest k first (`bench.sweep.plan.widest_first`), and that answer holds those to all others: a curve over k costs
-one search. Folds need no more: over all folds each image is asked once, as it would be in one search of the whole set;
-only a test split that all folds have is asked once a fold.
+one search. All folds share one among all images (`bench.models.folds`).
 """
 
 from __future__ import annotations

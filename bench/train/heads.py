@@ -27,7 +27,7 @@ from bench.schema.pixels import Augment
 from bench.schema.transfer import Transfer
 from bench.train.engine import lightning
 from bench.train.fit import OnEpoch, fit, prepared_shape
-from bench.train.knn import device_of, scored
+from bench.train.knn import device_of, folded, scored
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 from bench.train.task import score
@@ -96,9 +96,9 @@ def _features(
     changed = {k: v for k, v in flat.items() if k.startswith("augment.")}
     views = exp.transfer.views if augmentation is not None else 0
 
-    def of(split: str, augmented: bool) -> NDArray[np.float32]:
+    def of(split: str, augmented: bool, among: ImageData = data) -> NDArray[np.float32]:
         return features(
-            data,
+            among,
             split,
             backbone,
             prepare,
@@ -110,6 +110,10 @@ def _features(
             seed=exp.seed,
         )
 
+    if exp.split.kind == "kfold":  # one pass of the backbone serves all folds
+        everything = of("train", False, dataclasses.replace(data, train=data.used))
+        rest = [everything[np.searchsorted(data.used, data.split(name))] for name in ("train", "val", "test")]
+        return of("train", True) if augmentation is not None else rest[0], rest[1], rest[2]
     return of("train", augmentation is not None), of("val", False), of("test", False)
 
 
@@ -168,8 +172,12 @@ def _untrained(
         assert how.metric != "l1"
         model = Ncm(family="ncm", metric=how.metric)
         flops = 3.0 * train.shape[1] * len(data.classes)
-    labels, both = data.labels[data.train], np.concatenate([val, test])
-    scores, seconds = scored(model, train, labels, both, len(data.classes), device, how.cache)
+    if how.cache and exp.split.kind == "kfold" and isinstance(model, Knn):
+        order = np.argsort(np.concatenate([data.train, data.val, data.test]))
+        scores, seconds = folded(model, np.concatenate([train, val, test])[order], data, device)
+    else:
+        labels, both = data.labels[data.train], np.concatenate([val, test])
+        scores, seconds = scored(model, train, labels, both, len(data.classes), device, how.cache)
     return Result(
         val_scores=scores[: len(val)],
         test_scores=scores[len(val) :],
@@ -177,7 +185,7 @@ def _untrained(
         costs={
             "cost/flops": flops,
             "cost/fit_seconds": 0.0,
-            "cost/images_per_second": len(both) / seconds,
+            "cost/images_per_second": (len(val) + len(test)) / seconds,
             "cost/peak_memory_mb": peak_memory_mb(device),
         },
         selected_epoch=0,

