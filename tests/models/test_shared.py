@@ -22,6 +22,7 @@ from bench.models.search import neighbours
 from bench.models.shared import found
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
+from bench.train.heads import transferred
 from bench.train.knn import nearest, pixels
 
 X = load_digits().data.astype(np.float32)
@@ -164,6 +165,22 @@ def test_folds_share_a_search_where_their_pixels_can_be_compared(
             same = (np.abs(ours - theirs) < 1e-6).all(1)
             assert same.mean() > 0.99  # pixels rounded another way: a tie at the k-th place may fall otherwise
     assert len([k for k in searches if k >= 32]) == expected
+
+
+@pytest.mark.parametrize("head", ["linear", "knn"])
+def test_folds_share_the_features_of_a_frozen_backbone(head: str, cache: Path) -> None:
+    """One file for all folds; the scores are those without it."""
+    words = ["dataset=digits", "model=efficientnet_lite0", "transfer=frozen", f"transfer.head={head}"]
+    words += ["transfer.size=32", "split=kfold", "split.folds=8", "trainer.epochs=1", "trainer.accelerator=cpu"]
+    for fold in (0, 3):
+        exp = experiment(compose([*words, f"split.fold={fold}"]))
+        data = images.load(exp.dataset, exp.split)
+        result = transferred(exp, data)
+        alone = transferred(replace(exp, transfer=replace(exp.transfer, cache=False)), data)
+        np.testing.assert_allclose(result.test_scores, alone.test_scores, atol=1e-4)
+        np.testing.assert_allclose(result.val_scores, alone.val_scores, atol=1e-4)
+    assert len(list((cache / "features").glob("*.npy"))) == 1
+    assert len(list((cache / "neighbours").glob("*.npy"))) == (head == "knn")
 
 
 def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
