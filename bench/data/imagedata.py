@@ -49,5 +49,5 @@ class ImageData:
 
     @property
     def used(self) -> NDArray[np.int64]:
-        """The indices of all three splits, ascending: int64 [n]. The same for every fold of a set."""
+        """The indices of all three splits, ascending: int64 [n]. The same for every fold, but for a training subset."""
         return np.sort(np.concatenate([self.train, self.val, self.test]))
