@@ -24,7 +24,12 @@ def width(k: int, train: int, everything: int) -> int:
     """How many neighbours to search among `everything` for k in a training set of `train`: nearly always enough.
 
     The mean of what has to be searched to keep k besides the image itself, and three standard deviations.
+
+    Raises:
+        RequestError: when the training set has less than k images, before anything is searched.
     """
+    if k > train:
+        raise RequestError(f"k={k} neighbours asked of {train} training samples. Expected 1 <= k <= {train}.")
     kept = train / everything
     return min(everything, math.ceil((k + 1 + 3 * math.sqrt((k + 1) * (1 - kept))) / kept))
 
@@ -39,19 +44,15 @@ def inside(
     """The k nearest training images of some images, from their neighbours among all images.
 
     Args:
-        train: bool [N], who is in the training set.
+        train: bool [N], who is in the training set; k or more.
         asked: int64 [Q], the images; none of them is in the training set.
         found: their neighbours among all N images, nearest first: distances [Q, w] and indices [Q, w] into N.
         again: (images, w) -> the same for a wider search.
 
     Returns:
         distances float64 [Q, k] and indices int64 [Q, k] into all N images.
-
-    Raises:
-        RequestError: when the training set has less than k images.
     """
-    if k > (there := int(train.sum())):
-        raise RequestError(f"k={k} neighbours asked of {there} training samples. Expected 1 <= k <= {there}.")
+    assert train.sum() >= k  # see `width`; otherwise the search would widen for ever
     distances, indices = np.empty((len(asked), k)), np.empty((len(asked), k), np.int64)
     rows, wide = np.arange(len(asked)), found[1].shape[1]
     while len(rows):

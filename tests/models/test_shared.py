@@ -167,6 +167,13 @@ def test_folds_share_a_search_where_their_pixels_can_be_compared(
     assert len([k for k in searches if k >= 32]) == expected
 
 
+def test_more_neighbours_than_a_fold_has_are_refused_before_the_search(cache: Path, searches: list[int]) -> None:
+    exp = experiment(compose(["dataset=digits", "split=kfold", "model=knn", "model.k=1500"]))
+    with pytest.raises(RequestError, match="k=1500 neighbours asked of 1293 training samples"):
+        nearest(exp, images.load(exp.dataset, exp.split))
+    assert searches == []
+
+
 @pytest.mark.parametrize("head", ["linear", "knn"])
 def test_folds_share_the_features_of_a_frozen_backbone(head: str, cache: Path) -> None:
     """One file for all folds; the scores are those without it."""
