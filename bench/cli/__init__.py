@@ -7,6 +7,7 @@ so that `bench --help` answers at once. A package rather than one file, as fourt
 from __future__ import annotations
 
 import argparse
+import atexit
 import importlib
 import json
 import os
@@ -58,6 +59,28 @@ def main(argv: list[str] | None = None) -> int:
         if debug:
             raise
         return complain(f"{type(error).__name__}: {error}\nRun again with --debug for the traceback.", "--json" in argv)
+
+
+def shell() -> int:
+    """What the console script calls: `main`, and an end that does not take every imported library apart first.
+
+    Python would free the modules one by one, which takes a second where torch or MLflow are among them.
+    """
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # the first that is registered is the last that is called
+    ended.append(main())
+    return ended[0]
+
+
+def _leave(ended: list[int]) -> None:
+    """End the process with the status that is there, if any; an error that is on its way out tells itself."""
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # the reader went away, which Python says in its own way
+        return
+    if ended:
+        os._exit(ended[0])
 
 
 def complain(message: str, as_json: bool) -> int:

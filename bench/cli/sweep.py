@@ -77,22 +77,21 @@ def main(args: argparse.Namespace) -> int:
     planned = points(sweep, [w for w in words if w not in launcher])
     title = experiment_name(sweep.name, args.scale)
     uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
-    opened = None if args.dry_run and not waiting else Store(uri)
+    store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
     for place in waiting:
-        assert opened is not None
-        opened.deliver(place)
-    store = opened or existing(uri)  # a look at the plan makes none
+        assert store is not None
+        store.deliver(place)
     before = known(planned, title, store, args.fresh)
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
     outcome, after = None, before
-    if store is not None and not args.dry_run:
+    if not args.dry_run:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})
-        if todo:
-            warn(planned, sweep, title)
-            outcome = launched(args, planned, todo, title, store, before, launcher)
-            after = afterwards(planned, before, outcome, title, store, args.fresh, say)
+    if todo and not args.dry_run:
+        warn(planned, sweep, title)
+        store, outcome = launched(args, planned, todo, title, store, before, launcher)
+        after = afterwards(planned, before, outcome, title, store, args.fresh, say)
     records = records_of(sweep, planned, after.found)
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
@@ -149,34 +148,38 @@ def launched(
     planned: list[Point],
     todo: list[Point],
     title: str,
-    store: Store,
+    store: Store | None,
     before: Known,
     launcher: list[str],
-) -> Outcome:
-    """Run what is to do, here or through one of Hydra's launchers."""
+) -> tuple[Store, Outcome]:
+    """Run what is to do, here or through one of Hydra's launchers; gives the store too, made where there was none."""
     from bench.sweep import cluster, machine
     from bench.sweep.launch import Launch
+    from bench.sweep.pool import workers
     from bench.sweep.view import Live
     from bench.track.spool import Spool
+    from bench.track.store import Store
 
     if args.workers is not None and args.workers < 1:
         raise RequestError(f"--workers {args.workers}: expected at least 1.")
-    trainer = todo[0].experiment.trainer
+    trainer, uri = todo[0].experiment.trainer, todo[0].experiment.tracking.uri
     # By the whole plan: a run's share of the cores is then the same however much of the sweep is done already.
     places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), len(planned))
     count = min(places, len(todo))
     ids = {r.run_id for r in before.stored.values()}
     if launcher and cluster.name_of(launcher) != cluster.LOCAL:
+        store = store or Store(uri)
         with Live(len(todo), 0) as live:
             outcome = cluster.launch(
                 todo, title, store, Spool(), ids, args.workers, len(planned), live, launcher, 60 * args.patience
             )
         say(live.summary())
-        return outcome
-    with Live(len(todo), count) as live:
-        outcome = Launch(todo, title, store, Spool(), ids, count, places, live, 60 * args.patience).run()
+        return store, outcome
+    with Live(len(todo), count) as live, workers(count, trainer.devices, trainer.accelerator, places) as pool:
+        store = store or Store(uri)  # the workers import meanwhile
+        outcome = Launch(todo, title, store, Spool(), ids, pool, live, 60 * args.patience).run()
     say(live.summary())
-    return outcome
+    return store, outcome
 
 
 def counted(

@@ -16,7 +16,7 @@ from bench.sweep.claimant import Claimant
 from bench.sweep.crew import Crew
 from bench.sweep.outcome import Outcome, View
 from bench.sweep.plan import Point
-from bench.sweep.pool import workers
+from bench.sweep.pool import Worker
 from bench.sweep.signals import Stopping
 from bench.track.away import Away
 from bench.track.claim import Claims
@@ -33,18 +33,17 @@ class Launch:
 
     Args:
         before: run ids of what had ended for these points and is to be run again.
-        count: worker processes.
-        places: among how many workers the cores are shared, whatever is left to do (`bench.sweep.pool.workers`).
+        pool: its worker processes.
         patience: seconds to wait for a store that went away.
     """
 
     def __init__(
-        self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], count: int,
-        places: int, view: View, patience: float = 600.0,
+        self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], pool: list[Worker],
+        view: View, patience: float = 600.0,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
         self.title, self.store, self.spool, self.before = title, store, spool, before
-        self.count, self.places, self.view, self.patience = count, places, view, patience
+        self.pool, self.view, self.patience = pool, view, patience
         self.points = {p.key: p for p in todo}
         self.held: dict[str, Owner] = {}  # taken by another launch
         self.others: set[str] = set()  # launches that were told of
@@ -60,15 +59,12 @@ class Launch:
         Raises:
             RequestError: when workers cannot start, or a disk is full; what was taken is given up first.
         """
-        trainer = next(iter(self.points.values())).experiment.trainer
-        # They import while this process prepares.
-        pool = workers(self.count, trainer.devices, trainer.accelerator, self.places)
         owner = Owner.here(self.spool.root)
         try:
             with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:
                 self.claimant = Claimant(self.store, claims, self.title, self.spool, self.before)
                 todo = list(self.points.values())
-                self.crew = Crew(pool, todo, self.title, self.spool, self.view, self.claimant.failed)
+                self.crew = Crew(self.pool, todo, self.title, self.spool, self.view, self.claimant.failed)
                 try:
                     self._skip_ended(claims)
                     self._loop(stop)
@@ -77,10 +73,6 @@ class Launch:
                 self.outcome.signal = stop.signal
                 ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
                 self.outcome.left = len(self.points) - ended
-        except BaseException:
-            for worker in pool:
-                worker.stop()
-            raise
         finally:
             owner.over()
         return self.outcome

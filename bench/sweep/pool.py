@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,8 +90,11 @@ class Worker:
         self.executor.shutdown(wait=True, kill_workers=True)
 
 
-def workers(count: int, devices: int, accelerator: str, places: int) -> list[Worker]:
-    """Start `count` workers; cores are shared out, and GPUs where there are enough of them.
+@contextmanager
+def workers(count: int, devices: int, accelerator: str, places: int) -> Iterator[list[Worker]]:
+    """`count` workers that import while the caller prepares, and are ended with the block.
+
+    Cores are shared out, and GPUs where there are enough of them.
 
     Args:
         places: among how many workers the cores are shared, `count` or more. A sweep of which one point is left
@@ -102,6 +107,8 @@ def workers(count: int, devices: int, accelerator: str, places: int) -> list[Wor
         if mine := gpus_of(i, accelerator, devices):
             env["CUDA_VISIBLE_DEVICES"] = ",".join(mine)
         made.append(Worker(i, threads, env))
-    for worker in made:
-        worker.start()
-    return made
+    with ExitStack() as ending:
+        for worker in made:
+            worker.start()
+            ending.callback(worker.stop)
+        yield made

@@ -26,7 +26,7 @@ class Call:
     def __init__(self, folder: Path, *words: str, **environment: str) -> None:
         self.words = words
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from bench.cli import main; sys.exit(main())", *words],
+            [sys.executable, "-c", "import sys; from bench.cli import shell; sys.exit(shell())", *words],
             cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip

@@ -83,4 +83,6 @@ def test_one_worker_or_job_a_gpu_unless_said(monkeypatch: pytest.MonkeyPatch) ->
 def test_workers_of_the_pool_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,7")
     monkeypatch.setattr(pool.Worker, "start", lambda self: None)
-    assert [w.env["CUDA_VISIBLE_DEVICES"] for w in pool.workers(2, 1, "auto", 2)] == ["3", "7"]
+    monkeypatch.setattr(pool.Worker, "stop", lambda self: None)
+    with pool.workers(2, 1, "auto", 2) as made:
+        assert [w.env["CUDA_VISIBLE_DEVICES"] for w in made] == ["3", "7"]

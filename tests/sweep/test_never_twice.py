@@ -223,3 +223,25 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
     assert "The same command goes on" in call.said
     rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
     assert {r.status for r in rows} == {"FINISHED", "KILLED"}
+
+
+def test_a_sweep_that_others_have_finished_makes_no_store(folder: Path, bench_json: Any) -> None:
+    """Where the committed records have all of it, there is nothing to record."""
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1")
+    bench_json("sweep", *words)
+    write_csv(Store().records("adhoc"), folder / "results" / "adhoc" / "records.csv")
+    found = bench_json("sweep", *words, f"tracking.uri=sqlite:///{folder}/clone.db")
+    assert (found["ran"], found["committed"]) == (0, 2)
+    assert not (folder / "clone.db").exists()
+
+
+def test_workers_end_where_the_store_cannot_be_made(folder: Path, bench: Any) -> None:
+    """They are started before it: they import while it is made."""
+    (folder / ".other.db.lock").mkdir()  # which is no lock that can be taken
+    words = ("--axes", "model=linear,dnn", "--seeds", "1", "dataset=digits")
+    before = set(psutil.Process().children())
+    status, _, err = bench("sweep", *words, f"tracking.uri=sqlite:///{folder}/other.db")
+    assert status == 2
+    assert "does not answer" in err
+    left = set(psutil.Process().children()) - before
+    assert [p for p in left if "resource_tracker" not in " ".join(p.cmdline())] == []

@@ -57,7 +57,7 @@ def test_runs_are_brought_whole_and_once(folder: Path, carried: Path, bench_json
 def test_two_imports_at_the_same_moment_bring_each_run_once(folder: Path, carried: Path) -> None:
     (folder / "other").mkdir()
     main = f"tracking.uri=sqlite:///{folder}/main.db"
-    words = [sys.executable, "-c", "import sys; from bench.cli import main; sys.exit(main())"]
+    words = [sys.executable, "-c", "import sys; from bench.cli import shell; sys.exit(shell())"]
     both = [
         subprocess.Popen([*words, "sync", str(carried / "mlflow.db"), main], cwd=place, stderr=subprocess.DEVNULL)
         for place in (folder, folder / "other")

@@ -187,6 +187,18 @@ def test_torch_is_switched_as_the_run_says_and_back(exp, trained, word, determin
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="only where there is no GPU")
+def test_steps_do_not_look_for_a_driver_that_is_not_there(exp, trained, monkeypatch):
+    """Lightning has torch look for the driver's files, and Adam asks in each step: a tenth of a small dense net."""
+    looked = []
+    monkeypatch.setattr(torch.cuda, "_raw_device_count_nvml", lambda: looked.append(1) or -1)
+    trained(exp("model=linear", "trainer.epochs=1"))
+    few = len(looked)
+    trained(exp("model=linear", "trainer.epochs=9"))
+    assert len(looked) == 2 * few
+    assert os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] == "1"  # Lightning's value is back
+
+
 def test_ctrl_c_is_an_interruption_and_can_come_again(exp, trained):
     before = signal.getsignal(signal.SIGINT)
     for _ in range(2):
