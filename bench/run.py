@@ -89,15 +89,17 @@ def execute_stacked(exps: Sequence[Experiment], labels: Sequence[dict[str, Any]]
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)
     nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
-    if len(exps) == 1 or (exps[0].trainer.stack == "auto" and not stack.pays(exps, data, nets)):
+    files = [spool.folder(run_key(exp, data.fingerprint)) / RESUME for exp in exps]
+    # What was begun as one program goes on as one, whoever of it is left.
+    if not any(stack.epochs_done(exp, file) for exp, file in zip(exps, files, strict=True)) and (
+        len(exps) == 1 or (exps[0].trainer.stack == "auto" and not stack.pays(exps, data, nets))
+    ):
         return [execute(exp, spool=spool, **label) for exp, label in zip(exps, labels, strict=True)]
-    for exp in exps:
-        spool.folder(run_key(exp, data.fingerprint))
     started = time.time()
     outcomes: Sequence[Result | Exception]
     try:
         with freed_memory_kept():
-            outcomes = stack.fit(exps, data, nets)
+            outcomes = stack.fit(exps, data, nets, checkpoints=files)
     except RequestError:
         raise
     except Exception as error:

@@ -19,13 +19,14 @@ from bench.models import cost, preprocess, transfer
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import distributed, loss, sharded
+from bench.train.checkpoint import resumable
 from bench.train.diagnostics import PROBE, Gradients
 from bench.train.engine import interruptible, layout, lightning, switches
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Classify, Result
 from bench.train.task import STEPS_A_CALL, Calls, Task, score
 from bench.train.views import averaged, requested
-from bench.train.watch import OnEpoch, Watch, resumable, scores
+from bench.train.watch import OnEpoch, Watch, scores
 
 __all__ = ["Inputs", "OnEpoch", "fit"]
 

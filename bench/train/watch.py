@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,14 +13,13 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bench.data.batches import Images
-from bench.schema.experiment import Experiment, science
+from bench.schema.experiment import Experiment
+from bench.train import checkpoint as checkpoints
 from bench.train.selection import Selection, row
 from bench.train.sharded import release, whole
 from bench.train.task import Task, score
 
 OnEpoch = Callable[[dict[str, float]], None]
-
-CHECKPOINT_SECONDS = 30.0  # at most so often, at the end of an epoch
 
 
 class Watch(pl.Callback):
@@ -82,42 +80,25 @@ class Watch(pl.Callback):
 
     def _save(self, trainer: pl.Trainer, path: Path) -> None:
         due = torch.tensor(
-            float(time.monotonic() - self.saved >= CHECKPOINT_SECONDS), device=trainer.strategy.root_device
+            float(time.monotonic() - self.saved >= checkpoints.CHECKPOINT_SECONDS), device=trainer.strategy.root_device
         )
         if trainer.world_size > 1:
             dist.broadcast(due, 0)  # clocks differ, and saving is done together
         if not due:
             return
-        part = path.with_name(path.name + ".part")
-        trainer.save_checkpoint(part)
+        trainer.save_checkpoint(checkpoints.part_of(path))
         if trainer.is_global_zero:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
+            checkpoints.settle(path)
         self.saved = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """Called by Lightning for a checkpoint."""
-        return {"identity": identity(self.exp), "seconds": self.elapsed(), **self.selection.state_dict()}
+        return {"identity": checkpoints.identity(self.exp), "seconds": self.elapsed(), **self.selection.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Called by Lightning when it resumes."""
         self.seconds = state_dict["seconds"]
         self.selection.load_state_dict(state_dict)
-
-
-def identity(exp: Experiment) -> str:
-    """What a checkpoint must have been written by to be resumed from."""
-    return f"{torch.__version__} {pl.__version__} {science(exp)}"
-
-
-def resumable(exp: Experiment, checkpoint: Path | None) -> Path | None:
-    """The checkpoint, where there is one of this experiment, written with the same versions."""
-    if checkpoint is None or not checkpoint.exists():
-        return None
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    same = any(state.get("identity") == identity(exp) for state in content["callbacks"].values())
-    return checkpoint if same else None
 
 
 def scores(trainer: pl.Trainer, task: Task, images: Images, indices: Tensor) -> Tensor:

@@ -3,69 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure as Drawing
 from scipy.stats import binomtest
 
 from bench.report import artifacts, figures
 from bench.report.figures.pareto import front
-from bench.report.figures.style import COLOURS
 from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure
-from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep
+from tests.report.drawn import AXES, KINDS, draw, reader, records
 
-AXES = {"model": ["plain", "residual"], "depth": [8, 20, 32, 56]}
-CLASSES = ["cat", "dog", "ship"]
-
-
-def records() -> list[Record]:
-    made = make_records(AXES, lambda p: 0.9 - 0.001 * p["depth"] * (1 if p["model"] == "plain" else -1))
-    out = []
-    for r in made:
-        names = [(f"corrupt/{kind}/{severity}/accuracy", severity) for kind in ("blur", "noise") for severity in (1, 3)]
-        corrupted = {name: r.metrics["test/accuracy"] - severity / 20 for name, severity in names}
-        costs = {**r.costs, "cost/params": 1000 * r.axes["depth"]}
-        out.append(dataclasses.replace(r, metrics={**r.metrics, **corrupted}, costs=costs))
-    return out
-
-
-def reader(record: Record, name: str) -> str | None:
-    """What each run left behind; seed 2 stopped early."""
-    last = 3 if record.seed == 2 else 5
-    if name == "curves.csv":
-        rows = [f"{e},{1 / e},{0.8 + e / 50 + record.seed / 100}" for e in range(1, last + 1)]
-        return "\n".join(["epoch,train_loss,val_accuracy", *rows])
-    if name == "gradients.csv":
-        return "epoch,first,last\n0.0,0.001,1\n1.0,0.1,1\n"
-    if name == "confusion.json":
-        return json.dumps({"classes": CLASSES, "counts": [[8, 2, 0], [0, 10, 0], [5, 0, 5]]})
-    if name == "reliability.json":
-        bins = {"count": [0, 10, 30], "confidence": [None, 0.5, 0.9], "accuracy": [None, 0.4, 0.9]}
-        return json.dumps({"edges": [0, 1 / 3, 2 / 3, 1], **bins})
-    return None
-
-
-KINDS: dict[str, dict[str, Any]] = {
-    "line": {"kind": "line", "x": "depth", "lines": "model"},
-    "bars": {"kind": "bars", "x": "depth", "lines": "model"},
-    "heat": {"kind": "heat", "x": "depth", "lines": "model"},
-    "pareto": {"kind": "pareto", "lines": "model"},
-    "curves": {"kind": "curves", "lines": "model", "y": "val/accuracy"},
-    "gradients": {"kind": "gradients", "lines": "model"},
-    "confusion": {"kind": "confusion", "at": {"depth": 20}},
-    "reliability": {"kind": "reliability", "at": {"depth": 20}},
-    "corruption": {"kind": "corruption", "lines": "model", "at": {"depth": 20}},
-}
 LABELS = {
     "line": ("depth", "test accuracy (%)"),
     "bars": ("depth", "test accuracy (%)"),
@@ -90,10 +43,6 @@ HEADINGS = {
 }
 
 
-def draw(made: list[Record] | None = None, **figure: Any) -> Drawing:
-    return figures.draw(Figure(**figure), make_sweep(AXES, question="Does depth help?"), made or records(), reader)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_says_what_it_shows(kind: str) -> None:
     drawing = draw(**KINDS[kind])
@@ -114,26 +63,6 @@ def test_the_same_records_give_the_same_bytes(kind: str) -> None:
     one, other = figures.svg(draw(**KINDS[kind])), figures.svg(draw(**KINDS[kind]))
     assert one == other
     assert b"<dc:date>" not in one
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_cut_off_and_no_words_overlap(kind: str) -> None:
-    title = "Do WIDE & MUCH LONGER NAMES, which wrap to many lines, stay on the paper? " * 2
-    drawing = draw(**KINDS[kind], title=title)
-    figures.png(drawing, dpi=100)
-    edge = drawing.bbox
-    texts = [drawing._suptitle, drawing._supxlabel, *(ax.xaxis.label for ax in drawing.axes if ax.get_visible())]
-    texts += [legend.get_frame() for legend in drawing.legends]
-    boxes = [t.get_window_extent() for t in texts if t is not None]
-    for box in boxes:
-        assert box.x0 >= edge.x0 - 1
-        assert box.x1 <= edge.x1 + 1
-        assert box.y0 >= edge.y0 - 1
-        assert box.y1 <= edge.y1 + 1
-    title, foot = drawing._suptitle.get_window_extent(), drawing._supxlabel.get_window_extent()
-    for legend in drawing.legends:
-        assert not legend.get_window_extent().overlaps(title)
-        assert not legend.get_window_extent().overlaps(foot)
 
 
 def test_a_line_goes_through_the_means_with_their_intervals() -> None:
@@ -232,43 +161,6 @@ def test_a_bin_of_few_images_shows_how_little_it_says() -> None:
         assert (low[i], high[i]) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize("kind", ["line", "bars", "curves", "pareto", "corruption"])
-def test_percentages_end_at_0_and_100_and_no_mean_is_cut(kind: str) -> None:
-    spread = {0: 0.02, 1: 0.55, 2: 0.97}  # the interval of three such seeds reaches far beyond 0 and 100%
-
-    def wide(r: Record) -> Record:
-        value = spread[r.seed] if r.axes["model"] == "plain" else 0.9 + r.seed / 1000
-        return dataclasses.replace(r, metrics=dict.fromkeys(r.metrics, value))
-
-    figure = {**KINDS[kind], "at": {}} if kind != "corruption" else KINDS[kind]
-    if kind in ("line", "bars"):
-        figure = {"kind": kind, "x": "model", "panels": "depth"}
-    drawing = draw([wide(r) for r in records()], **figure)
-    for ax in (a for a in drawing.axes if a.get_visible() and "accuracy" in drawing.axes[0].get_ylabel()):
-        low, high = ax.get_ylim()
-        assert low >= -4
-        assert high <= 104
-        for line in (one for one in ax.lines if one.get_label() not in (None, "") and len(one.get_ydata())):
-            ys = np.asarray(line.get_ydata(), dtype=float)
-            if line.get_transform() == ax.transData and line.get_marker() not in ("|", "_"):
-                inside = ys[(ys >= 0) & (ys <= 100)]
-                assert ((inside >= low) & (inside <= high)).all()
-
-
-def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
-    close = [dataclasses.replace(r, costs={"cost/params": 1000 + r.axes["depth"] / 50}) for r in records()]
-    drawing = draw(close, kind="pareto")
-    drawing.draw_without_rendering()
-    (ax,) = drawing.axes
-    boxes = [t.get_window_extent() for t in ax.texts]
-    assert len(boxes) >= 2
-    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    points = [line.get_xydata() for line in ax.lines if line.get_marker() in "osD^vPX" and len(line.get_xydata()) == 1]
-    assert len(points) == 8
-    for x, y in ax.transData.transform(np.vstack(points)):
-        assert not any(box.contains(x, y) for box in boxes)
-
-
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=15), st.sampled_from([1.0, -1.0]))
 def test_the_front_is_what_nothing_beats(points: list[tuple[float, float]], sign: float) -> None:
     def beats(p: tuple[float, float], q: tuple[float, float]) -> bool:
@@ -276,16 +168,6 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[float, float]], sign
 
     kept = {points[i] for i in front(points, sign)}
     assert kept == {q for q in points if not any(beats(p, q) for p in points)}
-
-
-def test_colours_stay_apart_for_the_colour_blind() -> None:
-    """Simulated by Machado et al. (2009), severity 1; neighbours in the list must differ clearly in linear RGB."""
-    protan = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
-    deutan = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
-    for matrix in (protan, deutan):
-        seen = np.array([to_rgb(c) for c in COLOURS]) @ np.array(matrix).T
-        distance = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
-        assert min(distance) > 0.15
 
 
 @pytest.mark.parametrize(
@@ -334,14 +216,3 @@ def test_a_figure_that_needs_files_says_so() -> None:
 def test_damaged_files_of_a_run_are_refused(name: str, text: str) -> None:
     with pytest.raises(RequestError, match="run 7"):
         getattr(artifacts, name)(text, "run 7")
-
-
-def test_ticks_of_a_wide_logarithmic_cost_do_not_meet() -> None:
-    far = [dataclasses.replace(r, costs={"cost/params": 10 ** (r.axes["depth"] / 8)}) for r in records()]
-    drawing = draw(far, kind="pareto", lines="model")
-    drawing.draw_without_rendering()
-    (ax,) = drawing.axes
-    assert ax.get_xscale() == "log"
-    boxes = sorted((t.get_window_extent() for t in ax.get_xticklabels() if t.get_text()), key=lambda b: b.x0)
-    assert len(boxes) >= 3
-    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))

@@ -13,7 +13,7 @@ import pytest
 from bench.schema.experiment import Experiment
 from bench.track.spool import Spool
 from bench.track.store import Store
-from bench.train import watch
+from bench.train import checkpoint
 from bench.train.task import Task
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sweep")]
@@ -36,7 +36,7 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             task.deadline = time.monotonic() - 1
 
     monkeypatch.setattr(Task, "on_train_epoch_start", begun)
-    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     return seen
 
 

@@ -8,7 +8,7 @@ import torch
 from bench import models
 from bench.run import execute, execute_stacked
 from bench.track.spool import Spool
-from bench.train import watch
+from bench.train import checkpoint
 
 
 def test_stacked_runs_leave_the_records_they_leave_alone(exp, tmp_path):
@@ -36,7 +36,7 @@ def test_a_stacked_run_that_diverges_is_recorded_alone(exp, tmp_path):
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(exp, tmp_path, monkeypatch):
-    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     made, spool, seen = exp("model=linear", "trainer.epochs=3"), Spool(tmp_path), []
 
     def killed(row):
@@ -55,7 +55,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(exp, tmp_path, monkeypat
                                   ["transfer=frozen"]], ids=["finetune", "unfreezing", "frozen"])  # fmt: skip
 def test_an_interrupted_transfer_goes_on_from_its_checkpoint(exp, digits, tmp_path, monkeypatch, mode):
     """The long runs are these; every number is that of an undisturbed run."""
-    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     words = ("model=resnet20", "model.depth=8", "model.width=4")
     weights = tmp_path / "weights.pt"
     torch.save(models.build(exp(*words, "seed=9"), digits.shape, 10).state_dict(), weights)

@@ -12,23 +12,12 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from bench import models
 from bench.schema.errors import RequestError, RunFailed
-from bench.train import watch
+from bench.train import checkpoint
 from bench.train.engine import layout
 from bench.train.fit import fit
 from bench.train.knn import nearest
 from bench.train.metrics import metrics
-
-
-def same(one, two):
-    """Two Results agree in every number but the seconds."""
-    np.testing.assert_array_equal(one.val_scores, two.val_scores)
-    np.testing.assert_array_equal(one.test_scores, two.test_scores)
-    rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in r.history] for r in (one, two)]
-    assert rows[0] == rows[1]
-    assert one.selected_epoch == two.selected_epoch
-    assert one.state.keys() == two.state.keys()
-    assert all(torch.equal(one.state[name], two.state[name]) for name in one.state)
-
+from tests.train.agreement import same
 
 NOISY = ("model=cnn", "model.filters=[8,8]", "model.dense=[16]", "model.dropout=0.3", "norm_layer=batch",
          "augment=shift", "optim.schedule=cosine")  # fmt: skip
@@ -209,7 +198,7 @@ def test_ctrl_c_is_an_interruption_and_can_come_again(exp, trained):
 
 def test_resumed_is_undisturbed(exp, trained, tmp_path, monkeypatch):
     """Stopped after two of four epochs, going on from the checkpoint: every number as if nothing had happened."""
-    monkeypatch.setattr(watch, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     made = exp(*NOISY, "trainer.epochs=4")
     undisturbed = trained(made)
     file, seen = tmp_path / "checkpoint.ckpt", []

@@ -175,7 +175,7 @@ from bench.compose import compose
 from bench.run import execute
 from bench.schema.experiment import experiment
 from bench.track.spool import Spool
-from bench.train import watch
+from bench.train import checkpoint
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
@@ -191,7 +191,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(exp, trained, tmp_path):
     words += ["trainer.epochs=12", "trainer.batch_size=128"]
     program = tmp_path / "program.py"
     # Written at every epoch: a test cannot wait for half a minute of training.
-    program.write_text(KILLED.replace("if __name__", "watch.CHECKPOINT_SECONDS = 0.0\n\nif __name__"))
+    program.write_text(KILLED.replace("if __name__", "checkpoint.CHECKPOINT_SECONDS = 0.0\n\nif __name__"))
     call = [sys.executable, str(program), str(tmp_path / "spool"), *words]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(call, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from bench import models
-from bench.schema.errors import RequestError, RunFailed
+from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.train import fit as alone
 from bench.train import stack
 from bench.train.alike import compatible, together
@@ -136,8 +136,9 @@ def test_the_probe_leaves_the_networks_alone(exp, digits):
 
 def test_time_limit_counts_for_each_run(exp, digits):
     exps = [dataclasses.replace(exp("model=linear", "trainer.max_minutes=1e-7"), seed=s) for s in (0, 1)]
-    with pytest.raises(RunFailed, match="max_minutes"):
-        stack.fit(exps, digits, built(exps, digits))
+    for result in stack.fit(exps, digits, built(exps, digits)):
+        assert isinstance(result, OutOfTime)
+        assert "stopped after trainer.max_minutes=1e-07, in epoch 1" in result.reason
 
 
 class Small(stack.Program):
