@@ -26,8 +26,8 @@ def make(optim: Optim, net: nn.Module) -> Loss:
     return penalised
 
 
-def criterion(optim: Optim) -> Loss:
-    """The loss without penalties.
+def criterion(optim: Optim, reduction: str = "mean") -> Loss:
+    """The loss without penalties: the mean over the batch, or with `none` one number an image, [B].
 
     - cross_entropy: of the softmax, natural logarithm.
     - mse: squared distance of the softmax from the one-hot label, mean over the classes (Brier 1950, up to 1/K).
@@ -39,15 +39,17 @@ def criterion(optim: Optim) -> Loss:
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
         if name == "cross_entropy":
-            return functional.cross_entropy(logits, targets, label_smoothing=smoothing)
+            return functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction=reduction)
         classes = logits.shape[1]
         if targets.dim() == 1:
-            # one_hot looks at the values, which stacked runs (vmap) forbid.
+            # one_hot looks at the values, and a GPU would have to be waited for.
             targets = targets[:, None] == torch.arange(classes, device=targets.device)
         soft = targets.to(logits.dtype) * (1 - smoothing) + smoothing / classes
         if name == "mse":
-            return functional.mse_loss(logits.softmax(1), soft)
-        return functional.binary_cross_entropy_with_logits(logits, soft)
+            found = functional.mse_loss(logits.softmax(1), soft, reduction=reduction)
+        else:
+            found = functional.binary_cross_entropy_with_logits(logits, soft, reduction=reduction)
+        return found if reduction == "mean" else found.mean(1)
 
     return loss
 

@@ -45,7 +45,7 @@ class Program:
         self.layout = layout(first.trainer, self.device, self.net)
         self.scale = pixel_norm.make(first.pixel_norm, data).to(self.device)
         self.augment = augment.make(first.augment, data)
-        self.loss = torch.func.vmap(criterion(first.optim))
+        self.loss = criterion(first.optim, reduction="none")
         images = place(data, self.device)
         self.images, self.labels = images, torch.from_numpy(data.labels).to(self.device)
         train = torch.from_numpy(data.train)
@@ -91,34 +91,7 @@ class Program:
             if due and epoch + 1 < self.trainer.epochs:
                 self._save(files, selections, failed, epoch + 1, (time.perf_counter() - started) / len(self.exps))
                 saved = time.monotonic()
-        seconds = (time.perf_counter() - started) / len(self.exps)
-        for s, selection in enumerate(selections):
-            if s not in failed:
-                self.net.load(s, selection.best)
-                self.nets[s].load_state_dict(selection.best)
-        both = [self.scores(part).cpu().numpy() for part in (val, torch.from_numpy(self.data.test).to(self.device))]
-        costs = {
-            "cost/params": self.params,
-            "cost/flops": self.flops,
-            "cost/fit_seconds": seconds,
-            "cost/images_per_second": len(self.data.train) * self.trainer.epochs / seconds,
-            "cost/peak_memory_mb": peak_memory_mb(self.device),
-        }
-        return [
-            failed[s]
-            if s in failed
-            else Result(
-                val_scores=both[0][s],
-                test_scores=both[1][s],
-                history=selection.history,
-                costs=costs,
-                selected_epoch=selection.selected,
-                classify=self._classifier(self.nets[s].to(self.device)),
-                state={name: tensor.cpu() for name, tensor in selection.best.items()},
-                trained_on=preprocess.applied(self.scale, self.data.shape),
-            )
-            for s, selection in enumerate(selections)
-        ]
+        return self._results(selections, failed, (time.perf_counter() - started) / len(self.exps))
 
     def _save(
         self, files: Sequence[Path | None], selections: Sequence[Selection], failed: dict[int, RunFailed],
@@ -155,6 +128,41 @@ class Program:
             stacked_checkpoint.load_schedule(schedule, begun * (len(self.cuts) - 1))
         return begun, sum(state["seconds"] for state in states)
 
+    def _results(
+        self, selections: Sequence[Selection], failed: dict[int, RunFailed], seconds: float
+    ) -> list[Result | RunFailed]:
+        """The scores of each run at its selected epoch; `seconds` is a run's share of the training."""
+        for s, selection in enumerate(selections):
+            if s not in failed:
+                self.net.load(s, selection.best)
+                self.nets[s].load_state_dict(selection.best)
+        val, test = (
+            self.scores(torch.from_numpy(part).to(self.device)).cpu().numpy()
+            for part in (self.data.val, self.data.test)
+        )
+        costs = {
+            "cost/params": self.params,
+            "cost/flops": self.flops,
+            "cost/fit_seconds": seconds,
+            "cost/images_per_second": len(self.data.train) * self.trainer.epochs / seconds,
+            "cost/peak_memory_mb": peak_memory_mb(self.device),
+        }
+        return [
+            failed[s]
+            if s in failed
+            else Result(
+                val_scores=val[s],
+                test_scores=test[s],
+                history=selection.history,
+                costs=costs,
+                selected_epoch=selection.selected,
+                classify=self._classifier(self.nets[s].to(self.device)),
+                state={name: tensor.cpu() for name, tensor in selection.best.items()},
+                trained_on=preprocess.applied(self.scale, self.data.shape),
+            )
+            for s, selection in enumerate(selections)
+        ]
+
     def _classifier(self, net: nn.Module) -> Classify:
         return lambda images: score(net, self.scale, images.to(self.device), torch.arange(len(images)))
 
@@ -181,7 +189,8 @@ class Program:
         pixels, targets = self._batch(chosen, epoch, step)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=len(self.optimizers) == 1)
-        losses = self.loss(self.net(pixels).transpose(1, 2), targets)
+        logits = self.net(pixels).transpose(1, 2)
+        losses = self.loss(logits.flatten(0, 1), targets.flatten(0, 1)).view(chosen.shape).mean(1)
         losses.sum().backward()
         for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
             optimizer.step()
