@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from bench.schema.errors import RequestError
 from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
+from bench.sweep.signals import interrupt_later
 from bench.sweep.worker import begin, warm, work
 
 Died = BrokenProcessPool
@@ -53,7 +56,10 @@ class Worker:
         self.executor = ProcessPoolExecutor(
             max_workers=1, timeout=None, initializer=begin, initargs=(os.getpid(),), env=self.env
         )
-        self.future = self.executor.submit(warm)
+        for tracker in (resource_tracker, loky_tracker):
+            tracker.ensure_running()  # loky needs both, and the start of one lets signals through again
+        with interrupt_later():
+            self.future = self.executor.submit(warm)
 
     def started(self) -> bool:
         """Whether it is ready for a point, once `future` of its start is done; a failed start is tried again.

@@ -5,11 +5,35 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 GRACE_SECONDS = 10.0  # what runs may finish within
+MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
+
+
+@contextmanager
+def interrupt_later() -> Iterator[None]:
+    """Ctrl-C inside the block reaches this process behind it, and processes that start in it after `interrupt_again`.
+
+    A terminal sends it to them too, and Python would show where in its own start-up that was.
+    """
+    if not MASKS:
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def interrupt_again() -> None:
+    """In a process that was started inside `interrupt_later`: it has said what Ctrl-C means to it."""
+    if MASKS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 class Stopping:

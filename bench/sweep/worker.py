@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.schema.experiment import Experiment
+from bench.sweep import signals
 from bench.sweep.plan import Point
 from bench.track.spool import Spool
 
@@ -23,6 +24,7 @@ def begin(parent: int) -> None:
     parent was killed must not go on: the next launch takes its point over.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signals.interrupt_again()
     threading.Thread(target=_follow, args=(parent,), daemon=True, name="follow parent").start()
 
 
