@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import data as images
 from bench.models import origin, preprocess
 from bench.models.hashes import file_sha256
+from bench.recorded import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.transfer import Input
 from bench.track.record import Record
@@ -38,8 +39,6 @@ def derived(record: Record) -> Input:
     Raises:
         RequestError: when these settings or images are not what they were.
     """
-    from bench.sweep.again import experiment_of
-
     try:
         where = {name: record.config[name] for name in HERE if record.config.get(name) is not None}
         exp = experiment_of(record, record.seed, None, where)

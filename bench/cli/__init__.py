@@ -75,8 +75,9 @@ def shell() -> int:
 def _leave(ended: list[int]) -> None:
     """End the process with the status that is there, if any; an error that is on its way out tells itself."""
     try:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed by whoever called
+                stream.flush()
     except OSError:  # the reader went away, which Python says in its own way
         return
     if ended:

@@ -81,11 +81,12 @@ def rerun(
     read: Evidence, args: argparse.Namespace, overrides: dict[str, Any]
 ) -> tuple[list[CellVerdict], list[Difference]]:
     """Run the chosen cells again and judge them."""
+    from bench.recorded import experiment_of
     from bench.report import reproduce
     from bench.report.frame import Frame
     from bench.schema.errors import RequestError
     from bench.schema.sweep import names
-    from bench.sweep.again import again, experiment_of
+    from bench.sweep.again import again
     from bench.sweep.machine import cores
 
     frame = Frame(read.records, read.sweep)

@@ -1,56 +1,17 @@
-"""Running committed runs again from their recorded settings, into a scratch place that nothing else reads."""
+"""Running experiments again, into a scratch place that nothing else reads."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.compose import compose
-from bench.schema.experiment import Experiment, experiment
+from bench.schema.experiment import Experiment
 from bench.track.record import Record
 from bench.track.spool import Spool
-
-# Settings of the other machine, not of the experiment; `threads` is set from the provenance.
-ELSEWHERE = (
-    *("dataset.root", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-    *("trainer.threads", "trainer.max_minutes"),
-)
-
-
-def experiment_of(record: Record, seed: int, threads: int | None, overrides: Mapping[str, Any]) -> Experiment:
-    """The Experiment that a record's flat settings describe.
-
-    Args:
-        seed: training seed to use.
-        threads: CPU threads of the run.
-        overrides: flat settings that replace the recorded ones, such as where a dataset lies here.
-
-    Raises:
-        RequestError: for settings that this version does not have.
-    """
-    here = {name: value for name, value in record.config.items() if name not in ELSEWHERE and name != "seed"}
-    config = nested({**here, **overrides})
-    for part, value in compose([]).items():
-        config.setdefault(part, value)  # a part that is younger than the record: its default means "as before"
-    config["seed"] = seed
-    config.setdefault("trainer", {})["threads"] = threads
-    return experiment(config)
-
-
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"optim.lr": 0.1}` as `{"optim": {"lr": 0.1}}`."""
-    out: dict[str, Any] = {}
-    for name, value in flat.items():
-        *path, last = name.split(".")
-        place = out
-        for step in path:
-            place = place.setdefault(step, {})
-        place[last] = value
-    return out
 
 
 def again(
