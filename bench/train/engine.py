@@ -151,5 +151,7 @@ def switches(settings: Trainer) -> Iterator[None]:
         cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before[2:5]
         torch.set_float32_matmul_precision(before[5])
         memory.fill_uninitialized_memory = before[6]
-        if asking is not None:
+        if asking is None:
+            os.environ.pop(ASKING, None)
+        else:
             os.environ[ASKING] = asking

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -15,15 +16,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("sweep")]
 WORDS = ("sweep", "--axes", "model=linear,dnn", "--seeds", "2", "dataset=digits")
 
 
+def children(call: Call) -> list[str]:
+    """The command lines of its children; one that ends meanwhile has none."""
+    found = []
+    for process in psutil.Process(call.process.pid).children():
+        with suppress(psutil.Error):
+            found.append(" ".join(process.cmdline()))
+    return found
+
+
 @pytest.mark.parametrize("later", [0.0, 0.02, 0.05, 0.1, 1.0])
 def test_while_the_workers_start(tmp_path: Path, later: float) -> None:
     """A worker that is interrupted in the middle of its imports does not show where that was."""
     call = Call(tmp_path, *WORDS)
 
-    def starting() -> bool:
-        return any("popen_loky" in " ".join(p.cmdline()) for p in psutil.Process(call.process.pid).children())
-
-    assert call.wait_until(starting)
+    assert call.wait_until(lambda: any("popen_loky" in words for words in children(call)))
     time.sleep(later)
     call.kill(signal.SIGINT)
     assert call.finish() == 130
