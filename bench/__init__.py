@@ -1,3 +1,3 @@
 """imagebench: which choice makes an image classifier better, by how much, and how sure are we?"""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
