@@ -137,7 +137,8 @@ def threads(record: Record) -> int:
 
 def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
     """What a person reads: a line a cell, then the environments."""
-    from bench.report.naming import metric, point
+    from bench.report.naming import point
+    from bench.schema.metric import metric
 
     lines = [f"{c.word.upper():<18} {point(c.at) or 'the only cell'}, {metric(c.metric).title}: {c.why}" for c in cells]
     if not cells:

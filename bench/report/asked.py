@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.frame import Frame, selected
-from bench.report.naming import axis, metric, point
+from bench.report.naming import axis, point
 from bench.schema.label import numeric
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
 

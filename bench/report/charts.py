@@ -9,8 +9,9 @@ from typing import Any
 from bench.report.asked import heading, kind_of, logarithmic
 from bench.report.frame import Cell, Frame
 from bench.report.grid import number
-from bench.report.naming import Digits, Metric, axis, key, metric, point
+from bench.report.naming import Digits, axis, key, point
 from bench.schema.label import numeric, show
+from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Figure
 
 DRAWN = ("line", "bars", "heat", "pareto")  # kinds that need nothing but records

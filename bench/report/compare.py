@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.report.frame import value
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
 from bench.report.stats import Interval, t_interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import same, show
+from bench.schema.metric import metric
 from bench.track.record import Record
 
 Rule = Literal["the two runs", "run key", "axes and seed"]

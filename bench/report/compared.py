@@ -7,7 +7,8 @@ import math
 from typing import Any
 
 from bench.report.compare import ABSENT, Comparison, Pair
-from bench.report.naming import Digits, metric, point
+from bench.report.naming import Digits, point
+from bench.schema.metric import metric
 
 
 def text(found: Comparison) -> str:

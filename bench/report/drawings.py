@@ -11,8 +11,8 @@ from bench.report.asked import asked, fixed, frame_for, heading, kind_of, stem
 from bench.report.charts import chart, rows
 from bench.report.evidence import Evidence
 from bench.report.frame import Frame
-from bench.report.naming import metric
 from bench.report.traces import trace
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure
 
 ROWS_BELOW_CHART = 240

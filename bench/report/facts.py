@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bench.report.evidence import Evidence
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.report.runs import shared
+from bench.schema.metric import metric
 
 
 def summary(evidence: Evidence) -> str:

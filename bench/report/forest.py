@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from bench.report.claims import Verdict
-from bench.report.naming import Digits, metric
+from bench.report.naming import Digits
 from bench.schema.claim import Bound, Compare, Equivalence
+from bench.schema.metric import metric
 
 EDGE = 7.0  # percent of the drawing kept free at each side
 

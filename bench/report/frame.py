@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.report.naming import key, point
-from bench.report.naming import metric as describe
 from bench.report.stats import Interval, t_interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import numeric, same
+from bench.schema.metric import metric as describe
 from bench.schema.sweep import Select, Sweep
 from bench.track.record import Record
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.report.frame import Cell, Frame
-from bench.report.naming import Digits, Metric, axis, key, metric
+from bench.report.naming import Digits, axis, key
 from bench.schema.label import show
+from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep, Table, names
 
 

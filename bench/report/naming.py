@@ -1,4 +1,4 @@
-"""How metrics and axes are called and counted where people read them: names, units, digits, which way is better."""
+"""How axes are called and numbers are written where people read them; `bench.schema.metric` has the metrics."""
 
 from __future__ import annotations
 
@@ -9,78 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.schema.label import same, show
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is shown.
-
-    Attributes:
-        name: as in a record, "test/accuracy".
-        title: as in a sentence, "test accuracy".
-        unit: of the shown number; "" for none.
-        factor: shown number = stored number * factor.
-        better: "greater", "less", or "" where neither is.
-        difference: unit of a difference ("points" for percentages).
-    """
-
-    name: str
-    title: str
-    unit: str = ""
-    factor: float = 1.0
-    better: str = ""
-    difference: str = ""
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """Smallest and largest number that can be shown, where there are such: a percentage ends at 0 and 100."""
-        return (0.0, 100.0) if self.unit == "%" else None
-
-    def plain(self, value: float) -> str:
-        """A stored value as people say it, without an uncertainty that would fix its digits: 90%, 2 points."""
-        return f"{value * self.factor:.6g}"
-
-    def amount(self, value: float, of_difference: bool = True) -> str:
-        """`plain` with the unit of a difference, or of the metric itself: `2 points`, `1 point`, `90%`."""
-        number, unit = self.plain(value), self.difference if of_difference else self.unit
-        if number in ("1", "-1") and unit == "points":
-            unit = "point"
-        return f"{number}{unit}" if unit == "%" else f"{number} {unit}".rstrip()
-
-    @property
-    def label(self) -> str:
-        """For an axis of a figure or the head of a table: `test accuracy (%)`."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
-
-
-_PERCENT: dict[str, Any] = {"unit": "%", "factor": 100.0, "difference": "points"}
-_KNOWN: dict[str, dict[str, Any]] = {
-    "accuracy": {"title": "accuracy", "better": "greater", **_PERCENT},
-    "top5": {"title": "top-5 accuracy", "better": "greater", **_PERCENT},
-    "balanced_accuracy": {"title": "balanced accuracy", "better": "greater", **_PERCENT},
-    "macro_f1": {"title": "macro F1", "better": "greater", **_PERCENT},
-    "ece": {"title": "calibration error", "better": "less", **_PERCENT},
-    "nll": {"title": "NLL", "better": "less", "unit": "nats"},
-    "brier": {"title": "Brier score", "better": "less"},
-    "loss": {"title": "loss", "better": "less"},
-    "params": {"title": "parameters"},
-    "flops": {"title": "FLOPs per image"},
-    "fit_seconds": {"title": "fit time", "unit": "s"},
-    "images_per_second": {"title": "throughput", "unit": "images/s"},
-    "peak_memory_mb": {"title": "peak memory", "unit": "MB"},
-    "selected_epoch": {"title": "selected epoch"},
-}
-
-
-def metric(name: str) -> Metric:
-    """How the metric `name` is shown; an unknown one under its own name, as it is stored."""
-    scope, _, last = name.rpartition("/")
-    known = dict(_KNOWN.get(last, {"title": last.replace("_", " ")}))
-    scope = scope.replace("cost", "").replace("/", " ").replace("_", " ").strip()
-    known["title"] = f"{scope} {known['title']}".strip()
-    known.setdefault("difference", known.get("unit", ""))
-    return Metric(name=name, **known)
-
+from bench.schema.metric import Metric
 
 _AXES = {
     "optim.lr": "learning rate",

@@ -10,7 +10,8 @@ from typing import Any
 
 from bench.report.frame import Frame
 from bench.report.grid import Grid, reasons
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
+from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 

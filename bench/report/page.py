@@ -12,12 +12,13 @@ from bench.report.evidence import Evidence
 from bench.report.forest import forest
 from bench.report.frame import Cell, selected
 from bench.report.grid import Column, Grid, number, pivot, remarks
-from bench.report.naming import Digits, axis, metric
+from bench.report.naming import Digits, axis
 from bench.report.notes import notes
 from bench.report.published import HEADS, Beside, beside
 from bench.report.runs import listing, shared
 from bench.report.tables import panel_title
 from bench.schema.label import show
+from bench.schema.metric import metric
 
 RUNS_ON_PAGE = 2_000  # more get a page of their own
 RUNS_LISTED = 20_000  # more are in records.csv only

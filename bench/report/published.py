@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from bench.report.frame import Cell, Frame
 from bench.report.grid import number, remarks
-from bench.report.naming import Digits, axis, metric, point
+from bench.report.naming import Digits, axis, point
 from bench.schema.label import same, show
+from bench.schema.metric import metric
 from bench.schema.sweep import Published, Sweep
 
 HEADS = ("published", "theirs", "ours", "ours - theirs", "source", "what differs (theirs / ours)")

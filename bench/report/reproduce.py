@@ -16,10 +16,11 @@ import numpy as np
 from scipy import special
 
 from bench.report.frame import value
-from bench.report.naming import Digits, metric
+from bench.report.naming import Digits
 from bench.report.stats import LEVEL
 from bench.schema.errors import RequestError
 from bench.schema.label import same
+from bench.schema.metric import metric
 from bench.track.record import Record
 
 Word = Literal["identical", "within seed noise", "different", "undecided"]

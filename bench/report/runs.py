@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report.frame import value
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.schema.label import same, show
+from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, names
 from bench.track.record import Record
 

@@ -13,9 +13,10 @@ from bench.report.artifacts import Reader
 from bench.report.asked import heading
 from bench.report.figures.corruption import severities
 from bench.report.frame import Cell, Frame
-from bench.report.naming import axis, key, metric, point
+from bench.report.naming import axis, key, point
 from bench.report.stats import t_interval
 from bench.schema.label import show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure
 
 Panel = dict[str, Any]

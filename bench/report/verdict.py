@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 
 from bench.report.claims import Verdict
-from bench.report.naming import Digits, Metric, axis, metric
+from bench.report.naming import Digits, axis
 from bench.report.tables import escape_md
 from bench.schema.claim import Bound, Compare, Equivalence, Trend
+from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep
 
 TESTS = {"t": "t-test", "wilcoxon": "Wilcoxon's signed-rank test", "bootstrap": "BCa bootstrap"}

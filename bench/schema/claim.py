@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from bench.schema.label import same
+from bench.schema.metric import Metric, metric
 from bench.schema.part import part
 
 Direction = Literal["greater", "less"]
@@ -39,7 +40,7 @@ class Compare:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return _two_sides(self.compare, self.against, self.at)
+        return _two_sides(self.compare, self.against, self.at) or _too_much("by", self.by, self.metric)
 
 
 @part
@@ -110,7 +111,7 @@ class Equivalence:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return _two_sides(self.compare, self.against, self.at)
+        return _two_sides(self.compare, self.against, self.at) or _too_much("margin", self.margin, self.metric)
 
 
 @part
@@ -127,9 +128,10 @@ class Bound:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        if self.metric.endswith(("accuracy", "top5", "macro_f1", "ece")) and not 0 <= self.bound <= 1:
-            return f"bound is {self.bound:g}, but {self.metric} is a fraction in 0..1."
-        return ""
+        shown = metric(self.metric)
+        if not shown.outside(self.bound):
+            return ""
+        return f"bound is {self.bound:g}, but {self.metric} is {_range(shown)}.{_percent(self.bound, shown)}"
 
 
 Claim = Annotated[Compare | Trend | Interaction | Equivalence | Bound, Field(discriminator="kind")]
@@ -139,6 +141,24 @@ KINDS = ("compare", "trend", "interaction", "equivalence", "bound")
 def sides(claim: Claim) -> dict[str, Point]:
     """The parts of a claim that fix axis values, by their name in the file."""
     return {s: getattr(claim, s) for s in ("compare", "against", "where", "versus", "at") if hasattr(claim, s)}
+
+
+def _too_much(name: str, amount: float, of: str) -> str:
+    """Why a difference is as large as the metric's whole range, where it is: somebody meant percent."""
+    shown = metric(of)
+    if shown.low is None or shown.high is None or amount < shown.high - shown.low:
+        return ""
+    return f"{name} is {amount:g}, but {of} is {_range(shown)}: no difference is larger.{_percent(amount, shown)}"
+
+
+def _range(shown: Metric) -> str:
+    fraction = "a fraction in " if shown.unit == "%" else ""
+    return f"{fraction}{shown.low:g}..{shown.high:g}" if shown.high is not None else f"{shown.low:g} or more"
+
+
+def _percent(amount: float, shown: Metric) -> str:
+    points = f" For {amount:g} points say {amount / 100:g}."
+    return points if shown.unit == "%" and 0 < amount <= 100 else ""
 
 
 def _two_sides(one: Point, other: Point, at: Point, named: tuple[str, str] = ("compare", "against")) -> str:

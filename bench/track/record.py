@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench.schema.errors import RequestError, near, unknown
+from bench.schema.metric import metric
 from bench.track.files import write_atomically
 
 Status = Literal["finished", "failed", "running", "missing"]
@@ -193,9 +194,11 @@ def _record(columns: list[str], row: list[str], where: str) -> Record:
             read, kind = _KINDS[prefix]
             key = name if prefix in ("", "cost/") else name.removeprefix(prefix)
             groups[prefix][key] = _parse(read, cell, name, where, kind)
-            # NaN, which a diverged run may say, compares false with everything and passes.
-            if prefix == "" and name.endswith("accuracy") and (groups[""][key] < 0 or groups[""][key] > 1):
-                raise RequestError(f"{where}: {name} is {cell}. Accuracies are fractions in 0..1.")
+            described = metric(name)
+            if prefix in ("", "cost/") and described.outside(groups[prefix][key]):
+                ends = f"{described.low:g} to {described.high:g}" if described.ends else f"{described.low:g} and more"
+                unit = ", a fraction" if described.unit == "%" else ""
+                raise RequestError(f"{where}: {name} is {cell}. Expected {ends}{unit}.")
     if fixed["status"] not in get_args(Status):
         raise unknown(
             "status", fixed["status"], get_args(Status), f"In {where}; expected {', '.join(get_args(Status))}."

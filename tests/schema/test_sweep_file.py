@@ -113,3 +113,19 @@ def test_a_value_of_any_scale_may_be_claimed_about() -> None:
         scales={"full": {"axes": {"optim.lr": [0.5]}}},
         claims=[{"kind": "bound", "says": "x", "at": {"optim.lr": 0.5}, "bound": 0.5}],
     )
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        ({"kind": "equivalence", "margin": 1}, r"margin is 1, .* no difference is larger\. For 1 points say 0\.01"),
+        ({"kind": "compare", "by": 5}, r"by is 5, .* fraction in 0\.\.1.* For 5 points say 0\.05"),
+        ({"kind": "equivalence", "margin": 2, "metric": "test/ece"}, "margin is 2"),
+    ],
+)
+def test_percent_is_refused_where_a_fraction_is_meant(claim: dict, said: str) -> None:
+    sides = {"compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
+    data = {"name": "m", "question": "?", "axes": {"norm_layer": ["none", "batch"]}}
+    with pytest.raises(RequestError, match=said):
+        sweep({**data, "claims": [{"says": "x", **sides, **claim}]}, "m.yaml")
+    sweep({**data, "claims": [{"says": "x", **sides, **claim, "metric": "test/nll"}]}, "m.yaml")  # nats have no end

@@ -94,7 +94,7 @@ def test_writing_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: 
     [
         (("finished", "finnished"), "line 2.*finished, failed"),
         ((",0.9,", ",ninety,"), "line 2: test/accuracy is 'ninety'. Expected a number"),
-        ((",0.9,", ",90,"), "fractions in 0..1"),
+        ((",0.9,", ",90,"), r"Expected 0 to 1, a fraction"),
         ((",0.9,", ",true,"), "Expected a number"),
         (("k,s,0,", "k,s,-1,"), "seed is '-1'"),
         (("k,s,0,", "k,s,0,0,"), "13 cells, but the header has 12"),

@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.report.figures.style import COLOURS, canvas, caption, dress_x, dress_y, fit_y, matches, seed_dots, unfinished
 from bench.report.frame import Cell, Frame
-from bench.report.naming import Digits, axis, metric
+from bench.report.naming import Digits, axis
 from bench.schema.label import same, show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 HATCHES = ("", "////", "....", "xxxx", "----", "oo", "++")

@@ -14,9 +14,10 @@ from matplotlib.ticker import MaxNLocator
 from bench.report.artifacts import Curves
 from bench.report.compare import Comparison, Pair
 from bench.report.figures.style import COLOURS, FAINT, RC
-from bench.report.naming import Metric, metric, point
+from bench.report.naming import point
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError
+from bench.schema.metric import Metric, metric
 
 MOST_POINTS = 40
 COLUMNS = ("train_loss", "val_loss", "val_accuracy")  # of curves.csv

@@ -11,9 +11,10 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.report.figures.style import canvas, caption, fit_y, look, matches
 from bench.report.frame import Frame
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.schema.errors import RequestError
 from bench.schema.label import show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 NAME = re.compile(r"corrupt/(?P<kind>[^/]+)/(?P<severity>\d+(?:\.\d+)?)/accuracy")

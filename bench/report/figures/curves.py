@@ -14,10 +14,11 @@ from bench.report import artifacts
 from bench.report.artifacts import Curves, Reader
 from bench.report.figures.style import Canvas, canvas, caption, decade_steps, fit_y, look, matches
 from bench.report.frame import Cell, Frame
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.report.stats import t_interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 

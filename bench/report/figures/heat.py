@@ -9,8 +9,9 @@ from matplotlib.figure import Figure as Drawing
 
 from bench.report.figures.style import canvas, caption
 from bench.report.frame import Frame
-from bench.report.naming import Digits, axis, key, metric
+from bench.report.naming import Digits, axis, key
 from bench.schema.label import show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 

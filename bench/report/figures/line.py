@@ -20,8 +20,9 @@ from bench.report.figures.style import (
     unfinished,
 )
 from bench.report.frame import Cell, Frame
-from bench.report.naming import axis, metric
+from bench.report.naming import axis
 from bench.schema.label import same, show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 

@@ -11,9 +11,10 @@ from bench.report.asked import logarithmic
 from bench.report.figures.labels import place
 from bench.report.figures.style import canvas, caption, decade_steps, fit_y, look, matches
 from bench.report.frame import Cell, Frame
-from bench.report.naming import axis, metric, si
+from bench.report.naming import axis, si
 from bench.report.stats import t_interval
 from bench.schema.label import show
+from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 
 

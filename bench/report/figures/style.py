@@ -15,9 +15,10 @@ from matplotlib.transforms import offset_copy
 
 from bench.report.asked import fixed, heading, logarithmic
 from bench.report.frame import Cell, Frame
-from bench.report.naming import Metric, axis, metric, point
+from bench.report.naming import axis, point
 from bench.schema.errors import RequestError
 from bench.schema.label import numeric, same, show
+from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Figure, Sweep
 
 # Okabe & Ito (2008), neighbours far apart for all kinds of colour vision; their yellow is too pale for lines.
