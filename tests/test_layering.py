@@ -60,9 +60,9 @@ def test_a_room_imports_only_rooms_to_its_left(path: Path) -> None:
 
 
 def test_only_the_store_imports_mlflow() -> None:
-    """It is five files: connection, runs and records, the courier, and the sense for a server that went away."""
+    """It is five files: connection, runs and records, delivery, and the sense for a store that does not answer."""
     users = [f for f in FILES if any(n.split(".")[0] == "mlflow" for n in imports(f))]
-    files = ("connection", "runs", "store", "courier", "away")
+    files = ("connection", "runs", "store", "delivery", "unavailable")
     assert {module_of(f) for f in users} == {f"bench.track.{name}" for name in files}
 
 

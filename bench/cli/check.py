@@ -64,7 +64,7 @@ def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], i
         RequestError: as reading a sweep file and composing do; `Refused` for selection on test.
     """
     from bench import data as images
-    from bench.cli.asked import seeds
+    from bench.cli.sweep_arguments import seeds
     from bench.compose import compose
     from bench.data.finding import checked
     from bench.schema.experiment import experiment

@@ -86,8 +86,8 @@ def rerun(
     from bench.report.frame import Frame
     from bench.schema.errors import RequestError
     from bench.schema.sweep import names
-    from bench.sweep.again import again
     from bench.sweep.machine import cores
+    from bench.sweep.rerun import rerun
 
     frame = Frame(read.records, read.sweep)
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
@@ -117,7 +117,7 @@ def rerun(
         axes = " · ".join(str(v) for v in record.axes.values())
         say(f"[{count}/{len(wanted)}] {axes} · seed {record.seed}: {record.reason or record.status}")
 
-    made = again(wanted, workers, step)
+    made = rerun(wanted, workers, step)
     new, start = [], 0
     for size in sizes:
         new.append(made[start : start + size])

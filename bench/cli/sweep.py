@@ -26,8 +26,8 @@ ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even w
 
 if TYPE_CHECKING:
     from bench.schema.sweep import Sweep
-    from bench.sweep.known import Known
-    from bench.sweep.outcome import Outcome
+    from bench.sweep.completed import Completed
+    from bench.sweep.launch_result import LaunchResult
     from bench.sweep.plan import Point
     from bench.track.store import Store
 
@@ -63,15 +63,15 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
-    from bench.cli.asked import chosen, experiment_name, of_hydra, seeds
     from bench.cli.check import existing
-    from bench.sweep.headrun import describe
-    from bench.sweep.known import afterwards, known
+    from bench.cli.sweep_arguments import experiment_name, of_hydra, requested_sweep, seeds
+    from bench.sweep.completed import completed_after, find_completed
+    from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
     from bench.track.spool import Spool
     from bench.track.store import Store
 
-    named, words = chosen(args)
+    named, words = requested_sweep(args)
     launcher = [w for w in words if of_hydra(w)]
     sweep = at_scale(named, args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in words if w not in launcher])
@@ -81,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     for place in waiting:
         assert store is not None
         store.deliver(place)
-    before = known(planned, title, store, args.fresh)
+    before = find_completed(planned, title, store, args.fresh)
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     if todo and not args.dry_run:
         warn(planned, sweep, title)
         store, outcome = launched(args, planned, todo, title, store, before, launcher)
-        after = afterwards(planned, before, outcome, title, store, args.fresh, say)
+        after = completed_after(planned, before, outcome, title, store, args.fresh, say)
     records = records_of(sweep, planned, after.found)
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
@@ -105,12 +105,12 @@ def main(args: argparse.Namespace) -> int:
     return finish(args, failed_before(failed, before), counts, outcome)
 
 
-def needs_description(store: Store, title: str, outcome: Outcome | None) -> bool:
+def needs_description(store: Store, title: str, outcome: LaunchResult | None) -> bool:
     """Whether the sweep's parent run should be told how things stand."""
-    from bench.sweep.headrun import undescribed
+    from bench.sweep.parent_run import lacks_description
 
     if outcome is None:
-        return undescribed(store, title)
+        return lacks_description(store, title)
     return bool(outcome.ran or outcome.signal) and not outcome.undelivered
 
 
@@ -126,7 +126,7 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
             say(f"{finding.level}: {finding.name}: {finding.reason}")
 
 
-def missing(planned: list[Point], before: Known, retry: bool) -> tuple[list[Point], list[Point]]:
+def missing(planned: list[Point], before: Completed, retry: bool) -> tuple[list[Point], list[Point]]:
     """The points to run, in the order to run them, and those that failed before."""
     from bench.sweep.plan import widest_first
 
@@ -135,7 +135,7 @@ def missing(planned: list[Point], before: Known, retry: bool) -> tuple[list[Poin
     return widest_first(p for p in planned if p.key not in before.found or p.key in again), failed
 
 
-def plan_line(planned: list[Point], before: Known, todo: list[Point], failed: list[Point]) -> str:
+def plan_line(planned: list[Point], before: Completed, todo: list[Point], failed: list[Point]) -> str:
     """The plan in one line."""
     parts = [f"{len(planned)} runs", f"{len(before.with_status(planned, 'finished'))} finished"]
     if before.committed:
@@ -149,9 +149,9 @@ def launched(
     todo: list[Point],
     title: str,
     store: Store | None,
-    before: Known,
+    before: Completed,
     launcher: list[str],
-) -> tuple[Store, Outcome]:
+) -> tuple[Store, LaunchResult]:
     """Run what is to do, here or through one of Hydra's launchers; gives the store too, made where there was none."""
     from bench.sweep import cluster, machine
     from bench.sweep.launch import Launch
@@ -183,7 +183,7 @@ def launched(
 
 
 def counted(
-    planned: list[Point], before: Known, todo: list[Point], outcome: Outcome | None, after: Known
+    planned: list[Point], before: Completed, todo: list[Point], outcome: LaunchResult | None, after: Completed
 ) -> dict[str, int]:
     """The numbers of the summary."""
     failed = {p.key for p in after.with_status(planned, "failed")}
@@ -201,7 +201,7 @@ def counted(
     }
 
 
-def failed_before(failed: list[Point], before: Known) -> str:
+def failed_before(failed: list[Point], before: Completed) -> str:
     """What failed in an earlier launch, and what runs it again; "" for nothing."""
     if not failed:
         return ""
@@ -212,9 +212,9 @@ def failed_before(failed: list[Point], before: Known) -> str:
     return text
 
 
-def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcome: Outcome | None) -> int:
+def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcome: LaunchResult | None) -> int:
     """Say how to go on; the exit status."""
-    from bench.cli.asked import of_hydra
+    from bench.cli.sweep_arguments import of_hydra
 
     if failed and not args.retry_failed:
         say(failed)

@@ -24,10 +24,10 @@ def main(args: argparse.Namespace) -> int:
     from bench.compose import compose
     from bench.schema.experiment import experiment
     from bench.track.address import sqlite_file
-    from bench.track.away import Away
     from bench.track.importing import Brought, bring
     from bench.track.spool import Spool
     from bench.track.store import Store
+    from bench.track.unavailable import StoreUnavailable
 
     overrides = [w for w in args.words if "=" in w.split("://")[0]]
     others = [w for w in args.words if w not in overrides]
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
             total.new += found.new
             total.known += found.known
             total.elsewhere += found.elsewhere
-    except Away as error:
+    except StoreUnavailable as error:
         raise RequestError(f"{error} What was brought is whole.") from None
     if args.json:
         print(

@@ -40,10 +40,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the files and print the table; 0 also for verdicts that are open or refuted."""
     from bench import report
-    from bench.cli.asked import chosen, experiment_name, seeds
+    from bench.cli.sweep_arguments import experiment_name, requested_sweep, seeds
     from bench.sweep.plan import at_scale
 
-    named, overrides = chosen(args)
+    named, overrides = requested_sweep(args)
     sweep = at_scale(named, args.scale, seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
     if args.records:
@@ -75,7 +75,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     from bench.cli.check import findings, looks
     from bench.report import artifacts
     from bench.schema.errors import RequestError
-    from bench.sweep.known import known
+    from bench.sweep.completed import find_completed
     from bench.sweep.plan import points, records_of
     from bench.track.spool import Spool
     from bench.track.store import Store
@@ -84,7 +84,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     store = Store(planned[0].experiment.tracking.uri)
     for place in Spool().pending():
         store.deliver(place)
-    records = records_of(sweep, planned, known(planned, title, store, fresh=False).found)
+    records = records_of(sweep, planned, find_completed(planned, title, store, fresh=False).found)
     if all(record.status == "missing" for record in records):
         raise RequestError(
             f"None of the {len(records)} runs of {title} is in {store.shown}. "

@@ -74,7 +74,7 @@ class Batches:
         for start, stop in pairwise(bounds(len(order), self.batch_size, self.drop_last)):
             part = order[start:stop]
             mine.append(part[share(stop - start, self.rank, self.world).to(part.device)] if self.world > 1 else part)
-        if isinstance(self.images, Elsewhere):
+        if isinstance(self.images, OffDeviceImages):
             for images, chosen in zip(self.images.ahead(mine), mine, strict=True):
                 yield images, self.labels[chosen.to(self.labels.device)]
         else:
@@ -84,7 +84,7 @@ class Batches:
                 yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
-class Elsewhere:
+class OffDeviceImages:
     """Images that are not on the device as a whole: `images[indices]` decodes or gathers them and moves them there."""
 
     def __init__(self, images: NDArray[np.uint8] | Streamed, device: torch.device) -> None:
@@ -105,7 +105,7 @@ class Elsewhere:
             yield torch.from_numpy(found).to(self.device, non_blocking=True)
 
 
-Images = Tensor | Elsewhere
+Images = Tensor | OffDeviceImages
 
 
 def place(data: ImageData, device: torch.device) -> Images:
@@ -114,9 +114,9 @@ def place(data: ImageData, device: torch.device) -> Images:
     On a CPU the tensor is the shared memory map itself.
     """
     if isinstance(data.images, Streamed):
-        return Elsewhere(data.images, device)
+        return OffDeviceImages(data.images, device)
     if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
-        return Elsewhere(data.images, device)
+        return OffDeviceImages(data.images, device)
     return torch.from_numpy(data.images).to(device)
 
 

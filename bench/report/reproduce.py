@@ -1,6 +1,6 @@
 """Old runs against new ones: is it the same number, what other seeds would do anyway, or something else?
 
-Only comparison happens here; `bench.sweep.again` runs.
+Only comparison happens here; `bench.sweep.rerun` runs.
 """
 
 from __future__ import annotations

@@ -1,1 +1,20 @@
-"""From a question to finished runs: sweep file, plan, launch."""
+"""From a question to finished runs: sweep file, plan, launch.
+
+file            sweep files, and sweeps stated on the command line
+plan            every point of a sweep with its run key
+completed       what is done already, by the store and by committed records
+launch          runs points in warm workers of this machine
+cluster         runs them in jobs of Hydra's launchers
+job             one such job
+lease_holder    takes points, delivers their outcomes, gives them up
+dispatcher      which point goes to which worker, and what comes back
+pool            the worker processes
+worker          what a worker process does
+shares          which points are trained as one program, and how many at once
+machine         cores and GPUs, and how workers share them
+signals         Ctrl-C and SIGTERM
+launch_result   what became of a launch
+view            what a sweep shows while it runs
+parent_run      the sweep's own run in MLflow: question, table, figure
+rerun           experiments once more, into a scratch place
+"""

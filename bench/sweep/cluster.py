@@ -18,14 +18,14 @@ from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 from bench.sweep import machine
 from bench.sweep.job import URI_VARIABLE, Job
-from bench.sweep.outcome import Outcome, View
+from bench.sweep.launch_result import LaunchResult, View
 from bench.sweep.plan import Point
 from bench.track.address import redacted
-from bench.track.away import Away
-from bench.track.claim import Claims
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.spool import Spool, state_folder
 from bench.track.store import ENDED, Store, record_of
+from bench.track.unavailable import StoreUnavailable
 
 LOCAL = "local"
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
@@ -38,7 +38,7 @@ ENDING_SECONDS = 5.0  # that interrupted jobs of this machine get to end
 def launch(
     todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], count: int | None,
     planned: int, view: View, overrides: Sequence[str], patience: float,
-) -> Outcome:  # fmt: skip
+) -> LaunchResult:  # fmt: skip
     """Run points in `count` jobs of a Hydra launcher and wait for them.
 
     Args:
@@ -66,9 +66,9 @@ def launch(
         own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
         patience=patience,
     )
-    store.ledger(title)  # made once, before any job could need it
+    store.lease_run(title)  # made once, before any job could need it
     store.parent(title, make=True)
-    outcome = Outcome()
+    outcome = LaunchResult()
     with environment(URI_VARIABLE, store.uri if secret else None), Watcher(todo, title, store, before, view) as watcher:
         try:
             returned = _through_hydra(job, name, jobs, list(overrides))
@@ -105,11 +105,11 @@ def places(name: str, count: int | None, trainer: Trainer) -> int:
 
 def _mark_interrupted(title: str, store: Store, spool: Spool) -> None:
     """Mark runs whose job has ended without bringing them to an end; the jobs of this machine end with the command."""
-    claims = Claims(store, store.ledger(title), Owner.here(spool.root))
+    leases = Leases(store, store.lease_run(title), Owner.here(spool.root))
     deadline = time.monotonic() + ENDING_SECONDS
     while True:
-        open_ = [key for key, claim in claims.refresh().items() if not claim.ended]
-        living = [key for key in open_ if claims.held(key) is not None]
+        open_ = [key for key, lease in leases.refresh().items() if not lease.ended]
+        living = [key for key in open_ if leases.owner_of(key) is not None]
         if not living or time.monotonic() > deadline:
             break
         time.sleep(0.2)
@@ -118,7 +118,7 @@ def _mark_interrupted(title: str, store: Store, spool: Spool) -> None:
         for run in store.runs_of_key(key, experiment):
             if run.status == "RUNNING":
                 store.mark(run.run_id, "KILLED")
-    claims.owner.over()
+    leases.owner.over()
 
 
 def name_of(overrides: Sequence[str]) -> str:
@@ -239,6 +239,6 @@ class Watcher:
             begun = time.monotonic()
             try:
                 self.look()
-            except Away:
+            except StoreUnavailable:
                 continue
             pause = max(POLL_SECONDS, 10 * (time.monotonic() - begun))  # a large sweep is not read all the time

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
-from bench.sweep.claimant import Claimant
+from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
 from bench.sweep.shares import Shares
-from bench.track.away import Away
-from bench.track.claim import Claims
 from bench.track.files import DiskFull
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
+from bench.track.unavailable import StoreUnavailable
 
 URI_VARIABLE = "IMAGEBENCH_TRACKING_URI"
 PINNED: list[str] = []  # the GPUs of this process, once a job has chosen them
@@ -87,37 +87,37 @@ class Job:
 
         store = Store(self.address())
         spool = Spool(self.spool)
-        ledger = store.ledger(self.title)
+        lease_run = store.lease_run(self.title)
         owner = Owner.here(self.spool)
         ran: dict[str, str] = {}
         try:
-            with Claims(store, ledger, owner) as claims:
-                claims.refresh()
+            with Leases(store, lease_run, owner) as leases:
+                leases.refresh()
                 over = {k for k, r in store.find([p.key for p in self.points], self.title).items() if self.counts(r)}
-                claimant = Claimant(store, claims, self.title, spool, self.before)
+                holder = LeaseHolder(store, leases, self.title, spool, self.before)
                 first = number * len(self.points) // self.count
                 queue = deque(p for p in (*self.points[first:], *self.points[:first]) if p.key not in over)
                 shares = Shares(self.points, self.count)
                 try:
-                    while points := self.taken(queue, shares, claimant):
+                    while points := self.take_next(queue, shares, holder):
                         try:
                             work([self.addressed(p, store.uri) for p in points], self.title, self.spool, self.threads())
                         except DiskFull:
                             raise
                         except RequestError as error:
                             for point in points:
-                                claimant.failed(point, f"RequestError: {str(error).splitlines()[0]}")
+                                holder.seal_failure(point, f"RequestError: {str(error).splitlines()[0]}")
                         for point in points:
                             sealed = spool.sealed(point.key)
                             assert sealed is not None, "a run that returns has sealed its outcome"
-                            ran[point.key] = self.patiently(claimant.deliver, sealed).status
+                            ran[point.key] = self.patiently(holder.deliver, sealed).status
                 finally:
-                    claimant.give_up([k for k in claims.mine if spool.sealed(k) is None])
+                    holder.give_up([k for k in leases.mine if spool.sealed(k) is None])
         finally:
             owner.over()
         return ran
 
-    def taken(self, queue: deque[Point], shares: Shares, claimant: Claimant) -> list[Point]:
+    def take_next(self, queue: deque[Point], shares: Shares, holder: LeaseHolder) -> list[Point]:
         """The next point that is ours, with those that are trained with it as one program; none at the end."""
         ours: list[Point] = []
         for point in list(queue):
@@ -125,7 +125,7 @@ class Job:
                 break
             if not ours or shares.alike(ours[0], point):
                 queue.remove(point)
-                if self.patiently(claimant.take, point) is None:
+                if self.patiently(holder.take, point) is None:
                     ours.append(point)
         return ours
 
@@ -164,7 +164,7 @@ class Job:
         while True:
             try:
                 return ask(about)
-            except Away:
+            except StoreUnavailable:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)

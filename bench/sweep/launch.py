@@ -1,7 +1,7 @@
 """Running the missing points of a sweep on this machine, in warm workers.
 
 Workers train and leave each outcome in the spool; they never touch the store. This process takes points one by one
-(`bench.track.claim`), hands them out, and delivers outcomes while the workers compute.
+(`bench.track.lease`), hands them out, and delivers outcomes while the workers compute.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.schema.errors import RequestError
-from bench.sweep.claimant import Claimant
-from bench.sweep.crew import Crew
-from bench.sweep.outcome import Outcome, View
+from bench.sweep.dispatcher import Dispatcher
+from bench.sweep.launch_result import LaunchResult, View
+from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.plan import Point
 from bench.sweep.pool import Worker
 from bench.sweep.signals import Stopping
-from bench.track.away import Away
-from bench.track.claim import Claims
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
+from bench.track.unavailable import StoreUnavailable
 
 RETRY_SECONDS = 2.0  # between two questions to a store that is away, or to whoever holds a point
 
@@ -51,9 +51,9 @@ class Launch:
         self.sealed: deque[Path] = deque()  # waiting for the store
         self.away_since: float | None = None
         self.next_try = 0.0
-        self.outcome = Outcome()
+        self.outcome = LaunchResult()
 
-    def run(self) -> Outcome:
+    def run(self) -> LaunchResult:
         """Run until every point has ended, here or elsewhere, or somebody interrupts.
 
         Raises:
@@ -61,12 +61,14 @@ class Launch:
         """
         owner = Owner.here(self.spool.root)
         try:
-            with Stopping(self.view.say) as stop, Claims(self.store, self.ledger(), owner) as claims:
-                self.claimant = Claimant(self.store, claims, self.title, self.spool, self.before)
+            with Stopping(self.view.say) as stop, Leases(self.store, self.lease_run(), owner) as leases:
+                self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
                 todo = list(self.points.values())
-                self.crew = Crew(self.pool, todo, self.title, self.spool, self.view, self.claimant.failed)
+                self.dispatcher = Dispatcher(
+                    self.pool, todo, self.title, self.spool, self.view, self.holder.seal_failure
+                )
                 try:
-                    self._skip_ended(claims)
+                    self._skip_ended(leases)
                     self._loop(stop)
                 finally:
                     self._leave()
@@ -77,15 +79,15 @@ class Launch:
             owner.over()
         return self.outcome
 
-    def ledger(self) -> str:
-        """The run with the sweep's claims, restored where somebody deleted it."""
-        ledger = self.store.ledger(self.title)
-        self.store.revive(ledger)
-        return ledger
+    def lease_run(self) -> str:
+        """The run with the sweep's leases, restored where somebody deleted it."""
+        lease_run = self.store.lease_run(self.title)
+        self.store.revive(lease_run)
+        return lease_run
 
-    def _skip_ended(self, claims: Claims) -> None:
-        """Leave out what another launch has ended since the plan was made: claims first, then the records."""
-        claims.refresh()
+    def _skip_ended(self, leases: Leases) -> None:
+        """Leave out what another launch has ended since the plan was made: leases first, then the records."""
+        leases.refresh()
         found = self.store.find(self.points, self.title)
         for key, record in found.items():
             if record.run_id not in self.before:
@@ -93,22 +95,22 @@ class Launch:
                 self._elsewhere(self.points[key], record)
 
     def _loop(self, stop: Stopping) -> None:
-        crew = self.crew
+        dispatcher = self.dispatcher
         while True:
             if not stop.signal:
                 self._ask(self._take_ahead)
-                crew.hand_out()
-            idle = not crew.running() and not crew.ready
-            if stop.signal and (not crew.running() or stop.overdue) and not self._open_deliveries():
+                dispatcher.hand_out()
+            idle = not dispatcher.running() and not dispatcher.ready
+            if stop.signal and (not dispatcher.running() or stop.overdue) and not self._open_deliveries():
                 return
             if idle and not self.queue and not self.held and not self.sealed:
                 return
             if idle and self.away_since is not None and time.monotonic() - self.away_since > self.patience:
                 return
-            for place in crew.collect(0.2):
+            for place in dispatcher.collect(0.2):
                 self.sealed.append(place)
             if not stop.signal:
-                crew.hand_out()  # before the delivery, so that no worker waits for it
+                dispatcher.hand_out()  # before the delivery, so that no worker waits for it
             self._ask(self._deliver)
 
     def _open_deliveries(self) -> bool:
@@ -121,7 +123,7 @@ class Launch:
             return
         try:
             question()  # type: ignore[operator]
-        except Away as error:
+        except StoreUnavailable as error:
             self.next_try = time.monotonic() + RETRY_SECONDS
             if self.away_since is None:
                 self.away_since = time.monotonic()
@@ -133,15 +135,15 @@ class Launch:
 
     def _take_ahead(self) -> None:
         """Keep points ready for each worker; look after those that others hold when there is nothing else."""
-        while self.queue and self.crew.wants(self.queue[0]):
-            self._settle(self.queue[0], self.claimant.take(self.queue[0]))
+        while self.queue and self.dispatcher.wants(self.queue[0]):
+            self._settle(self.queue[0], self.holder.take(self.queue[0]))
             self.queue.popleft()
-        if self.held and not self.queue and not self.crew.ready and time.monotonic() >= self.next_try:
+        if self.held and not self.queue and not self.dispatcher.ready and time.monotonic() >= self.next_try:
             self.next_try = time.monotonic() + RETRY_SECONDS
-            self.claimant.claims.refresh()
+            self.holder.leases.refresh()
             for key in list(self.held):
-                self._settle(self.points[key], self.claimant.take(self.points[key]))
-            if self.held and not self.told_waiting and not self.crew.running():
+                self._settle(self.points[key], self.holder.take(self.points[key]))
+            if self.held and not self.told_waiting and not self.dispatcher.running():
                 self.told_waiting = True
                 owners = ", ".join(sorted({str(owner) for owner in self.held.values()}))
                 self.view.say(f"Nothing left to start: waiting for what {owners} has begun ({len(self.held)}).")
@@ -158,7 +160,7 @@ class Launch:
         if isinstance(found, Record):
             self._elsewhere(point, found)
         else:
-            self.crew.ready.append(point)
+            self.dispatcher.ready.append(point)
 
     def _elsewhere(self, point: Point, record: Record) -> None:
         self.outcome.elsewhere.append(record)
@@ -166,21 +168,21 @@ class Launch:
 
     def _deliver(self) -> None:
         while self.sealed:
-            record = self.claimant.deliver(self.sealed[0])
+            record = self.holder.deliver(self.sealed[0])
             self.sealed.popleft()
             self.outcome.ran.append(record)
             self.view.done(self.points[record.key], record)
 
     def _leave(self) -> None:
         """End the workers, and let go of what was taken and not brought to an end."""
-        self.crew.stop()
+        self.dispatcher.stop()
         self.outcome.undelivered = len(self.sealed)
         waiting = {place.name for place in self.sealed}
-        for key in list(self.claimant.claims.mine):
+        for key in list(self.holder.leases.mine):
             if (place := self.spool.sealed(key)) is not None and key not in waiting:
                 try:  # it was sealed in the very moment of the interruption
-                    self.outcome.ran.append(self.claimant.deliver(place))
-                except (Away, RequestError):
+                    self.outcome.ran.append(self.holder.deliver(place))
+                except (StoreUnavailable, RequestError):
                     self.outcome.undelivered += 1
                     waiting.add(key)
-        self.claimant.give_up([k for k in self.claimant.claims.mine if k not in waiting])
+        self.holder.give_up([k for k in self.holder.leases.mine if k not in waiting])

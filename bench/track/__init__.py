@@ -1,1 +1,17 @@
-"""Records, provenance and the MLflow store."""
+"""Records, provenance and the MLflow store.
+
+address       addresses of stores: the default one, and the form that may be shown
+connection    opening a store, its experiments
+delivery      a sealed outcome from the spool into its run, whole and once
+files         writing files so that nobody reads half of one
+importing     runs of another store into this one
+index         reading a database directly, without importing MLflow
+lease         who runs which point
+owner         a launch that holds leases, and whether it still lives
+provenance    code, packages, hardware
+record        Record: one run as one flat row, and records.csv
+runs          runs of a store: tags, parameters, metrics, files
+spool         outcomes on disk, until the store has them
+store         Store: runs and their Records
+unavailable   a store that does not answer, told apart from a request that it refuses
+"""

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 from bench.track.address import checked_uri, redacted, sqlite_file, without_secrets
-from bench.track.away import asking, why
 from bench.track.index import ExperimentRow, Index
+from bench.track.unavailable import cause_of, store_errors
 
 # A server that is not there must be noticed in seconds, before anything is trained.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -26,7 +26,8 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 REMEDY = "Start the server, check tracking.uri, or leave it away for SQLite in this folder."
-LEDGERS = "imagebench-claims"  # MLflow experiment with one run a sweep: who runs what (`bench.track.claim`)
+# MLflow experiment with one run a sweep: who runs what (`bench.track.lease`). Its name is that of version 0.1.
+LEASES = "imagebench-claims"
 
 
 def make_whole(file: Path | None) -> None:
@@ -98,7 +99,7 @@ class Connection:
             return client
         except Exception as error:
             raise RequestError(
-                f"The tracking store {self.shown} does not answer: {why(error, self.uri)}.\n{REMEDY}"
+                f"The tracking store {self.shown} does not answer: {cause_of(error, self.uri)}.\n{REMEDY}"
             ) from None
 
     def _migration_lock(self) -> Any:
@@ -118,7 +119,7 @@ class Connection:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        with asking(self.uri):
+        with store_errors(self.uri):
             yield
 
     def experiment(self, name: str) -> str:
@@ -126,7 +127,7 @@ class Connection:
 
         Raises:
             RequestError: when it was deleted.
-            Away: when the store does not answer.
+            StoreUnavailable: when the store does not answer.
         """
         if name not in self._experiments:
             found = self._known(name) or self._make(name, {})
@@ -145,7 +146,7 @@ class Connection:
         else:
             with self._asking():
                 found = [e.name for e in self.client.search_experiments()]
-        return sorted(n for n in found if n != LEDGERS and not n.startswith(f"{LEDGERS}/"))
+        return sorted(n for n in found if n != LEASES and not n.startswith(f"{LEASES}/"))
 
     def _known(self, name: str) -> ExperimentRow | None:
         if self.index is not None:
@@ -191,5 +192,5 @@ def _postgres_answers(uri: str) -> None:
         psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5).close()
     except psycopg2.Error as error:
         raise RequestError(
-            f"The tracking store {redacted(uri)} does not answer: {why(error, uri)}.\n{REMEDY}"
+            f"The tracking store {redacted(uri)} does not answer: {cause_of(error, uri)}.\n{REMEDY}"
         ) from None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.schema.errors import RequestError
 from bench.track.address import sqlite_file
-from bench.track.claim import Claims
 from bench.track.index import Row
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.spool import Spool
 from bench.track.store import ENDED, Store, record_of
@@ -39,26 +39,26 @@ def bring(source: Store, target: Store, spool: Spool, say: Callable[[str], None]
 
     Raises:
         RequestError: when an artifact cannot be read.
-        Away: when a store does not answer.
+        StoreUnavailable: when a store does not answer.
     """
     brought = Brought()
     for name in source.experiments():
         rows = [r for r in source.rows(name) if "run_key" in r.tags and r.status in ENDED]
         if not rows:
             continue
-        with Claims(target, target.ledger(name), Owner.here(spool.root)) as claims:
-            _bring(source, target, spool, say, name, rows, claims, brought)
+        with Leases(target, target.lease_run(name), Owner.here(spool.root)) as leases:
+            _bring(source, target, spool, say, name, rows, leases, brought)
     return brought
 
 
 def _bring(
     source: Store, target: Store, spool: Spool, say: Callable[[str], None],
-    name: str, rows: list[Row], claims: Claims, brought: Brought,
+    name: str, rows: list[Row], leases: Leases, brought: Brought,
 ) -> None:  # fmt: skip
     """Bring the runs of one experiment; claimed, as a second import or a sweep may be at the same points."""
     if any(r.tags.get("sweep") for r in rows):
         target.parent(name, make=True)
-    claims.refresh()
+    leases.refresh()
     there = target.rows(name, values=False)
     finished = {r.tags["run_key"] for r in there if "run_key" in r.tags and r.status == "FINISHED"}
     copied = {r.tags.get("outcome") for r in there if r.status in ENDED}
@@ -66,12 +66,12 @@ def _bring(
         if row.tags["run_key"] in finished or row.tags.get("outcome", "-") in copied:
             brought.known += 1
             continue
-        if claims.held(row.tags["run_key"]) is not None or not claims.take(row.tags["run_key"]):
+        if leases.owner_of(row.tags["run_key"]) is not None or not leases.take(row.tags["run_key"]):
             brought.elsewhere += 1
             continue
         say(f"{name}: {row.tags.get('mlflow.runName', row.run_id)}")
         target.deliver(_spooled(source, row, name, spool))
-        claims.end(row.tags["run_key"], row.tags["status"])
+        leases.end(row.tags["run_key"], row.tags["status"])
         finished |= {row.tags["run_key"]} if row.status == "FINISHED" else set()
         brought.new += 1
 

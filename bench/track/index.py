@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.track.address import sqlite_file
-from bench.track.away import Away
+from bench.track.unavailable import StoreUnavailable
 
 # Alembic revisions of MLflow's schema whose tables experiments, experiment_tags, runs, tags, params and
 # latest_metrics are known to be as they are read here. MLflow 3.17: dc11669786a5.
@@ -74,7 +74,7 @@ class Index:
         """A cursor on a snapshot of the database.
 
         Raises:
-            Away: when PostgreSQL does not answer, or goes away meanwhile.
+            StoreUnavailable: when PostgreSQL does not answer, or goes away meanwhile.
         """
         if self.sqlite is not None:
             with self._reading() as cursor:
@@ -86,7 +86,7 @@ class Index:
             with self._reading() as cursor:
                 yield cursor
         except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-            raise Away.of(self.uri, error) from None
+            raise StoreUnavailable.of(self.uri, error) from None
 
     @contextmanager
     def _reading(self) -> Iterator[Any]:

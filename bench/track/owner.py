@@ -1,4 +1,4 @@
-"""Who holds a claim: one launch of one process on one machine, and whether it still lives."""
+"""Who holds a lease: one launch of one process on one machine, and whether it still lives."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Owner:
         _HERE.discard(self.launch)
 
     def text(self) -> str:
-        """As it stands in a claim."""
+        """As it stands in a lease."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod

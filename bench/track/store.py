@@ -1,8 +1,8 @@
 """The MLflow store.
 
 One MLflow experiment a sweep; one run a run key. Parameters are the flat settings, `epoch/...` metrics the
-curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once. Only `connection`, `runs`, `away`,
-`courier` and this file import mlflow, each where it is first needed: what needs no writing needs no import of it.
+curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once. Only `connection`, `runs`, `delivery`,
+`unavailable` and this file import mlflow, each where it is first needed: what needs no writing needs no import of it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 from bench.track.address import default_uri, redacted
-from bench.track.away import Away
-from bench.track.connection import LEDGERS
+from bench.track.connection import LEASES
 from bench.track.index import Row
 from bench.track.record import Record
 from bench.track.runs import Runs, row_of
+from bench.track.unavailable import StoreUnavailable
 
-__all__ = ["ENDED", "LEDGERS", "Store", "default_uri", "record_of", "redacted"]
+__all__ = ["ENDED", "LEASES", "Store", "default_uri", "record_of", "redacted"]
 
 PROVENANCE = (
     *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
     *("hardware", "threads", "started", "weights_sha256"),
 )
 METRICS = ("val", "test", "corrupt")
-LEDGER_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run
+LEASE_RUN_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run
 ENDED = ("FINISHED", "FAILED")
 
 
@@ -45,42 +45,40 @@ class Store(Runs):
         super().__init__(uri)
         self._parents: dict[str, str] = {}
 
-    def ledger(self, sweep: str) -> str:
-        """The run that holds a sweep's claims, the same one for everybody who asks.
+    def lease_run(self, sweep: str) -> str:
+        """The run that holds a sweep's leases, the same one for everybody who asks.
 
         Names of experiments are unique in a store and an experiment is made together with its tags, so the first
         to make the sweep's experiment decides. An experiment that somebody else made before has no such tag: then
         one of its own, `imagebench-claims/NAME`, carries it.
         """
-        for name in (sweep, f"{LEDGERS}/{sweep}"):
+        for name in (sweep, f"{LEASES}/{sweep}"):
             found = self._known(name)
             if found is None:
                 with self._asking():
-                    run = self.client.create_run(self.experiment(LEDGERS), run_name=sweep, tags={"sweep": sweep})
+                    run = self.client.create_run(self.experiment(LEASES), run_name=sweep, tags={"sweep": sweep})
                     mine = str(run.info.run_id)
-                found = self._make(name, {LEDGER_TAG: mine})
-                if found.tags.get(LEDGER_TAG) != mine:
+                found = self._make(name, {LEASE_RUN_TAG: mine})
+                if found.tags.get(LEASE_RUN_TAG) != mine:
                     with self._asking():
                         self.client.delete_run(mine)
-            if LEDGER_TAG in found.tags:
-                return found.tags[LEDGER_TAG]
-        raise RequestError(
-            f"The experiment '{LEDGERS}/{sweep}' in {self.shown} is not ours. Rename it, then try again."
-        )
+            if LEASE_RUN_TAG in found.tags:
+                return found.tags[LEASE_RUN_TAG]
+        raise RequestError(f"The experiment '{LEASES}/{sweep}' in {self.shown} is not ours. Rename it, then try again.")
 
     def parent(self, sweep: str, make: bool = False) -> str | None:
         """The run that a sweep's runs are nested under, one for everybody; None unless `make`, where there is none."""
         if sweep not in self._parents:
             known = self._known(sweep)
-            if not make and (known is None or LEDGER_TAG not in known.tags):
+            if not make and (known is None or LEASE_RUN_TAG not in known.tags):
                 return None
-            ledger = self.ledger(sweep)
-            found = self.params(ledger).get("parent")
+            lease_run = self.lease_run(sweep)
+            found = self.params(lease_run).get("parent")
             if found is None and make:
                 mine = self.start(sweep, sweep, {"sweep": sweep})
-                if not self.set_once(ledger, "parent", mine):
+                if not self.set_once(lease_run, "parent", mine):
                     self.remove(mine)
-                found = self.params(ledger)["parent"]
+                found = self.params(lease_run)["parent"]
             if found is None:
                 return None
             self._parents[sweep] = found
@@ -121,7 +119,7 @@ class Store(Runs):
         try:
             with self._asking():
                 run = self.client.get_run(run_id)
-        except (MlflowException, Away) as error:
+        except (MlflowException, StoreUnavailable) as error:
             raise RequestError(f"No run '{run_id}' in {self.shown}: {self._clean(error)}") from None
         if "run_key" not in run.data.tags:
             raise RequestError(f"Run '{run_id}' in {self.shown} was not made by imagebench: it has no run_key tag.")
@@ -142,8 +140,8 @@ class Store(Runs):
             raise RequestError(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
 
     def deliver(self, place: Path, fresh: bool = False) -> str:
-        """Bring a sealed outcome of the spool into the store; see `bench.track.courier.deliver`."""
-        from bench.track.courier import deliver
+        """Bring a sealed outcome of the spool into the store; see `bench.track.delivery.deliver`."""
+        from bench.track.delivery import deliver
 
         return deliver(self, place, fresh)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import ImageData, load, pixel_norm
-from bench.data.batches import Batches, Elsewhere, bounds, place, share
+from bench.data.batches import Batches, OffDeviceImages, bounds, place, share
 from bench.data.datamodule import ImageDataModule
 from bench.schema.dataset import Folder, Split
 from bench.schema.pixels import PixelNorm
@@ -102,7 +102,7 @@ def test_a_stream_gives_the_same_batches_as_the_map(tmp_path: Path) -> None:
     assert made[0].fingerprint == made[1].fingerprint
     cpu = torch.device("cpu")
     placed = [place(data, cpu) for data in made]
-    assert isinstance(placed[1], Elsewhere)
+    assert isinstance(placed[1], OffDeviceImages)
     assert torch.equal(placed[0][torch.tensor([3, 1])], placed[1][torch.tensor([3, 1])])
     runs = [Batches(p, torch.from_numpy(d.labels), d.train, 8, True, 0) for p, d in zip(placed, made, strict=True)]
     for (a, x), (b, y) in zip(*runs, strict=True):

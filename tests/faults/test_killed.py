@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.track.record import Record
-from bench.track.store import LEDGERS, Store
+from bench.track.store import LEASES, Store
 from tests.services.database import Postgres, postgres  # noqa: F401
 from tests.sweep.calling import RUNS, TINY, Call, called
 
@@ -99,7 +99,7 @@ def check(uri: str, undisturbed: list[Record], folder: Path) -> None:
                 assert len(store.client.get_metric_history(row.run_id, metric)) == 1, metric
     assert parents == {store.parent("adhoc")}
     assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1
-    assert len(store.rows(LEDGERS)) == 1
+    assert len(store.rows(LEASES)) == 1
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,7 @@ def test_ray_with_two_workers(folder: Path) -> None:
     assert call.json() | {"ran": 8, "failed": 0, "left": 0} == call.json()
     store = Store()
     check(store)
-    owners = {v for k, v in store.params(store.ledger("adhoc")).items() if k.endswith("/1")}
+    owners = {v for k, v in store.params(store.lease_run("adhoc")).items() if k.endswith("/1")}
     assert len({re.search(r'"pid": (\d+)', v).group(1) for v in owners}) == 2  # type: ignore[union-attr]
 
 

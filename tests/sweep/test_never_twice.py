@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_grou
 def attempts(store: Store) -> dict[str, int]:
     """Run key -> number of times that somebody took it."""
     taken: dict[str, int] = {}
-    for name in store.params(store.ledger("adhoc")):
+    for name in store.params(store.lease_run("adhoc")):
         key, _, rest = name.partition("/")
         if rest.isdecimal():
             taken[key] = max(taken.get(key, 0), int(rest))

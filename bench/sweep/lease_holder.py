@@ -7,24 +7,24 @@ from pathlib import Path
 
 from bench.schema.experiment import flat
 from bench.sweep.plan import Point
-from bench.track.away import Away
-from bench.track.claim import Claims
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.provenance import provenance
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import ENDED, Store
+from bench.track.unavailable import StoreUnavailable
 
 
-class Claimant:
+class LeaseHolder:
     """One launch's dealings with the store: take a point, deliver it, give it up.
 
     Args:
         before: run ids of what had ended for these points when the launch was planned; they are to be run again.
     """
 
-    def __init__(self, store: Store, claims: Claims, title: str, spool: Spool, before: set[str]) -> None:
-        self.store, self.claims, self.title, self.spool = store, claims, title, spool
+    def __init__(self, store: Store, leases: Leases, title: str, spool: Spool, before: set[str]) -> None:
+        self.store, self.leases, self.title, self.spool = store, leases, title, spool
         self.before = before
         self.parent = store.parent(title, make=True)
         self.runs: dict[str, str] = {}  # key -> MLflow run of what is taken
@@ -34,28 +34,32 @@ class Claimant:
         """Take a point. None: it is ours; a Record: it has ended elsewhere; an Owner: who is running it.
 
         Raises:
-            Away: when the store does not answer; nothing is taken then.
+            StoreUnavailable: when the store does not answer; nothing is taken then.
         """
         key = point.key
-        claim = self.claims.known.get(key)
-        if claim is not None and (claim.owner.launch != self.claims.owner.launch or claim.ended):
-            if (owner := self.claims.held(key)) is not None:
+        lease = self.leases.known.get(key)
+        if lease is not None and (lease.owner.launch != self.leases.owner.launch or lease.ended):
+            if (owner := self.leases.owner_of(key)) is not None:
                 return owner
             # Its owner has ended or died: all that it did can be read now, and somebody else may have been faster.
-            self.claims.refresh()
-            if (owner := self.claims.held(key)) is not None:
+            self.leases.refresh()
+            if (owner := self.leases.owner_of(key)) is not None:
                 return owner
-            if (record := self.ended(point, self.claims.known[key].owner)) is not None:
+            if (record := self.ended_elsewhere(point, self.leases.known[key].owner)) is not None:
                 return record
-        if key not in self.claims.mine and not self.claims.take(key):
-            self.claims.refresh()
-            return self.claims.held(key) or self.ended(point, self.claims.known[key].owner) or self.take(point)
+        if key not in self.leases.mine and not self.leases.take(key):
+            self.leases.refresh()
+            return (
+                self.leases.owner_of(key)
+                or self.ended_elsewhere(point, self.leases.known[key].owner)
+                or self.take(point)
+            )
         self._begin(point)
         return None
 
-    def ended(self, point: Point, owner: Owner) -> Record | None:
+    def ended_elsewhere(self, point: Point, owner: Owner) -> Record | None:
         """What became of a point that another launch had, where that was brought to an end."""
-        left = Spool(Path(owner.spool)).sealed(point.key) if owner.lives(self.claims.owner) is not None else None
+        left = Spool(Path(owner.spool)).sealed(point.key) if owner.lives(self.leases.owner) is not None else None
         if left is not None:
             self.store.deliver(left)  # it was killed between the run's end and the delivery
         record = self.store.latest(point.key, self.title)
@@ -63,7 +67,7 @@ class Claimant:
 
     def _begin(self, point: Point) -> None:
         """A run in MLflow that shows as RUNNING: the one that an interrupted attempt left, or a new one."""
-        attempt = self.claims.mine[point.key]
+        attempt = self.leases.mine[point.key]
         left = None
         # A store that went away may have made the run and not lived to say so.
         if attempt > 1 or point.key in self.asked:
@@ -90,7 +94,7 @@ class Claimant:
         """Bring a sealed outcome to the store; returns its Record.
 
         Raises:
-            Away: when the store does not answer; the outcome stays in the spool.
+            StoreUnavailable: when the store does not answer; the outcome stays in the spool.
         """
         key = place.name
         try:
@@ -100,12 +104,12 @@ class Claimant:
             delivered = self.store.latest(key, self.title)
             assert delivered is not None
             record = delivered
-        if key in self.claims.mine:
-            self.claims.end(key, record.status)
+        if key in self.leases.mine:
+            self.leases.end(key, record.status)
         self.runs.pop(key, None)
         return record
 
-    def failed(self, point: Point, reason: str) -> Path:
+    def seal_failure(self, point: Point, reason: str) -> Path:
         """Seal a FAILED outcome for a run that could not do it itself; returns its folder in the spool."""
         self.spool.folder(point.key)
         record = Record(
@@ -123,10 +127,10 @@ class Claimant:
     def give_up(self, keys: list[str]) -> None:
         """Mark what was not brought to an end as KILLED, free for the next launch."""
         for key in keys:
-            if key in self.claims.mine:
-                self.claims.end(key, "interrupted")
+            if key in self.leases.mine:
+                self.leases.end(key, "interrupted")
             if key in self.runs:
                 try:
                     self.store.mark(self.runs.pop(key), "KILLED")
-                except Away:
-                    return  # the claim's owner is gone soon, which says the same
+                except StoreUnavailable:
+                    return  # the lease's owner is gone soon, which says the same

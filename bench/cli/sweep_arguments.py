@@ -10,7 +10,7 @@ from bench.schema.sweep import Sweep
 from bench.sweep import file
 
 
-def chosen(args: argparse.Namespace) -> tuple[Sweep, list[str]]:
+def requested_sweep(args: argparse.Namespace) -> tuple[Sweep, list[str]]:
     """The named sweep and the overrides on top of it, or the sweep that --axes states.
 
     Raises:

@@ -14,7 +14,7 @@ from bench.track.record import Record
 from bench.track.spool import Spool
 
 
-def again(
+def rerun(
     wanted: Sequence[tuple[Experiment, dict[str, Any]]], workers: int, on_done: Callable[[Record], None]
 ) -> list[Record]:
     """Run each (Experiment, axes) once and return the Records in the same order. No store sees them.

@@ -14,7 +14,7 @@ NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 ROOM = 8000  # characters of a tag
 
 
-def undescribed(store: Store, title: str) -> bool:
+def lacks_description(store: Store, title: str) -> bool:
     """Whether there is a parent run without a word in it: its runs were brought by `bench sync`."""
     parent = store.parent(title)
     return parent is not None and store.tag_of(parent, NOTE) is None
@@ -27,7 +27,7 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
         interrupted: nobody runs what is missing.
 
     Raises:
-        Away: when the store does not answer.
+        StoreUnavailable: when the store does not answer.
     """
     parent = store.parent(title, make=True)
     assert parent is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bench.sweep.crew import Crew
+from bench.sweep.dispatcher import Dispatcher
 from bench.track.spool import Spool
 
 
@@ -15,7 +15,7 @@ def test_waiting_for_another_launch_costs_no_cpu(tmp_path: Path) -> None:
     """Idle workers have nothing to wait for; the launch looks again a little later, not at once."""
     idle: Any = SimpleNamespace(future=None, points=[], warm=True)
     nobody: Any = None
-    crew = Crew([idle], [], "adhoc", Spool(tmp_path / "spool"), nobody, nobody)
+    dispatcher = Dispatcher([idle], [], "adhoc", Spool(tmp_path / "spool"), nobody, nobody)
     begun = time.monotonic()
-    assert list(crew.collect(0.2)) == []
+    assert list(dispatcher.collect(0.2)) == []
     assert time.monotonic() - begun > 0.15

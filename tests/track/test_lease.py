@@ -1,4 +1,4 @@
-"""Claims: one launch a point, whoever asks at the same moment, and whoever dies."""
+"""Leases: one launch a point, whoever asks at the same moment, and whoever dies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.track.claim import Claims
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.store import Store
 from tests.services.database import Postgres, mlflow_server, postgres  # noqa: F401
@@ -22,16 +22,16 @@ pytestmark = pytest.mark.xdist_group("services")
 RACE = """
 import sys
 from pathlib import Path
-from bench.track.claim import Claims
+from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.store import Store
 uri, points = sys.argv[1], int(sys.argv[2])
 store = Store(uri)
-ledger = store.ledger("race")
-with Claims(store, ledger, Owner.here(Path("."))) as claims:
+lease_run = store.lease_run("race")
+with Leases(store, lease_run, Owner.here(Path("."))) as leases:
     print("ready", flush=True)
     sys.stdin.readline()
-    print(" ".join(str(i) for i in range(points) if claims.take(f"{i:064}")), flush=True)
+    print(" ".join(str(i) for i in range(points) if leases.take(f"{i:064}")), flush=True)
 """
 
 
@@ -65,34 +65,34 @@ def test_race_on_postgres_and_behind_a_server(folder: Path, postgres: Postgres) 
 
 def test_a_value_is_written_once(folder: Path) -> None:
     store = Store()
-    ledger = store.ledger("x")
-    assert store.set_once(ledger, "a", "1")
-    assert store.set_once(ledger, "a", "1")  # a request that was repeated
-    assert not store.set_once(ledger, "a", "2")
-    assert store.params(ledger) == {"a": "1"}
+    lease_run = store.lease_run("x")
+    assert store.set_once(lease_run, "a", "1")
+    assert store.set_once(lease_run, "a", "1")  # a request that was repeated
+    assert not store.set_once(lease_run, "a", "2")
+    assert store.params(lease_run) == {"a": "1"}
 
 
-def test_everybody_gets_the_same_ledger_and_parent(folder: Path) -> None:
+def test_everybody_gets_the_same_lease_run_and_parent(folder: Path) -> None:
     Store().experiment("made elsewhere")
     for name in ("new", "made elsewhere"):
         with ThreadPoolExecutor(4) as threads:
-            ledgers = set(threads.map(lambda _, name=name: Store().ledger(name), range(4)))
+            runs = set(threads.map(lambda _, name=name: Store().lease_run(name), range(4)))
             parents = set(threads.map(lambda _, name=name: Store().parent(name, make=True), range(4)))
-        assert len(ledgers) == len(parents) == 1
+        assert len(runs) == len(parents) == 1
         assert len(Store().rows(name)) == 1
 
 
 def test_what_ended_is_free_and_what_a_living_process_holds_is_not(folder: Path) -> None:
     store = Store()
-    ledger = store.ledger("x")
-    with Claims(store, ledger, Owner.here(folder)) as one, Claims(store, ledger, Owner.here(folder)) as two:
+    lease_run = store.lease_run("x")
+    with Leases(store, lease_run, Owner.here(folder)) as one, Leases(store, lease_run, Owner.here(folder)) as two:
         assert one.take("a")
         two.refresh()
-        assert two.held("a") == one.owner
+        assert two.owner_of("a") == one.owner
         one.end("a", "finished")
         one._flush("1")
         two.refresh()
-        assert two.held("a") is None
+        assert two.owner_of("a") is None
         assert two.take("a")
         assert two.known["a"].attempt == 2
         assert not one.take("a")  # it does not know of the second attempt, and cannot repeat its number
@@ -110,39 +110,39 @@ def test_a_dead_process_on_this_machine_holds_nothing(folder: Path) -> None:
     )
     assert process.stdout is not None
     owner = Owner.read(process.stdout.readline())
-    ledger = store.ledger("x")
+    lease_run = store.lease_run("x")
     me = Owner.here(folder)
-    Claims(store, ledger, owner).take("a")
-    mine = Claims(store, ledger, me)
+    Leases(store, lease_run, owner).take("a")
+    mine = Leases(store, lease_run, me)
     mine.refresh()
     assert owner.lives(me)
-    assert mine.held("a") == owner
+    assert mine.owner_of("a") == owner
     process.kill()
     process.wait()
-    assert mine.held("a") is None
+    assert mine.owner_of("a") is None
     # The number of the process may be given again; the time of its start is not.
     assert not dataclasses.replace(me, started=me.started - 100).lives(me)
 
 
 def test_a_silent_heartbeat_on_another_machine_is_a_dead_owner(folder: Path) -> None:
     store = Store()
-    ledger = store.ledger("x")
+    lease_run = store.lease_run("x")
     there = dataclasses.replace(Owner.here(folder), machine="elsewhere/boot/space", launch="there")
-    other = Claims(store, ledger, there, beat=0.2, lease=60)
+    other = Leases(store, lease_run, there, beat=0.2, silence=60)
     with other:
         assert other.take("a")
-        mine = Claims(store, ledger, Owner.here(folder), lease=1.5)
+        mine = Leases(store, lease_run, Owner.here(folder), silence=1.5)
         mine.refresh()
         end = time.monotonic() + 3
         while time.monotonic() < end:
-            assert mine.held("a") == there
+            assert mine.owner_of("a") == there
             time.sleep(0.2)
         other._stop.set()  # it falls silent, as in a power cut
         other._thread.join()
-        store.tag(ledger, "beat.there", "last")
-        assert mine.held("a") == there
+        store.tag(lease_run, "beat.there", "last")
+        assert mine.owner_of("a") == there
         time.sleep(1.7)
-        assert mine.held("a") is None
+        assert mine.owner_of("a") is None
 
 
 def test_an_earlier_life_of_a_requeued_job_is_dead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class View(Protocol):
 
 
 @dataclass
-class Outcome:
+class LaunchResult:
     """What became of a launch.
 
     Attributes:

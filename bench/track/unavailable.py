@@ -33,16 +33,16 @@ KEPT = (
 )
 
 
-class Away(RequestError):
+class StoreUnavailable(RequestError):
     """The tracking store does not answer for now; results stay in the spool until it does."""
 
     @classmethod
-    def of(cls, uri: str, error: BaseException) -> Away:
+    def of(cls, uri: str, error: BaseException) -> StoreUnavailable:
         """For a store whose client has raised `error`."""
-        return cls(f"The tracking store {redacted(uri)} does not answer: {why(error, uri)}. {KEPT}")
+        return cls(f"The tracking store {redacted(uri)} does not answer: {cause_of(error, uri)}. {KEPT}")
 
 
-def why(error: BaseException, uri: str) -> str:
+def cause_of(error: BaseException, uri: str) -> str:
     """Why a store does not answer, in a few words instead of a library's many; without the URI's credentials."""
     text = without_secrets(str(error) or type(error).__name__, uri)
     known = next((cause for cause, signs in CAUSES.items() if any(sign in text for sign in signs)), None)
@@ -50,8 +50,8 @@ def why(error: BaseException, uri: str) -> str:
 
 
 @contextmanager
-def asking(uri: str) -> Iterator[None]:
-    """Turn the many errors of a store that is away into `Away`, without the URI's credentials.
+def store_errors(uri: str) -> Iterator[None]:
+    """Turn the many errors of a store that is away into `StoreUnavailable`, without the URI's credentials.
 
     Raises:
         RequestError: where the store's disk is full.
@@ -71,7 +71,7 @@ def asking(uri: str) -> Iterator[None]:
                 "Earlier results are whole, later ones wait in the spool; free space and go on."
             ) from None
         if not isinstance(error, MlflowException) or error.error_code in TEMPORARY:
-            raise Away.of(uri, error) from None
+            raise StoreUnavailable.of(uri, error) from None
         error.message = without_secrets(str(error.message), uri)
         error.args = (error.message,)
         raise

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from bench.schema.errors import RequestError
-from bench.track.away import Away, asking, why
 from bench.track.store import Store
+from bench.track.unavailable import StoreUnavailable, cause_of, store_errors
 from tests.services.parts import free_port
 
 SECRET = "s3cret%2Fpw"
@@ -77,7 +77,7 @@ def test_a_store_that_goes_away_meanwhile(folder: Path) -> None:
     from mlflow.tracking import MlflowClient
 
     uri = f"http://bob:{SECRET}@127.0.0.1:{free_port()}"
-    with pytest.raises(Away) as caught, asking(uri):
+    with pytest.raises(StoreUnavailable) as caught, store_errors(uri):
         MlflowClient(uri).get_run("0" * 32)
     said = str(caught.value)
     assert "does not answer: connection refused" in said
@@ -95,13 +95,13 @@ def test_a_database_that_ends_within_a_transaction() -> None:
 
     raw = RuntimeError("server closed the connection unexpectedly\n\tThis probably means the server terminated")
     uri = f"postgresql+psycopg2://bob:{SECRET}@127.0.0.1/runs"
-    with pytest.raises(Away, match="does not answer: it broke the connection off"), asking(uri):
+    with pytest.raises(StoreUnavailable, match="does not answer: it broke the connection off"), store_errors(uri):
         raise OperationalError("COMMIT", {}, raw)
 
 
 def test_what_is_not_known_is_quoted_without_secrets() -> None:
     error = RuntimeError(f"strange: {SECRET} is\nnot it.")
-    assert why(error, f"http://bob:{SECRET}@127.0.0.1") == "strange: *** is"
+    assert cause_of(error, f"http://bob:{SECRET}@127.0.0.1") == "strange: *** is"
 
 
 def test_an_untested_device_is_told_as_any_other_notice(folder: Path, bench: Any) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
-from bench.sweep.outcome import View
+from bench.sweep.launch_result import View
 from bench.sweep.plan import Point
 from bench.sweep.pool import Died, Worker
 from bench.sweep.shares import Shares
@@ -18,7 +18,7 @@ from bench.track.spool import Spool
 DEATHS = 2  # a run that takes its worker with it so often has failed
 
 
-class Crew:
+class Dispatcher:
     """Workers, and the points that are ready for them.
 
     Args:

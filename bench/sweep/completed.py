@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.sweep.outcome import Outcome
+from bench.sweep.launch_result import LaunchResult
 from bench.sweep.plan import Point
-from bench.track.away import Away
 from bench.track.record import Record, read_csv
 from bench.track.store import Store
+from bench.track.unavailable import StoreUnavailable
 
 
 @dataclass
-class Known:
+class Completed:
     """Ended points of a plan, by run key.
 
     Attributes:
@@ -42,7 +42,7 @@ def records_file(title: str) -> Path:
     return Path("results") / title / "records.csv"
 
 
-def known(planned: Sequence[Point], title: str, store: Store | None, fresh: bool = False) -> Known:
+def find_completed(planned: Sequence[Point], title: str, store: Store | None, fresh: bool = False) -> Completed:
     """What is known of the planned points; with `fresh` committed records do not count. No store knows nothing.
 
     Raises:
@@ -56,21 +56,21 @@ def known(planned: Sequence[Point], title: str, store: Store | None, fresh: bool
             if record.key in keys and record.status == "finished" and _unfinished(stored.get(record.key)):
                 committed[record.key] = record
                 stored.pop(record.key, None)
-    return Known(stored, committed)
+    return Completed(stored, committed)
 
 
-def afterwards(
-    planned: Sequence[Point], before: Known, outcome: Outcome, title: str, store: Store, fresh: bool,
+def completed_after(
+    planned: Sequence[Point], before: Completed, outcome: LaunchResult, title: str, store: Store, fresh: bool,
     say: Callable[[str], None],
-) -> Known:  # fmt: skip
+) -> Completed:  # fmt: skip
     """What is known after a launch: by the store, or where that has gone away by what was seen from here."""
     if not outcome.undelivered:
         try:
-            return known(planned, title, store, fresh)
-        except Away as error:
+            return find_completed(planned, title, store, fresh)
+        except StoreUnavailable as error:
             say(str(error))
     ended = {r.key: r for r in [*outcome.ran, *outcome.elsewhere]}
-    return Known({**before.stored, **ended}, before.committed, complete=False)
+    return Completed({**before.stored, **ended}, before.committed, complete=False)
 
 
 def _unfinished(record: Record | None) -> bool:

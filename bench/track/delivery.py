@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.track.away import asking
 from bench.track.record import Record
 from bench.track.spool import OUTCOME, Spool
+from bench.track.unavailable import store_errors
 
 if TYPE_CHECKING:
     from bench.track.store import Store
@@ -26,7 +26,7 @@ def deliver(store: Store, place: Path, fresh: bool = False) -> str:
     changes nothing, and a finished run of the same key is left as it is, unless `fresh` adds another.
 
     Raises:
-        Away: when the store does not answer; the outcome stays where it is.
+        StoreUnavailable: when the store does not answer; the outcome stays where it is.
     """
     record, meta = Spool.read(place)
     with FileLock(place / ".lock"):
@@ -87,7 +87,7 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
     if "git_commit" in record.provenance:
         tags["mlflow.source.git.commit"] = record.provenance["git_commit"]
     entries = [RunTag(name, value[:8000]) for name, value in tags.items() if value != ""]
-    with asking(store.uri):
+    with store_errors(store.uri):
         for start in range(0, max(len(metrics), 1), BATCH):
             first = start == 0
             store.client.log_batch(
