@@ -106,7 +106,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
     known = {} if fresh else store.find([key], name)
     ran = not (key in known and known[key].status == "finished")
     if ran:
-        from bench.cli.check import findings, require, untested
+        from bench.protocol.lint import findings, require, untested
         from bench.run import execute
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")

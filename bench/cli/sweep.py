@@ -63,13 +63,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
-    from bench.cli.check import existing
     from bench.cli.sweep_arguments import experiment_name, of_hydra, requested_sweep, seeds
     from bench.sweep.completed import completed_after, find_completed
     from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
     from bench.track.spool import Spool
-    from bench.track.store import Store
+    from bench.track.store import Store, existing
 
     named, words = requested_sweep(args)
     launcher = [w for w in words if of_hydra(w)]
@@ -116,7 +115,7 @@ def needs_description(store: Store, title: str, outcome: LaunchResult | None) ->
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
-    from bench.cli.check import findings, require, untested
+    from bench.protocol.lint import findings, require, untested
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims))
     require(found, sweep.allow, title)

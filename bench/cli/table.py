@@ -72,7 +72,8 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
-    from bench.cli.check import findings, looks
+    from bench.protocol.ledger import looks
+    from bench.protocol.lint import findings
     from bench.report import artifacts
     from bench.schema.errors import RequestError
     from bench.sweep.completed import find_completed

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
-from bench.track.address import default_uri, redacted
+from bench.track.address import checked_uri, default_uri, redacted, sqlite_file
 from bench.track.connection import LEASES
 from bench.track.index import Row
 from bench.track.record import Record
 from bench.track.runs import Runs, row_of
 from bench.track.unavailable import StoreUnavailable
 
-__all__ = ["ENDED", "LEASES", "Store", "default_uri", "record_of", "redacted"]
+__all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redacted"]
 
 PROVENANCE = (
     *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
@@ -169,3 +169,9 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
+
+
+def existing(uri: str | None) -> Store | None:
+    """The store, or None where it would have to be made first."""
+    file = sqlite_file(checked_uri(uri))
+    return None if file is not None and not file.exists() else Store(uri)

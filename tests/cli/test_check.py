@@ -120,7 +120,7 @@ def test_runs_and_sweeps_check_frozen_parts_themselves(folder: Path, bench, monk
 
 
 def test_looks_at_one_test_split_add_up_over_training_subsets(folder: Path, bench: Any) -> None:
-    from bench.cli.check import looks
+    from bench.protocol.ledger import looks
 
     for subset in ("split.train_per_class=5", "split.train_per_class=10"):
         assert bench("run", "dataset=digits", "model=ncm", subset)[0] == 0

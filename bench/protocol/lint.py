@@ -1,0 +1,102 @@
+"""Protocol lint over experiments, their data, their networks and what their store knows.
+
+The rules about images and settings are `bench.data.protocol`'s; here they meet everything that has to be loaded,
+built or asked for them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from bench.protocol.ledger import looks
+from bench.schema.errors import RequestError
+
+if TYPE_CHECKING:
+    from bench.data import ImageData
+    from bench.data.finding import Finding
+    from bench.schema.experiment import Experiment
+
+
+def findings(
+    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = True
+) -> list[Finding]:
+    """Everything there is to say about experiments, their data and what their store knows.
+
+    Args:
+        keys: the data fingerprint of each experiment.
+        claims: how many claims rest on them.
+        deep: also build the networks that keep a part frozen, one of each kind and without memory (below a second).
+
+    Raises:
+        RequestError: as loading the data does.
+    """
+    from bench import data as images
+    from bench.data.protocol import lint
+
+    loaded: dict[str, ImageData] = {}
+    for exp, key in zip(experiments, keys, strict=True):
+        if key not in loaded:
+            loaded[key] = images.load(exp.dataset, exp.split)
+    found = lint(experiments, loaded, keys, claims, looks(experiments, keys))
+    if deep:
+        found += [f for f in dict.fromkeys(_frozen(experiments, loaded, keys)) if f not in found]
+    return found
+
+
+def _frozen(experiments: Sequence[Experiment], loaded: dict[str, ImageData], keys: Sequence[str]) -> Iterator[Finding]:
+    seen = set()
+    for exp, key in zip(experiments, keys, strict=True):
+        kept = exp.transfer.mode in ("frozen", "partial") or exp.transfer.unfreeze_every
+        what = (exp.model, exp.norm_layer, exp.transfer.mode, exp.transfer.trainable_from, exp.transfer.unfreeze_every)
+        if kept and what not in seen:
+            seen.add(what)
+            yield from _updates(exp, loaded[key])
+
+
+def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
+    """The findings about one network, frozen as training will freeze it; none where it cannot be built.
+
+    A run says that itself, and in a sweep it is one failed cell, which must not stop the others.
+    """
+    import torch
+
+    from bench import models
+    from bench.data.protocol import frozen_updates
+    from bench.models import transfer
+
+    try:
+        with torch.device("meta"):  # shapes without memory: the weights do not matter here
+            net = models.build(exp, data.shape, len(data.classes))
+            transfer.freeze(net, exp.transfer)
+    except RequestError:
+        return []
+    return list(frozen_updates(net))
+
+
+def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> None:
+    """Stop before compute is spent where a finding is an error that nobody allowed.
+
+    Raises:
+        RequestError: with each of them, its reason and its remedy.
+    """
+    from bench.data.finding import checked, stops
+
+    bad = stops(found, checked(allowed))
+    if bad:
+        lines = [f"{f.name}: {f.reason} {f.remedy}" for f in bad]
+        raise RequestError(
+            "\n".join([f"The protocol of {title} would mislead; nothing was run.", *lines])
+            + "\nWith a written reason a finding may stand: allow: {name: reason} in a sweep file, "
+            "--allow 'name=reason' for bench run."
+        )
+
+
+def untested(experiments: Sequence[Experiment]) -> None:
+    """Say of a device that nobody here has ever used."""
+    if any(exp.trainer.accelerator == "tpu" for exp in experiments):
+        print(
+            "warning: trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU.",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
