@@ -28,7 +28,7 @@ def fetched(store: Store, run: str, folder: Path, preprocessing: bool) -> Path:
         try:
             store.artifact(run, origin.FILE, folder)
         except RequestError:
-            said = origin.text(derived(store.get(run)), file_sha256(path))
+            said = origin.to_json(derived(store.get(run)), file_sha256(path))
             path.with_name(origin.FILE).write_text(said, encoding="utf-8")
     return path
 
@@ -48,7 +48,7 @@ def derived(record: Record) -> Input:
         then = record.provenance.get("data_fingerprint")
         if data.fingerprint != then:
             raise RequestError(f"its images or their split have fingerprint {data.fingerprint[:12]}, not {then}.")
-        return preprocess.applied(preprocess.make(exp, data), preprocess.input_shape(exp, data.shape))
+        return preprocess.as_input(preprocess.make(exp, data), preprocess.input_shape(exp, data.shape))
     except RequestError as error:
         raise RequestError(
             f"Run {record.run_id} is older than {origin.FILE}, and what it was trained with cannot be worked out "

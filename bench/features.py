@@ -66,16 +66,16 @@ def features(
     rows = data.split(split)
 
     def compute() -> NDArray[np.float32]:
-        return _computed(data, rows, backbone, prepare, device, augment, views, seed, split)
+        return _compute(data, rows, backbone, prepare, device, augment, views, seed, split)
 
     if not cache:
         return compute()
     extra = f"{settings} views={views} seed={seed if views else 0}"
-    key = identity(data, rows, backbone, prepare, device, extra)
-    return kept(cache_folder() / "features" / f"{key}.npy", compute)
+    key = content_key(data, rows, backbone, prepare, device, extra)
+    return cached_array(cache_folder() / "features" / f"{key}.npy", compute)
 
 
-def kept(
+def cached_array(
     path: Path, compute: Callable[[], NDArray[Any]], *, instead: Sequence[Path] = (), lock: Path | None = None
 ) -> np.memmap[Any, Any]:
     """The array in `path`; computed and put there if it is missing, by one process at a time.
@@ -114,7 +114,7 @@ def kept(
         raise RequestError(f"{path} is damaged ({error}). Delete it and run again.") from error
 
 
-def identity(
+def content_key(
     data: ImageData,
     rows: NDArray[np.int64],
     backbone: nn.Module,
@@ -139,7 +139,7 @@ def identity(
     return content.hexdigest()
 
 
-def _computed(
+def _compute(
     data: ImageData,
     rows: NDArray[np.int64],
     backbone: nn.Module,

@@ -221,7 +221,7 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
         write_atomically(folder / "weights.pt", weights.getvalue())
         if result.trained_on is not None:
             digest = hashlib.sha256(weights.getbuffer()).hexdigest()
-            write_atomically(folder / origin.FILE, origin.text(result.trained_on, digest))
+            write_atomically(folder / origin.FILE, origin.to_json(result.trained_on, digest))
 
 
 def reason_of(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.data import pixel_norm
-from bench.models.preprocess import resized
+from bench.models.preprocess import resize_crop
 from bench.models.stages import Backbone
 from bench.schema.experiment import experiment
 from bench.track.store import Store
@@ -50,7 +50,7 @@ def of_the_source(run_id: str, target: str, folder: Path) -> np.ndarray:
     other = images.load(asked.dataset, asked.split)
     x = torch.from_numpy(other.images[other.train]).float()
     if x.shape[-2:] != (28, 28):
-        x = resized(x, (28, 28), "bicubic")
+        x = resize_crop(x, (28, 28), "bicubic")
     with torch.inference_mode():
         return backbone(scale(x)).numpy()
 

@@ -18,7 +18,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.data import augment
-from bench.features import features, kept
+from bench.features import cached_array, features
 from bench.models import preprocess
 from bench.models.stages import Backbone
 from bench.schema.errors import RequestError
@@ -116,19 +116,19 @@ def test_a_file_is_there_whole_or_not_at_all(cache, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept(path, broken)
+        cached_array(path, broken)
     assert not path.exists()
-    np.testing.assert_array_equal(kept(path, lambda: np.ones(3, np.float32)), np.ones(3))
+    np.testing.assert_array_equal(cached_array(path, lambda: np.ones(3, np.float32)), np.ones(3))
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(RequestError, match="damaged"):
-        kept(path, broken)
+        cached_array(path, broken)
 
 
 SLOW = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from bench.features import kept
+from bench.features import cached_array
 
 def compute():
     with open(sys.argv[2], "a") as log:
@@ -136,7 +136,7 @@ def compute():
     time.sleep(float(sys.argv[3]))
     return np.arange(5, dtype=np.float32)
 
-print(kept(Path(sys.argv[1]), compute).sum())
+print(cached_array(Path(sys.argv[1]), compute).sum())
 """
 
 

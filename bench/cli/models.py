@@ -98,7 +98,7 @@ def timm_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | 
     """The object for one of timm's models; with the reason in place of counts for one that is no classifier."""
     import timm
 
-    from bench.models.overview import least
+    from bench.models.overview import smallest_useful_input
     from bench.schema.model import Timm
 
     config = timm.models.get_pretrained_cfg(name)
@@ -107,7 +107,7 @@ def timm_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | 
     row = {"name": name, "paper": (config and config.paper_ids) or None, "year": None}
     has_weights = timm.models.is_model_pretrained(name)
     try:
-        side = least(model)
+        side = smallest_useful_input(model)
     except RequestError as error:
         return row | uncounted(at, args.classes or 1000, None, has_weights) | {"error": str(error)}
     # Some networks of the many are more than counting without memory can take: the others are listed all the same.
@@ -129,11 +129,11 @@ def counts(
         chosen: somebody chose the shape, or nobody vouches for the model: one that does not take it is listed
             without numbers.
     """
-    from bench.models.overview import size
+    from bench.models.overview import count
 
     row = uncounted(shape, classes, min_size, pretrained)
     try:
-        found = size(model, shape, classes)
+        found = count(model, shape, classes)
     except RequestError as error:
         if not chosen:
             raise

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench.models.cnn import cnn
-from bench.models.cost import look
+from bench.models.cost import blank_output
 from bench.models.dense import dnn, linear
 from bench.models.fractal import FractalNet
 from bench.models.layers import Layers
@@ -32,8 +32,8 @@ def build(exp: Experiment, shape: tuple[int, int, int], classes: int) -> nn.Modu
     Raises:
         RequestError: the model cannot be built for these images or with this norm_layer.
     """
-    with seeded(exp.seed):
-        net = network(exp.model, native(exp), input_shape(exp, shape), classes)
+    with random_seed(exp.seed):
+        net = network(exp.model, resolve_native(exp), input_shape(exp, shape), classes)
         if net is None:
             raise RequestError(f"model '{exp.model.family}' has no network: it is not trained by gradient steps.")
         return with_head(net, exp.transfer, classes)
@@ -55,11 +55,11 @@ def network(model: Model, kind: NormLayer, shape: tuple[int, int, int], classes:
         case Dnn():
             return dnn(model, layers, pixels, classes)
         case Cnn():
-            return checked(cnn(model, layers, shape, classes), shape)
+            return check_pixels_left(cnn(model, layers, shape, classes), shape)
         case Resnet():
-            return checked(resnet(model, layers, shape[0], classes), shape)
+            return check_pixels_left(resnet(model, layers, shape[0], classes), shape)
         case Fractal():
-            return checked(FractalNet(model, layers, shape[0], classes), shape)
+            return check_pixels_left(FractalNet(model, layers, shape[0], classes), shape)
         case Timm() | Torchvision():
             from bench.models.zoo import zoo  # timm and torchvision cost seconds to import
 
@@ -67,14 +67,14 @@ def network(model: Model, kind: NormLayer, shape: tuple[int, int, int], classes:
     return None
 
 
-def native(exp: Experiment) -> NormLayer:
+def resolve_native(exp: Experiment) -> NormLayer:
     """The norm_layer, with `native` replaced by what the family's paper has; it stays for timm and torchvision."""
     if exp.norm_layer.name != "native":
         return exp.norm_layer
     return dataclasses.replace(exp.norm_layer, name=exp.model.native_norm)  # type: ignore[arg-type]
 
 
-def checked(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
+def check_pixels_left(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """The network, unless a norm in it would see a single value of an image, whose deviation from itself is zero.
 
     An instance norm does where one pixel is left, a group norm where a group then has one channel.
@@ -84,7 +84,7 @@ def checked(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
     """
     if any(isinstance(m, nn.InstanceNorm2d | nn.GroupNorm) for m in net.modules()):
         try:
-            look(net, shape)
+            blank_output(net, shape)
         except ValueError as error:
             instance = any(isinstance(m, nn.InstanceNorm2d) for m in net.modules())
             kind, remedy = ("instance", "") if instance else ("group", "fewer norm_layer.groups, ")
@@ -96,7 +96,7 @@ def checked(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
+def random_seed(seed: int) -> Iterator[None]:
     """Draw CPU random numbers from `seed` within, and put the global state back after."""
     state = torch.get_rng_state()
     try:

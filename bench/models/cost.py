@@ -23,11 +23,11 @@ def flops(module: nn.Module, shape: tuple[int, int, int]) -> int:
     and running statistics stay as they are.
     """
     with FlopCounterMode(display=False) as counter:
-        look(module, shape)
+        blank_output(module, shape)
     return counter.get_total_flops()
 
 
-def look(module: nn.Module, shape: tuple[int, int, int]) -> Any:
+def blank_output(module: nn.Module, shape: tuple[int, int, int]) -> Any:
     """What the module makes of one black image of `shape` (C, H, W), its mode and running statistics left alone."""
     like = next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
     modes = [(m, m.training) for m in module.modules()]

@@ -17,10 +17,10 @@ from bench.models.knn import Weights, curve
 from bench.models.search import Metric, neighbours
 from bench.schema.errors import RequestError
 
-Found = tuple[NDArray[np.float64], NDArray[np.int64]]  # distances [Q, k], indices [Q, k]
+Ranked = tuple[NDArray[np.float64], NDArray[np.int64]]  # distances [Q, k], indices [Q, k]
 
 
-def width(k: int, train: int, everything: int) -> int:
+def search_width(k: int, train: int, everything: int) -> int:
     """How many neighbours to search among `everything` for k in a training set of `train`: nearly always enough.
 
     The mean of what has to be searched to keep k besides the image itself, and three standard deviations.
@@ -34,13 +34,13 @@ def width(k: int, train: int, everything: int) -> int:
     return min(everything, math.ceil((k + 1 + 3 * math.sqrt((k + 1) * (1 - kept))) / kept))
 
 
-def inside(
+def neighbours_inside(
     train: NDArray[np.bool_],
     asked: NDArray[np.int64],
     k: int,
-    found: Found,
-    again: Callable[[NDArray[np.int64], int], Found],
-) -> Found:
+    found: Ranked,
+    again: Callable[[NDArray[np.int64], int], Ranked],
+) -> Ranked:
     """The k nearest training images of some images, from their neighbours among all images.
 
     Args:
@@ -109,12 +109,12 @@ def _outside(
     x: NDArray[np.float32], y: NDArray[np.int64], folds: NDArray[np.int64], k: int, metric: Metric, device: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Distances and labels [N, k] of each sample's nearest in the other folds."""
-    wide = width(k, len(x) - int(np.bincount(folds).max()), len(x))
+    wide = search_width(k, len(x) - int(np.bincount(folds).max()), len(x))
     found = neighbours(x, x, wide, metric, device)
     distances, indices = np.empty((len(x), k)), np.empty((len(x), k), np.int64)
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
-        distances[rows], indices[rows] = inside(
+        distances[rows], indices[rows] = neighbours_inside(
             folds != fold,
             rows,
             k,

@@ -32,7 +32,7 @@ def verify_name(path: Path) -> None:
     Raises:
         RequestError: where they differ.
     """
-    published = in_name(path.name)
+    published = hash_in_name(path.name)
     if published and path.is_file() and not (found := file_sha256(path)).startswith(published):
         raise RequestError(
             f"{path} has SHA-256 {found}; by its name it was published with {published}...: a damaged or another "
@@ -40,7 +40,7 @@ def verify_name(path: Path) -> None:
         )
 
 
-def in_name(name: str) -> str:
+def hash_in_name(name: str) -> str:
     """The start of the SHA-256 in a published file's name, "" where there is none.
 
     torch.hub itself takes any run of such letters for one, as in IN22K-vit.g.16-600e.pth.tar (600 epochs).

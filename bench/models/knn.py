@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.shared import found
+from bench.models.neighbour_cache import cached_neighbours
 from bench.schema.errors import RequestError
 from bench.schema.model import Knn
 
@@ -104,9 +104,9 @@ def scores(
         train_x: float32 [N, D], pixels or features; images are flattened by the caller.
         train_y: int64 [N], in 0..classes-1.
         queries: float32 [Q, D], scaled like `train_x`.
-        keep: share the search with other runs (`bench.models.shared`); its seconds count all the same.
+        keep: share the search with other runs (`bench.models.neighbour_cache`); its seconds count all the same.
     """
-    distances, indices, seconds = found(train_x, queries, model.k, model.metric, device, keep=keep)
+    distances, indices, seconds = cached_neighbours(train_x, queries, model.k, model.metric, device, keep=keep)
     started = time.perf_counter()
     out = log_scores(votes(distances, train_y[indices], model.k, model.weights, classes), model.k)
     return out, seconds + time.perf_counter() - started

@@ -46,6 +46,17 @@ def normalise_weight(layer: nn.Module) -> nn.Module:
     return layer
 
 
+def synchronise(net: nn.Module) -> nn.Module:
+    """The network with batch norm over the images of all devices together; parameters and statistics are shared.
+
+    By timm's conversion: torch's own (nn.SyncBatchNorm.convert_sync_batchnorm) drops the activation that timm fuses
+    with its norms (timm issue 1254).
+    """
+    from timm.layers import convert_sync_batchnorm  # costs seconds to import
+
+    return convert_sync_batchnorm(net)  # type: ignore[no-any-return]
+
+
 class NormAct(nn.Module):
     """A norm and what timm's fused norm layers do after it: dropout and activation."""
 

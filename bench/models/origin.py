@@ -31,21 +31,21 @@ OF_WEIGHTS = "weights_sha256"
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # what config.json is about, in timm's repositories
 
 
-def resolved(exp: Experiment, path: Path | None) -> Experiment:
+def resolve(exp: Experiment, path: Path | None) -> Experiment:
     """The Experiment with `transfer.input` filled in from its weights, where it asks for what they say.
 
     Args:
         path: the weights of the earlier run, for transfer.weights=run:ID.
 
     Raises:
-        RequestError: see `stated`.
+        RequestError: see `read_input`.
     """
     transfer = exp.transfer
     kind, _, rest = transfer.weights.partition(":")
     if kind not in ("file", "run") or transfer.preprocess == "own" or transfer.input is not None:
         return exp
     file = Path(rest).expanduser() if kind == "file" else path
-    found = stated(file) if file is not None else None
+    found = read_input(file) if file is not None else None
     if found is None:
         if file is not None:
             warnings.warn(
@@ -58,7 +58,7 @@ def resolved(exp: Experiment, path: Path | None) -> Experiment:
     return dataclasses.replace(exp, transfer=dataclasses.replace(transfer, input=found))
 
 
-def stated(path: Path) -> Input | None:
+def read_input(path: Path) -> Input | None:
     """What a weights file was trained with, by the rule above; None where nothing says it.
 
     Raises:
@@ -80,7 +80,7 @@ def stated(path: Path) -> Input | None:
     return None
 
 
-def text(trained_on: Input, sha256: str) -> str:
+def to_json(trained_on: Input, sha256: str) -> str:
     """The content of preprocessing.json for the weights with that hash."""
     return json.dumps({**dataclasses.asdict(trained_on), OF_WEIGHTS: sha256}, indent=1)
 

@@ -14,7 +14,7 @@ from bench.schema.model import Model, NormLayer, Timm, Torchvision
 
 
 @dataclass(frozen=True)
-class Size:
+class Counts:
     """Counts for one input and number of classes.
 
     Attributes:
@@ -30,7 +30,7 @@ class Size:
     stages: tuple[tuple[str, int], ...]
 
 
-def size(model: Model, shape: tuple[int, int, int], classes: int) -> Size:
+def count(model: Model, shape: tuple[int, int, int], classes: int) -> Counts:
     """The counts of a model with its native norm_layer for images of `shape` (C, H, W).
 
     Raises:
@@ -40,8 +40,8 @@ def size(model: Model, shape: tuple[int, int, int], classes: int) -> Size:
         native = NormLayer(name=model.native_norm)  # type: ignore[arg-type]
         net = network(model, native, shape, classes)
     if net is None:
-        return Size(0, None, ("native", *model.norm_layers), ())
-    return Size(
+        return Counts(0, None, ("native", *model.norm_layers), ())
+    return Counts(
         cost.parameters(net),
         cost.flops(net, shape),
         ("native", *_norm_layers(model, net)),
@@ -49,20 +49,20 @@ def size(model: Model, shape: tuple[int, int, int], classes: int) -> Size:
     )
 
 
-def least(model: Timm | Torchvision) -> int:
+def smallest_useful_input(model: Timm | Torchvision) -> int:
     """The smallest square image worth giving a model that has no entry in the registry."""
-    from bench.models.zoo import smallest_input, take_stride
+    from bench.models.zoo import raise_to_stride, smallest_input
 
     side = smallest_input(model, NormLayer())
     with torch.device("meta"):
         net = network(model, NormLayer(), (3, max(side, 32), max(side, 32)), 2)
     assert net is not None
-    return take_stride(net, side)
+    return raise_to_stride(net, side)
 
 
 def _norm_layers(model: Model, net: nn.Module) -> tuple[str, ...]:
     if isinstance(model, Timm | Torchvision):
-        from bench.models.swap import takes
+        from bench.models.swap import supported_norms
 
-        return takes(net)
+        return supported_norms(net)
     return model.norm_layers

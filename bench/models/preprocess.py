@@ -48,14 +48,14 @@ class Preprocess(nn.Module):
         """float32 [B, channels, *size]."""
         x = images.float()
         if self.size is not None and x.shape[-2:] != self.size:
-            x = resized(x, self.size, self.interpolation)
+            x = resize_crop(x, self.size, self.interpolation)
         if self.repeat:
             x = x.expand(-1, self.channels, -1, -1)
         x = self.scale(x)
         return x.expand(-1, self.channels, -1, -1)
 
 
-def resized(x: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
+def resize_crop(x: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
     """As small as covers `size` (height, width), then its centre: float [B, C, H, W] -> [B, C, *size], 0..255."""
     (h, w), (height, width) = x.shape[-2:], size
     fits_height = height * w >= width * h
@@ -70,11 +70,11 @@ def resized(x: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
 def make(exp: Experiment, data: ImageData) -> nn.Module:
     """The module that makes the network's input of an Experiment: images uint8 [B, C, H, W] -> float32.
 
-    With preprocess=weights: the size, interpolation, mean and std that `known` finds. Otherwise pixel_norm, at the
-    images' size or `transfer.size`, with the images' channels or `transfer.channels`.
+    With preprocess=weights: the size, interpolation, mean and std that `trained_input` finds. Otherwise pixel_norm,
+    at the images' size or `transfer.size`, with the images' channels or `transfer.channels`.
     """
     channels, height, width = input_shape(exp, data.shape)
-    trained_on = known(exp)
+    trained_on = trained_input(exp)
     size = (height, width) if (height, width) != data.shape[1:] else None
     if trained_on is None:
         if exp.transfer.mode == "scratch" and (channels, height, width) == data.shape:
@@ -84,7 +84,7 @@ def make(exp: Experiment, data: ImageData) -> nn.Module:
     return Preprocess(pixel_norm.Scale(mean, std), channels, size, trained_on.interpolation, repeat=True)
 
 
-def applied(prepare: nn.Module, shape: tuple[int, int, int]) -> Input:
+def as_input(prepare: nn.Module, shape: tuple[int, int, int]) -> Input:
     """What a module of `make` does, for those who take the weights over: its numbers to the last bit.
 
     Args:
@@ -104,7 +104,7 @@ def input_shape(exp: Experiment, shape: tuple[int, int, int]) -> tuple[int, int,
         RequestError: when colour images meet weights for grey ones, or transfer.channels is not the weights'.
     """
     transfer = exp.transfer
-    trained_on = known(exp)
+    trained_on = trained_input(exp)
     hub = transfer.mode != "scratch" and transfer.weights in ("bundled", "timm")
     channels = transfer.channels or (len(trained_on.mean) if trained_on else 3 if hub else shape[0])
     if trained_on is not None and channels != len(trained_on.mean):
@@ -120,10 +120,10 @@ def input_shape(exp: Experiment, shape: tuple[int, int, int]) -> tuple[int, int,
     return channels, *(trained_on.size if trained_on is not None and trained_on.size else shape[1:])
 
 
-def known(exp: Experiment) -> Input | None:
+def trained_input(exp: Experiment) -> Input | None:
     """The weights' own preprocessing, where it is to be used: as transfer.input says it, else as timm publishes it.
 
-    That of a file or an earlier run is in transfer.input already (`bench.models.origin.resolved`).
+    That of a file or an earlier run is in transfer.input already (`bench.models.origin.resolve`).
     """
     transfer = exp.transfer
     if transfer.mode == "scratch" or transfer.preprocess == "own":

@@ -26,7 +26,7 @@ ACTIVATION_NAMES = {
 }
 
 
-def takes(net: nn.Module) -> tuple[str, ...]:
+def supported_norms(net: nn.Module) -> tuple[str, ...]:
     """The norm_layers that a network of timm or torchvision takes, besides `native`.
 
     - networks normalised by batch, group or per-pixel layer norm: all;
@@ -41,7 +41,7 @@ def takes(net: nn.Module) -> tuple[str, ...]:
     return tuple(n for n in ALL_NORMS if n != "selu" or type(net).__name__ not in FUNCTIONAL)
 
 
-def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
+def replace_norms(net: nn.Module, kind: NormLayer, name: str) -> None:
     """Put `kind` where the network has norms, in place; where there are none, after `features`' convolutions.
 
     `bench.models.zoo` then takes the bias of every convolution right before a norm.
@@ -52,7 +52,7 @@ def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
     Raises:
         RequestError: the network cannot take it; the message says what it takes.
     """
-    options = takes(net)
+    options = supported_norms(net)
     if kind.name not in options:
         raise RequestError(f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.")
     if kind.name == "layer" and (type(net).__name__ == "ConvNeXt" or _kinds(net) & TOKEN_NORMS):
@@ -66,7 +66,7 @@ def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
         return
     _remove(net, found)
     if kind.name == "selu":
-        activations(net, "selu", name)
+        replace_activations(net, "selu", name)
         for path, layer in list(net.named_modules()):
             if isinstance(layer, nn.Dropout):
                 replace(net, path, nn.AlphaDropout(layer.p))
@@ -77,7 +77,7 @@ def norms(net: nn.Module, kind: NormLayer, name: str) -> None:
                 _normalise(layer)
 
 
-def activations(net: nn.Module, wanted: Activation, name: str) -> None:
+def replace_activations(net: nn.Module, wanted: Activation, name: str) -> None:
     """Put another activation where the network has one, in place; weights are drawn anew to suit it.
 
     Convolutions that start at zero stay so. Gates stay as they are.
@@ -97,7 +97,7 @@ def activations(net: nn.Module, wanted: Activation, name: str) -> None:
             initialise(layer, wanted)  # type: ignore[arg-type]
 
 
-def first_convolution(net: nn.Module, channels: int) -> None:
+def replace_first_convolution(net: nn.Module, channels: int) -> None:
     """Give a network another number of input channels, in place."""
     path, old = next((p, m) for p, m in net.named_modules() if isinstance(m, nn.Conv2d))
     new = nn.Conv2d(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.models.hashes import digest, in_name, verify, verify_name
+from bench.models.hashes import digest, hash_in_name, verify, verify_name
 from bench.models.stages import head_name
 from bench.schema.errors import RequestError
 
@@ -42,7 +42,7 @@ def load(net: nn.Module, path: Path, sha256: str = "") -> str:
             is another one.
     """
     found = verify(path, sha256)
-    put(net, renamed(net, unwrapped(read(path))), str(path))
+    copy_backbone(net, to_timm_names(net, unwrap(read(path))), str(path))
     return found
 
 
@@ -72,7 +72,7 @@ def load_bundled(net: nn.Module, name: str, sha256: str = "") -> str:
             f"The bundled backbone holds {len(theirs)} tensors, this network's {len(names)}: "
             "they fit model.name=tf_efficientnet_lite0 with norm_layer=native and model.stem=native only."
         )
-    put(net, dict(zip(names, theirs.values(), strict=True)), "the bundled weights")
+    copy_backbone(net, dict(zip(names, theirs.values(), strict=True)), "the bundled weights")
     return found
 
 
@@ -99,7 +99,7 @@ def load_timm(net: nn.Module, name: str, sha256: str = "") -> str:
         raise RequestError(f"timm has no weights for '{name}'. 'bench models' lists which models have some. {OFFLINE}")
     file = PurePosixPath(config.url).name if isinstance(config.url, str) else ""
     verify_name(Path(torch.hub.get_dir()) / "checkpoints" / file)
-    set_pretrained_check_hash(bool(in_name(file)))  # of what is downloaded now
+    set_pretrained_check_hash(bool(hash_in_name(file)))  # of what is downloaded now
     try:
         published = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # every client of a hub has exceptions of its own
@@ -110,7 +110,7 @@ def load_timm(net: nn.Module, name: str, sha256: str = "") -> str:
     found = digest(published)
     if sha256 and found != sha256:
         raise RequestError(f"The tensors of '{name}' have hash {found}, transfer.sha256 says {sha256}.")
-    put(net, published, f"timm's weights of '{name}'")
+    copy_backbone(net, published, f"timm's weights of '{name}'")
     return found
 
 
@@ -143,20 +143,20 @@ def read(path: Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def unwrapped(content: Mapping[str, object]) -> dict[str, Tensor]:
+def unwrap(content: Mapping[str, object]) -> dict[str, Tensor]:
     """The state dict in a checkpoint, without the prefix that a wrapper (Lightning, DataParallel) gave all names."""
     for key in ("state_dict", "model"):
         inner = content.get(key)
         if isinstance(inner, Mapping):
-            return unwrapped(inner)
+            return unwrap(inner)
     state = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
     for prefix in ("module.", "net.", "model.", "_orig_mod."):
         if state and all(name.startswith(prefix) for name in state):
-            return unwrapped({name.removeprefix(prefix): tensor for name, tensor in state.items()})
+            return unwrap({name.removeprefix(prefix): tensor for name, tensor in state.items()})
     return state
 
 
-def renamed(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def to_timm_names(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """The state dict under timm's names, where it is one that timm's module of the network knows to convert.
 
     VGG as torchvision publishes it and ConvNeXt as its authors do are the usual ones.
@@ -171,10 +171,10 @@ def renamed(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
         takes_net = len(inspect.signature(convert).parameters) > 1
         return dict(convert(dict(state), net) if takes_net else convert(dict(state)))
     except (KeyError, ValueError, RuntimeError, AttributeError, TypeError):
-        return state  # another network's: `put` says what differs
+        return state  # another network's: `copy_backbone` says what differs
 
 
-def put(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
+def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
 
     Auxiliary heads (of GoogLeNet and Inception v3, which are built without) are left out.

@@ -12,13 +12,13 @@ from torch import nn
 
 from bench.models import swap
 from bench.models.bias import before_norms
-from bench.models.cost import look
+from bench.models.cost import blank_output
 from bench.models.stem import small_stem
 from bench.schema.errors import RequestError, unknown
 from bench.schema.model import NormLayer, Timm, Torchvision
 
 # What timm has in place of the models that come from torchvision.
-ELSEWHERE = {
+NOT_IN_TIMM = {
     "googlenet": "its successors are there: inception_v3, inception_v4, inception_resnet_v2",
     "alexnet": "the oldest there is vgg11",
     "squeezenet1_1": "as small are mobilenetv3_small_050 and lcnet_050",
@@ -35,7 +35,7 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     """
     make = _timm if isinstance(model, Timm) else _torchvision
     try:
-        net = prepared(make, model, kind, shape, classes)
+        net = construct(make, model, kind, shape, classes)
         with before_norms(net) as biased:
             logits = _logits(net, shape)
     except (RuntimeError, ValueError, AssertionError, TypeError) as error:
@@ -48,16 +48,16 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     return net
 
 
-def prepared(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
+def construct(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network of `zoo`, without the check that it takes the images."""
     net: nn.Module = make(model, kind, shape, classes)
     if model.stem == "small":
         native = dataclasses.replace(model, stem="native")
         small_stem(net, model.name, lambda: smallest_input(native, NormLayer(), shape[0]))
     if kind.name != "native":
-        swap.norms(net, kind, model.name)
+        swap.replace_norms(net, kind, model.name)
     if model.activation is not None:
-        swap.activations(net, model.activation, model.name)
+        swap.replace_activations(net, model.activation, model.name)
     if model.dropout and kind.name == "selu" and not any(isinstance(m, nn.AlphaDropout) for m in net.modules()):
         raise RequestError(f"{model.name} calls ordinary dropout, which norm_layer=selu cannot take: model.dropout=0.")
     return net
@@ -70,14 +70,14 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
         RequestError: none up to `LARGEST` is taken.
     """
     make = _timm if isinstance(model, Timm) else _torchvision
-    once = not (isinstance(model, Timm) and made_for_a_size(model.name))
+    once = not (isinstance(model, Timm) and has_fixed_input(model.name))
     built: dict[int, nn.Module] = {}
 
     def takes(side: int) -> bool:
         shape = (channels, side, side)
         try:
             with torch.device("meta"):
-                net = built.get(0) or prepared(make, model, kind, shape, 2)
+                net = built.get(0) or construct(make, model, kind, shape, 2)
                 if once:
                     built[0] = net  # one network for all sizes
                 return _logits(net, shape) == (1, 2)
@@ -102,12 +102,12 @@ def timm_names() -> list[str]:
     return timm.list_models()  # type: ignore[no-any-return]
 
 
-def take_stride(net: nn.Module, least: int) -> int:
+def raise_to_stride(net: nn.Module, least: int) -> int:
     """The smallest size worth using: `least`, but no less than the total stride that timm states for the network."""
     return max(least, max((int(i.get("reduction", 1)) for i in getattr(net, "feature_info", None) or []), default=1))
 
 
-def made_for_a_size(name: str) -> bool:
+def has_fixed_input(name: str) -> bool:
     """Whether timm builds the model for one image size: it has a table of positions, or windows."""
     from timm.models import get_pretrained_cfg
 
@@ -125,8 +125,8 @@ def check_name(name: str) -> None:
 
     if ":" in name or "/" in name:
         raise RequestError(f"model.name '{name}': expected a name in timm's registry, not an address.")
-    if name in ELSEWHERE:
-        raise RequestError(f"timm has no '{name}' ({ELSEWHERE[name]}): model={name} is torchvision's.")
+    if name in NOT_IN_TIMM:
+        raise RequestError(f"timm has no '{name}' ({NOT_IN_TIMM[name]}): model={name} is torchvision's.")
     if not timm.is_model(name):
         names = timm_names()
         raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
@@ -141,7 +141,7 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
         options["drop_rate"] = model.dropout
     if model.drop_path:
         options["drop_path_rate"] = model.drop_path
-    if made_for_a_size(model.name):
+    if has_fixed_input(model.name):
         options["img_size"] = shape[1:]
         if model.stem == "small":
             options["patch_size"] = 4
@@ -151,7 +151,7 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
         options["conv_mlp"] = True  # activations stay [B, C, H, W], which every norm takes
     plain_vgg = family is not None and family.__name__.endswith(".vgg") and not entry.__name__.endswith("_bn")
     if plain_vgg and kind.name in swap.INSERTED:
-        options["norm_layer"] = nn.BatchNorm2d  # where `swap.norms` then puts what is wanted
+        options["norm_layer"] = nn.BatchNorm2d  # where `swap.replace_norms` then puts what is wanted
     try:
         return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)  # type: ignore[no-any-return]
     except TypeError as error:
@@ -170,13 +170,13 @@ def _torchvision(model: Torchvision, kind: NormLayer, shape: tuple[int, int, int
         options["dropout"] = model.dropout
     net = make[model.name](weights=None, num_classes=classes, **options)
     if shape[0] != 3:
-        swap.first_convolution(net, shape[0])
+        swap.replace_first_convolution(net, shape[0])
     return net
 
 
 def _logits(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
     """The shape of what the network makes of one image; () where that is no tensor."""
-    return tuple(getattr(look(net, shape), "shape", ()))
+    return tuple(getattr(blank_output(net, shape), "shape", ()))
 
 
 def _too_small(

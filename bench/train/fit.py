@@ -16,6 +16,7 @@ from bench.data.augment import Augmentation
 from bench.data.batches import Batches, place
 from bench.data.imagedata import ImageData
 from bench.models import cost, preprocess, transfer
+from bench.models.norm_layer import synchronise
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import distributed, loss, sharded
@@ -97,7 +98,7 @@ def _train(
     memory = layout(exp.trainer, device, net)
     net = net.to(memory_format=memory)  # type: ignore[call-overload]
     if world > 1 and exp.trainer.sync_batchnorm:
-        net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+        net = synchronise(net)
     transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
     task = Task(
         exp,
@@ -149,7 +150,7 @@ def _train(
         },
         selected_epoch=watch.selection.selected,
         state={name: tensor.cpu().contiguous() for name, tensor in watch.selection.best.items()},
-        trained_on=None if inputs else preprocess.applied(prepare, shape),
+        trained_on=None if inputs else preprocess.as_input(prepare, shape),
     )
 
 

@@ -54,7 +54,7 @@ def transferred(
     Raises:
         RequestError, RunFailed: see `bench.models.transfer.initialise` and `fit`.
     """
-    exp = origin.resolved(exp, path)
+    exp = origin.resolve(exp, path)
     net = models.build(exp, data.shape, len(data.classes))
     digest = transfer.initialise(exp, net, path)
     return dataclasses.replace(_trained(exp, data, net, on_epoch, checkpoint), started_from=digest)
@@ -146,7 +146,7 @@ def _head(
     device = next(head(net).parameters()).device  # where `fit` left it; the backbone may never have been there
     net.to(device)
     prepare = preprocess.make(exp, data).to(device)
-    trained_on = preprocess.applied(prepare, preprocess.input_shape(exp, data.shape))
+    trained_on = preprocess.as_input(prepare, preprocess.input_shape(exp, data.shape))
 
     def classify(images: Tensor) -> Tensor:
         return score(net, prepare, images.to(device), torch.arange(len(images)), AT_ONCE)

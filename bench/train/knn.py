@@ -13,8 +13,8 @@ from torch import Tensor
 from bench.data import pixel_norm
 from bench.data.imagedata import ImageData
 from bench.models import folds, knn, ncm
+from bench.models.neighbour_cache import cached_neighbours
 from bench.models.search import neighbours
-from bench.models.shared import found
 from bench.schema.experiment import Experiment
 from bench.schema.model import Knn, Ncm
 from bench.schema.pixels import PixelNorm
@@ -25,8 +25,8 @@ from bench.train.result import Result
 def nearest(exp: Experiment, data: ImageData) -> Result:
     """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
 
-    The search is shared with other runs of a sweep (`bench.models.shared`); its seconds count in each. All folds share
-    one among all images where their pixels can be compared (`comparable`), and count their part of it.
+    The search is shared with other runs of a sweep (`bench.models.neighbour_cache`); its seconds count in each. All
+    folds share one among all images where their pixels can be compared (`comparable`), and count their part of it.
     `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
     each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
     """
@@ -102,9 +102,11 @@ def folded(
     """
     train = np.isin(data.used, data.train)
     asked = np.searchsorted(data.used, np.concatenate([data.val, data.test]))
-    answer = found(everything, everything, folds.width(model.k, len(data.train), len(train)), model.metric, str(device))
+    answer = cached_neighbours(
+        everything, everything, folds.search_width(model.k, len(data.train), len(train)), model.metric, str(device)
+    )
     started = time.perf_counter()
-    distances, indices = folds.inside(
+    distances, indices = folds.neighbours_inside(
         train,
         asked,
         model.k,

@@ -158,7 +158,7 @@ class Program:
                 selected_epoch=selection.selected,
                 classify=self._classifier(self.nets[s].to(self.device)),
                 state={name: tensor.cpu() for name, tensor in selection.best.items()},
-                trained_on=preprocess.applied(self.scale, self.data.shape),
+                trained_on=preprocess.as_input(self.scale, self.data.shape),
             )
             for s, selection in enumerate(selections)
         ]

@@ -60,12 +60,12 @@ def test_timms_models_are_found_by_their_names(capsys):
 def test_a_model_of_timm_that_cannot_be_counted_does_not_hide_the_others(capsys, monkeypatch):
     from bench.models import overview
 
-    def least(model):
+    def refuse(model):
         if model.name == "resnet18d":
             raise RequestError("resnet18d is no classifier.")
         return 32
 
-    monkeypatch.setattr(overview, "least", least)
+    monkeypatch.setattr(overview, "smallest_useful_input", refuse)
     status, out = run(capsys, "resnet18*", "--timm", "--json")
     rows = {row["name"]: row for row in json.loads(out.out)}
     assert status == 0

@@ -51,9 +51,9 @@ def test_what_a_run_leaves_beside_its_weights_is_what_it_applied(weights):
                   ["transfer.size=17", "transfer.channels=3"]):  # fmt: skip
         exp = asked(*words)
         source = preprocess.make(exp, data)
-        left = preprocess.applied(source, preprocess.input_shape(exp, data.shape))
-        weights.with_name(origin.FILE).write_text(origin.text(left, file_sha256(weights)))
-        taker = origin.resolved(of_file(weights), None)
+        left = preprocess.as_input(source, preprocess.input_shape(exp, data.shape))
+        weights.with_name(origin.FILE).write_text(origin.to_json(left, file_sha256(weights)))
+        taker = origin.resolve(of_file(weights), None)
         assert taker.transfer.input == left
         found = preprocess.make(taker, target)(torch.from_numpy(target.images))
         assert torch.equal(found, source(torch.from_numpy(target.images))), words
@@ -61,12 +61,12 @@ def test_what_a_run_leaves_beside_its_weights_is_what_it_applied(weights):
 
 @pytest.mark.parametrize("where", ["checkpoint", "safetensors", "beside", "hub"])
 def test_it_is_found_in_the_file_or_beside_it(tmp_path, weights, where):
-    state, said = torch.load(weights, weights_only=True), json.loads(origin.text(SAID, ""))
+    state, said = torch.load(weights, weights_only=True), json.loads(origin.to_json(SAID, ""))
     del said["weights_sha256"]
     if where == "checkpoint":
         torch.save({"state_dict": state, "preprocessing": said}, weights)
     elif where == "beside":
-        weights.with_name("preprocessing.json").write_text(origin.text(SAID, file_sha256(weights)))
+        weights.with_name("preprocessing.json").write_text(origin.to_json(SAID, file_sha256(weights)))
     else:
         from safetensors.torch import save_file
 
@@ -75,34 +75,34 @@ def test_it_is_found_in_the_file_or_beside_it(tmp_path, weights, where):
         cfg = {"mean": [0.5], "std": [0.25], "input_size": [1, 28, 28], "interpolation": "bilinear"}
         weights.with_name("config.json").write_text(json.dumps({"pretrained_cfg": cfg}))
     expected = Input(mean=(0.5,), std=(0.25,), size=(28, 28), interpolation="bilinear") if where == "hub" else SAID
-    assert origin.stated(weights) == expected
-    exp = origin.resolved(of_file(weights), None)
+    assert origin.read_input(weights) == expected
+    exp = origin.resolve(of_file(weights), None)
     assert preprocess.input_shape(exp, (1, 8, 8)) == (1, 28, 28)
 
 
 def test_a_file_that_says_nothing_is_used_with_pixel_norm_and_says_so(weights):
-    weights.with_name("preprocessing.json").write_text(origin.text(SAID, "0" * 64))  # of other weights
+    weights.with_name("preprocessing.json").write_text(origin.to_json(SAID, "0" * 64))  # of other weights
     exp = of_file(weights)
     with pytest.warns(UserWarning, match=r"scaled by pixel_norm.*transfer\.preprocess=own"):
-        assert origin.resolved(exp, None) == exp
-    assert preprocess.known(exp) is None
+        assert origin.resolve(exp, None) == exp
+    assert preprocess.trained_input(exp) is None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         own = of_file(weights, "transfer.preprocess=own")
-        assert origin.resolved(own, None) == own
+        assert origin.resolve(own, None) == own
 
 
 def test_each_part_can_be_overridden(weights):
-    weights.with_name("preprocessing.json").write_text(origin.text(SAID, file_sha256(weights)))
+    weights.with_name("preprocessing.json").write_text(origin.to_json(SAID, file_sha256(weights)))
     data = pictures(4, 1, 8, 8)
     pixels = torch.from_numpy(data.images)
-    assert preprocess.make(origin.resolved(of_file(weights), None), data)(pixels).shape == (4, 1, 28, 28)
-    small = preprocess.make(origin.resolved(of_file(weights, "transfer.size=8"), None), data)(pixels)
+    assert preprocess.make(origin.resolve(of_file(weights), None), data)(pixels).shape == (4, 1, 28, 28)
+    small = preprocess.make(origin.resolve(of_file(weights, "transfer.size=8"), None), data)(pixels)
     torch.testing.assert_close(small, (pixels - 33.5) / 78.25)
-    own = origin.resolved(of_file(weights, "transfer.preprocess=own", "pixel_norm=unit"), None)
+    own = origin.resolve(of_file(weights, "transfer.preprocess=own", "pixel_norm=unit"), None)
     torch.testing.assert_close(preprocess.make(own, data)(pixels), pixels / 255)
     said = of_file(weights, "transfer.input.mean=[0.5]", "transfer.input.std=[0.25]")
-    told = preprocess.make(origin.resolved(said, None), data)(pixels)
+    told = preprocess.make(origin.resolve(said, None), data)(pixels)
     torch.testing.assert_close(told, (pixels / 255 - 0.5) / 0.25)
     hub = ("model=efficientnet_lite0", "transfer=frozen", "transfer.size=8")
     exp = experiment(compose(["dataset=digits", *hub, "transfer.input.mean=[0,0,0]", "transfer.input.std=[1,1,1]"]))
@@ -112,13 +112,13 @@ def test_each_part_can_be_overridden(weights):
 def test_grey_images_become_the_three_channels_of_the_weights(weights):
     """By the one rule: repeated first, then scaled by the three channels' own numbers."""
     colour = Input(mean=(0.1, 0.2, 0.3), std=(1.0, 2.0, 4.0))
-    weights.with_name("preprocessing.json").write_text(origin.text(colour, file_sha256(weights)))
-    exp, data = origin.resolved(of_file(weights), None), pictures(4, 1, 8, 8)
+    weights.with_name("preprocessing.json").write_text(origin.to_json(colour, file_sha256(weights)))
+    exp, data = origin.resolve(of_file(weights), None), pictures(4, 1, 8, 8)
     found = preprocess.make(exp, data)(torch.from_numpy(data.images))
     for c, (mean, std) in enumerate(zip(colour.mean, colour.std, strict=True)):
         torch.testing.assert_close(found[:, c], (torch.from_numpy(data.images)[:, 0] / 255 - mean) / std)
     with pytest.raises(RequestError, match=r"transfer\.channels=1, but the weights were trained on images of 3"):
-        preprocess.input_shape(origin.resolved(of_file(weights, "transfer.channels=1"), None), (1, 8, 8))
+        preprocess.input_shape(origin.resolve(of_file(weights, "transfer.channels=1"), None), (1, 8, 8))
     grey = of_file(weights, "transfer.input.mean=[0]", "transfer.input.std=[1]")
     with pytest.raises(RequestError, match="Only grey becomes three"):
         preprocess.input_shape(grey, (3, 8, 8))
@@ -137,7 +137,7 @@ def test_grey_images_become_the_three_channels_of_the_weights(weights):
 def test_what_is_said_wrongly_is_an_error(weights, said, message):
     weights.with_name("preprocessing.json").write_text(said)
     with pytest.raises(RequestError, match=message):
-        origin.stated(weights)
+        origin.read_input(weights)
 
 
 def test_runs_of_before_do_not_answer_for_the_new_default():

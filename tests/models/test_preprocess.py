@@ -67,7 +67,9 @@ def test_resizing_agrees_with_pillow():
     from PIL import Image
 
     image = load_sample_images().images[0]
-    ours = preprocess.resized(torch.from_numpy(image.transpose(2, 0, 1).copy())[None].float(), (100, 100), "bicubic")
+    ours = preprocess.resize_crop(
+        torch.from_numpy(image.transpose(2, 0, 1).copy())[None].float(), (100, 100), "bicubic"
+    )
     wide = round(640 * 100 / 427)
     pillow = np.asarray(Image.fromarray(image).resize((wide, 100), Image.Resampling.BICUBIC), dtype=np.float32)
     left = (wide - 100) // 2

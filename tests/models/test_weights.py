@@ -164,7 +164,7 @@ def test_only_hashes_in_published_names_are_taken_for_hashes():
     from timm.models import get_pretrained_cfg
 
     for model, digits in (("resnet34.bt_in1k", "43635321"), ("vit_giant_patch16_gap_224.in22k_ijepa", "")):
-        assert hashes.in_name(get_pretrained_cfg(model).url.rpartition("/")[2]) == digits
+        assert hashes.hash_in_name(get_pretrained_cfg(model).url.rpartition("/")[2]) == digits
 
 
 def test_a_files_hash_follows_its_content(tmp_path):

@@ -11,9 +11,9 @@ from torch import nn
 from bench.compose import shipped
 from bench.models import Backbone, build, head, stages
 from bench.models.cost import flops, parameters
-from bench.models.overview import least, size
+from bench.models.overview import count, smallest_useful_input
 from bench.models.registry import REGISTRY
-from bench.models.swap import takes
+from bench.models.swap import supported_norms
 from bench.models.zoo import smallest_input
 from bench.schema.errors import RequestError
 from bench.schema.model import Model, NormLayer
@@ -31,7 +31,7 @@ def settings(name: str) -> dict:
 @pytest.fixture(scope="module")
 def sizes():
     """Counts of every model at its paper's input, made once, without memory for the weights."""
-    return {n: size(part(Model, settings(n)), e.input, e.classes) for n, e in REGISTRY.items()}
+    return {n: count(part(Model, settings(n)), e.input, e.classes) for n, e in REGISTRY.items()}
 
 
 def test_every_named_config_is_in_the_registry_and_the_other_way_round():
@@ -77,7 +77,7 @@ def test_weights_are_published_where_the_registry_says_so():
 def test_smallest_inputs():
     for name in ZOO:
         model = part(Model, settings(name))
-        found = least(model)
+        found = smallest_useful_input(model)
         # torchvision states no strides; googlenet's is 32
         assert REGISTRY[name].min_size == (32 if name == "googlenet" else found), name
 
@@ -196,7 +196,7 @@ def test_norm_layers_in_the_zoo(name, more):
     x = torch.rand(2, 3, 32, 32)
     native = net_of(name, **more)
     norms = {nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d}
-    for kind in takes(native):
+    for kind in supported_norms(native):
         net = net_of(name, kind, **more)
         found = {n for n in norms for m in net.modules() if isinstance(m, n)}
         if (name, kind) != ("convnext_tiny", "layer"):  # its own, by pixel

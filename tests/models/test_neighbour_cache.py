@@ -17,9 +17,9 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from bench import data as images
 from bench.compose import compose
-from bench.models import shared
+from bench.models import neighbour_cache
+from bench.models.neighbour_cache import cached_neighbours
 from bench.models.search import neighbours
-from bench.models.shared import found
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.train.heads import transferred
@@ -39,19 +39,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def searches(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The k of every search that is made."""
     made: list[int] = []
-    monkeypatch.setattr(shared, "neighbours", lambda *a: made.append(a[2]) or neighbours(*a))
+    monkeypatch.setattr(neighbour_cache, "neighbours", lambda *a: made.append(a[2]) or neighbours(*a))
     return made
 
 
 def test_a_curve_over_k_costs_a_search_for_each_power_of_two(cache: Path, searches: list[int]) -> None:
     for k in (1, 20, 5, 32, 40, 64, 33, 3):
-        answer = found(TRAIN, QUERIES, k)
+        answer = cached_neighbours(TRAIN, QUERIES, k)
         distances, indices = neighbours(TRAIN, QUERIES, k)
         np.testing.assert_array_equal(answer.indices, indices)
         np.testing.assert_array_equal(answer.distances, distances)
         assert answer.seconds > 0
     assert searches == [32, 64]
-    found(TRAIN, QUERIES, 900)  # all of them: no power of two
+    cached_neighbours(TRAIN, QUERIES, 900)  # all of them: no power of two
     assert searches[2:] == [900]
 
 
@@ -72,11 +72,11 @@ def test_who_asks_for_less_waits_for_the_wider_search(cache: Path, monkeypatch: 
         assert go_on.wait(60)
         return neighbours(*args)
 
-    monkeypatch.setattr(shared, "neighbours", slow)
+    monkeypatch.setattr(neighbour_cache, "neighbours", slow)
     with ThreadPoolExecutor(2) as pool:
-        wide = pool.submit(found, TRAIN, QUERIES, 100)
+        wide = pool.submit(cached_neighbours, TRAIN, QUERIES, 100)
         assert begun.wait(60)
-        narrow = pool.submit(found, TRAIN, QUERIES, 5)
+        narrow = pool.submit(cached_neighbours, TRAIN, QUERIES, 5)
         with pytest.raises(TimeoutError):
             narrow.result(0.5)
         go_on.set()
@@ -85,15 +85,15 @@ def test_who_asks_for_less_waits_for_the_wider_search(cache: Path, monkeypatch: 
 
 
 def test_other_content_is_searched_anew(cache: Path, searches: list[int]) -> None:
-    found(TRAIN, QUERIES, 1)
+    cached_neighbours(TRAIN, QUERIES, 1)
     changed = TRAIN.copy()
     changed[0, 0] += 1
-    found(changed, QUERIES, 1)
-    found(TRAIN, QUERIES + 1, 1)
-    found(TRAIN, QUERIES, 1, "l1")
-    found(TRAIN[:20], QUERIES, 1)
+    cached_neighbours(changed, QUERIES, 1)
+    cached_neighbours(TRAIN, QUERIES + 1, 1)
+    cached_neighbours(TRAIN, QUERIES, 1, "l1")
+    cached_neighbours(TRAIN[:20], QUERIES, 1)
     assert searches == [32, 32, 32, 32, 20]
-    found(TRAIN, QUERIES, 1, keep=False)
+    cached_neighbours(TRAIN, QUERIES, 1, keep=False)
     assert searches[5:] == [1]
 
 
@@ -105,9 +105,9 @@ def ask(barrier: multiprocessing.synchronize.Barrier, log: Path) -> None:
             file.write("x")
         return neighbours(*args)
 
-    shared.neighbours = counted
+    neighbour_cache.neighbours = counted
     barrier.wait()
-    assert found(TRAIN, QUERIES, 5).indices.shape == (50, 5)
+    assert cached_neighbours(TRAIN, QUERIES, 5).indices.shape == (50, 5)
 
 
 def test_processes_that_ask_at_once_share_one_search(tmp_path: Path) -> None:
@@ -194,6 +194,6 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path, monkeyp
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("IMAGEBENCH_CACHE", str(tmp_path / "file"))
     with pytest.raises(RequestError, match=r"IMAGEBENCH_CACHE.*transfer\.cache=false"):
-        found(TRAIN, QUERIES, 5)
+        cached_neighbours(TRAIN, QUERIES, 5)
     with pytest.raises(RequestError, match="k=901 neighbours asked of 900"):
-        found(TRAIN, QUERIES, 901)
+        cached_neighbours(TRAIN, QUERIES, 901)

@@ -1,9 +1,9 @@
 """Neighbours found once and shared: by every k, vote, head and seed of a sweep, in whatever process they run.
 
-A search for a few k more costs hardly more, so it is made for a power of two, 32 at least, and kept on disk under
-a hash of what was searched (`bench.features.kept`: one process searches, the others wait and read). A sweep asks for
-its largest k first (`bench.sweep.plan.widest_first`), and that answer holds those to all others: a curve over k costs
-one search. All folds share one among all images (`bench.models.folds`).
+A search for a few k more costs hardly more, so it is made for a power of two, 32 at least, and kept on disk under a
+hash of what was searched (`bench.features.cached_array`: one process searches, the others wait and read). A sweep asks
+for its largest k first (`bench.sweep.plan.widest_first`), and that answer holds those to all others: a curve over k
+costs one search. All folds share one among all images (`bench.models.folds`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.cache import cache_folder
-from bench.features import kept
+from bench.features import cached_array
 from bench.models.search import Metric, neighbours
 
 LAYOUT = 1  # raise when the same content would give other neighbours
@@ -26,7 +26,7 @@ LEAST = 32  # neighbours searched for at least
 ROW = np.dtype([("distance", "<f8"), ("index", "<i4")])
 
 
-class Found(NamedTuple):
+class Neighbours(NamedTuple):
     """The answer to a search.
 
     Attributes:
@@ -40,7 +40,7 @@ class Found(NamedTuple):
     seconds: float
 
 
-def found(
+def cached_neighbours(
     train: NDArray[np.float32],
     queries: NDArray[np.float32],
     k: int,
@@ -48,7 +48,7 @@ def found(
     device: str = "cpu",
     *,
     keep: bool = True,
-) -> Found:
+) -> Neighbours:
     """The k nearest rows of `train` [N, D] for each of `queries` [Q, D]; see `bench.models.search.neighbours`.
 
     Args:
@@ -58,28 +58,30 @@ def found(
         RequestError: as `neighbours`, and when the cache folder cannot be written.
     """
     if not keep or not 1 <= k <= len(train):  # the search says what is wrong with the k
-        return _searched(train, queries, k, metric, device)
+        return _search(train, queries, k, metric, device)
     folder, name = cache_folder() / "neighbours", _name(train, queries, metric, device)
     widths = _widths(k, len(train))
     path, *wider = [folder / f"{name}-{width}.npy" for width in widths]
 
     def compute() -> NDArray[np.void]:
-        made = _searched(train, queries, widths[0], metric, device)
+        made = _search(train, queries, widths[0], metric, device)
         path.with_suffix(".json").write_text(json.dumps({"seconds": made.seconds}))  # before the answer appears
         rows = np.empty(made.indices.shape, ROW)
         rows["distance"], rows["index"] = made.distances, made.indices
         return rows
 
-    answer = kept(path, compute, instead=wider, lock=folder / f"{name}.lock")
+    answer = cached_array(path, compute, instead=wider, lock=folder / f"{name}.lock")
     seconds = json.loads(Path(str(answer.filename)).with_suffix(".json").read_text())["seconds"]
     rows = answer[:, :k]
-    return Found(np.ascontiguousarray(rows["distance"]), rows["index"].astype(np.int64), seconds)
+    return Neighbours(np.ascontiguousarray(rows["distance"]), rows["index"].astype(np.int64), seconds)
 
 
-def _searched(train: NDArray[np.float32], queries: NDArray[np.float32], k: int, metric: Metric, device: str) -> Found:
+def _search(
+    train: NDArray[np.float32], queries: NDArray[np.float32], k: int, metric: Metric, device: str
+) -> Neighbours:
     started = time.perf_counter()
     distances, indices = neighbours(train, queries, k, metric, device)
-    return Found(distances, indices, time.perf_counter() - started)
+    return Neighbours(distances, indices, time.perf_counter() - started)
 
 
 def _widths(k: int, most: int) -> list[int]:
