@@ -216,6 +216,8 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
     # By way of memory: a full disk is then told as one, whatever the library makes of it.
     np.savez_compressed(members := io.BytesIO(), train=data.train, val=data.val, test=data.test)
     write_atomically(folder / "split.npz", members.getvalue())
+    seen = {"shape": data.shape, "classes": data.classes}  # what somebody who brings other images has to know
+    write_atomically(folder / "images.json", json.dumps(seen))
     if result.state is not None:
         torch.save(result.state, weights := io.BytesIO())
         write_atomically(folder / "weights.pt", weights.getvalue())

@@ -1,0 +1,94 @@
+"""From what is named on a command line to pixels as a run's images were stored. No torch."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from bench.data.sources.decode import BadImage, Rule, opened
+from bench.data.sources.files import fetch, is_remote
+from bench.schema.errors import RequestError
+
+Shape = tuple[int, int, int]  # C, H, W
+
+
+def places(words: Iterable[str], lines: Iterable[str] = ()) -> Iterator[str]:
+    """Paths and addresses of images, in order: files, folders, patterns (`photos/*.jpg`), URLs.
+
+    Args:
+        lines: what `-` stands for, a place a line.
+
+    Raises:
+        RequestError: for a pattern that matches nothing and a folder without images.
+    """
+    for word in words:
+        if word == "-":
+            yield from (line.strip() for line in lines if line.strip())
+        elif is_remote(word):
+            yield word
+        elif Path(word).is_dir():
+            yield from _inside(Path(word))
+        elif not Path(word).exists() and glob.has_magic(word):
+            found = sorted(p for p in glob.glob(word, recursive=True) if os.path.isfile(p))
+            if not found:
+                raise RequestError(f"Nothing matches '{word}' in {Path.cwd()}.")
+            yield from found
+        else:
+            yield word
+
+
+def _inside(folder: Path) -> Iterator[str]:
+    """Files below a folder whose names are those of images, hidden ones left out."""
+    endings = Image.registered_extensions()
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
+    )
+    if not found:
+        raise RequestError(f"There is no image in the folder {folder}.")
+    yield from map(str, found)
+
+
+def read(place: str) -> bytes:
+    """The bytes of a file or an address. Raises BadImage."""
+    return fetch(place)
+
+
+def pixels(raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None = None) -> NDArray[np.uint8]:
+    """An encoded image as the run's set would have stored it: uint8 [C, H, W].
+
+    An image that has the set's size is taken as it is, any other is brought to it as `dataset.fit` says.
+
+    Args:
+        most_pixels: refuse what unpacks to more.
+
+    Raises:
+        BadImage: for what is no image, is damaged, or is a decompression bomb.
+    """
+    channels, height, width = shape
+    with opened(raw) as image:
+        if most_pixels is not None and image.width * image.height > most_pixels:
+            raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
+        if height == width:
+            return Rule(channels, height, fit).pixels(image)
+        flat = Rule(channels, None, fit).pixels(image)
+    if flat.shape[1:] == (height, width):
+        return flat
+    shown = Image.fromarray(flat[0] if channels == 1 else np.ascontiguousarray(flat.transpose(1, 2, 0)))
+    if fit == "squash":
+        shown = shown.resize((width, height), Image.Resampling.BICUBIC)
+    else:
+        method = ImageOps.fit if fit == "crop" else ImageOps.pad
+        shown = method(shown, (width, height), method=Image.Resampling.BICUBIC)
+    array = np.asarray(shown, np.uint8)
+    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+__all__ = ["BadImage", "Shape", "pixels", "places", "read"]
