@@ -14,6 +14,7 @@ ELSEWHERE = (
     *("dataset.root", "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     *("trainer.threads", "trainer.max_minutes"),
 )
+DEVICES = ("trainer.devices", "trainer.num_nodes")
 
 
 def experiment_of(record: Record, seed: int, threads: int | None, overrides: Mapping[str, Any]) -> Experiment:
@@ -27,7 +28,9 @@ def experiment_of(record: Record, seed: int, threads: int | None, overrides: Map
     Raises:
         RequestError: for settings that this version does not have.
     """
-    here = {name: value for name, value in record.config.items() if name not in ELSEWHERE and name != "seed"}
+    kept = DEVICES if record.config.get("trainer.sync_batchnorm") is False else ()  # there they may be the experiment
+    left_out = {*ELSEWHERE, "seed"} - {*kept}
+    here = {name: value for name, value in record.config.items() if name not in left_out}
     config = nested({**here, **overrides})
     for part, value in compose([]).items():
         config.setdefault(part, value)  # a part that is younger than the record: its default means "as before"

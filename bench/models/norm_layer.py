@@ -16,7 +16,8 @@ def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
     - batch: per channel, over batch and space (Ioffe & Szegedy 2015, arXiv:1502.03167); running statistics
       in evaluation mode.
     - layer: per image, over channels and space (Ba et al. 2016, arXiv:1607.06450).
-    - group: per image and group of channels, over the group and space (Wu & He 2018, arXiv:1803.08494).
+    - group: per image and group of channels, over the group and space (Wu & He 2018, arXiv:1803.08494). As many
+      groups as divide the channels, at most `groups`, each of two channels or more.
     - instance: per image and channel, over space (Ulyanov et al. 2016, arXiv:1607.08022); not for `dim` 0,
       where it is None.
     - none, weight, selu: None. Weight normalisation is `normalise_weight`'s, SELU the activation's.
@@ -26,8 +27,8 @@ def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
     if kind.name == "layer":
         return nn.GroupNorm(1, channels) if dim == 2 else nn.LayerNorm(channels)
     if kind.name == "group":
-        # Without space to average over, a group of one unit would normalise it to zero.
-        largest = min(kind.groups, max(1, channels // 2) if dim == 0 else channels)
+        # A group of one channel is instance norm, and without space to average over it is zero.
+        largest = min(kind.groups, max(1, channels // 2))
         groups = max(g for g in range(1, largest + 1) if channels % g == 0)
         return nn.GroupNorm(groups, channels)
     if kind.name == "instance" and dim == 2:

@@ -6,13 +6,14 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
-from bench.schema.model import Knn, Model, NormLayer
+from bench.schema.model import Knn, Model, NormLayer, Resnet, Timm, Torchvision
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redacted
@@ -146,6 +147,25 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     return getattr(field.default, "default", field.default)
 
 
+def devices_matter(exp: Experiment) -> bool:
+    """Whether the number of devices is part of the experiment: each would normalise by its own share of a batch.
+
+    A network of timm or torchvision with its own norms may have batch norm.
+    """
+    norm = exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name
+    several = exp.trainer.devices * exp.trainer.num_nodes > 1
+    return several and not exp.trainer.sync_batchnorm and exp.trains and norm in ("batch", "native")
+
+
+def fewest_channels(model: Model) -> float:
+    """Of a convolution that a norm follows, in a model of these settings; 1 where only the built network knows."""
+    if isinstance(model, Timm | Torchvision):
+        return 1
+    if isinstance(model, Resnet):
+        return model.width
+    return min(getattr(model, "filters", ()), default=math.inf)
+
+
 def run_key(exp: Experiment, data_fingerprint: str) -> str:
     """SHA-256 (hex) of the canonical JSON of the scientific settings and the dataset's fingerprint.
 
@@ -156,6 +176,11 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.transfer.mode != "scratch" and exp.transfer.weights.startswith(("run:", "file:")):
         # At first these weights always met pixel_norm: runs of then do not answer for what the default means now.
         settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
+    if devices_matter(exp):
+        settings["trainer.devices"] = exp.trainer.devices * exp.trainer.num_nodes
+    if exp.norm_layer.name == "group" and exp.norm_layer.groups >= fewest_channels(exp.model):
+        # At first a layer of few channels got groups of a single one, which is instance norm.
+        settings["norm_layer.group_rule"] = 2
     content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": settings}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

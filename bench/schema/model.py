@@ -166,4 +166,4 @@ class NormLayer:
     """What normalises activations inside the network; `native` is what the model's paper has."""
 
     name: Norm = "native"
-    groups: Positive = 32  # group: at most so many groups; the largest number that divides the channels
+    groups: Positive = 32  # group: at most so many, of two channels or more: the largest number that divides them

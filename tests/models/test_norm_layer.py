@@ -54,9 +54,16 @@ def test_norms_follow_their_formulas(kind, shape):
     assert torch.allclose(made.eval()(x), affine(expected), atol=1e-5)
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 24), (10, 10), (37, 1), (100, 25)])
+@pytest.mark.parametrize(("channels", "groups"), [(64, 32), (48, 24), (32, 16), (16, 8), (10, 5), (37, 1), (100, 25)])
 def test_groups_are_the_largest_divisor_up_to_the_setting(channels, groups):
     assert norm(NormLayer(name="group"), channels, 2).num_groups == groups
+
+
+@pytest.mark.parametrize("channels", [2, 16, 32])
+def test_group_norm_of_few_channels_is_not_instance_norm(channels):
+    x = torch.rand(3, channels, 5, 5)
+    instance = standardised(x, (2, 3))
+    assert not torch.allclose(norm(NormLayer(name="group"), channels, 2)(x), instance, atol=1e-2)
 
 
 @pytest.mark.parametrize("layer", [nn.Conv2d(3, 5, 3), nn.Linear(6, 4)])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.compose import compose
-from bench.schema.experiment import experiment, run_key, science
+from bench.recorded import experiment_of
+from bench.schema.experiment import Experiment, experiment, flat, run_key, science
+from bench.track.record import Record
 
 LINEAR = compose(["model=linear"])
 BASE = ("dataset=mnist5k", "model=cnn", "norm_layer=batch", "optim.lr=0.01", "seed=1")
@@ -60,6 +65,42 @@ def test_science_changes_the_key(override: str) -> None:
     assert key(*BASE) != key(*BASE, override)
 
 
+@pytest.mark.parametrize("model", ["model=cnn norm_layer=batch", "model=resnet", "model=resnet18", "model=googlenet"])
+def test_devices_are_science_where_each_normalises_by_its_own_share(model: str) -> None:
+    words, two = (*model.split(), "trainer.sync_batchnorm=false"), "trainer.devices=2"
+    assert key(*words) != key(*words, two)
+    assert key(*words, two) == key(*words, "trainer.num_nodes=2")
+    assert key(*words, two) != key(*words, "trainer.devices=4")
+    assert key(*model.split()) == key(*model.split(), two)
+
+
+@pytest.mark.parametrize("model", ["model=cnn", "model=cnn norm_layer=group", "model=resnet18 norm_layer=layer"])
+def test_devices_are_no_science_without_batch_norm(model: str) -> None:
+    words = (*model.split(), "trainer.sync_batchnorm=false")
+    assert key(*words) == key(*words, "trainer.devices=2")
+
+
+def test_group_norm_has_another_key_where_its_groups_were_single_channels() -> None:
+    """The keys before that rule; those of networks that it does not change stay."""
+
+    def old(exp: Experiment) -> str:
+        content = {"version": 1, "data": "d", "settings": science(exp)}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    for words, changed in (
+        ("model=cnn model.filters=[32,64]", True),
+        ("model=cnn model.filters=[33,64]", False),
+        ("model=resnet20", True),
+        ("model=resnet20 model.width=64", False),
+        ("model=resnet20 norm_layer.groups=8", False),
+        ("model=resnet18", True),
+        ("model=dnn", False),
+    ):
+        exp = experiment(compose(["norm_layer=group", *words.split()]))
+        assert (run_key(exp, "d") != old(exp)) == changed, words
+
+
 def test_the_data_is_science() -> None:
     assert key(*BASE, data="a") != key(*BASE, data="b")
 
@@ -78,3 +119,12 @@ def test_a_number_has_one_spelling(lr: float) -> None:
 
 def test_an_int_and_the_same_float_are_the_same_lr() -> None:
     assert key("optim.lr=1") == key("optim.lr=1.0")
+
+
+def test_a_record_of_several_devices_is_run_again_with_as_many_where_they_matter() -> None:
+    for words, devices in ((["model=resnet20", "trainer.sync_batchnorm=false"], 2), (["model=resnet20"], 1)):
+        exp = experiment(compose([*words, "trainer.devices=2"]))
+        record = Record(key="", sweep="", axes={}, seed=0, status="finished", config=flat(exp))
+        again = experiment_of(record, 0, None, {})
+        assert run_key(again, "d") == run_key(exp, "d")
+        assert again.trainer.devices == devices
