@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +25,10 @@ from torch import Tensor, nn
 from bench.data.augment import Augmentation, generator
 from bench.data.cache import cache_folder
 from bench.data.imagedata import ImageData
+from bench.disk import disk_errors, synced
 from bench.schema.errors import RequestError
 
+KEEP_REMEDY = "Or set IMAGEBENCH_CACHE to another folder, or do without: transfer.cache=false."
 LAYOUT = 1  # raise when the same content would give other numbers
 BLOCK_BYTES = 256 * 2**20  # of one block's network input
 MOST_IMAGES = 32  # a block; more is no faster, and activations take many times the input's memory
@@ -91,22 +92,15 @@ def cached_array(
     def there() -> Path | None:
         return next((p for p in (path, *instead) if p.exists()), None)
 
-    try:
+    with disk_errors(path.parent, KEEP_REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
         if there() is None:
             with FileLock(lock or path.with_suffix(".lock")):
                 if there() is None:  # another process may have finished it while this one waited
                     part = path.with_suffix(".part")  # left by a kill: overwritten, as we hold the lock
-                    with part.open("wb") as file:
+                    with synced(part) as file:
                         np.save(file, compute())
-                        file.flush()
-                        os.fsync(file.fileno())
-                    os.replace(part, path)
-    except OSError as error:
-        raise RequestError(
-            f"Nothing can be kept in {path.parent} ({error.strerror or error}). Make room, set IMAGEBENCH_CACHE "
-            "to another folder, or do without: transfer.cache=false."
-        ) from error
+                    part.replace(path)
     path = there() or path
     try:
         return np.load(path, mmap_mode="c")  # type: ignore[no-any-return]

@@ -13,18 +13,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import yaml
 
 from bench import data as images
 from bench import models
+from bench.data import splits
 from bench.data.imagedata import ImageData
+from bench.disk import write_atomically
 from bench.earlier import fetched
 from bench.models import origin
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
-from bench.track.files import write_atomically
 from bench.track.provenance import provenance
 from bench.track.record import Record
 from bench.track.spool import RESUME, Spool
@@ -213,9 +213,7 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
         folder / "confusion.json", json.dumps({"split": "test", "classes": data.classes, "counts": matrix.tolist()})
     )
     write_atomically(folder / "reliability.json", json.dumps(reliability(result.test_scores, labels)))
-    # By way of memory: a full disk is then told as one, whatever the library makes of it.
-    np.savez_compressed(members := io.BytesIO(), train=data.train, val=data.val, test=data.test)
-    write_atomically(folder / "split.npz", members.getvalue())
+    splits.save(data, folder / "split.npz")
     seen = {"shape": data.shape, "classes": data.classes}  # what somebody who brings other images has to know
     write_atomically(folder / "images.json", json.dumps(seen))
     if result.state is not None:

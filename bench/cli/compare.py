@@ -38,12 +38,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the comparison and write the figure; 0 whatever it says."""
+    from bench.disk import write_atomically
     from bench.report.compare import compare
     from bench.report.compared import data, text
     from bench.report.figures import png, svg
     from bench.report.figures.beside import beside
     from bench.schema.errors import RequestError
-    from bench.track.files import write_atomically
 
     if args.out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {args.out}: expected a name that ends in .svg or .png.")

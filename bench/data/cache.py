@@ -7,7 +7,6 @@ nothing they do reaches the file, and `torch.from_numpy` accepts the array as wr
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -26,8 +25,10 @@ from numpy.typing import NDArray
 from bench.data.sources.contract import Contents, Source, pixel_hash
 from bench.data.sources.decode import Rule
 from bench.data.stream import Streamed
+from bench.disk import disk_errors, sync, synced
 from bench.schema.errors import RequestError
 
+REMEDY = "IMAGEBENCH_CACHE may name another folder for the cache."
 LAYOUT = 3  # raise when the files below change their meaning
 
 
@@ -102,7 +103,7 @@ def entry(source: Source, dataset: Any) -> Entry:
     key = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:20]
     folder = cache_folder() / "decoded" / f"{dataset.source}-{key}"
     if not folder.is_dir():
-        with _disk_errors(folder.parent):
+        with disk_errors(folder.parent, REMEDY):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.with_suffix(".lock")):
                 if not folder.is_dir():  # another process may have finished it while this one waited
@@ -118,7 +119,7 @@ def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, An
     shutil.rmtree(building, ignore_errors=True)  # left by a kill; we hold the lock
     building.mkdir()
     try:
-        with _synced(building / "images.u8") as file:
+        with synced(building / "images.u8") as file:
             sink = _Sink(file)
             contents = source.read(dataset, sink.write)
         if contents.files is not None:
@@ -126,13 +127,13 @@ def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, An
             sink.count, sink.shape = len(contents.files), contents.shape
             (building / "images.u8").unlink()
             (building / "files.json").touch(0o600)  # addresses may hold credentials
-            with _synced(building / "files.json") as file:
+            with synced(building / "files.json") as file:
                 file.write(json.dumps(contents.files).encode())
         _check(contents, sink, dataset.source)
         hashes = np.array(sink.hashes, np.uint64) if contents.hashes is None else contents.hashes
         arrays: dict[str, NDArray[Any]] = {"labels": contents.labels, "official": contents.official, "hashes": hashes}
         for name, array in arrays.items():
-            with _synced(building / f"{name}.npy") as file:
+            with synced(building / f"{name}.npy") as file:
                 np.save(file, array)
         meta = {
             "shape": [sink.count, *sink.shape],
@@ -142,10 +143,10 @@ def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, An
             "rule": asdict(contents.rule) if contents.rule is not None else None,
             "identity": identity,
         }
-        with _synced(building / "meta.json") as file:
+        with synced(building / "meta.json") as file:
             file.write(json.dumps(meta, indent=1, default=str).encode())
         os.rename(building, folder)
-        _sync_folder(folder.parent)
+        sync(folder.parent)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -203,41 +204,3 @@ def _open(folder: Path) -> Entry:
         raise RequestError(
             f"{folder}: this cached set is damaged ({error}). Delete the folder and run again."
         ) from error
-
-
-@contextmanager
-def _synced(path: Path) -> Iterator[BinaryIO]:
-    """Open for writing; on leaving, the bytes are on the disk."""
-    with path.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a full disk, a quota or a read-only folder into a request to change something."""
-    try:
-        yield
-    except OSError as error:
-        existing = next(p for p in (folder, *folder.parents) if p.exists())
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(existing).free / 2**20
-            raise RequestError(
-                f"The disk of {folder} is full ({free:.0f} MiB free); nothing was left behind. "
-                "Make room, or set IMAGEBENCH_CACHE to a folder on another disk."
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise RequestError(
-                f"The cache folder {folder} cannot be written ({error.strerror}). "
-                "Set IMAGEBENCH_CACHE to a folder that can."
-            ) from error
-        raise

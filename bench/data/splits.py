@@ -7,6 +7,7 @@ version. NumPy promises that of RandomState's stream (NEP 19), not of Generator'
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.data.imagedata import ImageData
 from bench.data.sources.contract import TEST, VAL
+from bench.disk import write_atomically
 from bench.schema.dataset import Split
 from bench.schema.errors import RequestError
 
@@ -90,7 +92,15 @@ def subset(indices: Indices, labels: NDArray[np.int64], how: Split) -> Indices:
 
 def save(data: ImageData, path: Path) -> None:
     """Write the membership as a compressed .npz: index arrays train, val and test, and the fingerprint."""
-    np.savez_compressed(path, train=data.train, val=data.val, test=data.test, fingerprint=np.array(data.fingerprint))
+    # By way of memory: a full disk is then told as one, whatever the library makes of it.
+    np.savez_compressed(
+        members := io.BytesIO(),
+        train=data.train,
+        val=data.val,
+        test=data.test,
+        fingerprint=np.array(data.fingerprint),
+    )
+    write_atomically(path, members.getvalue())
 
 
 def _fold(test: Indices, pool: Indices, labels: NDArray[np.int64], how: Split) -> tuple[Indices, Indices, Indices]:

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench import __version__
+from bench.disk import write_atomically
 from bench.report import evidence, page, readme
 from bench.schema.errors import RequestError
-from bench.track.files import write_atomically
 
 HERE = Path(__file__).resolve().parent
 MOST_BYTES = 2_000_000  # of one page

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.disk import write_atomically
 from bench.report import artifacts, figures, markup, tables, verdict
 from bench.report.artifacts import Reader
 from bench.report.asked import stem
@@ -18,7 +19,6 @@ from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
 from bench.schema.sweep import Sweep
-from bench.track.files import write_atomically
 from bench.track.record import Record, to_csv
 
 

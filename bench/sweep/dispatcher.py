@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
+from bench.disk import DiskFull
 from bench.sweep.launch_result import View
 from bench.sweep.plan import Point
 from bench.sweep.pool import Died, Worker
 from bench.sweep.shares import Shares
-from bench.track.files import DiskFull
 from bench.track.spool import Spool
 
 DEATHS = 2  # a run that takes its worker with it so often has failed

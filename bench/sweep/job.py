@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.disk import DiskFull
 from bench.schema.errors import RequestError
 from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
 from bench.sweep.shares import Shares
-from bench.track.files import DiskFull
 from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.record import Record

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.process import end_with, started
 from bench.schema.experiment import Experiment
 from bench.sweep import signals
 from bench.sweep.plan import Point
 from bench.track.spool import Spool
-
-ORPHAN_SECONDS = 0.5  # how often a worker looks whether its parent is still there
 
 
 def begin(parent: int) -> None:
@@ -25,13 +22,7 @@ def begin(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.interrupt_again()
-    threading.Thread(target=_follow, args=(parent,), daemon=True, name="follow parent").start()
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(ORPHAN_SECONDS)
-    os._exit(1)
+    end_with(parent, started(parent))
 
 
 def warm() -> int:

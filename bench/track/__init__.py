@@ -3,7 +3,6 @@
 address       addresses of stores: the default one, and the form that may be shown
 connection    opening a store, its experiments
 delivery      a sealed outcome from the spool into its run, whole and once
-files         writing files so that nobody reads half of one
 importing     runs of another store into this one
 index         reading a database directly, without importing MLflow
 lease         who runs which point

@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import platform
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
+from bench.process import machine, started
 
 _HERE: set[str] = set()  # launches of this process that are not over
 
@@ -20,8 +19,9 @@ class Owner:
     """A launch that takes points.
 
     Attributes:
-        machine: host name, boot and process namespace: within one, process ids can be compared.
-        started: of the process, seconds since 1970: ids of processes are used again, this is not.
+        machine: host name, boot and namespaces: within one, process ids and their starts can be compared.
+        start: of the process, ticks since boot (`bench.process.started`): ids of processes are used again, this is not,
+            and setting the clock does not move it. None in a lease of version 0.1.
         launch: a number of its own, as one process can launch several times.
         spool: folder with its outcomes, for who takes over on the same machine.
         job, restarts: the scheduler's job and how often that was requeued; empty and 0 outside one.
@@ -29,8 +29,8 @@ class Owner:
 
     machine: str
     pid: int
-    started: float
     launch: str
+    start: int | None = None
     spool: str = ""
     job: str = ""
     restarts: int = 0
@@ -41,8 +41,8 @@ class Owner:
         made = cls(
             machine=machine(),
             pid=os.getpid(),
-            started=psutil.Process().create_time(),
             launch=uuid.uuid4().hex[:12],
+            start=started(os.getpid()),
             spool=str(spool),
             job=os.environ.get("SLURM_JOB_ID", ""),
             restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
@@ -60,30 +60,19 @@ class Owner:
 
     @classmethod
     def read(cls, text: str) -> Owner:
-        """What `text` wrote."""
-        return cls(**json.loads(text))
+        """What `text` wrote, of this or another version."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in names})
 
     def lives(self, asking: Owner) -> bool | None:
         """Whether this launch goes on, as `asking` can tell; None where only its heartbeat can."""
         if self.job and self.job == asking.job and self.restarts < asking.restarts:
             return False  # an earlier life of the job that asks
-        if self.machine != machine():
+        if self.machine != machine() or self.start is None:
             return None
-        if self.pid == os.getpid() and abs(self.started - psutil.Process().create_time()) < 1:
-            return self.launch in _HERE
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
+        if started(self.pid) != self.start:
             return False
+        return self.launch in _HERE if self.pid == os.getpid() else True
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.machine.split('/')[0]}"
-
-
-def machine() -> str:
-    """Host name / boot / process namespace."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    space = Path("/proc/self/ns/pid")
-    booted = boot.read_text().strip() if boot.exists() else f"{psutil.boot_time():.0f}"
-    return f"{platform.node()}/{booted}/{os.readlink(space) if space.exists() else ''}"

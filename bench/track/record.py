@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from bench.disk import write_atomically
 from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import metric
-from bench.track.files import write_atomically
 
 Status = Literal["finished", "failed", "running", "missing"]
 

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.track.files import disk_errors, write_atomically
+from bench.disk import disk_errors, sync, write_atomically
 from bench.track.record import Record
 
 OUTCOME = "outcome.json"
@@ -48,7 +48,7 @@ class Spool:
     def folder(self, key: str) -> Path:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
         place = self.root / key
-        with disk_errors(place):
+        with disk_errors(self.root):
             if place.exists() and not (place / OUTCOME).exists():
                 for left in place.iterdir():
                     if left.name != RESUME:
@@ -83,7 +83,7 @@ class Spool:
             "experiment": experiment,
             "record": dataclasses.asdict(record),
         }
-        with disk_errors(place):
+        with disk_errors(self.root):
             stopped = self.stopped / f"{record.key}.ckpt"
             if goes_on and (place / RESUME).exists():
                 self.stopped.mkdir(exist_ok=True)
@@ -92,9 +92,9 @@ class Spool:
                 for checkpoint in (place / RESUME, stopped):
                     checkpoint.unlink(missing_ok=True)
             for file in place.iterdir():  # after a power cut, a seal must not stand on files that are not there
-                _sync(file)
+                sync(file)
         write_atomically(place / OUTCOME, json.dumps(content, indent=1, sort_keys=True, allow_nan=True))
-        _sync(place)
+        sync(place)
         return place
 
     def pending(self) -> list[Path]:
@@ -137,11 +137,3 @@ class Spool:
         with suppress(FileNotFoundError):  # another process forgets it at the same time
             place.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

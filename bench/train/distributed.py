@@ -16,7 +16,6 @@ import os
 import pickle
 import queue
 import socket
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -32,6 +31,7 @@ from torch import nn
 from bench import models
 from bench.data.batches import bounds, smallest_share
 from bench.data.imagedata import ImageData
+from bench.process import end_with, started
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
@@ -196,7 +196,7 @@ def _collect(messages: Any, processes: list[Any], on_epoch: OnEpoch | None) -> R
 
 def _process(job: bytes, environment: dict[str, str], local: int, threads: int, parent: int, messages: Any) -> None:
     """One of the processes: trains on its device, tells the caller about it."""
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with(parent, started(parent))
     os.environ.update(environment, LOCAL_RANK=str(local))
     torch.set_num_threads(threads)
     try:
@@ -210,10 +210,3 @@ def _process(job: bytes, environment: dict[str, str], local: int, threads: int, 
     except BaseException as error:
         messages.put(("error", local, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))
     time.sleep(3600)  # until the caller, which has all it needs, ends this process
-
-
-def _follow(parent: int) -> None:
-    """End this process when the one that started it was killed."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)

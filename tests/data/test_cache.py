@@ -84,7 +84,7 @@ def test_a_full_disk_is_named_and_left_clean(own: Path, monkeypatch: pytest.Monk
             yield file
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "_synced", full)
+        patched.setattr(cache, "synced", full)
         with pytest.raises(RequestError, match=r"full \(\d+ MiB free\).*IMAGEBENCH_CACHE") as caught:
             load(DIGITS, Split())
     assert str(own) in str(caught.value)
@@ -95,7 +95,7 @@ def test_a_full_disk_is_named_and_left_clean(own: Path, monkeypatch: pytest.Monk
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("IMAGEBENCH_CACHE", str(tmp_path / "file" / "below"))
-    with pytest.raises(RequestError, match=r"cannot be written.*IMAGEBENCH_CACHE"):
+    with pytest.raises(RequestError, match=r"Cannot write to .*IMAGEBENCH_CACHE"):
         load(DIGITS, Split())
 
 

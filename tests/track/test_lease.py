@@ -9,6 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.track.lease import Leases
@@ -32,6 +33,13 @@ with Leases(store, lease_run, Owner.here(Path("."))) as leases:
     print("ready", flush=True)
     sys.stdin.readline()
     print(" ".join(str(i) for i in range(points) if leases.take(f"{i:064}")), flush=True)
+"""
+
+OWNER = """
+from pathlib import Path
+from bench.track.owner import Owner
+print(Owner.here(Path(".")).text(), flush=True)
+input()
 """
 
 
@@ -100,13 +108,8 @@ def test_what_ended_is_free_and_what_a_living_process_holds_is_not(folder: Path)
 
 def test_a_dead_process_on_this_machine_holds_nothing(folder: Path) -> None:
     store = Store()
-    code = (
-        "from pathlib import Path; from bench.track.owner import Owner\n"
-        "print(Owner.here(Path('.')).text(), flush=True)\n"
-        "input()"
-    )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
     )
     assert process.stdout is not None
     owner = Owner.read(process.stdout.readline())
@@ -120,8 +123,40 @@ def test_a_dead_process_on_this_machine_holds_nothing(folder: Path) -> None:
     process.kill()
     process.wait()
     assert mine.owner_of("a") is None
-    # The number of the process may be given again; the time of its start is not.
-    assert not dataclasses.replace(me, started=me.started - 100).lives(me)
+    # The number of the process may be given again; the tick of its start is not.
+    assert me.start is not None
+    assert not dataclasses.replace(me, start=me.start - 100).lives(me)
+    assert Owner.read(me.text()) == me
+
+
+def test_setting_the_clock_kills_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel's boot time in seconds moves with the clock, and with it what psutil calls a process' creation."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+    )
+    assert process.stdout is not None
+    owner = Owner.read(process.stdout.readline())
+    later = psutil.boot_time() + 3600
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: later)
+    assert (
+        abs(psutil.Process(process.pid).create_time() - time.time()) > 3000
+    )  # the clock has been set, as psutil sees it
+    assert owner.lives(Owner.here(folder))
+    process.kill()
+    process.wait()
+    assert not owner.lives(Owner.here(folder))
+
+
+def test_another_namespace_of_time_is_another_machine(folder: Path) -> None:
+    """Ticks since boot are shifted in it: only the heartbeat tells whether its processes live."""
+    words = ["unshare", "--time", "--boottime", "3600", "--fork", sys.executable, "-c", OWNER]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder)
+    assert process.stdout is not None
+    text = process.stdout.readline()
+    if not text:
+        pytest.skip("this kernel or this user makes no namespace of time")
+    assert Owner.read(text).lives(Owner.here(folder)) is None
+    process.communicate("")
 
 
 def test_a_silent_heartbeat_on_another_machine_is_a_dead_owner(folder: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.disk import DiskFull
 from bench.schema.errors import RequestError
-from bench.track.files import DiskFull
 from bench.track.record import Record, read_csv, to_csv, write_csv
 
 NAME = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=8)

@@ -1,0 +1,100 @@
+"""Writing files so that nobody ever reads half of one, and what a disk says when it cannot take them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from bench.schema.errors import RequestError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+Content = str | bytes | Callable[[BinaryIO], object]
+
+
+class DiskFull(RequestError):
+    """A disk is full: nothing more can be run."""
+
+
+def write_atomically(path: Path, content: Content, remedy: str = "", mode: int = 0o644) -> None:
+    """Write a file so that a reader, a kill or a power cut sees the old content or the new, never a part.
+
+    Args:
+        content: text, bytes, or a function that writes into an open file.
+        remedy: what to do where the folder may not be written; see `disk_errors`.
+        mode: permissions; a temporary file's own would hide results from others.
+
+    Raises:
+        RequestError: for a full disk or a folder that may not be written.
+    """
+    with disk_errors(path.parent, remedy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, mode)
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+@contextmanager
+def synced(path: Path) -> Iterator[BinaryIO]:
+    """Open for writing; on leaving, the bytes are on the disk. For files of a folder that is moved in as a whole."""
+    with path.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, onto the disk: for what must survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def disk_errors(folder: Path, remedy: str = "") -> Iterator[None]:
+    """A full disk or a forbidden folder as a message that names it.
+
+    Args:
+        remedy: what to do instead of working in another folder or making room; one sentence.
+
+    Raises:
+        RequestError: for a folder that may not be written; DiskFull for a full disk or a used-up quota.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(
+                f"The disk of {folder} is full ({_free(folder)}). What was written before is whole; make room and go "
+                f"on. {remedy}".strip()
+            ) from None
+        if error.errno in FORBIDDEN:
+            raise RequestError(
+                f"Cannot write to {folder}: {error.strerror}. {remedy or 'Run from a folder that you may write.'}"
+            ) from None
+        raise
+
+
+def _free(folder: Path) -> str:
+    there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    return f"{shutil.disk_usage(there).free / 2**20:.0f} MiB free"
