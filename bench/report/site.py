@@ -71,7 +71,7 @@ def sweep_page(content: dict[str, Any]) -> str:
     libraries = ("vendor/d3.min.js", "vendor/plot.umd.min.js", "charts.js")
     text = _render("sweep.html.j2", ("page.js", *(libraries if content["charts"] else ())), content)
     if len(text.encode()) > MOST_BYTES and content["charts"]:
-        figures = [{**f, "chart": None, "rows": [], "about": ""} for f in content["figures"]]
+        figures = [{**f, "chart": None, "rows": []} for f in content["figures"]]
         text = _render("sweep.html.j2", ("page.js",), {**content, "charts": [], "figures": figures})
     return text
 

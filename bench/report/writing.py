@@ -11,8 +11,10 @@ from typing import Any
 from bench.disk import write_atomically
 from bench.report import artifacts, figures, markup, tables, verdict
 from bench.report.artifacts import Reader
-from bench.report.asked import stem
 from bench.report.claims import Verdict, judge
+from bench.report.figures.choice import stem
+from bench.report.figures.paper import drawn
+from bench.report.figures.verdicts import claims_figure
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.manifest import manifest
@@ -116,9 +118,9 @@ def write(
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue
-        drawing = figures.draw(figure, sweep, records, reader)
-        name = stem(i)
-        files[f"{name}.svg"], files[f"{name}.png"] = figures.svg(drawing), figures.png(drawing)
+        files |= figures.files(stem(i), figures.draw(figure, sweep, records, reader))
+    if (chart := claims_figure(verdicts)) is not None:
+        files |= figures.files("claims", drawn(chart))
     files["manifest.json"] = manifest(sweep, records, files, context)
     for name, body in files.items():
         write_atomically(folder / name, body)

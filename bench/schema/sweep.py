@@ -57,7 +57,8 @@ class Figure:
     cost: str = "cost/params"
     at: dict[str, Any] = Field(default_factory=dict)  # axis -> the one value to show
     title: str = ""
-    log_x: bool | None = None  # None: where the numbers span a factor of 20 or more
+    log_x: bool | None = None  # None: where the numbers span a factor of 20, or are spaced by factors
+    seeds: Literal["dots", "lines", "none"] = "dots"  # single seeds: as dots (line, bars), as thin lines (line, curves)
 
 
 @part

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 
 from bench.report import figures
+from bench.report.figures.chart import Chart
 from bench.schema.sweep import Figure
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -57,6 +58,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "reliability": {"kind": "reliability", "at": {"depth": 20}},
     "corruption": {"kind": "corruption", "lines": "model", "at": {"depth": 20}},
 }
+
+
+def describe(made: list[Record] | None = None, **figure: Any) -> Chart:
+    return figures.describe(Figure(**figure), make_sweep(AXES, question="Does depth help?"), made or records(), reader)
 
 
 def draw(made: list[Record] | None = None, **figure: Any) -> Drawing:

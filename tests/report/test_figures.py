@@ -1,8 +1,12 @@
-"""Figures: what is drawn is what the records say; every kind is labelled, and the same bytes each time."""
+"""Figures: what is described is what the records say, what is drawn is what is described, the same bytes each time."""
 
 from __future__ import annotations
 
 import dataclasses
+import io
+import json
+import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,17 +15,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from bench.report import artifacts, figures
-from bench.report.figures.pareto import front
+from bench.report import artifacts, evidence, figures
+from bench.report.claims import judge
+from bench.report.figures.cells import front
+from bench.report.figures.chart import Chart, data, logarithmic, marks
+from bench.report.figures.paper import drawn
+from bench.report.figures.verdicts import claims_figure
 from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
-from bench.schema.sweep import Figure
+from bench.schema.sweep import Figure, Sweep
+from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep
-from tests.report.drawn import AXES, KINDS, draw, reader, records
+from tests.report.drawn import AXES, KINDS, describe, draw, reader, records
 
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 LABELS = {
     "line": ("depth", "test accuracy (%)"),
-    "bars": ("depth", "test accuracy (%)"),
+    "bars": ("test accuracy (%)", "depth"),
     "heat": ("depth", "model"),
     "pareto": ("parameters", "test accuracy (%)"),
     "curves": ("epoch", "val accuracy (%)"),
@@ -45,70 +55,164 @@ HEADINGS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_says_what_it_shows(kind: str) -> None:
-    drawing = draw(**KINDS[kind])
+    chart, drawing = describe(**KINDS[kind]), draw(**KINDS[kind])
     first = drawing.axes[0]
-    assert (first.get_xlabel(), first.get_ylabel()) == LABELS[kind]
-    assert drawing.get_suptitle().replace("\n", " ") == HEADINGS[kind]
-    small_print = drawing.get_supxlabel().replace("\n", " ")
+    assert (first.get_xlabel().replace("\n", " "), first.get_ylabel().replace("\n", " ")) == LABELS[kind]
+    assert drawing.get_suptitle().replace("\n", " ") == HEADINGS[kind] == chart.title
+    small_print = drawing.texts[-1].get_text().replace("\n", " ")
+    assert small_print == chart.caption
     assert "n = 3 seeds" in small_print
     assert "Dataset: mnist5k" in small_print
     assert ("At depth 20" in small_print) == ("at" in KINDS[kind])
     legends = [t.get_text() for legend in drawing.legends for t in legend.get_texts()]
     if "lines" in KINDS[kind] and kind != "heat":
-        assert {"plain", "residual"} <= set(legends)
+        assert legends == ["plain", "residual"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def every_chart() -> list[tuple[str, Chart]]:
+    """Charts of every kind, with an arm that collapsed and with seeds as lines too, those of the committed sweeps, and
+    of their claims.
+    """
+    out = [(kind, describe(**figure)) for kind, figure in KINDS.items()]
+    fell = [
+        dataclasses.replace(r, metrics=dict.fromkeys(r.metrics, 0.1 + 0.04 * r.seed))
+        if r.axes == {"model": "plain", "depth": 56}
+        else r
+        for r in records()
+    ]
+    for kind in ("line", "bars", "heat", "pareto"):
+        out.append((f"{kind}, one arm collapsed", describe(fell, **KINDS[kind])))
+    for kind in ("line", "curves"):
+        out.append((f"{kind}, seeds as lines", describe(fell, **KINDS[kind], seeds="lines")))
+    for place in sorted(RESULTS.glob("*/manifest.json")):
+        read = evidence.read(place.parent)
+        for i, figure in enumerate([read.sweep.figure, *read.sweep.figures]):
+            made = figures.describe(figure, read.sweep, read.records, artifacts.kept(read.folder))
+            out.append((f"{read.name} {i}", made))
+        claims = claims_figure(judge(read.sweep, read.records))
+        assert claims is not None
+        out.append((f"{read.name} claims", claims))
+    return out
+
+
+def test_every_plotted_value_lies_inside_the_axes() -> None:
+    """In every kind, of whatever is described and of whatever is drawn: dots beside a mean too."""
+    charts = every_chart()
+    assert {c.kind for _, c in charts} == {"line", "dots", "heat", "pareto", "trace", "forest"}
+    for name, chart in charts:
+        for panel in chart.panels:
+            (left, right), (low, high) = panel.x_range, panel.y_range
+            for m in panel.marks:
+                ys = [v for v in (m.y, m.low, m.high, *m.seeds) if v is not None] if chart.kind != "forest" else []
+                assert all(low <= v <= high for v in ys), name
+                xs = [v for v in (m.x, m.left, m.right) if isinstance(v, int | float)]
+                assert all(left <= v <= right for v in xs if chart.x.kind != "names"), name
+            assert all(low <= y <= high for _, line in panel.threads for _, y in line), name
+        drawing = drawn(chart)
+        drawing.draw_without_rendering()
+        for ax in (a for a in drawing.axes if a.get_visible() and a.get_label() != "<colorbar>"):
+            box = ax.get_window_extent()
+            for line in ax.lines:
+                at = line.get_transform().transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
+                at = at[np.isfinite(at).all(axis=1)]
+                assert ((at >= box.p0 - 0.5) & (at <= box.p1 + 0.5)).all(), (name, ax.get_title(loc="left"))
+
+
+def test_the_outlier_that_decides_is_drawn() -> None:
+    """The seed far below its mean was cut off: what was drawn aside of a mean did not count for the range."""
+    made = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/accuracy": 0.4}) if r.seed == 1 else r for r in records()
+    ]
+    chart = describe(made, **KINDS["line"])
+    assert chart.panels[0].y_range[0] < 40
+
+
+@pytest.mark.parametrize("kind", ["line", "confusion", "gradients"])
 def test_the_same_records_give_the_same_bytes(kind: str) -> None:
-    one, other = figures.svg(draw(**KINDS[kind])), figures.svg(draw(**KINDS[kind]))
+    one, other = (figures.files("figure", draw(**KINDS[kind])) for _ in range(2))
     assert one == other
-    assert b"<dc:date>" not in one
+    assert list(one) == ["figure.svg", "figure.pdf", "figure.png"]
+    assert b"<dc:date>" not in one["figure.svg"]
+    assert b"CreationDate" not in one["figure.pdf"]
+    assert b"/Type3" not in one["figure.pdf"]
 
 
 def test_a_line_goes_through_the_means_with_their_intervals() -> None:
     made = records()
-    drawing = draw(made, **KINDS["line"])
-    (ax,) = drawing.axes
-    means = next(line for line in ax.lines if line.get_label() == "plain").get_ydata()
     cells = {
         depth: t_interval([r.metrics["test/accuracy"] for r in made if r.axes == {"model": "plain", "depth": depth}])
         for depth in AXES["depth"]
     }
-    assert list(means) == pytest.approx([100 * c.mean for c in cells.values()])
-    bars = [path for c in ax.containers for path in c[2][0].get_segments()][:4]
-    for path, cell in zip(bars, cells.values(), strict=True):
-        assert [path[0][1], path[1][1]] == pytest.approx([100 * cell.low, 100 * cell.high])
+    found = [m for m in describe(made, **KINDS["line"]).panels[0].marks if m.series == 0]
+    assert [m.x for m in found] == AXES["depth"]
+    assert [m.y for m in found] == pytest.approx([100 * c.mean for c in cells.values()])
+    assert [(m.low, m.high) for m in found] == [
+        (pytest.approx(100 * c.low), pytest.approx(min(100, 100 * c.high))) for c in cells.values()
+    ]
+    (ax,) = draw(made, **KINDS["line"]).axes
+    assert list(ax.lines[0].get_ydata()) == pytest.approx([100 * c.mean for c in cells.values()])
 
 
-def test_a_numeric_axis_is_a_line_a_named_one_bars() -> None:
-    assert draw(x="depth", lines="model").axes[0].get_legend_handles_labels()[1] == ["plain", "residual"]
-    bars = draw(x="model", at={"depth": 20}).axes[0]
-    assert [t.get_text() for t in bars.get_xticklabels()] == ["plain", "residual"]
+def test_both_renderers_get_the_same_numbers() -> None:
+    """The page's data are the description that the print is drawn from, rounded to what a screen can show."""
+    chart = describe(**KINDS["pareto"])
+    given = data(chart)
+    assert json.dumps(given, allow_nan=False)
+    for panel, other in zip(chart.panels, given["panels"], strict=True):
+        assert [m["y"] for m in other["marks"]] == pytest.approx([m.y for m in panel.marks], rel=1e-5)
+        assert [m.get("front", False) for m in other["marks"]] == [m.front for m in panel.marks]
+        assert other["y_range"] == pytest.approx(panel.y_range, rel=1e-5)
 
 
-def test_bars_start_at_zero_or_are_points() -> None:
-    """A bar cut off below would lie about proportions."""
-    close = draw(x="model", at={"depth": 8}).axes[0]
-    assert not close.patches
-    far = make_records({"model": ["a", "b"]}, lambda p: 0.2 if p["model"] == "a" else 0.9)
-    sweep = make_sweep({"model": ["a", "b"]})
-    (ax,) = figures.draw(Figure(kind="bars", x="model"), sweep, far).axes
-    assert [round(p.get_height()) for p in ax.patches] == pytest.approx([20, 90], abs=3)
-    assert ax.get_ylim()[0] == 0
+def test_a_numeric_axis_is_a_line_a_named_one_dots_on_a_scale_that_fits() -> None:
+    assert describe(x="depth", lines="model").kind == "line"
+    chart = describe(x="model", at={"depth": 20})
+    assert (chart.kind, chart.x.ticks) == ("dots", ("plain", "residual"))
+    (ax,) = draw(x="model", at={"depth": 20}).axes
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["plain", "residual"]
+    assert not ax.patches  # no bar that starts somewhere and lies about proportions
 
 
-def test_a_learning_rate_axis_is_logarithmic_with_the_values_as_ticks() -> None:
+@pytest.mark.parametrize(
+    ("numbers", "is_log"),
+    [
+        ([0.001, 0.01, 0.1], True), ([16, 32, 64], True), ([10, 50, 150], True), ([1, 3, 5, 15], True),
+        ([8, 20, 32], False), ([1, 2, 3, 5], False), ([0, 1, 10, 100], False), ([2, 4], False), ([20, 20], False),
+    ],
+)  # fmt: skip
+def test_values_spaced_by_factors_stand_on_a_logarithmic_axis(numbers: list[float], is_log: bool) -> None:
+    assert logarithmic(numbers) == is_log
+    assert logarithmic(numbers, False) is False
+
+
+def test_a_learning_rate_axis_has_the_values_as_ticks() -> None:
     made = make_records(BATCHNORM, lambda _: 0.9)
     drawing = figures.draw(Figure(x="optim.lr", lines="norm_layer"), make_sweep(BATCHNORM), made)
     (ax,) = drawing.axes
-    figures.svg(drawing)
+    drawing.draw_without_rendering()
     assert ax.get_xscale() == "log"
     assert [t.get_text() for t in ax.get_xticklabels()] == ["0.001", "0.01", "0.1"]
 
 
 def test_axes_that_are_not_placed_become_panels() -> None:
-    drawing = draw(x="depth")
-    assert [ax.get_title(loc="left") for ax in drawing.axes] == ["model plain", "model residual"]
+    assert [p.title for p in describe(x="depth").panels] == ["model plain", "model residual"]
+
+
+def test_where_one_arm_collapsed_the_others_get_a_panel_of_their_own(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record]
+) -> None:
+    far = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/accuracy": 0.1 + r.seed / 50})
+        if r.axes == {"norm_layer": "none", "optim.lr": 0.1}
+        else r
+        for r in batchnorm_records
+    ]
+    whole, near = figures.describe(batchnorm_sweep.figure, batchnorm_sweep, far).panels
+    assert whole.y_range[0] < 12
+    assert near.y_range[0] > 50
+    assert (near.title, near.out) == ("close-up", "12.0 below")
+    assert len(near.marks) == len(whole.marks) - 1
+    assert len(describe(**KINDS["line"]).panels) == 1
 
 
 def test_a_point_without_a_finished_run_is_crossed_and_counted() -> None:
@@ -118,38 +222,77 @@ def test_a_point_without_a_finished_run_is_crossed_and_counted() -> None:
         else r
         for r in records()
     ]
-    drawing = draw(made, **KINDS["line"])
+    chart, drawing = describe(made, **KINDS["line"]), draw(made, **KINDS["line"])
+    assert [m.text for m in marks(chart) if m.y is None] == ["failed"]
     assert sum(line.get_marker() == "x" for line in drawing.axes[0].lines) == 1
-    assert "3 runs failed or missing" in drawing.get_supxlabel().replace("\n", " ")
+    assert "3 runs failed or missing" in chart.caption
+    assert "×: no finished run" in chart.caption
 
 
 def test_learning_curves_average_as_far_as_every_seed_got() -> None:
-    drawing = draw(**KINDS["curves"])
-    mean = next(line for line in drawing.axes[0].lines if line.get_label() == "plain")
-    assert list(mean.get_xdata()) == [1, 2, 3]
-    assert list(mean.get_ydata()) == pytest.approx([100 * (0.8 + e / 50 + 0.01) for e in (1, 2, 3)])
-
-
-def test_a_column_that_is_no_metric_counts_its_seeds_too() -> None:
-    drawing = draw(**KINDS["curves"] | {"y": "val_accuracy"})
-    assert "n = 3 seeds" in drawing.get_supxlabel().replace("\n", " ")
+    found = [m for m in describe(**KINDS["curves"]).panels[0].marks if m.series == 0]
+    assert [m.x for m in found] == [1, 2, 3]
+    assert [m.y for m in found] == pytest.approx([100 * (0.8 + e / 50 + 0.01) for e in (1, 2, 3)])
+    assert "n = 3 seeds" in describe(**KINDS["curves"] | {"y": "val_accuracy"}).caption
+    threads = describe(**KINDS["curves"], seeds="lines").panels[0].threads
+    assert [len(line) for _, line in threads] == [5, 5, 3] * 2  # every seed, as far as it got
 
 
 def test_gradient_norms_are_averaged_in_logarithms() -> None:
-    drawing = draw(**KINDS["gradients"])
-    line = next(line for line in drawing.axes[0].lines if line.get_label() == "plain")
-    assert list(line.get_ydata()) == pytest.approx([0.01, 1.0])
+    chart = describe(**KINDS["gradients"])
+    assert [m.y for m in chart.panels[0].marks if m.series == 0] == pytest.approx([0.01, 1.0])
+
+
+def test_layers_that_differ_within_a_point_are_not_averaged() -> None:
+    def other(record: Record, name: str) -> str | None:
+        text = reader(record, name)
+        return text.replace("first", "second") if text and name == "gradients.csv" and record.seed == 1 else text
+
+    with pytest.raises(RequestError, match="different layers"):
+        figures.describe(Figure(**KINDS["gradients"]), make_sweep(AXES), records(), other)
 
 
 def test_confusion_rows_sum_to_a_hundred_percent() -> None:
-    shown = {t.get_text() for t in draw(**KINDS["confusion"]).axes[0].texts}
-    assert shown == {"80", "20", "100", "50"}
+    panel = describe(**KINDS["confusion"]).panels[0]
+    assert [m.text for m in panel.marks] == ["80", "20", "", "", "100", "", "50", "", "50"]
+    assert panel.marks[1].tip == ("cat called dog", "20.0 % of cat, 6 images")
+    assert {t.get_text() for t in draw(**KINDS["confusion"]).axes[0].texts} == {"80", "20", "100", "50", ""}
+
+
+@pytest.mark.parametrize("kind", ["confusion", "reliability", "curves", "gradients"])
+def test_a_figure_counts_the_runs_that_it_holds(kind: str) -> None:
+    """Not those that finished: two of three left no file behind."""
+
+    def only_one(record: Record, name: str) -> str | None:
+        return reader(record, name) if record.seed == 0 else None
+
+    chart = figures.describe(Figure(**KINDS[kind]), make_sweep(AXES), records(), only_one)
+    assert "n = 1 seed." in chart.caption
+    assert f"finished runs have no {artifacts.FILE[kind]}" in chart.caption
+    assert {m.n for m in marks(chart)} == {1}
+
+
+def test_names_of_classes_are_drawn_as_they_are_written() -> None:
+    """$ opens a formula for Matplotlib, and two classes may have one name."""
+    names = ["$x$", "a_b^c", r"\alpha", "$x$"]
+
+    def odd(record: Record, name: str) -> str | None:
+        counts = [[3, 1, 0, 0]] * 4
+        return json.dumps({"classes": names, "counts": counts}) if name == "confusion.json" else None
+
+    chart = figures.describe(Figure(**KINDS["confusion"]), make_sweep(AXES), records(), odd)
+    drawing = drawn(chart)
+    figures.svg(drawing)
+    labels = drawing.axes[0].get_yticklabels()
+    assert [t.get_text() for t in labels] == ["$x$ (1)", "a_b^c", r"\alpha", "$x$ (2)"]
+    assert not any(t.get_parse_math() for t in labels)
 
 
 def test_calibration_error_by_hand() -> None:
     # 30 images in two runs' bins: (10 * |0.4 - 0.5| + 30 * 0) / 40 = 0.025
-    heads = [ax.get_title(loc="left") for ax in draw(**KINDS["reliability"]).axes]
-    assert heads == [f"model {model}\ncalibration error 2.5%" for model in AXES["model"]]
+    chart = describe(**KINDS["reliability"])
+    assert [p.title for p in chart.panels] == [f"model {model}, calibration error 2.5%" for model in AXES["model"]]
+    assert [c[2] for c in chart.panels[0].columns] == pytest.approx([0, 25, 75])
 
 
 def test_a_bin_of_few_images_shows_how_little_it_says() -> None:
@@ -170,6 +313,23 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[float, float]], sign
     assert kept == {q for q in points if not any(beats(p, q) for p in points)}
 
 
+def test_a_claim_is_drawn_seed_by_seed_with_what_is_too_small_to_matter(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record]
+) -> None:
+    claims = [dataclasses.replace(batchnorm_sweep.claims[0], by=0.05), batchnorm_sweep.claims[1]]
+    verdicts = judge(dataclasses.replace(batchnorm_sweep, claims=claims), batchnorm_records)
+    chart = claims_figure(verdicts)
+    assert chart is not None
+    first, second = chart.panels
+    assert first.marks[0].x == pytest.approx(100 * verdicts[0].effect)
+    assert [m.x for m in first.marks[1:]] == pytest.approx([100 * v for v in verdicts[0].values.values()])
+    assert (first.shade, second.shade) == ((-5.0, 5.0), None)
+    assert [x for x, _ in first.lines] == [5.0]
+    assert first.title.startswith("supported: Batch norm raises")
+    assert chart.scale(0).label == "difference in test accuracy (points)"
+    assert first.x_range != second.x_range  # each claim on a scale that fits it
+
+
 @pytest.mark.parametrize(
     ("figure", "message"),
     [
@@ -183,20 +343,29 @@ def test_the_front_is_what_nothing_beats(points: list[tuple[float, float]], sign
 )
 def test_what_records_do_not_have(figure: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        draw(**figure)
+        describe(**figure)
 
 
 def test_too_many_panels_are_refused() -> None:
     axes = {"model": ["a"], "seedling": list(range(30))}
     with pytest.raises(RequestError, match=r"30 panels.*at most 24"):
-        figures.draw(Figure(x="model", kind="bars"), make_sweep(axes), make_records(axes, lambda _: 0.9))
+        figures.describe(Figure(x="model", kind="bars"), make_sweep(axes), make_records(axes, lambda _: 0.9))
 
 
 def test_a_figure_that_needs_files_says_so() -> None:
     with pytest.raises(RequestError, match="needs the runs' files"):
-        figures.draw(Figure(kind="curves"), make_sweep(AXES), records())
+        figures.describe(Figure(kind="curves"), make_sweep(AXES), records())
     with pytest.raises(RequestError, match=r"needs curves.csv, which no finished run"):
-        figures.draw(Figure(kind="curves"), make_sweep(AXES), records(), lambda *_: None)
+        figures.describe(Figure(kind="curves"), make_sweep(AXES), records(), lambda *_: None)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_none_is_a_cross(value: float) -> None:
+    made = [dataclasses.replace(r, metrics={**r.metrics, "test/nll": value}) for r in records()]
+    chart = describe(made, kind="line", x="depth", lines="model", y="test/nll")
+    assert {m.y for m in marks(chart)} == {None}
+    assert figures.png(drawn(chart), dpi=40)
+    assert io.BytesIO(figures.svg(drawn(chart))).getvalue()
 
 
 @pytest.mark.parametrize(

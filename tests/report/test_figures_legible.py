@@ -1,4 +1,4 @@
-"""Figures can be read: nothing is cut off, covered or told by colours that some people cannot tell apart."""
+"""Figures can be read in a column of 8.5 cm: nothing is cut off, covered, too small, or told by colour alone."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ import itertools
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.text import Text
 
 from bench.report import figures
-from bench.report.figures.style import COLOURS
+from bench.report.figures.chart import marks
+from bench.report.figures.style import COLOURS, COLUMN, DASHES, MARKERS, SMALLEST, look
 from bench.track.record import Record
-from tests.report.drawn import KINDS, draw, records
+from tests.report.drawn import KINDS, describe, draw, records
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_cut_off_and_no_words_overlap(kind: str) -> None:
+def test_nothing_is_cut_off_or_small_and_no_words_overlap(kind: str) -> None:
     title = "Do WIDE & MUCH LONGER NAMES, which wrap to many lines, stay on the paper? " * 2
     drawing = draw(**KINDS[kind], title=title)
     figures.png(drawing, dpi=100)
+    assert drawing.get_figwidth() == pytest.approx(COLUMN) == pytest.approx(8.5 / 2.54)
+    shown = [t for t in drawing.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    assert min(t.get_fontsize() for t in shown) >= SMALLEST == 7
     edge = drawing.bbox
-    texts = [drawing._suptitle, drawing._supxlabel, *(ax.xaxis.label for ax in drawing.axes if ax.get_visible())]
-    texts += [legend.get_frame() for legend in drawing.legends]
-    boxes = [t.get_window_extent() for t in texts if t is not None]
+    foot = drawing.texts[-1]
+    labels = [label for ax in drawing.axes if ax.get_visible() for label in (ax.xaxis.label, ax.yaxis.label)]
+    heads = [t for ax in drawing.axes if ax.get_visible() for t in (ax._left_title,)]
+    texts = [drawing._suptitle, foot, *(t for t in (*labels, *heads) if t.get_text())]
+    boxes = [t.get_window_extent() for t in (*texts, *drawing.legends)]
     for box in boxes:
         assert box.x0 >= edge.x0 - 1
         assert box.x1 <= edge.x1 + 1
         assert box.y0 >= edge.y0 - 1
         assert box.y1 <= edge.y1 + 1
-    title, foot = drawing._suptitle.get_window_extent(), drawing._supxlabel.get_window_extent()
-    for legend in drawing.legends:
-        assert not legend.get_window_extent().overlaps(title)
-        assert not legend.get_window_extent().overlaps(foot)
+    assert not [(a, b) for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
 
 
 @pytest.mark.parametrize("kind", ["line", "bars", "curves", "pareto", "corruption"])
@@ -46,16 +50,13 @@ def test_percentages_end_at_0_and_100_and_no_mean_is_cut(kind: str) -> None:
     figure = {**KINDS[kind], "at": {}} if kind != "corruption" else KINDS[kind]
     if kind in ("line", "bars"):
         figure = {"kind": kind, "x": "model", "panels": "depth"}
-    drawing = draw([wide(r) for r in records()], **figure)
-    for ax in (a for a in drawing.axes if a.get_visible() and "accuracy" in drawing.axes[0].get_ylabel()):
-        low, high = ax.get_ylim()
-        assert low >= -4
-        assert high <= 104
-        for line in (one for one in ax.lines if one.get_label() not in (None, "") and len(one.get_ydata())):
-            ys = np.asarray(line.get_ydata(), dtype=float)
-            if line.get_transform() == ax.transData and line.get_marker() not in ("|", "_"):
-                inside = ys[(ys >= 0) & (ys <= 100)]
-                assert ((inside >= low) & (inside <= high)).all()
+    chart = describe([wide(r) for r in records()], **figure)
+    for panel in chart.panels:
+        assert panel.y_range[0] >= -4
+        assert panel.y_range[1] <= 104
+    assert all(0 <= v <= 100 for m in marks(chart) for v in (m.y, m.low, m.high) if v is not None)
+    if kind != "curves":  # curves are the runs' own files
+        assert "go beyond 0 or 100% are cut" in chart.caption or kind == "corruption"
 
 
 def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
@@ -66,13 +67,13 @@ def test_names_in_a_crowd_cover_neither_each_other_nor_a_point() -> None:
     boxes = [t.get_window_extent() for t in ax.texts]
     assert len(boxes) >= 2
     assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
-    points = [line.get_xydata() for line in ax.lines if line.get_marker() in "osD^vPX" and len(line.get_xydata()) == 1]
+    points = [line.get_xydata() for line in ax.lines if line.get_marker() in MARKERS and len(line.get_xydata()) == 1]
     assert len(points) == 8
     for x, y in ax.transData.transform(np.vstack(points)):
         assert not any(box.contains(x, y) for box in boxes)
 
 
-def test_colours_stay_apart_for_the_colour_blind() -> None:
+def test_colours_stay_apart_for_the_colour_blind_and_in_grey() -> None:
     """Simulated by Machado et al. (2009), severity 1; neighbours in the list must differ clearly in linear RGB."""
     protan = [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
     deutan = [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
@@ -80,6 +81,12 @@ def test_colours_stay_apart_for_the_colour_blind() -> None:
         seen = np.array([to_rgb(c) for c in COLOURS]) @ np.array(matrix).T
         distance = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
         assert min(distance) > 0.15
+    linear = [np.where((c := np.array(to_rgb(x))) <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for x in COLOURS]
+    grey = [float(c @ [0.2126, 0.7152, 0.0722]) for c in linear]
+    assert min(abs(a - b) for a, b in itertools.combinations(grey[:3], 2)) > 0.1  # most figures have three lines
+    looks = [(str(look(i)["linestyle"]), look(i)["marker"]) for i in range(len(COLOURS))]
+    assert len(set(looks)) == len(COLOURS)
+    assert len({str(look(i)["linestyle"]) for i in range(len(DASHES))}) == len(DASHES) == 5
 
 
 def test_ticks_of_a_wide_logarithmic_cost_do_not_meet() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.report import charts, drawings, evidence, facts, page, site, traces, write
+from bench.report import evidence, facts, figures, page, site, write
+from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, sweep
@@ -94,13 +95,12 @@ def test_one_seed_and_constant_metrics_have_a_page(tmp_path: Path, batchnorm_rec
 def test_a_chart_holds_the_means_and_intervals_of_the_table(results: Path) -> None:
     read = evidence.read(results / "made")
     frame = Frame(read.records, read.sweep)
-    spec = charts.chart(frame, Figure(x="optim.lr", lines="norm_layer"))
-    assert spec is not None
-    points = spec["panels"][0]["points"]
+    spec = data(figures.describe(Figure(x="optim.lr", lines="norm_layer"), read.sweep, read.records))
+    points = spec["panels"][0]["marks"]
     cells = frame.cells("test/accuracy")
     assert [p["y"] for p in points] == pytest.approx([100 * c.interval.mean for c in cells], abs=1e-3)
     assert [p["low"] for p in points] == pytest.approx([100 * c.interval.low for c in cells], abs=1e-3)
-    assert spec["x"]["scale"] == "log"
+    assert spec["x"]["kind"] == "log"
 
 
 def test_the_runs_page_appears_and_goes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,31 +117,6 @@ def test_vendored_files_are_the_published_ones() -> None:
     stated = dict(re.findall(r"\| (\S+\.js) \|.*\| ([0-9a-f]{64}) \|", (VENDOR / "README.md").read_text()))
     assert stated == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in VENDOR.glob("*.js")}
     assert len(stated) == 2
-
-
-def test_the_files_of_runs_are_drawn_with_their_means(batchnorm_records: list[Record]) -> None:
-    frame = Frame(batchnorm_records)
-    at = {"optim.lr": 0.1}
-
-    def reader(record: Record, name: str) -> str | None:
-        return {
-            "curves.csv": f"epoch,val_accuracy\n1,0.5\n2,{0.6 + 0.1 * record.seed}",
-            "gradients.csv": "epoch,first,last\n1,0.01,1\n2,1,1",
-            "confusion.json": '{"classes": ["cat", "dog"], "counts": [[3, 1], [0, 4]]}',
-            "reliability.json": '{"edges": [0,0.5,1], "count": [0,9], "confidence": [0, 0.75], "accuracy": [0, 0.5]}',
-        }[name]
-
-    def drawn(kind: str, lines: str | None = "norm_layer") -> list[dict]:
-        spec = traces.trace(frame, Figure(kind=kind, lines=lines, at=at), reader)  # type: ignore[arg-type]
-        assert spec is not None
-        return spec["panels"][0]["points"]
-
-    assert [(p["x"], p["y"]) for p in drawn("curves")[:2]] == [(1, 50.0), (2, 70.0)]
-    assert drawn("curves")[1]["tip"] == ["none, epoch 2", "70.00 %, n = 3"]
-    assert [p["y"] for p in drawn("gradients")[:2]] == pytest.approx([0.1, 1.0])  # the mean of logarithms
-    assert [p["text"] for p in drawn("confusion", None)] == ["75", "25", "", "100"]
-    assert [(p["x"], p["y"]) for p in drawn("reliability", None)] == [(75.0, 50.0)]
-    assert traces.trace(frame, Figure(kind="curves", at=at), lambda record, name: None) is None
 
 
 def test_published_numbers_stand_beside_ours_on_the_page_as_in_the_table(
@@ -168,11 +143,3 @@ def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
     protocol = dict(facts.protocol(evidence.read(results / "made")))
     assert protocol["dataset"] == "mnist5k"
     assert protocol["epochs"] == "3"
-
-
-def test_every_figure_says_at_which_values_it_is_fixed(results: Path) -> None:
-    frame = Frame(evidence.read(results / "made").records)
-    figure = Figure(kind="bars", x="norm_layer", at={"optim.lr": 0.1})
-    assert drawings.about(figure, frame).startswith("At learning rate 0.1. Marks: means")
-    heat = Figure(kind="heat", x="optim.lr", lines="norm_layer")
-    assert drawings.about(heat, frame).startswith("Test accuracy (%). Means")

@@ -26,7 +26,11 @@ FILES = [
     "table.html",
     "verdict.md",
     "figure.svg",
+    "figure.pdf",
     "figure.png",
+    "claims.svg",
+    "claims.pdf",
+    "claims.png",
     "manifest.json",
 ]
 CONTEXT = {"scale": "smoke", "command": "bench sweep made --scale smoke"}

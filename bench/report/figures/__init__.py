@@ -1,44 +1,45 @@
-"""Figures a paper could print: records in, a matplotlib Figure out, saved as the same bytes each time."""
+"""Figures: records in, one description out (`chart`), drawn for print here and by the page's script.
+
+chart       the description: scales, marks, panels, ranges
+choice      which figures a sweep asks for, titles, small print
+cells, epochs, classes, corruption, verdicts   build descriptions from records and runs' files
+paper, paper_marks, labels, style              draw one with Matplotlib, a column wide
+beside      two results compared
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-
-from matplotlib import rc_context
-from matplotlib.figure import Figure as Drawing
+from typing import TYPE_CHECKING
 
 from bench.report.artifacts import Reader
-from bench.report.asked import default, frame_for, kind_of
-from bench.report.figures.bars import bars
-from bench.report.figures.classes import confusion, reliability
-from bench.report.figures.corruption import corruption
-from bench.report.figures.curves import curves, gradients
-from bench.report.figures.heat import heat
-from bench.report.figures.line import line
-from bench.report.figures.pareto import pareto
-from bench.report.figures.style import RC
-from bench.report.frame import Frame, selected
+from bench.report.figures import cells, classes, corruption, epochs
+from bench.report.figures.chart import Chart
+from bench.report.figures.choice import default, frame_for, kind_of
+from bench.report.frame import selected
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
 
-FLAT: dict[str, Callable[[Figure, Frame, Sweep], Drawing]] = {
-    "line": line,
-    "bars": bars,
-    "heat": heat,
-    "pareto": pareto,
-    "corruption": corruption,
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+FLAT = {
+    "line": cells.over_axis,
+    "bars": cells.over_axis,
+    "heat": cells.heat,
+    "pareto": cells.pareto,
+    "corruption": corruption.corruption,
 }
-WITH_ARTIFACTS: dict[str, Callable[[Figure, Frame, Sweep, Reader], Drawing]] = {
-    "curves": curves,
-    "gradients": gradients,
-    "confusion": confusion,
-    "reliability": reliability,
+WITH_ARTIFACTS = {
+    "curves": epochs.curves,
+    "gradients": epochs.gradients,
+    "confusion": classes.confusion,
+    "reliability": classes.reliability,
 }
 
 
-def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Reader | None = None) -> Drawing:
+def describe(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Reader | None = None) -> Chart:
     """The figure that a sweep asks for; without one, its last axis against test accuracy.
 
     Args:
@@ -58,11 +59,16 @@ def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Rea
             raise RequestError(
                 f"A figure of kind '{figure.kind}' needs the runs' files, which a table of records has not."
             )
-        with rc_context(RC):
-            return WITH_ARTIFACTS[figure.kind](figure, frame, sweep, reader)
+        return WITH_ARTIFACTS[figure.kind](frame, figure, reader)
     frame.need_metric(figure.y)
-    with rc_context(RC):
-        return FLAT[kind_of(figure, frame)](figure, frame, sweep)
+    return FLAT[kind_of(figure, frame)](frame, figure)
+
+
+def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Reader | None = None) -> Drawing:
+    """`describe`, drawn for print."""
+    from bench.report.figures.paper import drawn
+
+    return drawn(describe(figure, sweep, records, reader))
 
 
 def drawable(figure: Figure | None, records: list[Record]) -> bool:
@@ -72,17 +78,35 @@ def drawable(figure: Figure | None, records: list[Record]) -> bool:
     )
 
 
+def files(name: str, drawing: Drawing) -> dict[str, bytes]:
+    """The figure as files: for the page and code hosts, for papers, for slides."""
+    first = svg(drawing)
+    drawing.set_layout_engine("none")  # it is laid out now: the same places in all three, in a third of the time
+    return {f"{name}.svg": first, f"{name}.pdf": pdf(drawing), f"{name}.png": png(drawing)}
+
+
 def svg(drawing: Drawing) -> bytes:
     """The figure as SVG: no date, no random ids, text as paths so that it looks alike everywhere."""
-    out = io.BytesIO()
-    with rc_context(RC):
-        drawing.savefig(out, format="svg", metadata={"Date": None, "Creator": "imagebench"})
-    return b"\n".join(text.rstrip() for text in out.getvalue().splitlines()) + b"\n"
+    body = _saved(drawing, "svg", metadata={"Date": None, "Creator": "imagebench"})
+    return b"\n".join(text.rstrip() for text in body.splitlines()) + b"\n"
 
 
-def png(drawing: Drawing, dpi: int = 200) -> bytes:
+def png(drawing: Drawing, dpi: int = 300) -> bytes:
     """The figure as PNG."""
+    return _saved(drawing, "png", dpi=dpi, metadata={"Software": "imagebench"})
+
+
+def pdf(drawing: Drawing) -> bytes:
+    """The figure as PDF, its type as text."""
+    return _saved(drawing, "pdf", metadata={"CreationDate": None, "Creator": "imagebench", "Producer": "matplotlib"})
+
+
+def _saved(drawing: Drawing, kind: str, **how: object) -> bytes:
+    from matplotlib import rc_context
+
+    from bench.report.figures.style import RC
+
     out = io.BytesIO()
     with rc_context(RC):
-        drawing.savefig(out, format="png", dpi=dpi, metadata={"Software": "imagebench"})
+        drawing.savefig(out, format=kind, **how)  # type: ignore[arg-type]
     return out.getvalue()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import re
 from collections import defaultdict
 
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
-
-from bench.report.figures.style import canvas, caption, fit_y, look, matches
+from bench.report.figures.chart import Chart, Panel, Scale, marks, scaled
+from bench.report.figures.choice import heading, small_print
+from bench.report.figures.panels import enough, mark_of, names_of, series_of
 from bench.report.frame import Frame
-from bench.report.naming import axis
+from bench.report.naming import Digits, axis
 from bench.schema.errors import RequestError
 from bench.schema.label import show
 from bench.schema.metric import metric
-from bench.schema.sweep import Figure, Sweep
+from bench.schema.sweep import Figure
 
 NAME = re.compile(r"corrupt/(?P<kind>[^/]+)/(?P<severity>\d+(?:\.\d+)?)/accuracy")
 
@@ -30,7 +29,7 @@ def severities(frame: Frame) -> dict[str, dict[float, str]]:
     return {kind: dict(sorted(found[kind].items())) for kind in sorted(found)}
 
 
-def corruption(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
+def corruption(frame: Frame, figure: Figure) -> Chart:
     """A panel a corruption: accuracy over severity, a line for each value of `lines`; severity 0 is the clean test."""
     found = severities(frame)
     if not found:
@@ -42,32 +41,29 @@ def corruption(figure: Figure, frame: Frame, sweep: Sweep) -> Drawing:
         raise RequestError(
             f"A figure of kind 'corruption' has a panel a corruption: fix {', '.join(free)} by figure.at."
         )
-    sheet = canvas(figure, frame, sweep, frame.axes, titles=[kind.replace("_", " ") for kind in found])
-    groups = frame.product([figure.lines]) if figure.lines else [{}]
-    shown, drawn = metric("test/accuracy"), []
-    for k, (steps, (_, ax)) in enumerate(zip(found.values(), sheet.panels, strict=True)):
-        for i, one in enumerate(groups):
-            xs, centre = [], []
-            for severity, name in {0.0: "test/accuracy", **steps}.items():
-                for cell in (c for c in frame.cells(name, figure.at) if matches(c.at, one) and c.values):
-                    xs.append(severity)
-                    centre.append(cell.interval)
-                    drawn.append(cell)
-            style = look(i)
-            label = show(one[figure.lines]) if figure.lines else None
-            xs = [x + 0.08 * (i - (len(groups) - 1) / 2) for x in xs]  # intervals beside, not over each other
-            ax.plot(xs, [c.mean * 100 for c in centre], **style, ms=4, lw=1.4, label=label)
-            halves = [c.half * 100 if math.isfinite(c.half) else 0.0 for c in centre]
-            ax.errorbar(
-                xs, [c.mean * 100 for c in centre], halves, fmt="none", ecolor=style["color"], capsize=2.5, elinewidth=1
-            )
-        ax.set_xlabel("severity (0: clean)")
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if k == 0:
-            ax.set_ylabel(shown.label)
-    fit_y(sheet, shown)
-    if figure.lines:
-        handles, labels = sheet.panels[0][1].get_legend_handles_labels()
-        sheet.drawing.legend(handles, labels, title=axis(figure.lines), loc="outside right center", alignment="left")
-    caption(sheet.drawing, figure, drawn)
-    return sheet.drawing
+    enough(len(found), ["corruption"])
+    shown = metric("test/accuracy")
+    panels, drawn = [], []
+    for kind, steps in found.items():
+        made = []
+        for severity, name in {0.0: "test/accuracy", **steps}.items():
+            for cell in frame.cells(name, figure.at):
+                drawn.append(cell)
+                digits = Digits(shown, [cell.interval.half])
+                mark = mark_of(cell, shown, digits, series_of(cell, frame, figure), seeds=False)
+                named = show(cell.at[figure.lines]) if figure.lines else ""
+                tip = (f"{named} severity {severity:g}".strip(), *mark.tip[1:])
+                made.append(dataclasses.replace(mark, x=severity, tip=tip))
+        made.sort(key=lambda m: (m.series, m.x))
+        panels.append(Panel(kind.replace("_", " "), tuple(made)))
+    chart = Chart(
+        kind="line",
+        title=heading(figure, frame),
+        x=Scale("severity (0: clean)", whole=True),
+        y=Scale(shown.label, ends=shown.ends, better=shown.better),
+        panels=tuple(panels),
+        series=names_of(frame, figure),
+        lines=axis(figure.lines) if figure.lines else "",
+    )
+    said = small_print(figure, frame, drawn, [m.n for m in marks(chart)])
+    return scaled(dataclasses.replace(chart, caption=said))

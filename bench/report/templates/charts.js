@@ -1,20 +1,27 @@
 "use strict";
-// Draws the page's charts with Observable Plot. The data come from bench/report/charts.py; colours from style.css.
+// Draws charts with Observable Plot. What is drawn, and in which range, is decided in bench/report/figures/chart.py;
+// colours are style.css's.
 
 const COLOURS = ["--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8"].map((name) => `var(${name})`);
-const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "wye", "cross", "hexagon"];
+const SYMBOLS = ["circle", "square", "triangle", "diamond", "star", "wye", "cross"];
+const DASHES = [null, "7 3", "2 2", "7 2 2 2", "11 3 3 3"];
 const colour = (i) => COLOURS[i % COLOURS.length];
 const symbol = (i) => SYMBOLS[i % SYMBOLS.length];
+const dash = (i) => DASHES[i % DASHES.length];
 
 function legend(spec) {
   const list = document.createElement("ul");
   list.className = "legend";
   list.setAttribute("aria-label", spec.lines || "series");
+  const lined = ["line", "trace"].includes(spec.kind);
   spec.series.forEach((name, i) => {
     const item = document.createElement("li");
     const drawn = Plot.plot({
-      width: 16, height: 16, margin: 0, axis: null, ariaHidden: "true", x: { domain: [-1, 1] }, y: { domain: [-1, 1] },
-      marks: [Plot.dot([0], { x: 0, y: 0, r: 4.5, symbol: symbol(i), fill: colour(i) })],
+      width: lined ? 34 : 16, height: 16, margin: 0, axis: null, ariaHidden: "true", x: { domain: [-1, 1] }, y: { domain: [-1, 1] },
+      marks: [
+        ...(lined ? [Plot.link([0], { x1: -1, x2: 1, y1: 0, y2: 0, stroke: colour(i), strokeWidth: 1.8, strokeDasharray: dash(i) })] : []),
+        Plot.dot([0], { x: 0, y: 0, r: 4.5, symbol: symbol(i), fill: colour(i) }),
+      ],
     });
     drawn.setAttribute("aria-hidden", "true");
     item.append(drawn, name);
@@ -25,22 +32,12 @@ function legend(spec) {
 
 // Several series at one x would hide each other's intervals: each is moved by some pixels.
 const shift = (i, n) => (n < 2 ? 0 : (i - (n - 1) / 2) * Math.min(8, 36 / n));
-const tip = (d) => d.tip.join("\n");
+const tip = (d) => (d.tip ?? []).join("\n");
 const hover = { fill: "var(--card)", stroke: "var(--line)", textPadding: 9, fontSize: 13, lineWidth: 24 };
-
-function shared(spec) {
-  const all = spec.panels.flatMap((p) => p.points).flatMap((d) => [d.y, d.low, d.high, ...d.seeds].filter((v) => v !== null));
-  const low = Math.min(...all), high = Math.max(...all), room = (high - low || Math.abs(high) || 1) * 0.06;
-  // A percentage does not go beyond its ends even where an interval does.
-  const percent = /\(%\)$/.test(spec.y.label);
-  return [percent ? Math.max(low - room, 0 - Math.min(room, 2)) : low - room, percent ? Math.min(high + room, 100 + Math.min(room, 2)) : high + room];
-}
-
-// Ticks at whole numbers only: there is no epoch 1.5.
-const whole = (values, width) => {
-  const low = Math.min(...values), high = Math.max(...values);
-  return d3.ticks(low, high, Math.max(2, Math.min(10, Math.floor(width / 60)))).filter(Number.isInteger);
-};
+const plain = (v) => (Math.abs(v) >= 1e4 ? d3.format("~s")(v).replace(/(\D)$/, " $1") : String(Number(v.toPrecision(4))));
+const alive = (points) => points.filter((d) => d.y !== null && d.y !== undefined);
+const seeds = (points) => points.flatMap((d) => (d.seeds ?? []).map((v) => ({ x: d.x, y: v })));
+const banded = (points) => points.filter((d) => d.low !== undefined);
 
 // 1, 2 and 5 of each decade, or the decades alone where there are many.
 function decades([low, high]) {
@@ -49,95 +46,115 @@ function decades([low, high]) {
   return (inside.length > 9 ? inside.filter(([m]) => m === 1) : inside).map(([, v]) => v);
 }
 
-const plain = (v) => (Math.abs(v) >= 1e4 ? d3.format("~s")(v).replace(/(\D)$/, " $1") : String(Number(v.toPrecision(4))));
-
-function ticks(values, width) {
-  const most = Math.max(2, Math.floor(width / 60));
-  if (values.length <= most) return values;
-  return undefined;
+// Ticks that keep apart: every value that was run where there is room, else fewer of them.
+function thinned(values, [low, high], log, width) {
+  const at = log ? Math.log : Number, kept = [], wide = (v) => String(v).length * 8 + 12;
+  const place = (v) => ((at(v) - at(low)) / (at(high) - at(low))) * width;
+  for (const v of values) if (!kept.length || place(v) - place(kept.at(-1)) > (wide(v) + wide(kept.at(-1))) / 2) kept.push(v);
+  return kept;
 }
 
+// One axis of numbers, or of names.
+function scale(axis, range, width) {
+  const base = { label: axis.label, labelArrow: "none" };
+  if (axis.kind === "names") return { ...base, type: "point", domain: axis.ticks, tickFormat: String };
+  const log = axis.kind === "log", most = Math.max(2, Math.min(10, Math.floor(width / 60)));
+  let ticks = most;
+  if (axis.ticks.length) ticks = thinned(axis.ticks, range, log, width);
+  else if (log) ticks = decades(range);
+  else if (axis.whole) ticks = d3.ticks(...range, most).filter(Number.isInteger);
+  return { ...base, type: log ? "log" : "linear", domain: range, ticks, tickFormat: axis.ticks.length ? String : plain };
+}
+
+const threads = (panel) => panel.threads.map(([i, points]) => Plot.line(points, { stroke: colour(i), strokeWidth: 0.8, strokeOpacity: 0.5, ariaHidden: "true" }));
+
+// Crosses at the foot of a panel for what has no number.
+const crosses = (panel, n) => panel.marks.filter((d) => d.y === null).map((d) =>
+  Plot.text([d], { x: "x", frameAnchor: "bottom", dx: shift(d.series ?? 0, n), dy: -3, text: () => "×", fill: colour(d.series ?? 0), fontWeight: 700, fontSize: 15 }));
+
 function line(spec, panel, width) {
-  const band = spec.x.scale === "band", n = spec.series.length || 1, marks = [];
+  const n = spec.series.length || 1, marks = threads(panel), names = spec.x.kind === "names";
   for (let i = 0; i < n; i++) {
-    const points = panel.points.filter((d) => d.series === i);
-    const dx = band ? shift(i, n) : shift(i, n) / 2;
+    const points = panel.marks.filter((d) => (d.series ?? 0) === i), dx = names ? shift(i, n) : shift(i, n) / 2;
     marks.push(
-      Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 1.8, dx }),
-      Plot.dot(points.flatMap((d) => d.seeds.map((v) => ({ x: d.x, y: v }))), { x: "x", y: "y", r: 1.8, fill: colour(i), fillOpacity: 0.45, dx, ariaHidden: "true" }),
-      Plot.ruleX(points.filter((d) => d.low !== null), { x: "x", y1: "low", y2: "high", stroke: colour(i), strokeWidth: 1.8, dx, clip: true }),
-      Plot.dot(points, { x: "x", y: "y", r: 4.5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)", strokeWidth: 0.8, dx }),
+      Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 1.8, strokeDasharray: dash(i), dx }),
+      Plot.dot(seeds(points), { x: "x", y: "y", r: 1.8, fill: colour(i), fillOpacity: 0.45, dx: dx + (2 * i + 1 < n ? -5 : 5), ariaHidden: "true" }),
+      Plot.ruleX(banded(points), { x: "x", y1: "low", y2: "high", stroke: colour(i), strokeWidth: 1.8, dx }),
+      Plot.dot(alive(points), { x: "x", y: "y", r: 4.5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)", strokeWidth: 0.8, dx }),
     );
   }
-  marks.push(Plot.tip(panel.points, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
-  const type = band ? "point" : spec.x.scale;
+  marks.push(...crosses(panel, n), Plot.tip(alive(panel.marks), Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
   return {
-    height: Math.min(420, Math.max(260, width * 0.5)), marginLeft: 52, marginBottom: 42, insetLeft: 14, insetRight: 14,
-    x: { type, label: spec.x.label, domain: band ? spec.x.values : undefined, ticks: band ? undefined : ticks(spec.x.values, width), tickFormat: band ? undefined : (v) => String(v), labelAnchor: "center", labelArrow: "none", tickRotate: band && spec.x.values.join("").length * 8 > width ? -35 : 0 },
-    y: { label: spec.y.label, domain: shared(spec), grid: true, ticks: 6, labelArrow: "none" },
+    height: Math.min(420, Math.max(260, width * 0.5)), marginLeft: 52, marginBottom: 42, insetLeft: names ? 0 : 8, insetRight: names ? 0 : 8,
+    x: { ...scale(spec.x, panel.x_range, width - 70), labelAnchor: "center", tickRotate: names && spec.x.ticks.join("").length * 8 > width ? -35 : 0 },
+    y: { ...scale(spec.y, panel.y_range, 400), grid: true },
     marks,
   };
 }
 
 // Means as dots with intervals, names down the side: bars from zero would hide the differences.
-function bars(spec, panel, width) {
-  const n = spec.series.length || 1, marks = [], longest = Math.max(...spec.x.values.map((v) => v.length));
+function dots(spec, panel, width) {
+  const n = spec.series.length || 1, marks = [], names = spec.x.ticks, longest = Math.max(...names.map((v) => v.length));
   const left = Math.min(width * 0.42, 34 + longest * 7.4);
   for (let i = 0; i < n; i++) {
-    const points = panel.points.filter((d) => d.series === i), dy = shift(i, n);
+    const points = panel.marks.filter((d) => (d.series ?? 0) === i), dy = shift(i, n);
     marks.push(
-      Plot.dot(points.flatMap((d) => d.seeds.map((v) => ({ x: d.x, y: v }))), { y: "x", x: "y", r: 2, fill: colour(i), fillOpacity: 0.45, dy, ariaHidden: "true" }),
-      Plot.ruleY(points.filter((d) => d.low !== null), { y: "x", x1: "low", x2: "high", stroke: colour(i), strokeWidth: 2, dy, clip: true }),
-      Plot.dot(points, { y: "x", x: "y", r: 5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)", strokeWidth: 0.8, dy }),
+      Plot.dot(seeds(points), { y: "x", x: "y", r: 2, fill: colour(i), fillOpacity: 0.45, dy: dy + 6, ariaHidden: "true" }),
+      Plot.ruleY(banded(points), { y: "x", x1: "low", x2: "high", stroke: colour(i), strokeWidth: 2, dy }),
+      Plot.dot(alive(points), { y: "x", x: "y", r: 5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)", strokeWidth: 0.8, dy }),
+      Plot.text(points.filter((d) => d.y === null), { y: "x", frameAnchor: "left", dx: 6, dy, text: "text", fill: colour(i) }),
     );
   }
-  marks.push(Plot.tip(panel.points, Plot.pointer({ y: "x", x: "y", title: tip, ...hover })));
+  marks.push(Plot.tip(alive(panel.marks), Plot.pointer({ y: "x", x: "y", title: tip, ...hover })));
   return {
-    height: 70 + spec.x.values.length * Math.max(34, 16 * n), marginLeft: left, marginBottom: 42, marginTop: 26,
-    y: { type: "point", domain: spec.x.values, label: spec.x.label, labelArrow: "none", grid: true, tickFormat: (v) => (v.length * 7.4 > left - 20 ? v.slice(0, Math.floor((left - 28) / 7.4)) + "…" : v) },
-    x: { label: spec.y.label, domain: shared(spec), grid: true, labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, Math.floor(width / 90)) },
+    height: 70 + names.length * Math.max(34, 16 * n), marginLeft: left, marginBottom: 42, marginTop: 26,
+    y: { type: "point", domain: names, label: spec.x.label, labelArrow: "none", grid: true, tickFormat: (v) => (v.length * 7.4 > left - 20 ? v.slice(0, Math.floor((left - 28) / 7.4)) + "…" : v) },
+    x: { ...scale(spec.y, panel.y_range, width - left), grid: true, labelAnchor: "center" },
     marks,
   };
 }
 
 function heat(spec, panel, width) {
-  const all = spec.panels.flatMap((p) => p.points).map((d) => d.y), low = Math.min(...all), high = Math.max(...all);
-  const dark = (d) => (high === low ? 0 : (d.y - low) / (high - low)) > 0.55;
-  const points = panel.points.map((d) => ({ ...d, row: spec.series[d.series] ?? "" }));
-  const longest = Math.max(3, ...spec.series.map((v) => v.length));
-  const small = Math.min(13, (width * 0.65) / spec.x.values.length / 2.4);
-  const crowded = Math.max(...spec.x.values.map((v) => String(v).length)) * 8 * spec.x.values.length > width * 0.8;
+  const root = (v) => (spec.root ? Math.sqrt(v) : v), [low, high] = panel.y_range.map(root), names = spec.x.ticks;
+  const dark = (d) => (root(d.y) - low) / (high - low) > 0.55;
+  const points = panel.marks.map((d) => ({ ...d, row: spec.series[d.series ?? 0] ?? "" })), longest = Math.max(3, ...spec.series.map((v) => v.length));
+  const left = Math.min(width * 0.35, 24 + longest * 7.2), letters = Math.max(...points.flatMap((d) => (d.text ?? "").split("\n").map((t) => t.length)));
+  const small = Math.min(13, (width - left - 24) / names.length / (letters * 0.62 + 0.4));
+  const crowded = Math.max(...names.map((v) => String(v).length)) * 8 * names.length > width * 0.8;
+  const below = crowded ? Math.min(110, 30 + Math.max(...names.map((v) => v.length)) * 5.5) : 42;
+  const tall = points.some((d) => (d.text ?? "").includes("\n")) ? 50 : names.length > 8 ? 30 : 44;
   return {
-    height: (crowded ? 100 : 70) + Math.max(1, spec.series.length) * 44, marginLeft: Math.min(width * 0.35, 24 + longest * 7.2), marginBottom: crowded ? 72 : 42, padding: 0.03,
-    x: { type: "band", domain: spec.x.values, label: spec.x.label, labelAnchor: "center", labelArrow: "none", tickRotate: crowded ? -45 : 0 },
+    height: below + 30 + Math.max(1, spec.series.length) * tall, marginLeft: left, marginBottom: below, padding: 0.03,
+    x: { type: "band", domain: names, label: spec.x.label, labelAnchor: "center", labelArrow: "none", tickRotate: crowded ? -45 : 0 },
     y: { type: "band", domain: spec.series, label: spec.lines || null },
-    color: { scheme: "blues", domain: [low - (high - low || 1) * 0.15, high], type: "linear" },
+    color: { scheme: "blues", domain: [low - (high - low) * 0.15, high], type: "linear" },
     marks: [
-      Plot.cell(points, { x: "x", y: "row", fill: "y" }),
-      Plot.text(points, { x: "x", y: "row", text: "text", fill: (d) => (dark(d) ? "#fff" : "#111"), fontSize: small }),
+      Plot.cell(alive(points), { x: "x", y: "row", fill: (d) => root(d.y) }),
+      ...(small >= 7 ? [Plot.text(points, { x: "x", y: "row", text: "text", fill: (d) => (d.y === null ? "var(--ink)" : dark(d) ? "#fff" : "#111"), fontSize: small })] : []),
       Plot.tip(points, Plot.pointer({ x: "x", y: "row", title: tip, ...hover })),
     ],
   };
 }
 
 function pareto(spec, panel, width) {
-  const n = spec.series.length || 1, marks = [];
-  marks.push(Plot.line(panel.points.filter((d) => d.front).sort((a, b) => a.x - b.x), { x: "x", y: "y", curve: "step-after", stroke: "var(--soft)", strokeDasharray: "4 3" }));
+  const n = spec.series.length || 1, marks = [], front = panel.marks.filter((d) => d.front).sort((a, b) => a.x - b.x);
+  if (front.length) front.push({ x: panel.x_range[1], y: front.at(-1).y }); // nothing dearer beats the last one
+  marks.push(Plot.line(front, { x: "x", y: "y", curve: "step-after", stroke: "var(--soft)", strokeDasharray: "4 3" }));
   for (let i = 0; i < n; i++) {
-    const points = panel.points.filter((d) => d.series === i);
+    const points = panel.marks.filter((d) => (d.series ?? 0) === i);
     marks.push(
-      Plot.ruleX(points.filter((d) => d.low !== null), { x: "x", y1: "low", y2: "high", stroke: colour(i), strokeWidth: 1.6, clip: true }),
-      Plot.dot(points, { x: "x", y: "y", r: 5, symbol: symbol(i), fill: colour(i), stroke: "var(--card)" }),
+      Plot.ruleX(banded(points), { x: "x", y1: "low", y2: "high", stroke: colour(i), strokeWidth: 1.6 }),
+      Plot.ruleY(points.filter((d) => d.left !== undefined), { y: "y", x1: "left", x2: "right", stroke: colour(i), strokeWidth: 1.6 }),
+      Plot.dot(points, { x: "x", y: "y", r: 5, symbol: symbol(i), fill: (d) => (d.front ? colour(i) : "var(--card)"), stroke: colour(i), strokeWidth: 1.6 }),
     );
   }
-  marks.push(Plot.tip(panel.points, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
-  const costs = spec.panels.flatMap((p) => p.points).map((d) => d.x), log = spec.x.scale === "log";
+  marks.push(Plot.tip(panel.marks, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
   const options = {
-    width, height: Math.min(440, Math.max(280, width * 0.55)), marginLeft: 52, marginBottom: 42, inset: 16, style: { fontSize: "13px" },
-    x: { type: spec.x.scale, label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: log ? decades([Math.min(...costs), Math.max(...costs)]) : Math.max(2, Math.floor(width / 90)), tickFormat: plain },
-    y: { label: spec.y.label, domain: shared(spec), grid: true, ticks: 6, labelArrow: "none" },
+    width, height: Math.min(440, Math.max(280, width * 0.55)), marginLeft: 52, marginBottom: 42, inset: 6, style: { fontSize: "13px" },
+    x: { ...scale(spec.x, panel.x_range, width - 60), labelAnchor: "center" },
+    y: { ...scale(spec.y, panel.y_range, 400), grid: true },
   };
-  const names = named(panel.points, Plot.plot({ ...options, marks }), options);
+  const names = named(panel.marks, Plot.plot({ ...options, marks }), options);
   return { ...options, marks: [...marks.slice(0, -1), ...names, marks.at(-1)] };
 }
 
@@ -147,7 +164,7 @@ const PLACES = [[7, -7, "start"], [7, 9, "start"], [-7, -7, "end"], [-7, 9, "end
 function named(points, probe, { width, height, marginLeft, marginBottom }) {
   const x = probe.scale("x").apply, y = probe.scale("y").apply, marks = [];
   const taken = points.map((d) => ({ left: x(d.x) - 5, right: x(d.x) + 5, top: y(d.y) - 5, bottom: y(d.y) + 5 }));
-  for (const d of points.filter((p) => p.label).sort((a, b) => b.front - a.front)) {
+  for (const d of points.filter((p) => p.label).sort((a, b) => Boolean(b.front) - Boolean(a.front))) {
     for (const [dx, dy, anchor] of PLACES) {
       const wide = d.label.length * 6.8, start = x(d.x) + dx - (anchor === "end" ? wide : anchor === "middle" ? wide / 2 : 0);
       const box = { left: start, right: start + wide, top: y(d.y) + dy - 8, bottom: y(d.y) + dy + 8 };
@@ -162,30 +179,31 @@ function named(points, probe, { width, height, marginLeft, marginBottom }) {
   return marks;
 }
 
-// Curves with a band: epochs, layers, severities, confidence.
+// Curves with a band, or with bars where each point has a sample of its own: epochs, layers, confidence.
 function trace(spec, panel, width) {
-  const n = spec.series.length || 1, marks = [], log = spec.y.scale === "log";
-  const all = spec.panels.flatMap((p) => p.points).flatMap((d) => [d.y, d.low, d.high]).filter((v) => v !== null && (!log || v > 0));
+  const n = spec.series.length || 1, marks = [];
+  if (panel.columns.length) marks.push(Plot.rect(panel.columns, { x1: (d) => d[0] + 0.3, x2: (d) => d[1] - 0.3, y1: 0, y2: (d) => d[2], fill: "var(--bar)", ariaLabel: "share of the images" }));
   if (spec.diagonal) marks.push(Plot.line([[0, 0], [100, 100]], { stroke: "var(--soft)", strokeDasharray: "4 3" }));
+  marks.push(...threads(panel));
   for (let i = 0; i < n; i++) {
-    const points = panel.points.filter((d) => d.series === i), banded = points.filter((d) => d.low !== null);
-    if (banded.length > 1) marks.push(Plot.areaY(banded, { x: "x", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.15, clip: true }));
+    const points = alive(panel.marks.filter((d) => (d.series ?? 0) === i)), whole = banded(points);
+    if (spec.diagonal) marks.push(Plot.ruleX(whole, { x: "x", y1: "low", y2: "high", stroke: colour(i), strokeWidth: 1.6 }));
+    else if (whole.length > 1) marks.push(Plot.areaY(whole, { x: "x", y1: "low", y2: "high", fill: colour(i), fillOpacity: 0.15 }));
     marks.push(
-      Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 1.8 }),
-      Plot.dot(points, { x: "x", y: "y", r: points.length > 40 ? 1.5 : 3, symbol: symbol(i), fill: colour(i) }),
+      Plot.line(points, { x: "x", y: "y", stroke: colour(i), strokeWidth: 1.8, strokeDasharray: dash(i) }),
+      Plot.dot(points, { x: "x", y: "y", r: points.length > 40 ? 1.5 : 3.2, symbol: symbol(i), fill: colour(i) }),
     );
   }
-  marks.push(Plot.tip(panel.points, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
-  const reach = [Math.min(...all) / 1.1, Math.max(...all) * 1.1], xs = spec.panels.flatMap((p) => p.points).map((d) => d.x);
+  marks.push(Plot.tip(panel.marks, Plot.pointer({ x: "x", y: "y", title: tip, ...hover })));
   return {
-    height: Math.min(400, Math.max(250, width * 0.5)), marginLeft: 58, marginBottom: 42, inset: 6,
-    x: { label: spec.x.label, labelAnchor: "center", labelArrow: "none", ticks: spec.x.whole ? whole(xs, width) : Math.max(2, Math.min(10, Math.floor(width / 60))), tickFormat: plain },
-    y: { type: log ? "log" : "linear", tickFormat: log ? plain : undefined, label: spec.y.label, labelArrow: "none", grid: true, ticks: log ? decades(reach) : 6, domain: spec.diagonal ? [0, 100] : log ? reach : shared(spec) },
+    height: Math.min(400, Math.max(250, width * 0.5)), marginLeft: 58, marginBottom: 42,
+    x: { ...scale(spec.x, panel.x_range, width - 70), labelAnchor: "center" },
+    y: { ...scale(spec.y, panel.y_range, 400), grid: true },
     marks,
   };
 }
 
-const KINDS = { line, bars, heat, pareto, trace };
+const KINDS = { line, dots, heat, pareto, trace };
 
 function draw(box, spec) {
   const parts = [];
@@ -197,7 +215,7 @@ function draw(box, spec) {
     const place = document.createElement("div");
     if (panel.title) {
       const head = document.createElement("h4");
-      head.textContent = panel.title;
+      head.textContent = panel.out ? `${panel.title} (${panel.out})` : panel.title;
       place.append(head);
     }
     return place;
@@ -209,7 +227,7 @@ function draw(box, spec) {
     const svg = Plot.plot({
       width, style: { background: "none", color: "var(--ink)", fontSize: "13px" },
       ariaLabel: [spec.title, panel.title].filter(Boolean).join(", "),
-      ariaDescription: `${panel.points.length} values; the table below the chart lists them.`,
+      ariaDescription: `${panel.marks.length} values; the table below the chart lists them.`,
       ...KINDS[spec.kind](spec, panel, width),
     });
     svg.setAttribute("role", "img");
@@ -217,7 +235,7 @@ function draw(box, spec) {
   }
 }
 
-const specs = JSON.parse(document.getElementById("charts-data").textContent);
+const specs = JSON.parse(document.getElementById("charts-data")?.textContent ?? "[]");
 const watch = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const width = Math.round(target.clientWidth);

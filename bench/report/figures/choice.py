@@ -1,20 +1,31 @@
-"""Which figures a sweep asks for, and what each is called: shared by the files for print and the site's charts."""
+"""Which figures a sweep asks for, what each is called, and how it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.frame import Frame, selected
+from bench.report.frame import Cell, Frame, selected
 from bench.report.naming import axis, point
 from bench.schema.label import numeric
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
 
-WIDE = 20.0  # numbers that span a factor of so much or more stand on a logarithmic axis
+READ_AS = {
+    "line": "Means over seeds; bars: 95% t-intervals",
+    "bars": "Means over seeds; bars: 95% t-intervals",
+    "heat": "Means over seeds and half widths of their 95% t-intervals",
+    "pareto": "Means over seeds, 95% t-intervals; filled and dashed: the front that nothing beats on both",
+    "curves": "Means over seeds; bands: 95% t-intervals, as far as every seed got",
+    "gradients": "Geometric means over seeds; bands: 95% t-intervals",
+    "corruption": "Means over seeds; bars: 95% t-intervals",
+    "confusion": "Percent of the test images of each true class, runs of all seeds together; colours by square root",
+    "reliability": "Test images of all seeds together; bars: 95% Wilson intervals; dashed: perfect calibration; "
+    "grey: share of the images",
+}
 
 
-def asked(sweep: Sweep, frame: Frame) -> list[Figure]:
+def all_figures(sweep: Sweep, frame: Frame) -> list[Figure]:
     """The sweep's figures in order, the default one first where it states none."""
     return [sweep.figure or default(frame), *sweep.figures]
 
@@ -43,14 +54,6 @@ def kind_of(figure: Figure, frame: Frame) -> str:
     return "line" if all(numeric(v) is not None for v in frame.levels.get(str(figure.x), ["a word"])) else "bars"
 
 
-def logarithmic(numbers: Sequence[float], wanted: bool | None = None) -> bool:
-    """Whether an axis with these numbers is logarithmic: as wanted, else where they span a factor of WIDE."""
-    positive = [n for n in numbers if n > 0]
-    if len(positive) < max(len(numbers), 2):
-        return False
-    return max(positive) / min(positive) >= WIDE if wanted is None else wanted
-
-
 def heading(figure: Figure, frame: Frame) -> str:
     """The figure's title, or what it shows: `Test accuracy over depth, by model`."""
     if figure.title:
@@ -73,3 +76,26 @@ def heading(figure: Figure, frame: Frame) -> str:
 def fixed(figure: Figure) -> str:
     """Which points of the sweep the figure is restricted to: `At learning rate 0.1`; "" for all."""
     return f"At {point(figure.at)}" if figure.at else ""
+
+
+def small_print(
+    figure: Figure, frame: Frame, cells: Sequence[Cell], counts: Sequence[int], more: Sequence[str] = ()
+) -> str:
+    """What stands below a figure: how it is read, how many runs it holds, at which fixed values, on which data.
+
+    Args:
+        cells: what is drawn.
+        counts: how many runs each mark holds; not how many were planned, and not how many finished.
+        more: further sentences.
+    """
+    kept = sorted({n for n in counts if n})
+    n = f"{kept[0]}" if len(kept) == 1 else f"{kept[0]} to {kept[-1]}" if kept else "0"
+    parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {'seed' if kept == [1] else 'seeds'}", fixed(figure), *more]
+    records = [r for c in cells for r in c.records]
+    data = sorted({str(r.config[k]) for r in records for k in ("dataset.source", "dataset.name") if k in r.config})
+    if len(data) == 1:
+        parts.append(f"Dataset: {data[0]}")
+    absent = sum(c.failed + c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())
+    if absent:
+        parts.append(f"{absent} run{'s' if absent > 1 else ''} failed or missing")
+    return ". ".join(part for part in parts if part) + "."
