@@ -23,6 +23,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
+from bench.parts import listing
+from bench.parts.declare import GROUPS
+from bench.parts.options import SCHEME, OwnParts
+from bench.parts.resolve import resolved
 from bench.schema.errors import RequestError, unknown
 
 
@@ -36,20 +40,28 @@ def shipped(folder: str) -> Path:
 
 
 class OwnConfFirst(SearchPathPlugin):
-    """A user's conf/ in the working directory is found before the shipped one."""
+    """A user's conf/ in the working directory is found before the shipped one; parts/ adds options of its own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra for every search path it makes."""
         own = Path.cwd() / "conf"
         if own.is_dir() and own.resolve() != shipped("conf").resolve():
             search_path.prepend(provider="user", path=f"file://{own}")
+        search_path.append(provider="own parts", path=f"{SCHEME}://")
+
+
+def plugins() -> None:
+    """Tell Hydra where conf/ and parts/ of the working directory are found."""
+    known = Plugins.instance()
+    if OwnConfFirst not in known.discover(SearchPathPlugin):
+        known.register(OwnParts)
+        known.register(OwnConfFirst)
 
 
 @contextmanager
 def hydra_session() -> Iterator[GlobalHydra]:
     """Hydra initialised on the conf folders; the previous global state is put back afterwards."""
-    if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
-        Plugins.instance().register(OwnConfFirst)
+    plugins()
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -99,7 +111,8 @@ def plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
     with translated():
         data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
     assert isinstance(data, dict)
-    return {str(k): v for k, v in data.items() if k != "hydra"}
+    made = {str(k): v for k, v in data.items() if k != "hydra"}
+    return resolved(made) if complete else made
 
 
 def checked(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
@@ -120,15 +133,40 @@ def checked(override: Override, groups: dict[str, tuple[str, ...]], several: boo
         values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
         for value in values:
             if not isinstance(value, list | dict) and value not in groups[key]:
-                raise unknown(key.replace("/", " "), str(value), groups[key])
+                raise _unknown(key, str(value), groups[key])
+            _told_apart(key, str(value))
         return text
     if key.startswith("hydra.") or override.is_delete() or override.is_add() or override.is_force_add():
         return text
     return "++" + text
 
 
+def _unknown(key: str, value: str, options: Sequence[str]) -> RequestError:
+    """The error for a group's option that there is none of; it may be in a file that is no Python."""
+    broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken().items())
+    return RequestError(f"{unknown(key.replace('/', ' '), value, options)}{broken}")
+
+
+def _told_apart(key: str, value: str) -> None:
+    """Refuse an own part of a name that a YAML file has.
+
+    Raises:
+        RequestError: naming both.
+    """
+    kind = GROUPS.get(key)
+    part = listing.find(kind.name, value) if kind is not None and not kind.listed else None
+    if part is None:
+        return
+    for folder in (Path.cwd() / "conf", shipped("conf")):
+        if (folder / key / f"{value}.yaml").is_file():
+            raise RequestError(
+                f"{key} '{value}' exists already: {folder.name}/{key}/{value}.yaml, and {part.where}. "
+                f"Rename the function in {part.file.name}."
+            )
+
+
 @functools.lru_cache(maxsize=8)
-def _groups_at(cwd: str) -> dict[str, list[str]]:
+def _groups_at(cwd: str, parts: tuple[Any, ...]) -> dict[str, list[str]]:
     loader = GlobalHydra.instance().config_loader()
     names = [g for g in loader.list_groups("") if g not in ("hydra",)]
     return {g: sorted(loader.get_group_options(g)) for g in names} | {
@@ -137,7 +175,7 @@ def _groups_at(cwd: str) -> dict[str, list[str]]:
 
 
 def _groups(session: GlobalHydra) -> dict[str, list[str]]:
-    return _groups_at(os.getcwd())
+    return _groups_at(os.getcwd(), listing.stamp())
 
 
 def groups() -> dict[str, tuple[str, ...]]:
@@ -201,7 +239,7 @@ class Composer:
             _put(config, override.key_or_group.split("."), _plain_value(override.value()), text)
         if (name := _missing(config, "")) is not None:
             raise _without_default(name)
-        return config
+        return resolved(config)
 
 
 def _copy(value: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.compose import compose
+from bench.parts.resolve import resolved
 from bench.schema.experiment import Experiment, experiment
 from bench.track.record import Record
 
@@ -34,6 +35,7 @@ def experiment_of(record: Record, seed: int, threads: int | None, overrides: Map
     config = nested({**here, **overrides})
     for part, value in compose([]).items():
         config.setdefault(part, value)  # a part that is younger than the record: its default means "as before"
+    config = resolved(config)
     config["seed"] = seed
     config.setdefault("trainer", {})["threads"] = threads
     return experiment(config)

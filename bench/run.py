@@ -23,8 +23,10 @@ from bench.data.imagedata import ImageData
 from bench.disk import write_atomically
 from bench.earlier import fetched
 from bench.models import origin
+from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
+from bench.schema.own import owned
 from bench.track.provenance import provenance
 from bench.track.record import Record
 from bench.track.spool import RESUME, Spool
@@ -140,6 +142,8 @@ def seal(
 
     digest = outcome.started_from if isinstance(outcome, Result) else ""
     weights = {"weights_sha256": digest} if digest else {}
+    if kept := source.text(owned(exp)):
+        write_atomically(folder / source.FILE, kept)
     settings = {k: v for k, v in flat(exp).items() if not k.startswith("tracking.")}
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=True))
     record = Record(

@@ -11,10 +11,10 @@ import pytest
 
 from tests.conftest import REPO
 
-ROOMS = ["schema", "disk", "process", "data", "features", "models", "train", "track", "report"]
+ROOMS = ["schema", "parts", "disk", "process", "data", "features", "models", "train", "track", "report"]
 # Beside the flow: a room and what it may import. `protocol` looks at data, networks and the store before compute is
 # spent; only glue imports it.
-BESIDE = {"protocol": {"schema", "disk", "data", "models", "track", "protocol"}}
+BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}
 # Glue and entry points may import every room.
 GLUE = {"run", "earlier", "recorded", "compose", "trained", "cli", "sweep", "explain", "serve", "auto"}
 FILES = sorted((REPO / "bench").rglob("*.py"))

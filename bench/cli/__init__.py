@@ -113,11 +113,16 @@ def _dispatch(argv: list[str]) -> int:
     module.options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
+    parser.add_argument("--parts", metavar="DIR", help="a folder of own parts, besides parts/ here")
     if getattr(module, "HYDRA_APP", False):
         args, rest = parser.parse_known_args(argv[1:])
         args.hydra = rest
     else:
         args = parser.parse_intermixed_args(argv[1:])
+    if args.parts is not None:
+        from bench.parts.listing import use
+
+        use(args.parts)
     return int(module.main(args))
 
 

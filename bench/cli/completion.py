@@ -25,11 +25,10 @@ def answer(argv: list[str]) -> int:
         os.environ["COMP_POINT"] = str(len(os.environ["COMP_LINE"]))
 
     import hydra
-    from hydra.core.plugins import Plugins
 
-    from bench.compose import OwnConfFirst, shipped
+    from bench.compose import plugins, shipped
 
-    Plugins.instance().register(OwnConfFirst)
+    plugins()
     sys.argv = [sys.argv[0], *[a for a in argv if a == "-sc" or a == "--shell-completion" or "=" in a]]
     hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(lambda config: None)()
     return 0

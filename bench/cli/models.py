@@ -66,18 +66,41 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
 
     from bench.compose import shipped
     from bench.models.registry import REGISTRY
+    from bench.parts.listing import names
     from bench.schema.model import Model
     from bench.schema.part import build
 
-    remedy = f"'bench models' lists all {len(REGISTRY)}; 'bench models PATTERN --timm' searches timm's."
+    mine = [name for name in names("model") if name not in REGISTRY]
+    remedy = f"'bench models' lists all {len(REGISTRY) + len(mine)}; 'bench models PATTERN --timm' searches timm's."
     rows = []
-    for name in progress(matching(list(REGISTRY), args.pattern, "model", remedy)):
+    for name in progress(matching([*REGISTRY, *mine], args.pattern, "model", remedy)):
+        if name in mine:
+            rows.append(own_row(name, args, shape))
+            continue
         entry = REGISTRY[name]
         model: Any = build(Model, yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text()))
         at, classes = shape or entry.input, args.classes or entry.classes
         row = {"name": name, "paper": entry.paper, "year": entry.year}
         rows.append(row | counts(model, at, classes, args.stages, shape is not None, entry.min_size, entry.pretrained))
     return rows
+
+
+def own_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | None) -> dict[str, Any]:
+    """The object for a network of the user's own; with the reason in place of counts where it is not one."""
+    from bench.compose import compose
+    from bench.models.overview import least_own
+    from bench.parts.listing import find
+    from bench.schema.experiment import experiment
+
+    part = find("model", name)
+    row = {"name": name, "paper": part.summary if part else None, "year": None}
+    try:
+        model: Any = experiment(compose([f"model={name}"])).model
+        row["paper"] = model.own.says("paper") or row["paper"]
+        at = shape or (3, 32, 32)
+        return row | counts(model, at, args.classes or 10, args.stages, True, least_own(model, at[0]), False)
+    except RequestError as error:
+        return row | uncounted(shape or (3, 32, 32), args.classes or 10, None, False) | {"error": str(error)}
 
 
 def timm_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> list[dict[str, Any]]:
@@ -120,7 +143,7 @@ def counts(
     classes: int,
     with_stages: bool,
     chosen: bool,
-    min_size: int,
+    min_size: int | None,
     pretrained: bool,
 ) -> dict[str, Any]:
     """The measured half of a row.
@@ -163,7 +186,7 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
             lines.append(f"{r['name']:<{width}}  {r['error']}")
             continue
         paper = " ".join(str(p) for p in (r["paper"], r["year"]) if p is not None)
-        numbers = (f"{r['parameters']:,}", _short(r["flops"]), "x".join(map(str, r["input"])), r["min_size"])
+        numbers = (f"{r['parameters']:,}", _short(r["flops"]), "x".join(map(str, r["input"])), r["min_size"] or "-")
         weights = "yes" if r["pretrained"] else "no"
         lines.append(line.format(r["name"], *numbers, weights, _norms(r["norm_layers"]), paper))
         if with_stages:

@@ -44,9 +44,8 @@ def main(args: argparse.Namespace) -> int:
 def hydra_app(args: argparse.Namespace) -> int:
     """The same through hydra.main, for Hydra's own flags."""
     import hydra
-    from hydra.core.plugins import Plugins
 
-    from bench.compose import OwnConfFirst, checked, groups, parse, plain, shipped, translated
+    from bench.compose import checked, groups, parse, plain, plugins, shipped, translated
     from bench.schema.secrets import without_credentials
 
     statuses: list[int] = []
@@ -60,7 +59,7 @@ def hydra_app(args: argparse.Namespace) -> int:
         else:
             words.append(checked(parse([word])[0], known, several=multirun))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come to us instead of Hydra's printing them
-    Plugins.instance().register(OwnConfFirst)
+    plugins()
 
     def task(config: Any) -> None:
         statuses.append(one(plain(config), args.json, args.fresh, reasons(args.allow)))

@@ -64,6 +64,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.sweep_arguments import experiment_name, of_hydra, requested_sweep, seeds
+    from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, find_completed
     from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
@@ -84,6 +85,8 @@ def main(args: argparse.Namespace) -> int:
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
+    for line in run_again(todo, len(planned), title, store):
+        say(line)
     outcome, after = None, before
     if not args.dry_run:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})

@@ -14,12 +14,13 @@ from bench.models.cost import blank_output
 from bench.models.dense import dnn, linear
 from bench.models.fractal import FractalNet
 from bench.models.layers import Layers
+from bench.models.own import own
 from bench.models.preprocess import input_shape
 from bench.models.resnet import resnet
 from bench.models.transfer import with_head
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
-from bench.schema.model import Cnn, Dnn, Fractal, Linear, Model, NormLayer, Resnet, Timm, Torchvision
+from bench.schema.model import Cnn, Dnn, Fractal, Linear, Model, NormLayer, OwnModel, Resnet, Timm, Torchvision
 
 
 def build(exp: Experiment, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -60,6 +61,8 @@ def network(model: Model, kind: NormLayer, shape: tuple[int, int, int], classes:
             return check_pixels_left(resnet(model, layers, shape[0], classes), shape)
         case Fractal():
             return check_pixels_left(FractalNet(model, layers, shape[0], classes), shape)
+        case OwnModel():
+            return check_pixels_left(own(model, kind, shape, classes), shape)
         case Timm() | Torchvision():
             from bench.models.zoo import zoo  # timm and torchvision cost seconds to import
 

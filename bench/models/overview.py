@@ -10,7 +10,8 @@ from torch import nn
 from bench.models import cost
 from bench.models.build import network
 from bench.models.stages import stages
-from bench.schema.model import Model, NormLayer, Timm, Torchvision
+from bench.schema.errors import RequestError
+from bench.schema.model import Model, NormLayer, OwnModel, Timm, Torchvision
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,18 @@ def smallest_useful_input(model: Timm | Torchvision) -> int:
         net = network(model, NormLayer(), (3, max(side, 32), max(side, 32)), 2)
     assert net is not None
     return raise_to_stride(net, side)
+
+
+def least_own(model: OwnModel, channels: int) -> int | None:
+    """The smallest of the powers of two whose square images a network of somebody's own takes; None up to 256."""
+    for side in (1, 2, 4, 8, 16, 32, 64, 128, 256):
+        try:
+            with torch.device("meta"):
+                network(model, NormLayer(name=model.native_norm), (channels, side, side), 2)  # type: ignore[arg-type]
+        except RequestError:
+            continue
+        return side
+    return None
 
 
 def _norm_layers(model: Model, net: nn.Module) -> tuple[str, ...]:

@@ -64,15 +64,23 @@ def stages(module: nn.Module) -> list[Stage]:
 
 def head_name(module: nn.Module) -> str:
     """The dotted name of the head, the layer that makes logits: its weights start with `<name>.`."""
-    wanted = TORCHVISION_HEADS.get(type(module).__name__)
+    wanted = TORCHVISION_HEADS.get(type(module).__name__) or getattr(module, "head_path", None)
     if wanted is None and hasattr(module, "get_classifier"):
         classifier: Any = module.get_classifier
         wanted = next((name for name, child in module.named_modules() if child is classifier()), None)
     elif wanted is None and isinstance(getattr(module, "head", None), nn.Linear | nn.Sequential):
         wanted = "head"
+    elif wanted is None:
+        wanted = _last_affine(module)
     if not wanted:
         raise RequestError(f"{type(module).__name__} has no single head that could be cut off: use another model.")
     return wanted
+
+
+def _last_affine(module: nn.Module) -> str | None:
+    """The affine layer that holds the last parameters, if there is one: the head of a network of somebody's own."""
+    last = next(reversed([name for name, _ in module.named_parameters()]), "").rpartition(".")[0]
+    return last if last and isinstance(module.get_submodule(last), nn.Linear) else None
 
 
 def head(module: nn.Module) -> nn.Module:

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Knn, Model, NormLayer, Resnet, Timm, Torchvision
+from bench.schema.own import Own, among
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redacted
@@ -41,7 +42,7 @@ class Experiment:
     def __post_init__(self) -> None:
         if self.norm_layer.name not in ("native", *self.model.norm_layers):
             options = ", ".join(("native", *self.model.norm_layers))
-            raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model.family}; it takes {options}.")
+            raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model_name}; it takes {options}.")
         if self.norm_layer.name == "selu" and getattr(self.model, "activation", None) not in (None, "relu", "selu"):
             raise ValueError("norm_layer 'selu' brings its own activation: leave model.activation out or make it selu.")
         if self.transfer.mode == "scratch" and not self.trains and (self.transfer.size or self.transfer.channels):
@@ -52,6 +53,11 @@ class Experiment:
                 f"model '{self.model.family}' has no network for transfer.mode={self.transfer.mode}: "
                 f"name the network as model=... and say transfer.head={self.model.family}."
             )
+
+    @property
+    def model_name(self) -> str:
+        """As people know it: resnet18, not timm."""
+        return str(getattr(self.model, "name", self.model.family))
 
     @property
     def trains(self) -> bool:
@@ -109,11 +115,22 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         name, item = prefix + field.name, getattr(value, field.name)
-        if dataclasses.is_dataclass(item):
+        if field.name == "own":
+            out.update(_own(item, out, prefix))
+        elif dataclasses.is_dataclass(item):
             out.update(flat(item, name + "."))
         else:
             out[name] = list(item) if isinstance(item, tuple) else redacted(item) if isinstance(item, str) else item
     return out
+
+
+def _own(item: Any, before: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Own parts among the settings of their group, as if they were its own."""
+    if isinstance(item, Own):
+        return {k: redacted(v) if isinstance(v, str) else v for k, v in item.flat(prefix).items()}
+    if not item:
+        return {}
+    return {f"{prefix}names": [*before.get(f"{prefix}names", []), *(own.name for own in item)], **among(item, prefix)}
 
 
 def science(exp: Experiment) -> dict[str, Any]:
@@ -128,7 +145,9 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for attribute, name, default in _scientific(type(value), prefix):  # type: ignore[arg-type]
         item = getattr(value, attribute)
-        if hasattr(item, "__dataclass_fields__"):
+        if attribute == "own":
+            out.update({k: v for k, v in _own(item, out, prefix).items() if k not in NOT_SCIENCE})
+        elif hasattr(item, "__dataclass_fields__"):
             out.update(_science(item, name + "."))
         elif default is dataclasses.MISSING or item != default:
             out[name] = list(item) if isinstance(item, tuple) else item

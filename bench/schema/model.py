@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from bench.schema.own import Own
 from bench.schema.part import part
 
 Activation = Literal["relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]
@@ -155,8 +156,31 @@ class Torchvision:
     dropout: Probability | None = None  # None: the model's own
 
 
+@part
+class OwnModel:
+    """A network of somebody's own (`bench.parts`)."""
+
+    family: Literal["own"]
+    own: Own
+
+    @property
+    def name(self) -> str:
+        """As `model=NAME` has it."""
+        return self.own.name
+
+    @property
+    def norm_layers(self) -> tuple[str, ...]:
+        """Those that it takes besides native."""
+        return tuple(self.own.says("norm_layers", ()))
+
+    @property
+    def native_norm(self) -> str:
+        """What norm_layer=native means; `native` where the network makes its norms itself."""
+        return str(self.own.says("native", "native"))
+
+
 Model = Annotated[
-    Knn | Ncm | Linear | Dnn | Cnn | Resnet | Fractal | Timm | Torchvision,
+    Knn | Ncm | Linear | Dnn | Cnn | Resnet | Fractal | Timm | Torchvision | OwnModel,
     Field(discriminator="family"),
 ]
 

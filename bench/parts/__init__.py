@@ -1,0 +1,58 @@
+"""The door for code of one's own: a model, a dataset, a loss, ... in one file, used like those that come along.
+
+    # parts/convmixer.py, in the working directory
+    from torch import nn
+    from bench.parts import model
+
+    @model
+    def convmixer(shape, classes, *, dim: int = 128, depth: int = 4) -> nn.Module:
+        '''ConvMixer (Trockman & Kolter 2022, arXiv:2201.09792).'''
+        ...
+
+and then `bench run model=convmixer model.dim=64`.
+
+How it works, by file:
+
+- declare: the decorators. They mark a function and return it as it is, so that it can be called and tested.
+- listing: which parts there are, read from the files' syntax. Nothing is imported, so planning stays without torch
+  and a file that does not import disturbs nobody who does not ask for it.
+- code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
+  docstrings and layout; of an installed package its name and version. It is in the run key.
+- load: importing the file, anew where it has changed, and refusing code that is not what the hash says.
+- signature: typed settings from the function's own signature.
+- resolve: a composed configuration in which own parts are named, with each as a `bench.schema.own.Own`: plain data,
+  which workers, launchers and records carry. Only who calls the code loads it.
+- options: own parts as options of Hydra's groups (`model=convmixer`), by a config source of its own.
+
+A room on the ground floor: every room may import it, it imports nothing of bench but schema.
+Own code comes from the working directory's parts/, a folder named by --parts, or an installed package that offers
+the entry point group `imagebench.parts`. Never from a store, a manifest or a download.
+"""
+
+from bench.parts.declare import (
+    augmentation,
+    corruption,
+    dataset,
+    loss,
+    metric,
+    model,
+    norm_layer,
+    optimizer,
+    pixel_norm,
+    schedule,
+    training,
+)
+
+__all__ = [
+    "augmentation",
+    "corruption",
+    "dataset",
+    "loss",
+    "metric",
+    "model",
+    "norm_layer",
+    "optimizer",
+    "pixel_norm",
+    "schedule",
+    "training",
+]

@@ -1,0 +1,208 @@
+"""The decorators that offer a function (or class) as a part. They import nothing and change nothing of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+MARK = "__imagebench_part__"
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of part.
+
+    Attributes:
+        name: of the decorator.
+        group: of the configuration where it is chosen: `model=NAME`, or `corrupt.names=[NAME]` for a list.
+        takes: what it is called with before its settings, in order.
+        gives: what it gives back, in words.
+        listed: whether it is one of a list of names, and then without settings of its own.
+    """
+
+    name: str
+    group: str
+    takes: tuple[str, ...]
+    gives: str
+    listed: bool = False
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("model", "model", ("shape", "classes"), "a network: float32 [B, C, H, W] -> logits [B, classes]"),
+        Kind("dataset", "dataset", (), "bench.parts.images.Images, or a generator of chunks of them"),
+        Kind("augmentation", "augment", ("images", "targets", "draws"), "images and targets, changed"),
+        Kind("corruption", "corrupt", ("images", "severity", "generator"), "images, changed", listed=True),
+        Kind("pixel_norm", "pixel_norm", ("images",), "a function of float32 [B, C, H, W] in 0..255"),
+        Kind("norm_layer", "norm_layer", ("channels", "dim"), "a layer on [B, channels, ...]"),
+        Kind("metric", "metrics", ("scores", "labels", "classes"), "a number", listed=True),
+        Kind("loss", "loss", ("logits", "targets"), "a number a batch, a tensor without dimensions"),
+        Kind("optimizer", "optim", ("parameters",), "a torch.optim.Optimizer"),
+        Kind("schedule", "schedule", ("done",), "what lr is multiplied by"),
+        Kind("training", "training", (), "a class with `step`"),
+    )
+}
+GROUPS = {kind.group: kind for kind in KINDS.values()}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a decorator notes on its function.
+
+    Attributes:
+        facts: what the decorator was told (JSON): plain data, needed without the code.
+    """
+
+    kind: str
+    facts: str
+
+
+def _decorator(kind: str, facts: dict[str, Any], function: F | None) -> Any:
+    mark = Declared(kind, json.dumps({k: v for k, v in facts.items() if v is not None}, sort_keys=True))
+
+    def note(function: F) -> F:
+        setattr(function, MARK, mark)
+        return function
+
+    return note if function is None else note(function)
+
+
+@overload
+def model(function: F, /) -> F: ...
+@overload
+def model(
+    *, norm_layers: tuple[str, ...] | None = ..., native: str | None = ..., head: str | None = ..., paper: str = ...
+) -> Callable[[F], F]: ...
+def model(
+    function: Any = None,
+    /,
+    *,
+    norm_layers: tuple[str, ...] | None = None,
+    native: str | None = None,
+    head: str | None = None,
+    paper: str | None = None,
+) -> Any:
+    """Offer `function(shape, classes, *, settings) -> nn.Module` as `model=NAME`.
+
+    `shape` is (C, H, W) of an image. A parameter called `norm` gets a factory, `norm(channels, dim=2)` (`dim=0` for
+    [B, channels]), which makes the layer that `norm_layer` asks for; without one the network takes
+    norm_layer=native only.
+
+    Args:
+        norm_layers: those that the network takes; default all that a factory can make.
+        native: the one that norm_layer=native means; default batch.
+        head: dotted name of the layer that makes the logits, for transfer; default the last affine layer.
+        paper: where it was published, for `bench models`; default the first line of the docstring.
+    """
+    return _decorator("model", {"norm_layers": norm_layers, "native": native, "head": head, "paper": paper}, function)
+
+
+@overload
+def dataset(function: F, /) -> F: ...
+@overload
+def dataset(*, reads: tuple[str, ...] = ...) -> Callable[[F], F]: ...
+def dataset(function: Any = None, /, *, reads: tuple[str, ...] | None = None) -> Any:
+    """Offer `function(*, settings) -> Images` as `dataset=NAME`.
+
+    Args:
+        reads: settings that name the files and folders it reads. The images are then read once and kept while those
+            are as they were; without it they are read anew by each command, so that none is ever stale.
+    """
+    return _decorator("dataset", {"reads": reads}, function)
+
+
+def augmentation(function: F) -> F:
+    """Offer `function(images, targets, draws, *, settings) -> (images, targets)` as `augment=NAME`.
+
+    `images` are [B, C, H, W] in 0..255, `targets` int64 [B] or float [B, classes]. Every random number comes from
+    `draws.uniform(columns)`, [B, columns] in 0..1: it is the same on every number of devices.
+    """
+    return _decorator("augmentation", {}, function)  # type: ignore[no-any-return]
+
+
+def corruption(function: F) -> F:
+    """Offer `function(images, severity, generator) -> images` for `corrupt.names=[NAME]`.
+
+    `images` are uint8 [B, C, H, W], `severity` is 1..5, `generator` a torch.Generator on the CPU.
+    """
+    return _decorator("corruption", {}, function)  # type: ignore[no-any-return]
+
+
+def pixel_norm(function: F) -> F:
+    """Offer `function(train, *, settings)` as `pixel_norm=NAME`.
+
+    It is called once with the training images, uint8 [N, C, H, W], and gives back (mean, std) a channel: pixels
+    are scaled as (x - mean) / std, x in 0..255.
+    """
+    return _decorator("pixel_norm", {}, function)  # type: ignore[no-any-return]
+
+
+def norm_layer(function: F) -> F:
+    """Offer `function(channels, dim, *, settings) -> nn.Module` as `norm_layer=NAME`.
+
+    `dim` is 2 for activations [B, channels, H, W], 0 for [B, channels].
+    """
+    return _decorator("norm_layer", {}, function)  # type: ignore[no-any-return]
+
+
+@overload
+def metric(function: F, /) -> F: ...
+@overload
+def metric(
+    *,
+    higher_is_better: bool = ...,
+    unit: str = ...,
+    range: tuple[float | None, float | None] = ...,
+    words: str = ...,
+) -> Callable[[F], F]: ...
+def metric(
+    function: Any = None,
+    /,
+    *,
+    higher_is_better: bool = True,
+    unit: str = "",
+    range: tuple[float | None, float | None] = (None, None),
+    words: str | None = None,
+) -> Any:
+    """Offer `function(scores, labels, classes) -> float` for `metrics.names=[NAME]`, as val/NAME and test/NAME.
+
+    `scores` are log-probabilities float32 [N, K], `labels` int64 [N], both numpy; `classes` are the K names.
+
+    Args:
+        higher_is_better: its direction, by which tables mark the best.
+        unit: as axes and tables write it; a fraction (range 0..1) without a unit is written in percent.
+        range: smallest and largest possible value, None for no bound.
+        words: what people call it; default the name with spaces.
+    """
+    facts = {"higher_is_better": higher_is_better, "unit": unit, "range": list(range), "words": words}
+    return _decorator("metric", facts, function)
+
+
+def loss(function: F) -> F:
+    """Offer `function(logits, targets, *, settings) -> Tensor` as `loss=NAME`: the mean over the batch.
+
+    `targets` are int64 [B], or float [B, K] where an augmentation mixes images.
+    """
+    return _decorator("loss", {}, function)  # type: ignore[no-any-return]
+
+
+def optimizer(function: F) -> F:
+    """Offer `function(parameters, *, settings)` or a torch.optim.Optimizer class as `optim=NAME`.
+
+    `lr`, `momentum` and `weight_decay` among its settings are those of `optim`. Its `step` gets a closure.
+    """
+    return _decorator("optimizer", {}, function)  # type: ignore[no-any-return]
+
+
+def schedule(function: F) -> F:
+    """Offer `function(done, *, settings) -> float` as `schedule=NAME`; `done` is the share of the run, 0..1."""
+    return _decorator("schedule", {}, function)  # type: ignore[no-any-return]
+
+
+def training(function: F) -> F:
+    """Offer a class as `training=NAME`: how a step is made, and what is kept between steps."""
+    return _decorator("training", {}, function)  # type: ignore[no-any-return]

@@ -1,0 +1,145 @@
+"""Own parts in a composed configuration: found by name, their settings checked, their code hashed."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from bench.parts import listing
+from bench.parts.code import code
+from bench.parts.declare import GROUPS, MARK, Kind
+from bench.parts.listing import Listed
+from bench.parts.load import _unreadable, load
+from bench.parts.signature import checked, takes_norm
+from bench.schema.errors import RequestError, near
+from bench.schema.own import Own
+
+CODE = "code"  # the setting that marks a group's choice as own code
+ALL_FACTORY = ("none", "batch", "layer", "group", "instance")  # norm layers that a factory can make
+
+
+def resolved(config: dict[str, Any]) -> dict[str, Any]:
+    """A composed configuration with each own part as plain data under `own`; others are as they were.
+
+    Raises:
+        RequestError: for a part that is missing, does not import, has other code than the configuration names, or a
+            setting that is wrong.
+    """
+    out = None
+    for group, kind in GROUPS.items():
+        node = config.get(group)
+        if not isinstance(node, dict):
+            continue
+        if kind.listed:
+            made = _listed(group, kind, node)
+        elif CODE in node:
+            made = _chosen(group, kind, node)
+        else:
+            continue
+        if made is not node:
+            out = dict(config) if out is None else out
+            out[group] = made
+    return config if out is None else out
+
+
+# What a group's other settings are, where an own part stands beside them.
+BESIDE: dict[str, tuple[str, ...]] = {}
+
+
+def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
+    """`{name: convmixer, code: null, dim: 64}` as `{family: own, own: {...}}`."""
+    part = wanted(kind, str(node.get("name")), node[CODE])
+    beside = BESIDE.get(group, ())
+    settings = {k: v for k, v in node.items() if k not in ("name", CODE, "family", "source", *beside)}
+    rest = {k: v for k, v in node.items() if k in ("family", "source", *beside)}
+    return {**rest, "own": asdict(own(part, settings, node[CODE]))}
+
+
+def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
+    """`{names: [noise, fog]}` as `{names: [noise], own: [{...}]}`."""
+    names = node.get("names") or []
+    codes = node.get(CODE) or {}
+    if not isinstance(names, list) or not names:
+        return node
+    offered = listing.names(kind.name)
+    mine = [n for n in names if n in offered or n in codes]
+    if not mine:
+        return node
+    owns = []
+    for name in mine:
+        part = wanted(kind, name, codes.get(name))
+        owns.append(asdict(own(part, {}, codes.get(name))))
+    rest = {k: v for k, v in node.items() if k not in ("names", CODE)}
+    return {**rest, "names": [n for n in names if n not in mine], "own": owns}
+
+
+def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
+    """The part of this kind and name.
+
+    Raises:
+        RequestError: when there is none here.
+    """
+    part = listing.find(kind.name, name)
+    if part is not None:
+        return part
+    known = listing.names(kind.name)
+    where = ", ".join(str(f) for f in listing.folders()) or "no parts/ in the working directory"
+    version = f" (code {recorded[:12]})" if recorded else ""
+    broken = "".join(f"\n{file}: {reason}" for file, reason in listing.broken().items())
+    raise RequestError(
+        f"{kind.name} '{name}'{version} is somebody's own code and not here.{near(name, known)} Looked into: {where}. "
+        f"Put its file into parts/, or name its folder: --parts DIR.{broken}"
+    )
+
+
+def own(part: Listed, settings: Mapping[str, Any], recorded: str | None = None) -> Own:
+    """The part with its settings as plain data.
+
+    Args:
+        recorded: the code that a record names; None for the code that is here.
+
+    Raises:
+        RequestError: for another code than the recorded one, a file that does not import, or settings that are wrong.
+    """
+    try:
+        now = code(part).hash
+    except (SyntaxError, OSError) as error:
+        raise _unreadable(part, error) from None
+    if recorded is not None and recorded != now:
+        raise RequestError(
+            f"{part.kind} '{part.name}' has other code here ({now[:12]}, {part.where}) than was recorded "
+            f"({recorded[:12]}). Bring the file of then back, or name a folder that has it: --parts DIR."
+        )
+    return _own(part, json.dumps(settings, sort_keys=True), now)
+
+
+@functools.lru_cache(maxsize=4096)  # a large sweep asks for each of its points
+def _own(part: Listed, settings: str, now: str) -> Own:
+    function = load(part)
+    values = checked(part, function, json.loads(settings))
+    facts = {**json.loads(getattr(function, MARK).facts), **_facts(part, function)}
+    return Own(
+        name=part.name,
+        code=now,
+        settings=json.dumps(values, sort_keys=True, separators=(",", ":")),
+        place=str(part.file) if not part.package else f"={part.package}",
+        facts=json.dumps(facts, sort_keys=True),
+    )
+
+
+def _facts(part: Listed, function: Any) -> dict[str, Any]:
+    """What the signature says that is needed without the code."""
+    if part.kind != "model":
+        return {}
+    said: Mapping[str, Any] = json.loads(getattr(function, MARK).facts)
+    if not takes_norm(function):
+        if said.get("norm_layers"):
+            raise RequestError(
+                f"{part.where}: model '{part.name}' says norm_layers={said['norm_layers']}, but takes no `norm`. "
+                f"Write def {part.name}(shape, classes, *, norm, ...) and make its norms by norm(channels)."
+            )
+        return {"norm_layers": [], "native": "native"}
+    return {"norm_layers": said.get("norm_layers") or list(ALL_FACTORY), "native": said.get("native") or "batch"}

@@ -1,0 +1,55 @@
+"""Own: the part of an Experiment that is somebody's own code, as plain data that travels and is hashed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from bench.schema.part import part
+
+
+@part
+class Own:
+    """A part of the user's own, made by `bench.parts.resolve` from its name and settings.
+
+    It is plain data, so an Experiment can be planned, pickled, hashed and sent to a worker without the code; whoever
+    calls the code loads it with `bench.parts.load.function`, which refuses code that is not the one of `code`.
+    """
+
+    name: str
+    code: str  # SHA-256 (hex) of the code, or "distribution==version" of an installed package
+    settings: str = "{}"  # every setting with its value, as canonical JSON
+    # Where this machine has the code, and what the decorator says of it (JSON): neither is science.
+    place: Annotated[str, Field(repr=False)] = ""
+    facts: Annotated[str, Field(repr=False)] = "{}"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The settings, as plain data."""
+        return dict(json.loads(self.settings))
+
+    def says(self, fact: str, otherwise: Any = None) -> Any:
+        """What the decorator was told, such as `norm_layers`."""
+        return json.loads(self.facts).get(fact, otherwise)
+
+    def flat(self, prefix: str) -> dict[str, Any]:
+        """Name, code and settings under the group's own prefix: `model.name`, `model.code`, `model.dim`."""
+        return {prefix + k: v for k, v in {"name": self.name, "code": self.code, **self.values}.items()}
+
+
+def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
+    """The code of each of several parts that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
+    return {f"{prefix}code": {own.name: own.code for own in owns}} if owns else {}
+
+
+def owned(value: Any) -> list[tuple[str, Own]]:
+    """(group, part) of every part of an Experiment that is own code; a list's parts one by one."""
+    found: list[tuple[str, Own]] = []
+    for group in dataclasses.fields(value):
+        node = getattr(value, group.name)
+        own = getattr(node, "own", None)
+        found += [(group.name, one) for one in (own if isinstance(own, tuple) else (own,)) if isinstance(one, Own)]
+    return found

@@ -1,0 +1,158 @@
+"""The hash of code: what counts, what does not, and which runs run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.compose import compose
+from bench.parts.code import code
+from bench.parts.listing import find
+from bench.schema.errors import RequestError
+from bench.schema.experiment import experiment
+
+Write = Callable[[str, str], Path]
+
+LAYERS = """
+    import torch
+    SLOPE = 0.1
+    UNUSED = 3
+
+    def act(x):
+        return torch.relu(x) * SLOPE
+
+    def other(x):
+        return x
+    """
+NET = """
+    from torch import nn
+    from bench.parts import model
+    from layers import act
+    WIDTH = 4
+
+    class Net(nn.Module):
+        def __init__(self, inputs, classes):
+            super().__init__()
+            self.first, self.last = nn.Linear(inputs, WIDTH), nn.Linear(WIDTH, classes)
+
+        def forward(self, x):
+            return self.last(act(self.first(x.flatten(1))))
+
+    @model
+    def net(shape, classes, *, bias: bool = True):
+        return Net(shape[0] * shape[1] * shape[2], classes)
+
+    @model
+    def second(shape, classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], classes))
+    """
+
+
+def hashes() -> tuple[str, str]:
+    net, second = find("model", "net"), find("model", "second")
+    assert net is not None
+    assert second is not None
+    return code(net).hash, code(second).hash
+
+
+@pytest.fixture
+def net(write: Write) -> Path:
+    write("parts/layers.py", LAYERS)
+    return write("parts/net.py", NET)
+
+
+def changed(file: Path, old: str, new: str) -> tuple[bool, bool]:
+    """Whether the hashes of net and second change when `old` becomes `new` in a file."""
+    before, text = hashes(), file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    after = hashes()
+    file.write_text(text)
+    assert hashes() == before
+    return before[0] != after[0], before[1] != after[1]
+
+
+def test_what_a_part_uses_counts_from_file_to_file(net: Path) -> None:
+    layers = net.with_name("layers.py")
+    assert changed(net, "WIDTH = 4", "WIDTH = 5") == (True, False)
+    assert changed(net, "bias: bool = True", "bias: bool = False") == (True, False)
+    assert changed(net, "x.flatten(1)", "x.flatten(start_dim=1)") == (True, False)
+    assert changed(layers, "SLOPE = 0.1", "SLOPE = 0.2") == (True, False)
+    assert changed(layers, "torch.relu", "torch.tanh") == (True, False)
+    assert changed(layers, "import torch", "import numpy as torch") == (True, False)
+    assert changed(net, "nn.Sequential(nn.Flatten(), ", "nn.Sequential(nn.Flatten(), nn.Identity(), ") == (False, True)
+
+
+def test_what_it_does_not_use_does_not_count(net: Path) -> None:
+    layers = net.with_name("layers.py")
+    assert changed(layers, "UNUSED = 3", "UNUSED = 4") == (False, False)
+    assert changed(layers, "return x\n", "return -x\n") == (False, False)
+    assert changed(net, "WIDTH = 4", "WIDTH = (  # wide\n    4\n)") == (False, False)
+    assert changed(net, "class Net(nn.Module):", 'class Net(nn.Module):\n    """Mine."""\n') == (False, False)
+    assert changed(net, "from torch import nn", '"""New words."""\nfrom torch import nn') == (False, False)
+
+
+def test_what_may_change_anything_counts_for_all(net: Path, write: Write) -> None:
+    assert changed(net, "WIDTH = 4", "WIDTH = 4\nnn.Linear.forward = lambda self, x: x") == (True, True)
+    assert changed(net, "WIDTH = 4", "import sys\nWIDTH = 4\nif len(sys.argv) > 5:\n    WIDTH = 2") == (True, True)
+    write("parts/table.json", "[1]")
+    net.write_text(net.read_text().replace("WIDTH = 4", "import json\nWIDTH = json.load(open('parts/table.json'))[0]"))
+    before = hashes()[0]
+    write("parts/table.json", "[2]")
+    assert hashes()[0] != before
+
+
+def test_files_beside_the_folder_and_packages_of_files_count(net: Path, write: Write) -> None:
+    write("mine/__init__.py", "")
+    write("mine/deep.py", "def act(x):\n    return x * 2\n")
+    net.write_text(net.read_text().replace("from layers import act", "from mine.deep import act"))
+    before = hashes()
+    write("mine/deep.py", "def act(x):\n    return x * 3\n")
+    assert (hashes()[0] != before[0], hashes()[1] == before[1]) == (True, True)
+    net.write_text(net.read_text().replace("from mine.deep import act", "from .layers import act"))
+    assert changed(net.with_name("layers.py"), "SLOPE = 0.1", "SLOPE = 0.2") == (True, False)
+
+
+def test_the_same_code_in_another_folder_has_the_same_hash(net: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hashes()
+    (net.parent.parent / "clone").mkdir()
+    moved = net.parent.rename(net.parent.parent / "clone" / "parts")
+    monkeypatch.chdir(moved.parent)
+    assert hashes() == before
+
+
+def test_a_changed_file_is_imported_anew_and_old_plans_are_refused(net: Path) -> None:
+    from bench import models
+
+    planned = experiment(compose(["model=net"]))
+    assert models.build(planned, (1, 2, 2), 3).get_parameter("first.weight").shape == (4, 4)
+    net.write_text(net.read_text().replace("WIDTH = 4", "WIDTH = 6"))
+    again = experiment(compose(["model=net"]))
+    assert models.build(again, (1, 2, 2), 3).get_parameter("first.weight").shape == (6, 4)
+    with pytest.raises(RequestError, match="model 'net' has changed since this was planned"):
+        models.build(planned, (1, 2, 2), 3)
+    layers = net.with_name("layers.py")
+    layers.write_text(layers.read_text().replace("* SLOPE", "* 0"))
+    net3 = models.build(experiment(compose(["model=net"])), (1, 2, 2), 3)
+    import torch
+
+    assert torch.equal(net3(torch.rand(2, 1, 2, 2)), net3(torch.rand(2, 1, 2, 2)))
+
+
+def test_a_sweep_says_what_runs_again_and_why(bench: Any, bench_json: Any, convmixer: Path) -> None:
+    words = ("sweep", "--axes", "model=convmixer,flatnet", "--seeds", "1", "dataset=digits", "trainer.epochs=1",
+             "--workers", "1")  # fmt: skip
+    first = bench_json(*words)
+    assert (first["ran"], first["failed"]) == (2, 0)
+    text = convmixer.read_text()
+    convmixer.write_text(text.replace("nn.GELU(), norm(dim)]\n    for", "nn.ReLU(), norm(dim)]\n    for"))
+    status, _, err = bench(*words, "--dry-run")
+    assert status == 0
+    assert "model 'convmixer' has changed since (code " in err
+    assert "): 1 run again, 1 of 2 stay." in err
+    assert "flatnet" not in err.replace("model=convmixer,flatnet", "")
+    convmixer.write_text(text + "# the same code\n")
+    assert bench_json(*words)["ran"] == 0
