@@ -9,12 +9,13 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from bench import data as images
 from bench import models
@@ -31,77 +32,62 @@ from bench.track.provenance import provenance
 from bench.track.record import Record
 from bench.track.spool import RESUME, Spool
 from bench.track.store import Store
-from bench.train import stack
 from bench.train.allocator import freed_memory_kept
-from bench.train.fit import OnEpoch, fit
+from bench.train.checkpoint import epochs_done
+from bench.train.fit import Told, fit
 from bench.train.heads import transferred
 from bench.train.knn import nearest
+from bench.train.loop import OnEpoch
 from bench.train.metrics import confusion, metrics, reliability
 from bench.train.result import Result
 from bench.train.robustness import robustness
+from bench.train.stacked import fit as stacked
+from bench.train.stacked.which import compatible, together
 
 
 def execute(
-    exp: Experiment,
+    exps: Sequence[Experiment],
     *,
-    sweep: str = "",
-    axes: dict[str, Any] | None = None,
-    name: str = "",
+    labels: Sequence[Mapping[str, Any]] = (),
     spool: Spool | None = None,
     on_epoch: OnEpoch | None = None,
-) -> Path:
-    """Run an Experiment and leave its outcome, finished or failed, sealed in the spool.
+) -> list[Path]:
+    """Run Experiments and leave the outcome of each, finished or failed, sealed in the spool.
+
+    Those that `bench.train.stacked.which` lets stack, and that ask for it, are trained as one program; others one
+    after the other. What one run dies of is in its own Record alone.
 
     Args:
-        sweep, axes: what it is a point of; a single run has none.
-        name: for people; made from the settings where empty.
-        on_epoch: called with each row of the history.
+        labels: for each what it is a point of, `sweep` and `axes`, and `name`, for people; a single run has none.
+        on_epoch: called with the place of a run in `exps` and each row of its history.
 
     Returns:
-        The sealed folder.
+        The sealed folders.
 
     Raises:
         RequestError: for what is wrong with the request; nothing is recorded then.
     """
-    spool = spool or Spool()
-    data = images.load(exp.dataset, exp.split)
-    folder = spool.folder(run_key(exp, data.fingerprint))
-    started = time.time()
-    if exp.trainer.threads is not None:
-        torch.set_num_threads(exp.trainer.threads)
-    try:
-        outcome: Result | Exception = train(exp, data, on_epoch, folder / RESUME)
-    except RequestError:
-        raise
-    except Exception as error:
-        outcome = error
-    return seal(exp, data, outcome, started, spool, sweep=sweep, axes=axes, name=name)
-
-
-def execute_stacked(exps: Sequence[Experiment], labels: Sequence[dict[str, Any]], spool: Spool) -> list[Path]:
-    """Run Experiments that `bench.train.alike` lets stack as one program, or one by one where that is faster.
-
-    Args:
-        labels: `sweep`, `axes` and `name` for each, as `execute` takes them.
-
-    Returns:
-        The sealed folders. What one run dies of is in its own Record alone.
-    """
+    spool, labels = spool or Spool(), labels or [{}] * len(exps)
     data = images.load(exps[0].dataset, exps[0].split)
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)
-    nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
     files = [spool.folder(run_key(exp, data.fingerprint)) / RESUME for exp in exps]
-    # What was begun as one program goes on as one, whoever of it is left.
-    if not any(stack.epochs_done(exp, file) for exp, file in zip(exps, files, strict=True)) and (
-        len(exps) == 1 or (exps[0].trainer.stack == "auto" and not stack.pays(exps, data, nets))
-    ):
-        return [execute(exp, spool=spool, **label) for exp, label in zip(exps, labels, strict=True)]
+    nets = as_one_program(exps, data, files)
+    if nets is None and len(exps) > 1:
+        out = []
+        for s, (exp, label) in enumerate(zip(exps, labels, strict=True)):
+            each = None if on_epoch is None else lambda _, row, s=s: on_epoch(s, row)  # type: ignore[misc]
+            out += execute([exp], labels=[label], spool=spool, on_epoch=each)
+        return out
     started = time.time()
     outcomes: Sequence[Result | Exception]
     try:
-        with freed_memory_kept():
-            outcomes = stack.fit(exps, data, nets, checkpoints=files)
+        if nets is None:
+            told = None if on_epoch is None else lambda row: on_epoch(0, row)
+            outcomes = [train(exps[0], data, told, files[0])]
+        else:
+            with freed_memory_kept():
+                outcomes = stacked.fit(exps, data, nets, on_epoch, files)
     except RequestError:
         raise
     except Exception as error:
@@ -110,6 +96,23 @@ def execute_stacked(exps: Sequence[Experiment], labels: Sequence[dict[str, Any]]
         seal(exp, data, outcome, started, spool, **label)
         for exp, outcome, label in zip(exps, outcomes, labels, strict=True)
     ]
+
+
+def as_one_program(exps: Sequence[Experiment], data: ImageData, files: Sequence[Path]) -> list[nn.Module] | None:
+    """The runs' networks, where they are to be trained as one program; None where each is trained alone.
+
+    What was begun as one program goes on as one, whoever of it is left.
+    """
+    first = exps[0]
+    if together(first) is None or not all(compatible(first, exp) for exp in exps):
+        return None
+    begun = any(epochs_done(file, exp, stacked.Program.kind) for exp, file in zip(exps, files, strict=True))
+    if len(exps) == 1 and not begun:
+        return None
+    nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
+    if not begun and first.trainer.stack == "auto" and not stacked.pays(exps, data, nets):
+        return None
+    return nets
 
 
 def seal(
@@ -170,7 +173,7 @@ def seal(
 
 
 @freed_memory_kept()
-def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
+def train(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: Path | None = None) -> Result:
     """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint."""
     if exp.transfer.mode != "scratch":
         return transfer(exp, data, on_epoch, checkpoint)
@@ -179,7 +182,7 @@ def train(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint
     return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
 
 
-def transfer(exp: Experiment, data: ImageData, on_epoch: OnEpoch | None, checkpoint: Path | None = None) -> Result:
+def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: Path | None = None) -> Result:
     """The Result of an Experiment that starts from given weights; those of an earlier run come out of the store."""
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":

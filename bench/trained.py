@@ -41,8 +41,8 @@ from bench.schema.transfer import Input
 from bench.track.record import Record
 from bench.track.store import Store
 from bench.train.knn import scored
-from bench.train.task import score
-from bench.train.views import averaged, requested
+from bench.train.scoring import score
+from bench.train.test_time import averaged, requested
 
 LAST = "last"  # in place of a run id: the newest finished run of the store
 FEWEST = 6  # characters of a run id

@@ -112,7 +112,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
         untested([exp])
         store.experiment(name)
         with bar(exp.trainer.epochs if exp.trains else 0) as step:
-            place = execute(exp, spool=Spool(), on_epoch=step)
+            (place,) = execute([exp], spool=Spool(), on_epoch=step)
         run_id = store.deliver(place, fresh=fresh)
         record = store.get(run_id)
     else:
@@ -144,7 +144,7 @@ class bar:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def step(self, row: dict[str, float]) -> None:
+    def step(self, _: int, row: dict[str, float]) -> None:
         """One epoch is over."""
         text = f"epoch {row['epoch']:.0f}  train loss {row['train_loss']:.3f}  val accuracy {row['val_accuracy']:.3f}"
         self.progress.update(self.task, advance=1, description=text)

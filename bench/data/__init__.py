@@ -8,7 +8,6 @@
 - pixel_norm: `make(pixel_norm, data)`, uint8 [B, C, H, W] -> float32.
 - augment: `make(augment, data)`, `augment(images, labels, generator(seed, epoch, step, count))` on a batch.
 - batches: `Batches`, a re-iterable over whole-tensor batches, each sample exactly once on any number of devices.
-- datamodule: `ImageDataModule`, the same for Lightning's Trainer.
 - finding, leaks, label_changes, protocol: the protocol lint, `lint(experiments, data, keys)`.
 - inspection, preview, catalog: what `bench data` says, draws and knows.
 - corrupt: changes to test images, by name and severity.

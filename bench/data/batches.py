@@ -16,7 +16,7 @@ from bench.data.stream import Streamed
 
 
 class Batches:
-    """A re-iterable over (images uint8 [B, C, H, W], labels [B]) of `indices`, for Lightning's Trainer.
+    """A re-iterable over (images uint8 [B, C, H, W], labels [B]) of `indices`.
 
     The order depends on (seed, epoch) only. `batch_size` is that of the global batch; on several devices each
     takes its share of every global batch, so each sample is seen exactly once and the batches are the same on any
@@ -26,7 +26,7 @@ class Batches:
     A last batch smaller than an eighth of `batch_size`, or of one image, joins the batch before it: batch norm
     cannot train on one image, and no device may be left without one.
 
-    Iterating counts the epochs; Lightning sets them, through `sampler`, when it resumes.
+    Iterating counts the epochs; `set_epoch` says which one is next.
     """
 
     def __init__(
@@ -49,11 +49,6 @@ class Batches:
 
     def __len__(self) -> int:
         return len(bounds(len(self.indices), self.batch_size, self.drop_last)) - 1
-
-    @property
-    def sampler(self) -> Batches:
-        """What Lightning calls `set_epoch` on."""
-        return self
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch (from 0) whose order the next iteration follows."""

@@ -15,8 +15,8 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def flops(module: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Floating point operations for one image of `shape` (C, H, W) in evaluation mode.
+def flops(module: nn.Module, shape: tuple[int, ...]) -> int:
+    """Floating point operations for one input of `shape`, such as (C, H, W), in evaluation mode.
 
     A multiplication and an addition count as two. Matrix products, convolutions and attention are
     counted, as is usual; elementwise work (activations, norms, pooling) is not. The module's mode
@@ -27,8 +27,8 @@ def flops(module: nn.Module, shape: tuple[int, int, int]) -> int:
     return counter.get_total_flops()
 
 
-def blank_output(module: nn.Module, shape: tuple[int, int, int]) -> Any:
-    """What the module makes of one black image of `shape` (C, H, W), its mode and running statistics left alone."""
+def blank_output(module: nn.Module, shape: tuple[int, ...]) -> Any:
+    """What the module makes of one black image of `shape`, its mode and running statistics left alone."""
     like = next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
     modes = [(m, m.training) for m in module.modules()]
     module.eval()

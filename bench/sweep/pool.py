@@ -83,7 +83,7 @@ class Worker:
         return True
 
     def run(self, points: list[Point], title: str, spool: Path) -> None:
-        """Give it a point, or several that `bench.train.alike` lets stack."""
+        """Give it a point, or several that `bench.train.stacked.which` lets stack."""
         self.points = points
         try:
             self.future = self.executor.submit(work, points, title, spool, self.threads)

@@ -49,6 +49,6 @@ def _run(exp: Experiment, axes: dict[str, Any], scratch: str) -> Record:
     from bench.run import execute
 
     os.environ["IMAGEBENCH_STATE"] = scratch
-    place = execute(exp, sweep="again", axes=axes, spool=Spool(Path(scratch) / "spool"))
+    (place,) = execute([exp], labels=[{"sweep": "again", "axes": axes}], spool=Spool(Path(scratch) / "spool"))
     record, _ = Spool.read(place)
     return dataclasses.replace(record, axes=axes)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.sweep.plan import Point
-from bench.train.alike import most, together
+from bench.train.stacked.which import most, together
 
 
 class Shares:

@@ -36,18 +36,15 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> None
     """Run points one after the other, or as one program where they may be, and leave their outcomes in the spool."""
     import torch
 
-    from bench.run import execute, execute_stacked
-    from bench.train.alike import together
+    from bench.run import execute
+    from bench.train.stacked.which import together
 
-    if together(points[0].experiment) is not None:
-        torch.set_num_threads(threads)
-        labels = [{"sweep": title, "axes": p.axes, "name": p.name} for p in points]
-        execute_stacked([p.experiment for p in points], labels, Spool(spool))
-        return
-    for point in points:
-        torch.set_num_threads(point.experiment.trainer.threads or threads)
-        with outside_slurm(point.experiment):
-            execute(point.experiment, sweep=title, axes=point.axes, name=point.name, spool=Spool(spool))
+    parts = [points] if together(points[0].experiment) is not None else [[p] for p in points]
+    for part in parts:
+        torch.set_num_threads(part[0].experiment.trainer.threads or threads)
+        labels = [{"sweep": title, "axes": p.axes, "name": p.name} for p in part]
+        with outside_slurm(part[0].experiment):
+            execute([p.experiment for p in part], labels=labels, spool=Spool(spool))
 
 
 class outside_slurm:

@@ -1,1 +1,27 @@
-"""Training: from an Experiment, its data and its model to a Result."""
+"""Training: from an Experiment, its data and its model to a Result.
+
+loop.py         the loop: epochs, deadline, selection, checkpoint, out of memory, costs, Result
+learner.py      what the loop drives: trains an epoch, scores images, gives and takes a state
+single.py       the learner of one network
+stacked/        the learner of several runs as one program
+step.py         what a network learns from one batch: the part to write anew
+examples.py     what is trained on: images, or features of a frozen backbone
+fit.py          one run by the loop
+heads.py        transfer as a run
+knn.py          nearest neighbours and class means: no training, the same Result
+fabric.py       Lightning's Fabric: devices, precision, strategy; torch's switches
+distributed.py  one training in several processes
+sharded.py      networks too large for one device
+optim.py        optimizers and schedules
+loss.py         losses and penalties
+scoring.py      a network's scores of images
+test_time.py    scores as the mean over augmented views
+selection.py    the history and its best epoch
+checkpoint.py   the state of a training as a file
+diagnostics.py  gradient norms by layer
+metrics.py      from scores and labels to every metric
+robustness.py   accuracy under corruption
+memory.py       peak memory
+allocator.py    freed memory kept for the next step
+result.py       what training hands back
+"""

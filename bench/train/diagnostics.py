@@ -4,54 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], labels [B]) -> scalar
 
 PROBE = 256  # images: enough for a stable norm, little beside an epoch
-
-
-class Gradients(pl.Callback):
-    """Gradient norms on one fixed batch, before training and after each epoch.
-
-    Observing changes nothing: the random state, the running statistics and the gradients are put back.
-
-    Args:
-        net: the network itself, whatever wraps it during training.
-        images: gives the probe prepared for the net, float32 [B, C, H, W], once training has placed everything.
-        labels: int64 [B], on the net's device.
-
-    Attributes:
-        rows: one mapping an epoch, 0 before training: `epoch` and the L2 norm for each layer with weights.
-    """
-
-    def __init__(self, net: nn.Module, images: Callable[[], Tensor], labels: Tensor, loss: Loss) -> None:
-        self.net, self.images, self.labels, self.loss = net, images, labels, loss
-        self.rows: list[dict[str, float]] = []
-
-    def on_train_start(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """The network as it was initialised; a resumed run has this row already."""
-        if not self.rows:
-            self._observe(0)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, task: pl.LightningModule) -> None:
-        """The network after an epoch."""
-        self._observe(trainer.current_epoch + 1)
-
-    def _observe(self, epoch: int) -> None:
-        self.rows.append({"epoch": float(epoch), **gradient_norms(self.net, self.images(), self.labels, self.loss)})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Called by Lightning for a checkpoint."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Called by Lightning when it resumes."""
-        self.rows = list(state_dict["rows"])
 
 
 def gradient_norms(net: nn.Module, images: Tensor, labels: Tensor, loss: Loss) -> dict[str, float]:

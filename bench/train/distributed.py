@@ -38,8 +38,8 @@ from bench.schema.training import Trainer
 from bench.train import sharded
 from bench.train.result import Result
 
-OnEpoch = Callable[[dict[str, float]], None]
-Train = Callable[[Experiment, ImageData, nn.Module, OnEpoch | None, Path | None], Result]
+Told = Callable[[dict[str, float]], None]
+Train = Callable[[Experiment, ImageData, nn.Module, Told | None, Path | None], Result]
 
 TOLD = {error.__name__: error for error in (RunFailed, OutOfTime, RequestError)}  # by a process to the caller
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -51,7 +51,7 @@ def several(settings: Trainer) -> bool:
 
 
 def run(
-    train: Train, exp: Experiment, data: ImageData, net: nn.Module, on_epoch: OnEpoch | None, checkpoint: Path | None
+    train: Train, exp: Experiment, data: ImageData, net: nn.Module, on_epoch: Told | None, checkpoint: Path | None
 ) -> Result:
     """`train` in `trainer.devices` processes; the Result of the first one.
 
@@ -169,7 +169,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _collect(messages: Any, processes: list[Any], on_epoch: OnEpoch | None) -> Result:
+def _collect(messages: Any, processes: list[Any], on_epoch: Told | None) -> Result:
     """The first process' Result, once all have ended well."""
     results: dict[int, Result] = {}
     while len(results) < len(processes):

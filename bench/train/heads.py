@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bench import models
 from bench.data import augment
-from bench.data.augment import Augmentation, Draws
+from bench.data.augment import Augmentation
 from bench.data.imagedata import ImageData
 from bench.features import features
 from bench.models import cost, origin, preprocess, transfer
@@ -25,12 +25,15 @@ from bench.schema.experiment import Experiment, science
 from bench.schema.model import Knn, Ncm
 from bench.schema.pixels import Augment
 from bench.schema.transfer import Transfer
-from bench.train.engine import lightning
-from bench.train.fit import OnEpoch, fit, prepared_shape
+from bench.train import distributed
+from bench.train.examples import of_features
+from bench.train.fabric import Fabric, launched
+from bench.train.fit import Told, alone, fit
 from bench.train.knn import device_of, folded, scored
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
-from bench.train.task import score
+from bench.train.scoring import score
+from bench.train.single import Single
 
 AT_ONCE = 64  # images through the whole network
 
@@ -39,7 +42,7 @@ def transferred(
     exp: Experiment,
     data: ImageData,
     path: Path | None = None,
-    on_epoch: OnEpoch | None = None,
+    on_epoch: Told | None = None,
     checkpoint: Path | None = None,
 ) -> Result:
     """The Result of an Experiment whose transfer.mode is not scratch.
@@ -61,7 +64,7 @@ def transferred(
 
 
 def _trained(
-    exp: Experiment, data: ImageData, net: nn.Module, on_epoch: OnEpoch | None, checkpoint: Path | None
+    exp: Experiment, data: ImageData, net: nn.Module, on_epoch: Told | None, checkpoint: Path | None
 ) -> Result:
     """From a network that holds the given weights."""
     if exp.transfer.mode != "frozen":
@@ -72,24 +75,26 @@ def _trained(
         raise RequestError(f"transfer.head={exp.transfer.head} trains nothing, so nothing is augmented: augment=none.")
     if augmentation is not None and not exp.transfer.views:
         return fit(exp, data, net, on_epoch, checkpoint)
+    if distributed.several(exp.trainer):
+        raise RequestError("Features of a frozen backbone are computed on one device: set trainer.devices=1.")
+    fabric = launched(exp.trainer)
     started = time.perf_counter()
-    train, val, test = _features(exp, data, net, augmentation)
+    train, val, test = _features(exp, data, net, augmentation, fabric.device)
     seconds = time.perf_counter() - started
-    flops = cost.flops(net, prepared_shape(preprocess.make(exp, data), data))
+    flops = cost.flops(net, preprocess.input_shape(exp, data.shape))
     if untrained:
         result = _untrained(exp, data, train, val, test)
         whole = {"cost/params": float(cost.parameters(Backbone(net))), "cost/flops": flops + result.costs["cost/flops"]}
     else:
-        result = _head(exp, data, net, train, val, test, on_epoch, checkpoint)
+        result = _head(exp, data, net, (train, val, test), fabric, on_epoch, checkpoint)
         whole = {"cost/params": float(cost.parameters(net)), "cost/flops": float(flops)}
     return dataclasses.replace(result, costs={**result.costs, **whole, "cost/feature_seconds": seconds})
 
 
 def _features(
-    exp: Experiment, data: ImageData, net: nn.Module, augmentation: Augmentation | None
+    exp: Experiment, data: ImageData, net: nn.Module, augmentation: Augmentation | None, device: torch.device
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Of train [n, D] (augmented: [n, views, D]), val and test [n, D]."""
-    device = lightning(exp.trainer, []).strategy.root_device
     backbone, prepare = Backbone(net), preprocess.make(exp, data)
     flat = science(exp)
     built = {k: v for k, v in flat.items() if k.split(".")[0] in ("model", "norm_layer", "pixel_norm")}
@@ -121,23 +126,16 @@ def _head(
     exp: Experiment,
     data: ImageData,
     net: nn.Module,
-    train: NDArray[np.float32],
-    val: NDArray[np.float32],
-    test: NDArray[np.float32],
-    on_epoch: OnEpoch | None,
+    features: Sequence[NDArray[np.float32]],
+    fabric: Fabric,
+    on_epoch: Told | None,
     checkpoint: Path | None,
 ) -> Result:
-    """The net's own head, trained on features; the state is that of the whole net."""
-    width, views = train.shape[-1], train.shape[1] if train.ndim == 3 else 1
-    rows = np.empty((len(train) + len(val) + len(test), views * width, 1, 1), dtype=np.float32)
-    for part, found in zip(_parts(train, val, test), (train, val, test), strict=True):
-        # Only the first view of val and test is ever read.
-        rows[part, : found[0].size, 0, 0] = found.reshape(len(found), -1)
-        rows[part, found[0].size :] = 0
-    seen = _rows(data, rows, train, val, test)
-    inputs = First(width), (Draw(views, width) if views > 1 else None)
-    alone = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
-    result = fit(alone, seen, nn.Sequential(nn.Flatten(), head(net)), on_epoch, checkpoint, inputs)
+    """The net's own head, trained on features of train, val and test; the state is that of the whole net."""
+    examples = of_features(data, features, fabric.device)
+    alone_ = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
+    part = nn.Sequential(nn.Flatten(), head(net))
+    result = alone(alone_, lambda: Single(alone_, part, examples, fabric), on_epoch, checkpoint)
     assert result.state is not None
     trained = {f"{head_name(net)}.{name.partition('.')[2]}": tensor for name, tensor in result.state.items()}
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
@@ -190,47 +188,3 @@ def _untrained(
         },
         selected_epoch=0,
     )
-
-
-def _parts(*splits: NDArray[Any]) -> list[NDArray[np.int64]]:
-    """Consecutive row numbers for splits laid one after the other."""
-    ends = np.cumsum([len(s) for s in splits])
-    return [np.arange(end - len(s), end) for s, end in zip(splits, ends, strict=True)]
-
-
-def _rows(data: ImageData, rows: NDArray[np.float32], *splits: NDArray[np.float32]) -> ImageData:
-    """Features in the place of images: float32 [N, views * D, 1, 1], the splits one after the other."""
-    train, val, test = _parts(*splits)
-    return dataclasses.replace(
-        data,
-        images=rows,  # type: ignore[arg-type]
-        labels=data.labels[np.concatenate([data.train, data.val, data.test])],
-        train=train,
-        val=val,
-        test=test,
-    )
-
-
-class First(nn.Module):
-    """The first view of each row: [B, views * D or D, 1, 1] -> [B, D, 1, 1]."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.width = width
-
-    def forward(self, rows: Tensor) -> Tensor:
-        """float32 [B, D, 1, 1]."""
-        return rows[:, : self.width]
-
-
-class Draw:
-    """One view of each row, drawn at random: [B, views * D, 1, 1] -> [B, D, 1, 1]."""
-
-    def __init__(self, views: int, width: int) -> None:
-        self.views, self.width = views, width
-
-    def __call__(self, rows: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The drawn views and their labels."""
-        chosen = (draws.uniform(1)[:, 0] * self.views).long().to(rows.device)
-        split = rows.view(len(rows), self.views, self.width, 1, 1)
-        return split[torch.arange(len(rows), device=rows.device), chosen], labels

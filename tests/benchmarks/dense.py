@@ -21,8 +21,8 @@ from bench import models
 from bench.compose import compose
 from bench.schema.experiment import Experiment, experiment
 from bench.sweep.machine import cores
-from bench.train import stack
 from bench.train.fit import fit
+from bench.train.stacked import fit as stack
 from tests.benchmarks.row import Row, alternate, seconds
 
 HERE = Path(__file__).parent

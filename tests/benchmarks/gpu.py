@@ -11,8 +11,8 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.schema.experiment import Experiment, experiment
-from bench.train import stack
 from bench.train.fit import fit
+from bench.train.stacked import fit as stack
 from tests.benchmarks.row import Row, alternate, seconds
 
 FAST = ["dataset=fashion_mnist", "trainer.epochs=2", "trainer.accelerator=gpu", "trainer.deterministic=false"]

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from bench.data import ImageData, load, pixel_norm
 from bench.data.batches import Batches, OffDeviceImages, bounds, place, share
-from bench.data.datamodule import ImageDataModule
 from bench.schema.dataset import Folder, Split
 from bench.schema.pixels import PixelNorm
 from tests.data.conftest import class_folders
@@ -61,39 +60,6 @@ def test_the_order_depends_on_seed_and_epoch_only() -> None:
     assert [x.tolist() for _, x in batches] == second
     (other,) = numbered(100, 16, seed=6)
     assert [x.tolist() for _, x in other] != first
-
-
-def test_lightning_sets_the_epoch_and_shares_the_batches(data) -> None:
-    import pytorch_lightning as pl
-
-    class Seen(pl.LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
-
-        def training_step(self, batch: tuple[torch.Tensor, torch.Tensor], index: int) -> torch.Tensor:
-            images, labels = batch
-            assert images.dtype == torch.uint8
-            self.seen.append((self.current_epoch, labels.tolist()))
-            return self.weight.sum()
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.SGD(self.parameters(), 0.1)
-
-    source: ImageData = data()
-    task, module = Seen(), ImageDataModule(source, batch_size=8, seed=3)
-    trainer = pl.Trainer(
-        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, limit_val_batches=0,
-    )  # fmt: skip
-    trainer.fit(task, datamodule=module)
-    for epoch in (0, 1):
-        expected = Batches(torch.from_numpy(source.images), torch.from_numpy(source.labels), source.train, 8, True, 3)
-        expected.set_epoch(epoch)
-        assert [s for e, s in task.seen if e == epoch] == [labels.tolist() for _, labels in expected]
-    assert torch.equal(
-        torch.cat([x for x, _ in module.test_dataloader()]), torch.from_numpy(source.images[source.test])
-    )
 
 
 def test_a_stream_gives_the_same_batches_as_the_map(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from bench.schema.experiment import Experiment
 from bench.track.spool import Spool
 from bench.track.store import Store
 from bench.train import checkpoint
-from bench.train.task import Task
+from bench.train.learner import Clock
+from bench.train.single import Single
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sweep")]
 WORDS = (
@@ -27,15 +28,15 @@ WORDS = (
 def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Epochs in the order in which they were trained. A limited run's time is over after its third."""
     seen: list[int] = []
-    real = Task.on_train_epoch_start
+    real = Single.train
 
-    def begun(task: Task) -> None:
-        real(task)
-        seen.append(task.current_epoch + 1)
-        if task.current_epoch == 3 and task.deadline is not None and limit(task.exp) < 10:
-            task.deadline = time.monotonic() - 1
+    def train(self: Single, epoch: int, clock: Clock) -> list[float]:
+        seen.append(epoch + 1)
+        if epoch == 3 and limit(self.exp) < 10:
+            clock.end = time.perf_counter() - 1
+        return real(self, epoch, clock)
 
-    monkeypatch.setattr(Task, "on_train_epoch_start", begun)
+    monkeypatch.setattr(Single, "train", train)
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     return seen
 

@@ -29,7 +29,7 @@ def test_two_processes_are_one_training(exp, digits, trained, tmp_path):
     np.testing.assert_allclose(two.val_scores, one.val_scores, atol=2e-3)
     np.testing.assert_allclose(two.test_scores, one.test_scores, atol=2e-3)
 
-    place = execute(made, spool=Spool(tmp_path))
+    (place,) = execute([made], spool=Spool(tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == [place.name]
     assert Spool.read(place)[0].status == "finished"
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bench import models
-from bench.run import execute, execute_stacked
+from bench.run import execute
 from bench.track.spool import Spool
 from bench.train import checkpoint
 
@@ -14,10 +14,10 @@ from bench.train import checkpoint
 def test_stacked_runs_leave_the_records_they_leave_alone(exp, tmp_path):
     exps = [exp("model=dnn", "model.hidden=[16]", "trainer.stack=4", f"seed={s}") for s in range(2)]
     labels = [{"sweep": "s", "axes": {"a": 1}, "name": f"run {s}"} for s in range(2)]
-    stacked = execute_stacked(exps, labels, Spool(tmp_path / "stacked"))
+    stacked = execute(exps, labels=labels, spool=Spool(tmp_path / "stacked"))
     for made, label, place in zip(exps, labels, stacked, strict=True):
         one, about = Spool.read(place)
-        other, _ = Spool.read(execute(made, spool=Spool(tmp_path / "alone"), **label))
+        other, _ = Spool.read(execute([made], labels=[label], spool=Spool(tmp_path / "alone"))[0])
         assert (one.key, one.seed, one.status, one.axes) == (other.key, other.seed, "finished", {"a": 1})
         assert one.config == other.config
         assert one.metrics == pytest.approx(other.metrics, abs=0.01)
@@ -29,7 +29,7 @@ def test_stacked_runs_leave_the_records_they_leave_alone(exp, tmp_path):
 def test_a_stacked_run_that_diverges_is_recorded_alone(exp, tmp_path):
     words = ("model=dnn", "optim=sgd", "trainer.stack=4")
     exps = [exp(*words, "optim.lr=0.01"), exp(*words, "optim.lr=1e30")]
-    good, bad = (Spool.read(p)[0] for p in execute_stacked(exps, [{}, {}], Spool(tmp_path)))
+    good, bad = (Spool.read(p)[0] for p in execute(exps, spool=Spool(tmp_path)))
     assert good.status == "finished"
     assert (bad.status, bad.metrics) == ("failed", {})
     assert bad.reason.startswith("diverged")
@@ -39,13 +39,13 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(exp, tmp_path, monkeypat
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     made, spool, seen = exp("model=linear", "trainer.epochs=3"), Spool(tmp_path), []
 
-    def killed(row):
+    def killed(_, row):
         if row["epoch"] == 2:
             raise SystemExit
 
     with pytest.raises(SystemExit):
-        execute(made, spool=spool, on_epoch=killed)
-    place = execute(made, spool=spool, on_epoch=lambda row: seen.append(row["epoch"]))
+        execute([made], spool=spool, on_epoch=killed)
+    (place,) = execute([made], spool=spool, on_epoch=lambda _, row: seen.append(row["epoch"]))
     assert seen == [2, 3]
     assert Spool.read(place)[0].status == "finished"
     assert not [p for p in place.iterdir() if "ckpt" in p.name]
@@ -63,14 +63,14 @@ def test_an_interrupted_transfer_goes_on_from_its_checkpoint(exp, digits, tmp_pa
     made = exp(*words, *mode, f"transfer.weights=file:{weights}", f"transfer.sha256={digest}", "trainer.epochs=3")
     seen = []
 
-    def killed(row):
+    def killed(_, row):
         if row["epoch"] == 3:
             raise SystemExit
 
     with pytest.raises(SystemExit):
-        execute(made, spool=Spool(tmp_path / "killed"), on_epoch=killed)
-    resumed = execute(made, spool=Spool(tmp_path / "killed"), on_epoch=lambda row: seen.append(row["epoch"]))
-    undisturbed = execute(made, spool=Spool(tmp_path / "undisturbed"))
+        execute([made], spool=Spool(tmp_path / "killed"), on_epoch=killed)
+    (resumed,) = execute([made], spool=Spool(tmp_path / "killed"), on_epoch=lambda _, row: seen.append(row["epoch"]))
+    (undisturbed,) = execute([made], spool=Spool(tmp_path / "undisturbed"))
     assert seen == [3]
     assert Spool.read(resumed)[0].metrics == Spool.read(undisturbed)[0].metrics
 
@@ -78,8 +78,8 @@ def test_an_interrupted_transfer_goes_on_from_its_checkpoint(exp, digits, tmp_pa
 def test_a_stacked_run_agrees_with_itself_in_other_company(exp, tmp_path):
     """A sweep that was killed and went on, with other runs side by side, gives the same table within rounding."""
     exps = [exp("model=dnn", "norm_layer=batch", "model.dropout=0.2", "trainer.stack=8", f"seed={s}") for s in range(4)]
-    whole = execute_stacked(exps, [{}] * 4, Spool(tmp_path / "whole"))
-    some = execute_stacked(exps[1:3], [{}] * 2, Spool(tmp_path / "some"))
-    (one,) = execute_stacked(exps[3:], [{}], Spool(tmp_path / "one"))
+    whole = execute(exps, spool=Spool(tmp_path / "whole"))
+    some = execute(exps[1:3], spool=Spool(tmp_path / "some"))
+    (one,) = execute(exps[3:], spool=Spool(tmp_path / "one"))
     for there, here in zip(whole[1:], [*some, one], strict=True):
         assert Spool.read(there)[0].metrics == pytest.approx(Spool.read(here)[0].metrics, abs=2e-3)

@@ -13,7 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from bench import models
 from bench.schema.errors import RequestError, RunFailed
 from bench.train import checkpoint
-from bench.train.engine import layout
+from bench.train.fabric import layout
 from bench.train.fit import fit
 from bench.train.knn import nearest
 from bench.train.metrics import metrics

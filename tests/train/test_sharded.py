@@ -54,7 +54,7 @@ def test_two_shares_are_one_training(exp, trained, words, tmp_path):
     assert {k: v.shape for k, v in two.state.items()} == {k: v.shape for k, v in one.state.items()}
     assert {type(v) for v in two.state.values()} == {torch.Tensor}
 
-    place = execute(made, spool=Spool(tmp_path))
+    (place,) = execute([made], spool=Spool(tmp_path))
     assert [p.name for p in tmp_path.iterdir()] == [place.name]
     assert Spool.read(place)[0].status == "finished"
 
@@ -180,7 +180,8 @@ from bench.train import checkpoint
 if __name__ == "__main__":
     torch.set_num_threads(1)
     made = experiment(compose(sys.argv[2:]))
-    print(execute(made, spool=Spool(Path(sys.argv[1])), on_epoch=lambda row: print("epoch", row["epoch"], flush=True)))
+    told = lambda _, row: print("epoch", row["epoch"], flush=True)
+    print(*execute([made], spool=Spool(Path(sys.argv[1])), on_epoch=told))
 """
 
 
@@ -204,7 +205,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint(exp, trained, tmp_path):
     (place,) = (tmp_path / "spool").iterdir()
     left = torch.load(place / "resume.ckpt", weights_only=True)
     assert left["epoch"] >= 3
-    assert {type(v) for v in left["state_dict"].values()} == {torch.Tensor}
+    assert {type(v) for v in left["learner"]["net"].values()} == {torch.Tensor}
 
     again = subprocess.run(call, capture_output=True, text=True, env=environment, check=True, timeout=300)
     assert "epoch 12" in again.stdout

@@ -11,10 +11,10 @@ import torch
 from bench import models
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.train import fit as alone
-from bench.train import stack
-from bench.train.alike import compatible, together
-from bench.train.stacked import Stacked, can_stack
-from bench.train.task import Task
+from bench.train.single import Single
+from bench.train.stacked import fit as stack
+from bench.train.stacked.network import Stacked, can_stack
+from bench.train.stacked.which import compatible, together
 
 SMALL = ("trainer.epochs=2", "trainer.batch_size=100")
 NETS = {
@@ -56,8 +56,8 @@ def test_order_draws_and_initialisation_are_exactly_those_alone(exp, digits, mon
     together_, single = [], []
     inner = stack.Program._batch
     monkeypatch.setattr(stack.Program, "_batch", lambda self, *a: together_.append(inner(self, *a)) or together_[-1])
-    prepared = Task.prepared
-    monkeypatch.setattr(Task, "prepared", lambda self, x: single.append(prepared(self, x)) or single[-1])
+    prepared = Single.prepared
+    monkeypatch.setattr(Single, "prepared", lambda self, x: single.append(prepared(self, x)) or single[-1])
     stack.fit(exps, digits, built(exps, digits))
     for s, made in enumerate(exps):
         single.clear()
@@ -144,16 +144,16 @@ def test_time_limit_counts_for_each_run(exp, digits):
 class Small(stack.Program):
     """A device with room for two networks."""
 
-    def __init__(self, exps, data, nets):
+    def __init__(self, exps, *rest):
         if len(exps) > 2:
             raise torch.OutOfMemoryError("room for two")
-        super().__init__(exps, data, nets)
+        super().__init__(exps, *rest)
 
 
 class Tiny(stack.Program):
     """A device with room for none."""
 
-    def __init__(self, exps, data, nets):
+    def __init__(self, *_):
         raise torch.OutOfMemoryError("no room")
 
 

@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 
 from bench import models
-from bench.run import execute_stacked
+from bench.run import execute
 from bench.schema.errors import RunFailed
 from bench.track.spool import Spool
-from bench.train import checkpoint, fit, stack
+from bench.train import checkpoint
+from bench.train.checkpoint import epochs_done
+from bench.train.fit import fit
+from bench.train.stacked import fit as stack
 from tests.train.agreement import same
 
 DROPPING = ("model=dnn", "model.hidden=[16]", "model.dropout=0.3", "norm_layer=batch", "augment=shift")
@@ -101,12 +104,12 @@ def test_a_checkpoint_of_another_kind_is_none(exp, digits, trained, program, tmp
     with pytest.raises(KeyError):
         trained(made, on_epoch=power_cut, checkpoint=file)
     assert file.exists()
-    assert stack.epochs_done(made, file) == 0
+    assert epochs_done(file, made, "stacked") == 0
     program([made], [file], until=2)
-    assert stack.epochs_done(made, file) == 1
-    assert stack.epochs_done(exp("model=linear", "trainer.epochs=4"), file) == 0
+    assert epochs_done(file, made, "stacked") == 1
+    assert epochs_done(file, exp("model=linear", "trainer.epochs=4"), "stacked") == 0
     net = models.build(made, digits.shape, 10)
-    same(undisturbed, fit.fit(made, digits, net, checkpoint=file))
+    same(undisturbed, fit(made, digits, net, checkpoint=file))
 
 
 @pytest.mark.parametrize("how", ["4", "auto"])
@@ -116,18 +119,18 @@ def test_what_was_begun_as_one_program_goes_on_as_one(exp, tmp_path, monkeypatch
     spool, epochs = Spool(tmp_path), []
     real = stack.Program.train
 
-    def train(self, epoch, started):
+    def train(self, epoch, clock):
         epochs.append((len(self.exps), epoch))
         if len(epochs) == 2:
             raise SystemExit
-        return real(self, epoch, started)
+        return real(self, epoch, clock)
 
     monkeypatch.setattr(stack.Program, "train", train)
     monkeypatch.setattr(stack, "pays", lambda *_: True)
     with pytest.raises(SystemExit):
-        execute_stacked(exps, [{}, {}], spool)
+        execute(exps, spool=spool)
     monkeypatch.setattr(stack, "pays", lambda *_: False)
-    (place,) = execute_stacked(exps[1:], [{}], spool)
+    (place,) = execute(exps[1:], spool=spool)
     assert epochs == [(2, 0), (2, 1), (1, 1), (1, 2)]
     assert Spool.read(place)[0].status == "finished"
     assert not [p for p in place.iterdir() if "ckpt" in p.name]
@@ -138,16 +141,16 @@ def test_more_time_goes_on_where_the_program_was_stopped(exp, tmp_path, monkeypa
     spool, epochs = Spool(tmp_path / "spool"), []
     real = stack.Program.train
 
-    def train(self, epoch, started):
+    def train(self, epoch, clock):
         epochs.append(epoch)
-        if epoch == 1 and self.trainer.max_minutes < 10:
-            started -= 60 * 60
-        return real(self, epoch, started)
+        if epoch == 1 and self.settings.max_minutes < 10:
+            clock.end = 0
+        return real(self, epoch, clock)
 
     monkeypatch.setattr(stack.Program, "train", train)
     short, long = ([exp(*words, f"trainer.max_minutes={m}", f"seed={s}") for s in range(2)] for m in (5, 50))
-    for place in execute_stacked(short, [{}, {}], spool):
+    for place in execute(short, spool=spool):
         assert "stopped after trainer.max_minutes=5, in epoch 2" in Spool.read(place)[0].reason
         Spool.clear(place)
-    assert all(Spool.read(p)[0].status == "finished" for p in execute_stacked(long, [{}, {}], spool))
+    assert all(Spool.read(p)[0].status == "finished" for p in execute(long, spool=spool))
     assert epochs == [0, 1, 1, 2]

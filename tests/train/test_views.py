@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.compose import compose
 from bench.schema.experiment import experiment
-from bench.train.views import averaged
+from bench.train.test_time import averaged
 
 BASE = ("run", "dataset=digits", "model=linear", "trainer.epochs=2", "trainer.threads=1", "optim.lr=0.03")
 

@@ -11,7 +11,8 @@ from bench.data.augment import Augmentation, generator
 from bench.data.batches import Images
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
-from bench.train.task import Prepare, score
+from bench.train.examples import Prepare
+from bench.train.scoring import score
 
 AT_ONCE = 512  # images
 FIRST_VIEW = 2**31  # in the place of an epoch: far from any that training reaches

@@ -1,52 +1,60 @@
-"""Lightning's Trainer, set up so that nothing but training happens in it, and torch's switches for one run."""
+"""Lightning's Fabric for one run (devices, precision, strategy), and torch's switches.
+
+Fabric instead of the Trainer: the epochs are then a loop that can be read (`bench.train.loop`), a step costs one call
+instead of a round of hooks, and a process imports half as much.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import warnings
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment
-from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
+from bench.train.sharded import shard
+
+
+@contextmanager
+def not_imported(name: str) -> Iterator[None]:
+    """Imports within find no module of this name, unless it is there already."""
+    absent = name not in sys.modules
+    if absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if absent:
+            del sys.modules[name]
+
+
+# Fabric imports it to learn its version, and it brings torchvision's models and scipy.signal: half of the start-up.
+with not_imported("torchmetrics"):
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+    from lightning_fabric.strategies import ModelParallelStrategy, Strategy
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
 
 NARROW = 64  # channels that a convolution looks at around a pixel, at most, for `narrow`
 ASKING = "PYTORCH_NVML_BASED_CUDA_CHECK"  # torch's variable: how `torch.cuda.is_available` finds out
-NOISE = (
-    ".*does not have many workers.*",
-    ".*in eval mode at the start.*",
-    ".*No `test_dataloaders`.*",
-    ".*not used.*",
-    ".*LeafSpec.*",
-)
 
 
-def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
-    """A Trainer that only trains: recording, showing and selecting are ours, once an epoch.
-
-    Of several processes (`bench.train.distributed`) each makes its own Trainer.
+def launched(settings: Trainer) -> Fabric:
+    """Fabric on this process' device; of several processes (`bench.train.distributed`) each makes its own.
 
     Raises:
         RequestError: for an accelerator or a precision that this machine does not have.
     """
-    for talkative in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(talkative).setLevel(logging.ERROR)
-    for noise in NOISE:
-        warnings.filterwarnings("ignore", noise)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
     several = settings.devices * settings.num_nodes > 1
     try:
-        trainer = pl.Trainer(
-            max_epochs=settings.epochs,
+        fabric = Fabric(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes if several else 1,
@@ -54,30 +62,28 @@ def lightning(settings: Trainer, callbacks: list[pl.Callback]) -> pl.Trainer:
             precision=settings.precision if settings.precision.endswith("mixed") else "32-true",  # type: ignore[arg-type]
             # Named, as inside a Slurm job Lightning would take the sweep's tasks for its own.
             plugins=[LightningEnvironment()],
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            use_distributed_sampler=False,
         )
     except (MisconfigurationException, ValueError, RuntimeError, ModuleNotFoundError) as error:
         raise RequestError(
             f"trainer.accelerator={settings.accelerator} trainer.devices={settings.devices}: "
             f"{str(error).splitlines()[0].rstrip('.')}. 'bench doctor' says what this machine has."
         ) from None
-    if settings.precision == "16-mixed" and trainer.strategy.root_device.type == "cpu":
+    if settings.precision == "16-mixed" and fabric.device.type == "cpu":
         raise RequestError("trainer.precision=16-mixed needs a GPU. On a CPU use 32 or bf16-mixed.")
-    return trainer
+    fabric.launch()
+    return fabric
 
 
 def strategy(settings: Trainer) -> str | Strategy:
-    """How several devices share a training; with fsdp `Task.configure_model` does the sharding."""
+    """How several devices share a training."""
     if settings.strategy == "ddp":
         return "ddp"
-    # One checkpoint file with the whole state, as any other run has.
-    return ModelParallelStrategy(settings.devices * settings.num_nodes, 1, save_distributed_checkpoint=False)
+    return ModelParallelStrategy(_sharded, settings.devices * settings.num_nodes, 1)
+
+
+def _sharded(net: nn.Module, mesh: Any) -> nn.Module:
+    shard(net, mesh["data_parallel"])
+    return net
 
 
 def layout(settings: Trainer, device: torch.device, net: nn.Module) -> torch.memory_format:
@@ -99,19 +105,6 @@ def narrow(net: nn.Module) -> bool:
     around = [m.in_channels // m.groups for m in convs if m.kernel_size != (1, 1)]
     grouped = any(isinstance(m, nn.GroupNorm) and m.num_groups > 1 for m in net.modules())
     return bool(convs) and max(around, default=0) <= NARROW and not grouped
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C as everywhere: Lightning would exit with status 1, and ignore the ones that follow."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        signal.signal(signal.SIGINT, before)
-        raise KeyboardInterrupt from None
 
 
 @contextmanager

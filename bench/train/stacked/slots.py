@@ -1,12 +1,8 @@
-"""The state of runs that are trained as one program, taken apart into a checkpoint a run.
-
-So a program that was killed goes on whatever is left of it: all its runs, some of them, or a single one.
-"""
+"""An optimizer's state of several runs, taken apart into runs and put together again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,25 +10,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from bench.schema.experiment import Experiment
-from bench.train.checkpoint import content, identity, part_of, settle
-
 Slots = list[dict[str, Any]]  # an optimizer's state of each parameter of one run
 
 
-def write(exp: Experiment, path: Path, state: dict[str, Any]) -> None:
-    """Write a run's state: `epoch` (finished ones) and whatever else the program needs."""
-    torch.save({"stacked": identity(exp), **state}, part_of(path))
-    settle(path)
-
-
-def read(exp: Experiment, path: Path | None) -> dict[str, Any]:
-    """A run's state; nothing where there is none of this experiment, written with the same versions."""
-    found = content(path)
-    return found if found.get("stacked") == identity(exp) else {}
-
-
-def slots(optimizers: Sequence[Optimizer], s: int) -> Slots:
+def taken(optimizers: Sequence[Optimizer], s: int) -> Slots:
     """The optimizer's state of run `s`: its slice, or that of its own optimizer where each run has one."""
     if len(optimizers) > 1:
         return [dict(optimizers[s].state[p]) for p in _parameters(optimizers[s])]
@@ -43,8 +24,8 @@ def slots(optimizers: Sequence[Optimizer], s: int) -> Slots:
     ]
 
 
-def load_slots(optimizers: Sequence[Optimizer], runs: Sequence[Slots]) -> None:
-    """Give optimizers the state of all runs, as `slots` took it apart."""
+def load(optimizers: Sequence[Optimizer], runs: Sequence[Slots]) -> None:
+    """Give optimizers the state of all runs, as `taken` took it apart."""
     if len(optimizers) > 1:
         for optimizer, mine in zip(optimizers, runs, strict=True):
             _load(optimizer, mine)

@@ -1,0 +1,107 @@
+"""What the loop drives: a learner, which trains an epoch, scores images, gives and takes a state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from bench.schema.errors import OutOfTime
+from bench.schema.training import Trainer
+from bench.train.examples import Examples
+from bench.train.result import Classify
+from bench.train.selection import State
+
+
+class Clock:
+    """Seconds of training, those of an interrupted process included, and the end of what `trainer.max_minutes` allows.
+
+    Args:
+        runs: that are trained together; each of them has the minutes.
+        before: seconds before this process took over.
+    """
+
+    def __init__(self, settings: Trainer, runs: int, before: float = 0.0) -> None:
+        self.minutes, self.started = settings.max_minutes, time.perf_counter() - before
+        self.end = float("inf") if self.minutes is None else self.started + 60 * self.minutes * runs
+
+    def seconds(self) -> float:
+        """Until now."""
+        return time.perf_counter() - self.started
+
+    def check(self, epoch: int) -> None:
+        """Stop a training that takes too long.
+
+        Raises:
+            OutOfTime: when the minutes have passed.
+        """
+        if time.perf_counter() > self.end:
+            raise OutOfTime(f"stopped after trainer.max_minutes={self.minutes:g}, in epoch {epoch + 1}")
+
+
+class Learner(Protocol):
+    """The networks of S runs, and how they are trained; S is 1 but for programs of several runs (`stacked`).
+
+    Attributes:
+        kind: checkpoints are taken over by learners of the kind that wrote them.
+        first: whether this process records; of several devices one does.
+        params, flops: of one network; flops for one image.
+    """
+
+    kind: str
+    examples: Examples
+    device: torch.device
+    first: bool
+    params: int
+    flops: int
+
+    def train(self, epoch: int, clock: Clock) -> list[float]:
+        """Train one epoch (from 0); each run's mean loss over its images.
+
+        Raises:
+            OutOfTime: by `clock.check`, asked before each step.
+        """
+        ...
+
+    def scores(self, split: str) -> Tensor:
+        """Log-probabilities float32 [S, n, K] of a split's images, on every device."""
+        ...
+
+    def final_scores(self, split: str) -> Tensor:
+        """The same for the selected weights, by as many views of an image as the run asks for."""
+        ...
+
+    def lr(self, s: int) -> float:
+        """Of run s, now."""
+        ...
+
+    def gradients(self, s: int) -> dict[str, float]:
+        """Norms of the gradient by layer, on a fixed batch; empty where nobody asked."""
+        ...
+
+    def weights(self, s: int) -> State:
+        """The state_dict of network s that is scored; whole, and maybe not a copy."""
+        ...
+
+    def use(self, s: int, weights: State) -> None:
+        """Put such weights back."""
+        ...
+
+    def state(self, s: int) -> dict[str, Any]:
+        """All that the next epoch of run s depends on; tensors, numbers and text only."""
+        ...
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take over such a state for each run."""
+        ...
+
+    def classify(self, s: int) -> Classify | None:
+        """Network s on other images."""
+        ...
+
+    def agreed(self, due: bool) -> bool:
+        """What the first of several processes says."""
+        ...

@@ -1,0 +1,45 @@
+"""A network's scores of images, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from bench.data.batches import Images
+from bench.train.examples import Prepare
+from bench.train.result import Classify
+
+MOST_VALUES = 2**22  # input values that are scored at once: 1,024 images of 32x32x3, 27 of 224x224x3
+
+
+@torch.inference_mode()
+def score(
+    net: nn.Module,
+    prepare: Prepare,
+    images: Images,
+    indices: Tensor,
+    batch_size: int = 1024,
+) -> Tensor:
+    """Log-probabilities float32 [len(indices), K] in evaluation mode; the net's mode is put back afterwards.
+
+    Args:
+        prepare: uint8 [B, C, H, W] -> the net's input.
+        images: uint8 [N, C, H, W], indexable by
+        indices: int64, which images and in which order.
+    """
+    training = net.training
+    net.eval()
+    # Small images go through together; large ones would fill the memory with activations.
+    batch_size = max(1, min(batch_size, MOST_VALUES // max(1, prepare(images[indices[:1]]).numel())))
+    try:
+        logits = [net(prepare(images[part])).float() for part in indices.split(batch_size)]
+    finally:
+        net.train(training)
+    return torch.log_softmax(torch.cat(logits), dim=1)
+
+
+def classifier(net: nn.Module, prepare: Callable[[Tensor], Tensor], device: torch.device) -> Classify:
+    """The network on other images: uint8 [B, C, H, W] -> log-probabilities float32 [B, K]."""
+    return lambda images: score(net, prepare, images.to(device), torch.arange(len(images)))

@@ -1,0 +1,215 @@
+"""The learner of one network, on one device or on several."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from bench.data.augment import generator
+from bench.data.batches import Batches, bounds, smallest_share
+from bench.models import cost, transfer
+from bench.models.norm_layer import synchronise
+from bench.schema.experiment import Experiment
+from bench.train import loss, sharded
+from bench.train import optim as optimizers
+from bench.train.diagnostics import PROBE, gradient_norms
+from bench.train.examples import Examples
+from bench.train.fabric import Fabric, layout
+from bench.train.learner import Clock
+from bench.train.result import Classify
+from bench.train.scoring import classifier, score
+from bench.train.selection import State
+from bench.train.step import TrainingStep
+from bench.train.test_time import averaged, requested
+
+
+class Single:
+    """One run; see `bench.train.learner.Learner`.
+
+    Args:
+        net: its network, which ends up with the selected weights.
+        examples: what it is trained on, on Fabric's device.
+    """
+
+    kind = "single"
+
+    def __init__(self, exp: Experiment, net: nn.Module, examples: Examples, fabric: Fabric) -> None:
+        settings = exp.trainer
+        self.exp, self.examples, self.fabric = exp, examples, fabric
+        self.device, self.first, self.world = fabric.device, fabric.is_global_zero, fabric.world_size
+        self.views = requested(exp, examples.augmentation, self.world)
+        self.params, self.flops = cost.parameters(net), cost.flops(net, examples.shape)
+        self.layout = layout(settings, self.device, net)
+        net = net.to(memory_format=self.layout)  # type: ignore[call-overload]
+        if self.world > 1 and settings.sync_batchnorm:
+            net = synchronise(net)
+        transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
+        self.step = TrainingStep(loss.make(exp.optim, net))
+        wrapped = fabric.setup_module(net)
+        if settings.compile:
+            net.compile()
+        # One device needs no wrapper, which costs as much as a layer of a small net.
+        self.net, self.forward = net, net if self.world == 1 else wrapped
+        cuts = bounds(len(examples.splits["train"]), settings.batch_size, drop_last=False)
+        self.sizes = [stop - start for start, stop in itertools.pairwise(cuts)]  # of the global batches
+        # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late,
+        # and the fused sgd does not know sharded tensors.
+        fused = settings.precision != "16-mixed" and not sharded.asked(exp)
+        groups = transfer.groups(net, exp.transfer, exp.optim.lr)
+        self.optimizer = optimizers.optimizer(exp.optim, groups, fused=fused)
+        self.schedule = optimizers.schedule(exp.optim, self.optimizer, settings.epochs * len(self.sizes))
+        self.stepper: Any = fabric.setup_optimizers(self.optimizer)
+        self.parameters = list(net.parameters())
+
+    def train(self, epoch: int, clock: Clock) -> list[float]:
+        """One optimizer step for each batch."""
+        exp, examples, rank = self.exp, self.examples, self.fabric.global_rank
+        batches = Batches(
+            examples.rows, examples.labels, examples.splits["train"], exp.trainer.batch_size, True, exp.seed,
+            rank=rank, world=self.world,
+        )  # fmt: skip
+        batches.set_epoch(epoch)
+        self.loss_sum = torch.zeros((), device=self.device)  # read once, at the end
+        # Dropout's draws depend on seed, epoch and device only, so a resumed run repeats them.
+        torch.manual_seed(dropout_seed(exp.seed, epoch, rank))
+        self.net.train()
+        if exp.transfer.unfreeze_every:
+            transfer.freeze(self.net, exp.transfer, epoch)
+        self.step.begin(self.net, epoch)
+        for number, (rows, labels) in enumerate(batches):
+            clock.check(epoch)
+            rows, labels = rows.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+            self.counted = False
+            closure = partial(self._gradient, rows, labels, epoch, number)
+            if exp.trainer.precision == "16-mixed":  # whose gradient scaler takes no closure
+                closure()
+                self.stepper.step()
+            else:
+                self.stepper.step(closure)
+            if self.schedule is not None:
+                self.schedule.step()
+            self.step.end(self.net)
+        if self.world > 1:
+            dist.all_reduce(self.loss_sum)
+        return [float(self.loss_sum) / len(examples.splits["train"])]
+
+    def _gradient(self, rows: Tensor, targets: Tensor, epoch: int, number: int) -> Tensor:
+        """Gradient of the loss over the global batch, in as many parts as asked for; gives the loss."""
+        settings, size = self.exp.trainer, self.sizes[number]
+        with self.fabric.autocast():
+            if self.examples.augmentation is not None:
+                draws = generator(self.exp.seed, epoch, number, size, self.fabric.global_rank, self.world)
+                rows, targets = self.examples.augmentation(rows, targets, draws)
+            for parameter in self.parameters:
+                parameter.grad = None
+            # As many on every device, which wait for each other after each part.
+            parts = min(settings.accumulate, smallest_share(size, self.world))
+            losses = []
+            for part, wanted in zip(rows.tensor_split(parts), targets.tensor_split(parts), strict=True):
+                loss = self.step.loss(self.forward, self.prepared(part), wanted)
+                # Gradients are averaged over devices; this makes them the mean over the images of the global batch.
+                weight = len(part) * self.world / size
+                self.fabric.backward(loss if weight == 1 else loss * weight)
+                losses.append(loss.detach())
+                if not self.counted:  # an optimizer may look twice
+                    self.loss_sum.add_(losses[-1], alpha=len(part))
+            self.counted = True
+            # Pascanu et al. 2013, arXiv:1211.5063.
+            if settings.clip is not None:
+                self.fabric.strategy.precision.unscale_gradients(self.optimizer)
+                nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        return losses[0] if parts == 1 else torch.stack(losses).mean()
+
+    def prepared(self, rows: Tensor) -> Tensor:
+        """The network's input for stored rows, in the memory format of the run."""
+        return self.examples.prepare(rows).contiguous(memory_format=self.layout)
+
+    def scores(self, split: str) -> Tensor:
+        """Log-probabilities float32 [1, n, K]; each image is scored on exactly one device."""
+        indices = self.examples.splits[split]
+        net = self.step.scored(self.net)
+        with self.fabric.autocast():
+            if self.world == 1:
+                return score(net, self.prepared, self.examples.rows, indices).unsqueeze(0)
+            rank = self.fabric.global_rank
+            for buffer in net.buffers():
+                dist.broadcast(buffer, 0)  # running statistics may differ where batch norm is not synchronized
+            mine = indices[rank :: self.world]
+            # A sharded network computes on all devices or on none: where shares differ by one image, a repeated one
+            # makes them equal, and its scores are dropped.
+            longest = -(-len(indices) // self.world)
+            part = score(net, self.prepared, self.examples.rows, torch.cat([mine, indices[: longest - len(mine)]]))
+            sharded.release(net)
+        found = torch.zeros(len(indices), part.shape[1], device=part.device)
+        found[rank :: self.world] = part[: len(mine)]
+        dist.all_reduce(found)  # a sum with zeros: exact
+        return found.unsqueeze(0)
+
+    def final_scores(self, split: str) -> Tensor:
+        """The same, or with `augment.test_time` the mean over views."""
+        if not self.views:
+            return self.scores(split)
+        assert self.examples.augmentation is not None
+        rows, indices = self.examples.rows, self.examples.splits[split]
+        return averaged(self.exp, self.net, self.prepared, self.examples.augmentation, rows, indices).unsqueeze(0)
+
+    def lr(self, s: int) -> float:
+        """Of the first group of parameters."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def gradients(self, s: int) -> dict[str, float]:
+        """Norms of the gradient on the first training images."""
+        if not self.exp.trainer.gradients:
+            return {}
+        probe = self.examples.splits["train"][:PROBE]
+        inputs = self.prepared(self.examples.rows[probe])
+        return gradient_norms(self.net, inputs, self.examples.labels[probe], self.step.criterion)
+
+    def weights(self, s: int) -> State:
+        """Whole, wherever pieces of them lie."""
+        return sharded.whole(self.step.scored(self.net))
+
+    def use(self, s: int, weights: State) -> None:
+        """Put a whole state into the network, which may be sharded."""
+        sharded.restore(self.net, weights)
+
+    def state(self, s: int) -> dict[str, Any]:
+        """Network, optimizer, schedule, gradient scaler, and what the training step keeps."""
+        return {
+            "net": sharded.whole(self.net),
+            "optimizer": sharded.optimizer_state(self.net, self.optimizer),
+            "schedule": self.schedule.state_dict() if self.schedule is not None else {},
+            "scaler": self.fabric.strategy.precision.state_dict(),
+            "step": self.step.state_dict(),
+        }
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """The one state."""
+        (state,) = states
+        sharded.restore(self.net, state["net"])
+        sharded.load_optimizer_state(self.net, self.optimizer, state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.fabric.strategy.precision.load_state_dict(state["scaler"])
+        self.step.load_state_dict(state["step"])
+
+    def classify(self, s: int) -> Classify | None:
+        """The network on other images; nothing where it was trained on features."""
+        return classifier(self.net, self.prepared, self.device) if self.examples.trained_on is not None else None
+
+    def agreed(self, due: bool) -> bool:
+        """Of several processes the first one's clock counts."""
+        return bool(self.fabric.broadcast(due))
+
+
+def dropout_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """The seed of torch's global generator, which dropout draws from, for one epoch on one device."""
+    low, high = np.random.SeedSequence([seed, epoch, rank, 1]).generate_state(2, np.uint32)
+    return int(high) << 31 | int(low) >> 1

@@ -1,0 +1,47 @@
+"""What a network learns from one batch, and what happens between steps: the part of a training to write anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.train.loss import Loss
+
+
+class TrainingStep:
+    """The usual step: the loss of the network's outputs. A subclass may keep state between steps and epochs.
+
+    Around it the learner prepares and augments the batch, cuts it into parts, does the backward pass, clips, and calls
+    `optimizer.step(closure)`: an optimizer that looks twice, as SAM does, gets the same images and draws both times.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.criterion = loss
+
+    def begin(self, net: nn.Module, epoch: int) -> None:
+        """Before the first step of an epoch, counted from 0."""
+
+    def loss(self, net: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The mean loss of a part of a batch, to be differentiated.
+
+        Args:
+            net: as it is called in training; of several devices, what averages gradients over them.
+            inputs: float32 [B, C, H, W], or features [B, D].
+            targets: int64 [B], or float [B, K] where labels were mixed.
+        """
+        return self.criterion(net(inputs), targets)
+
+    def end(self, net: nn.Module) -> None:
+        """After the optimizer has moved the weights."""
+
+    def scored(self, net: nn.Module) -> nn.Module:
+        """The network that is scored, selected and kept: `net` itself, or an average of it."""
+        return net
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training needs; tensors, numbers and text."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
