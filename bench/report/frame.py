@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.report.naming import key, point
-from bench.report.stats import Interval, t_interval
+from bench.report.replicates import Replicate, interval, overlap, replicate
+from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import numeric, same
 from bench.schema.metric import metric as describe
@@ -25,8 +26,8 @@ class Cell:
     Attributes:
         at: axis -> value.
         metric: its name.
-        values: seed -> value, of the finished runs that have the metric.
-        interval: mean over the seeds and its 95% t-interval.
+        values: replicate -> value, of the finished runs that have the metric.
+        interval: mean over the replicates and its 95% t-interval, cut where the metric ends.
         failed, running, missing, without: seeds whose run failed, still runs, was never run, lacks the metric.
         chosen: hyperparameters that were selected on val for this cell.
         unsure: why the selection is not to be trusted, or "".
@@ -35,7 +36,7 @@ class Cell:
 
     at: dict[str, Any]
     metric: str
-    values: dict[int, float]
+    values: dict[Replicate, float]
     interval: Interval
     failed: int
     running: int
@@ -57,7 +58,8 @@ class Frame:
     Attributes:
         axes: names, in the sweep's order.
         levels: axis -> its values in the sweep's order, those that only records have after them.
-        points: canonical point -> seed -> Record.
+        points: canonical point -> replicate (a seed) -> Record.
+        drawn: the sweep's replicates besides the seed.
 
     Raises:
         RequestError: for two records of one point and seed, records of several sweeps, or none at all.
@@ -74,24 +76,30 @@ class Frame:
             for name, value in record.axes.items():
                 found[name].setdefault(same(value), value)
         planned = {name: {same(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
+        # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
+        self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         self.axes = [name for name in planned if name in found] + [name for name in found if name not in planned]
+        self.axes = [name for name in self.axes if name not in self.drawn]
         self.levels: dict[str, list[Any]] = {}
         for name in self.axes:
             order = [v for v in planned.get(name, {}) if v in found[name]]
             rest = [v for v in found[name] if v not in planned.get(name, {})]
             self.levels[name] = [found[name][v] for v in order + sorted(rest, key=_by_size(found[name]))]
         self.records = records
-        self.seeds = {r.seed for r in records}  # planned for every point: one without a record is missing there
+        # Planned for every point: one without a record is missing there.
+        self.seeds = {replicate(r, self.drawn) for r in records}
+        self.overlap = overlap(records) if self.drawn else 0.0
         self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
-        self.points: dict[tuple[str, ...], dict[int, Record]] = defaultdict(dict)
+        self.points: dict[tuple[str, ...], dict[Replicate, Record]] = defaultdict(dict)
         for record in records:
             seeds = self.points[key(record.axes, self.axes)]
-            if record.seed in seeds:
+            name = replicate(record, self.drawn)
+            if name in seeds:
                 raise RequestError(
                     f"Two records for {point(record.axes) or 'the only point'}, seed {record.seed} "
-                    f"(runs {seeds[record.seed].run_id!r} and {record.run_id!r}). A point has one record a seed."
+                    f"(runs {seeds[name].run_id!r} and {record.run_id!r}). A point has one record a seed."
                 )
-            seeds[record.seed] = record
+            seeds[name] = record
 
     def need_axis(self, name: str, place: str) -> None:
         """Raise RequestError unless the records have the axis `name`."""
@@ -101,6 +109,8 @@ class Frame:
     def need_metric(self, name: str) -> None:
         """Raise RequestError unless a finished record has the metric, or nothing is finished yet."""
         finished = [r for r in self.records if r.status == "finished"]
+        if name == "run/failed":
+            return
         if finished and not any(name in r.metrics or name in r.costs for r in finished):
             have = {n for r in finished for n in (*r.metrics, *r.costs)}
             raise unknown("metric", name, have, f"No finished run has it; they have: {', '.join(sorted(have))}.")
@@ -123,10 +133,10 @@ class Frame:
         finished = sum(r.status == "finished" for r in runs.values())
         chosen, unsure = self.chosen.get(point, ({}, ""))
         return Cell(
-            at=next(iter(runs.values())).axes,
+            at={name: v for name, v in next(iter(runs.values())).axes.items() if name not in self.drawn},
             metric=metric,
             values=values,
-            interval=t_interval(list(values.values())),
+            interval=interval(values, self.overlap).inside(describe(metric).low, describe(metric).high),
             without=finished - len(values),
             records=tuple(runs[s] for s in sorted(runs)),
             chosen=chosen,
@@ -168,7 +178,9 @@ class Frame:
 
 
 def value(record: Record, metric: str) -> float | None:
-    """A finished record's metric or cost; None where it has none."""
+    """A finished record's metric or cost; None where it has none. `run/failed` is what a failed one has too."""
+    if metric == "run/failed" and record.status in ("finished", "failed"):
+        return float(record.status == "failed")
     if record.status != "finished":
         return None
     found = record.metrics.get(metric, record.costs.get(metric))

@@ -49,7 +49,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
             *([("figures", "Figures")] if figures else []),
             *(("runs", "Runs"), ("protocol", "Protocol"), ("provenance", "Provenance"), ("reproduce", "Reproduce")),
         ],
-        "verdicts": [judged(v) for v in judge(sweep, records)],
+        "verdicts": [judged(v) for v in judge(sweep, records, evidence.context)],
         "tested": TESTED,
         "finished": sum(r.status == "finished" for r in records),
         "stamps": [n.text for n in said if n.stamp],
@@ -72,11 +72,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-TESTED = (
-    "Each claim is tested on one number a seed (differences of runs with the same seed and all else equal), two-sided "
-    "at 5%, with Holm's correction over the claims of the sweep. Intervals are 95%, uncorrected. Filled dot: mean; "
-    "circles: single seeds; dashed: what is tested against. “Open” means that these runs do not settle it."
-)
+TESTED = f"{verdict.TESTED} Filled dot: mean; circles: single seeds; dashed: what is tested against."
 
 
 def judged(found: Verdict) -> dict[str, Any]:

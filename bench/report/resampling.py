@@ -1,4 +1,4 @@
-"""The tests that do not assume normal differences: Wilcoxon's signed ranks and the BCa bootstrap."""
+"""The tests that do not assume normal differences: Wilcoxon's signed ranks and the studentized bootstrap."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from scipy import special, stats
 from bench.report.stats import Outcome
 
 RESAMPLES = 9999
-# With fewer it finds too much: of normal differences without an effect it calls 11% significant at n = 10, 8% at
-# n = 15, where 5% are meant (simulated), and all of one sign in a quarter of the cases at n = 3.
-FEWEST_FOR_BOOTSTRAP = 15
+FEWEST_FOR_BOOTSTRAP = 10  # below that a resample is too often one value many times
 
 
 def wilcoxon(values: Sequence[float], threshold: float, level: float) -> Outcome:
@@ -54,30 +52,26 @@ def _signed_rank_quantile(n: int, alpha: float) -> int:
 
 
 def bootstrap(values: Sequence[float], threshold: float, level: float) -> Outcome:
-    """Bias-corrected and accelerated bootstrap of the mean (Efron 1987), 9,999 resamples of a fixed seed.
+    """Studentized bootstrap of the mean (Efron 1982; Hall 1988), 9,999 resamples of a fixed seed, and not below t.
 
-    The p-values invert the interval: p is the smallest one-sided level whose bound reaches the threshold.
+    The bootstrap alone errs in 7% of samples with heavy tails, Student's t in 11% of skewed ones (simulated at n = 10,
+    5% meant); of both only what the other allows as well. So p is the larger one and the interval holds both.
     """
     x = np.asarray(values, dtype=float)
     n = len(x)
     if n < FEWEST_FOR_BOOTSTRAP:
         note = f"the bootstrap needs at least {FEWEST_FOR_BOOTSTRAP} seeds"
         return Outcome(float(x.mean()), math.nan, math.nan, n, math.nan, math.nan, note)
-    draws = np.random.default_rng(0).integers(0, n, size=(RESAMPLES, n))
-    means = np.sort(x[draws].mean(axis=1))
-    bias = float(
-        special.ndtri((np.searchsorted(means, x.mean()) + np.searchsorted(means, x.mean(), "right")) / 2 / RESAMPLES)
-    )
-    jackknife = (x.sum() - x) / (n - 1)
-    centred = jackknife.mean() - jackknife
-    acceleration = float((centred**3).sum() / (6 * (centred**2).sum() ** 1.5))
-
-    def quantile(alpha: float) -> float:
-        z = bias + float(special.ndtri(alpha))
-        return float(np.quantile(means, special.ndtr(bias + z / (1 - acceleration * z))))
-
-    # Invert: which alpha's quantile is the threshold?
-    below = (np.searchsorted(means, threshold) + np.searchsorted(means, threshold, "right")) / 2
-    u = float(special.ndtri(np.clip(below, 0.5, RESAMPLES - 0.5) / RESAMPLES)) - bias
-    greater = float(special.ndtr(u / (1 + acceleration * u) - bias))
-    return Outcome(float(x.mean()), quantile((1 - level) / 2), quantile((1 + level) / 2), n, 1 - greater, greater)
+    error = x.std(ddof=1) / math.sqrt(n)
+    draws = x[np.random.default_rng(0).integers(0, n, size=(RESAMPLES, n))]
+    errors = draws.std(axis=1, ddof=1) / math.sqrt(n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.sort(np.nan_to_num((draws.mean(axis=1) - x.mean()) / errors))
+    mine = (x.mean() - threshold) / error
+    greater = float((1 + (t >= mine).sum()) / (RESAMPLES + 1))
+    less = float((1 + (t <= mine).sum()) / (RESAMPLES + 1))
+    student = special.stdtrit(n - 1, (1 + level) / 2)
+    below, above = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
+    low, high = x.mean() - max(above, student) * error, x.mean() - min(below, -student) * error
+    less, greater = max(less, float(special.stdtr(n - 1, mine))), max(greater, float(special.stdtr(n - 1, -mine)))
+    return Outcome(float(x.mean()), float(low), float(high), n, min(1.0, less), min(1.0, greater))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 LEVEL = 0.95  # of every interval that the report shows
 
@@ -25,8 +25,15 @@ class Interval:
 
     @property
     def half(self) -> float:
-        """Half the interval's width."""
-        return (self.high - self.low) / 2
+        """From the mean to the further end: half the width, but where the interval was cut at an end of its range."""
+        return max(self.high - self.mean, self.mean - self.low)
+
+    def inside(self, low: float | None, high: float | None) -> Interval:
+        """The same, cut where the metric ends: what cannot be is not covered, and nothing else is lost."""
+        least, most = -math.inf if low is None else low, math.inf if high is None else high
+        if math.isnan(self.low) or (least <= self.low and self.high <= most):
+            return self
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
@@ -49,8 +56,46 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
 
 
 @cache
-def _t_quantile(df: int, p: float) -> float:
+def _t_quantile(df: float, p: float) -> float:
     return float(special.stdtrit(df, p))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a test rests on: one number a replicate, and how uncertain their mean is.
+
+    Attributes:
+        values: one number a replicate.
+        mean: their mean.
+        error: standard error of the mean.
+        df: degrees of freedom of that error.
+        sd: spread of a replicate, ddof=1; for crossed replicates as if `n` independent ones had given the error.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    error: float
+    df: float
+    sd: float
+
+    @property
+    def n(self) -> int:
+        """How many replicates."""
+        return len(self.values)
+
+
+def sample(values: Sequence[float]) -> Sample:
+    """Independent replicates."""
+    interval = t_interval(values)
+    n = interval.n
+    return Sample(tuple(values), interval.mean, interval.sd / math.sqrt(n) if n else math.nan, n - 1, interval.sd)
+
+
+def interval_of(given: Sample, level: float = LEVEL) -> Interval:
+    """Student's t-interval of a sample's mean."""
+    if given.n < 2:
+        return t_interval(given.values, level)
+    return Interval(given.mean, *_interval(given, level), given.n, given.sd)
 
 
 @dataclass(frozen=True)
@@ -72,34 +117,79 @@ class Outcome:
     note: str = ""
 
 
-def one_sample(values: Sequence[float], threshold: float = 0.0, test: str = "t", level: float = LEVEL) -> Outcome:
-    """Test one number a seed against a threshold: Student's t, Wilcoxon's signed ranks or the BCa bootstrap."""
-    interval = t_interval(values, level)
-    n = interval.n
-    nothing = Outcome(interval.mean, interval.low, interval.high, n, math.nan, math.nan)
+FEWEST = 3  # two values say next to nothing about their spread: a t-test of them rests on one difference
+
+
+def one_sample(
+    values: Sequence[float] | Sample, threshold: float = 0.0, test: str = "t", level: float = LEVEL
+) -> Outcome:
+    """Test one number a replicate against a threshold.
+
+    Args:
+        test: t (Student), wilcoxon (signed ranks), bootstrap (studentized, and not below t), sequential (an e-process,
+            whose p holds however often one looks).
+    """
+    given = values if isinstance(values, Sample) else sample(values)
+    n, mean = given.n, given.mean
+    interval = _interval(given, level)
+    nothing = Outcome(mean, *interval, n, math.nan, math.nan)
     if n == 0:
-        return _noted(nothing, "no seed has all runs that are needed")
-    if not np.isfinite(np.asarray(values, dtype=float)).all():
-        return _noted(nothing, "some values are not finite")
+        return replace(nothing, note="no seed has all runs that are needed")
+    if not np.isfinite(np.asarray(given.values, dtype=float)).all():
+        return replace(nothing, note="some values are not finite")
     if n == 1:
-        return _noted(nothing, "one seed says nothing about the spread between seeds")
-    if interval.sd == 0:
-        return _noted(
-            nothing, f"all {n} values are equal: seeds make no difference here, so more of them say nothing new"
-        )
+        return replace(nothing, note="one seed says nothing about the spread between seeds")
+    if not given.error > 0:
+        note = f"all {n} values are equal: seeds make no difference here, so more of them say nothing new"
+        return replace(nothing, note=note)
+    if n < FEWEST or given.df < FEWEST - 1:
+        return replace(nothing, note=f"a test needs at least {FEWEST} seeds")
+    t = (mean - threshold) / given.error
     if test == "t":
-        t = (interval.mean - threshold) / (interval.sd / math.sqrt(n))
-        less, greater = float(special.stdtr(n - 1, t)), float(special.stdtr(n - 1, -t))
-        return Outcome(interval.mean, interval.low, interval.high, n, less, greater)
+        less, greater = float(special.stdtr(given.df, t)), float(special.stdtr(given.df, -t))
+        return Outcome(mean, *interval, n, less, greater)
+    if test == "sequential":
+        half = given.error * sequential_quantile(n, 1 - level)
+        p = min(1.0, 1 / e_value(t, n)) / 2  # one-sided halves, as everywhere here
+        less, greater = (p, 1 - p) if t < 0 else (1 - p, p)
+        return Outcome(mean, mean - half, mean + half, n, less, greater)
     from bench.report import resampling
 
     if test == "wilcoxon":
-        return resampling.wilcoxon(values, threshold, level)
-    return resampling.bootstrap(values, threshold, level)
+        return resampling.wilcoxon(given.values, threshold, level)
+    return resampling.bootstrap(given.values, threshold, level)
 
 
-def _noted(outcome: Outcome, note: str) -> Outcome:
-    return Outcome(outcome.estimate, outcome.low, outcome.high, outcome.n, math.nan, math.nan, note)
+def _interval(given: Sample, level: float) -> tuple[float, float]:
+    if given.df < 1 or not math.isfinite(given.error):
+        return math.nan, math.nan
+    if given.error == 0:
+        return given.mean, given.mean
+    half = _t_quantile(given.df, 0.5 + level / 2) * given.error
+    return given.mean - half, given.mean + half
+
+
+MIXTURE = 1.0  # variance of the e-process' prior on the effect size, in squared standard deviations
+
+
+def e_value(t: float, n: int, mixture: float = MIXTURE) -> float:
+    """E-value of a t statistic of n values: the Gaussian-mixture t e-process (Wang & Ramdas 2025, arXiv:2310.03722).
+
+    The likelihood ratio of the scale-invariant statistic, its effect size drawn from N(0, mixture), against none. It
+    is a martingale in n under no effect, so that it reaches 1/alpha with probability alpha at most, at whatever n one
+    looks (Ville). The same is a Bayes factor (Gönen et al. 2005).
+    """
+    if n < 2:
+        return 1.0
+    r, a = t * t / (n - 1), 1 + n * mixture
+    return math.exp(-math.log(a) / 2 + n / 2 * (math.log1p(r) - math.log1p(r / a)))
+
+
+def sequential_quantile(n: int, alpha: float, mixture: float = MIXTURE) -> float:
+    """|t| at which `e_value` reaches 1/alpha: half the confidence sequence's width in standard errors; may be inf."""
+    a = 1 + n * mixture
+    k = math.exp(2 / n * (math.log(a) / 2 - math.log(alpha)))
+    return math.sqrt((n - 1) * (k - 1) / (1 - k / a)) if k < a else math.inf
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -112,6 +202,21 @@ def holm(p: Sequence[float]) -> list[float]:
             running = max(running, min(1.0, (m - rank) * p[i]))
             adjusted[i] = running
     return adjusted
+
+
+def holm_factors(p: Sequence[float]) -> list[float]:
+    """What Holm's correction multiplies each p by; its number of tests for one that is 0 or NaN.
+
+    An interval at the level 1 - alpha / factor leaves out the threshold exactly where the adjusted p is at most alpha.
+    """
+    m = len(p)
+    order = sorted(range(m), key=lambda i: (math.isnan(p[i]), p[i]))
+    factors, running = [float(m)] * m, 0.0
+    for rank, i in enumerate(order):
+        if not math.isnan(p[i]):
+            running = max(running, (m - rank) * p[i])
+            factors[i] = running / p[i] if p[i] > 0 else float(m - rank)
+    return factors
 
 
 def power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
@@ -137,3 +242,10 @@ def seeds_needed(effect: float, sd: float, alpha: float = 0.05, wanted: float = 
         middle = (low + high) // 2
         low, high = (low, middle) if power(effect, sd, middle, alpha) >= wanted else (middle, high)
     return high
+
+
+def detectable(sd: float, n: int, alpha: float = 0.05, wanted: float = 0.8) -> float | None:
+    """The smallest effect that a t-test of n values with this spread finds with the probability `wanted`."""
+    if n < FEWEST or not math.isfinite(sd) or sd <= 0:
+        return None
+    return float(optimize.brentq(lambda d: power(d, 1.0, n, alpha) - wanted, 1e-3, 1e3)) * sd

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 
 from bench.report.claims import Verdict
 from bench.report.naming import Digits, axis
+from bench.report.stats import LEVEL
 from bench.report.tables import escape_md
 from bench.schema.claim import Bound, Compare, Equivalence, Trend
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep
 
-TESTS = {"t": "t-test", "wilcoxon": "Wilcoxon's signed-rank test", "bootstrap": "BCa bootstrap"}
+TESTED = (
+    "Each claim is tested on one number a replicate (differences of runs with the same seed and all else equal), "
+    "two-sided at 5% (a bound at 1%), corrected for the claims of the sweep (Holm) and for earlier looks. An interval "
+    "is at the level at which its claim is decided, so that it leaves out what is tested against exactly where the "
+    "claim is settled. Open means that these runs do not settle it."
+)
+TESTS = {"t": "t-test", "wilcoxon": "Wilcoxon's signed-rank test", "bootstrap": "studentized bootstrap"}
 
 
 def line(verdict: Verdict) -> str:
@@ -33,11 +40,12 @@ def numbers(verdict: Verdict) -> str:
     if verdict.n:
         parts += [_effect(verdict, shown)] if math.isfinite(verdict.effect) else []
         noun = "pair" if isinstance(claim, Compare | Equivalence) else "seed"
+        noun = "replicate" if any(isinstance(name, str) for name in verdict.values) else noun
         parts.append(f"n = {verdict.n} {noun}{'s' if verdict.n != 1 else ''}")
     if not math.isnan(verdict.p):
         p = f"p {_p(verdict.p)}"
         if verdict.p_holm != verdict.p:
-            p += f" ({_p(verdict.p_holm).removeprefix('= ')} after Holm)"
+            p += f" ({_p(verdict.p_holm).removeprefix('= ')} corrected)"
         parts.append(p)
     if claim.test != "t":
         parts.append(TESTS[claim.test])
@@ -45,19 +53,59 @@ def numbers(verdict: Verdict) -> str:
 
 
 def remarks(verdict: Verdict) -> list[str]:
-    """What limits a verdict, a sentence each: averages, lost seeds, why it is open, what would settle it."""
-    out = []
+    """What was tested and what limits the verdict, a sentence each."""
+    shown = metric(verdict.claim.metric)
+    out = [f"Tested: {verdict.tested}{f', {verdict.scope}' if verdict.scope else ''}."]
     if verdict.averaged:
         over = ", ".join(f"{count} values of {axis(name)}" for name, count in verdict.averaged.items())
         out.append(f"Averaged over {over}.")
-    if count := len(verdict.dropped):
-        out.append(f"{count} seed{'s' if count > 1 else ''} left out, as runs are missing.")
+    if verdict.failures:
+        out.append(_failures(verdict, shown))
+    out += _looks(verdict)
     if verdict.note:
         out.append(verdict.note[:1].upper() + verdict.note[1:] + ".")
-    if verdict.word == "open" and verdict.seeds:
-        out.append(f"About {verdict.seeds} seeds would probably settle it.")
-    elif verdict.word == "open" and not verdict.note and verdict.n > 1:
-        out.append("More than 1,000 seeds would be needed to settle it.")
+    if verdict.word == "open" and verdict.detects is not None:
+        digits = Digits(shown, [verdict.detects])
+        unit = f" {shown.difference}".rstrip()
+        out.append(f"{verdict.n} replicates of this spread find {digits(verdict.detects)}{unit} four times in five.")
+    smallest = getattr(verdict.claim, "smallest", None)
+    if verdict.word == "open" and smallest:
+        need = f"about {verdict.seeds}" if verdict.seeds else "more than 1,000"
+        out.append(f"An effect of {shown.amount(smallest)} would need {need} seeds.")
+    if verdict.differs:
+        said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())
+        out.append(f"Its sides also differ in: {said}.")
+    return out
+
+
+def _failures(verdict: Verdict, shown: Metric) -> str:
+    failures = verdict.failures
+    assert failures is not None
+    count = f"{failures.count} replicate{'s lack' if failures.count > 1 else ' lacks'} a run and "
+    count += "are left out" if failures.count > 1 else "is left out"
+    if math.isnan(failures.effect):
+        return f"{count}; {shown.title} has no worst value to count them as."
+    digits = Digits(shown, [(verdict.high - verdict.low) / 2])
+    worst = shown.amount(failures.worst, of_difference=False)
+    p = "" if math.isnan(failures.p) else f", p {_p(failures.p)}"
+    effect = f"{'+' if failures.effect > 0 else ''}{digits(failures.effect)}{f' {shown.difference}'.rstrip()}"
+    return f"{count}; counted as {worst}: {effect}{p}."
+
+
+def _looks(verdict: Verdict) -> list[str]:
+    looks = verdict.looks
+    if not looks.earlier:
+        if looks.factor > 1:
+            return [f"Not all planned seeds have ended: a look before that has {5 / looks.factor:g}%."]
+        return []
+    before = "; ".join(f"n = {look.n}: {look.word}" for look in looks.earlier)
+    out = [f"Judged before at {before}."]
+    if looks.decided:
+        return out
+    if looks.spent:
+        return [*out, "That look had all of the 5%: only fresh seeds can settle it (bench sweep NAME --confirm)."]
+    if looks.factor > 1:
+        out.append(f"Look {len(looks.earlier) + 1} is judged at {5 / looks.factor:.2g}%.")
     return out
 
 
@@ -73,8 +121,10 @@ def _effect(verdict: Verdict, shown: Metric) -> str:
         text += {"step": f" a step of {over}", "value": f" per unit of {over}", "log": f" per tenfold {over}"}[
             claim.spacing
         ]
-    if math.isfinite(verdict.low) and verdict.low < verdict.high:
+    if math.isfinite(verdict.low) and math.isfinite(verdict.high) and verdict.low < verdict.high:
         text += f" [{digits(verdict.low)}, {digits(verdict.high)}]"
+        if verdict.level > LEVEL + 1e-9:
+            text += f" ({100 * verdict.level:.4g}% interval)"
     if isinstance(claim, Equivalence):
         where = "within" if verdict.word == "supported" else "against"
         text += f" {where} a margin of ±{shown.amount(claim.margin)}"
@@ -99,8 +149,6 @@ def markdown(sweep: Sweep, verdicts: Sequence[Verdict]) -> str:
         lines += [f"- **{verdict.word}**: {escape_md(verdict.claim.says)}  ", f"  {escape_md(describe(verdict))}"]
     lines += [
         "",
-        "Each claim is tested on one number a seed (differences of runs with the same seed and all else equal), "
-        "two-sided at 5%, with Holm's correction over the claims of the sweep. Intervals are 95%, uncorrected. "
-        "`open` means that these runs do not settle it.",
+        TESTED,
     ]
     return "\n".join(lines) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -84,6 +85,13 @@ class Report:
                     "n": v.n,
                     "p": _finite(v.p),
                     "p_holm": _finite(v.p_holm),
+                    "level": v.level,
+                    "tested": v.tested,
+                    "scope": v.scope,
+                    "differs": v.differs,
+                    "looks": [dataclasses.asdict(look) for look in v.looks.earlier],
+                    "left_out": len(v.dropped),
+                    "detects": v.detects,
                     "seeds_needed": v.seeds,
                     "note": v.note,
                     "text": verdict.line(v),
@@ -103,7 +111,7 @@ def write(
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, context)
     theirs = beside(frame, sweep)
-    verdicts = judge(sweep, records)
+    verdicts = judge(sweep, records, context)
     files: dict[str, str | bytes] = {
         "records.csv": to_csv(records),
         "table.md": tables.markdown(grid, said, theirs),

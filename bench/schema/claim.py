@@ -2,7 +2,10 @@
 
 Every claim comes down to one number a seed (its contrast): a difference of two runs of the same seed, the slope of
 a seed's metric over an axis, the difference of two differences, or the cell itself. Axes that a claim does not fix
-are averaged over within the seed, so n is always the number of seeds.
+are averaged over within the seed, so n is always the number of seeds (of replicates, where a sweep states others).
+
+A claim without a direction takes the one that is better: less for NLL and calibration error, greater for accuracy.
+`metric: run/failed` is 1 for a run that failed and 0 for one that finished, so that a rate of failures can be a claim.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from bench.schema.part import part
 Direction = Literal["greater", "less"]
 Test = Literal["t", "wilcoxon", "bootstrap"]
 Point = dict[str, Any]  # axis -> value
+# The smallest effect of interest, in the metric's own unit: what a number of seeds has to be able to find.
+Smallest = Annotated[float, Field(gt=0)] | None
 
 
 @part
@@ -37,18 +42,22 @@ class Compare:
     direction: Direction = "greater"
     by: Annotated[float, Field(ge=0)] = 0.0
     test: Test = "t"
+    smallest: Smallest = None
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return _two_sides(self.compare, self.against, self.at) or _too_much("by", self.by, self.metric)
+        return _two_sides(self.compare, self.against, self.at) or _too_much(
+            {"by": self.by, "smallest": self.smallest}, self.metric
+        )
 
 
 @part
 class Trend:
     """The metric rises (greater) or falls (less) along the axis `over`.
 
-    The contrast is a seed's least-squares slope: per step of the axis in the file's order, or, with `spacing: value`
-    or `log`, per unit or per factor of ten of the axis' numbers.
+    The contrast is a seed's least-squares slope: per step of the axis, or, with `spacing: value` or `log`, per unit or
+    per factor of ten of the axis' numbers. Numbers are ordered by their value, names as the file lists them. A metric
+    that significantly goes the other way in any one step has no trend, whatever its slope.
     """
 
     kind: Literal["trend"]
@@ -59,10 +68,13 @@ class Trend:
     direction: Direction = "greater"
     spacing: Literal["step", "value", "log"] = "step"
     test: Test = "t"
+    smallest: Smallest = None
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return f"'{self.over}' is both `over` and fixed by `at`." if self.over in self.at else ""
+        if self.over in self.at:
+            return f"'{self.over}' is both `over` and fixed by `at`."
+        return _too_much({"smallest": self.smallest}, self.metric)
 
 
 @part
@@ -83,13 +95,16 @@ class Interaction:
     metric: str = "test/accuracy"
     direction: Direction = "greater"
     test: Test = "t"
+    smallest: Smallest = None
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
         if both := (set(self.compare) | set(self.against)) & (set(self.where) | set(self.versus)):
             return f"'{min(both)}' stands in compare or against and in where or versus as well."
-        return _two_sides(self.compare, self.against, self.at) or _two_sides(
-            self.where, self.versus, self.at, ("where", "versus")
+        return (
+            _two_sides(self.compare, self.against, self.at)
+            or _two_sides(self.where, self.versus, self.at, ("where", "versus"))
+            or _too_much({"smallest": self.smallest}, self.metric)
         )
 
 
@@ -111,7 +126,7 @@ class Equivalence:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return _two_sides(self.compare, self.against, self.at) or _too_much("margin", self.margin, self.metric)
+        return _two_sides(self.compare, self.against, self.at) or _too_much({"margin": self.margin}, self.metric)
 
 
 @part
@@ -134,6 +149,14 @@ class Bound:
         return f"bound is {self.bound:g}, but {self.metric} is {_range(shown)}.{_percent(self.bound, shown)}"
 
 
+def with_direction(claim: Any) -> Any:
+    """A claim's plain data, with the better direction of its metric where it states none."""
+    if not isinstance(claim, dict) or "direction" in claim or claim.get("kind") == "equivalence":
+        return claim
+    of = claim.get("metric", "test/accuracy")
+    return {**claim, "direction": metric(of).better or "greater"} if isinstance(of, str) else claim
+
+
 Claim = Annotated[Compare | Trend | Interaction | Equivalence | Bound, Field(discriminator="kind")]
 KINDS = ("compare", "trend", "interaction", "equivalence", "bound")
 
@@ -143,12 +166,15 @@ def sides(claim: Claim) -> dict[str, Point]:
     return {s: getattr(claim, s) for s in ("compare", "against", "where", "versus", "at") if hasattr(claim, s)}
 
 
-def _too_much(name: str, amount: float, of: str) -> str:
-    """Why a difference is as large as the metric's whole range, where it is: somebody meant percent."""
+def _too_much(amounts: dict[str, float | None], of: str) -> str:
+    """Which difference is as large as the metric's whole range, where one is: somebody meant percent."""
     shown = metric(of)
-    if shown.low is None or shown.high is None or amount < shown.high - shown.low:
-        return ""
-    return f"{name} is {amount:g}, but {of} is {_range(shown)}: no difference is larger.{_percent(amount, shown)}"
+    for name, amount in amounts.items():
+        if amount and shown.low is not None and shown.high is not None and amount >= shown.high - shown.low:
+            return (
+                f"{name} is {amount:g}, but {of} is {_range(shown)}: no difference is larger.{_percent(amount, shown)}"
+            )
+    return ""
 
 
 def _range(shown: Metric) -> str:

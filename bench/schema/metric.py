@@ -93,6 +93,7 @@ METRICS: dict[str, Metric] = {
         Metric("nll", "NLL", "nats", False, 0.0),
         Metric("brier", "Brier score", "", False, 0.0, 2.0),
         Metric("loss", "loss", "", False),
+        _share("failed", "share of failed runs", higher_is_better=False),
         Metric("params", "parameters", low=0.0),
         Metric("flops", "FLOPs per image", low=0.0),
         Metric("fit_seconds", "fit time", "s", low=0.0),
@@ -120,9 +121,9 @@ def metric(name: str) -> Metric:
     """The metric `name`, "test/accuracy"; one that nobody entered under its own name, as it is stored.
 
     What stands before the last slash says on which images: `val`, `test`, `corrupt/blur/3`. It leads the title.
-    `cost` is not said.
+    `cost` and `run` are not said.
     """
     scope, _, last = name.rpartition("/")
     known = METRICS.get(last) or Metric(last, last.replace("_", " "))
-    words = scope.removeprefix("cost").replace("/", " ").replace("_", " ").strip()
+    words = ("" if scope in ("cost", "run") else scope).replace("/", " ").replace("_", " ").strip()
     return replace(known, name=name, title=f"{words} {known.title}".strip())

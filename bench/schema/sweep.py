@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.schema.claim import KINDS, Claim, sides
+from bench.schema.claim import KINDS, Claim, sides, with_direction
 from bench.schema.errors import RequestError, chosen_on_test, near, unknown
 from bench.schema.label import same, show
 from bench.schema.part import build, part
@@ -111,6 +111,8 @@ class Sweep:
     claims: list[Claim] = Field(default_factory=list)
     select: Select | None = None
     published: list[Published] = Field(default_factory=list)
+    replicates: list[str] = Field(default_factory=lambda: ["seed"])  # what is drawn anew: seed, split.seed, split.fold
+    sequential: bool = False  # claims are tested by an e-process, which holds however often one looks
     allow: dict[str, str] = Field(default_factory=dict)  # finding of `bench check` -> why it is accepted here
 
 
@@ -165,6 +167,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
                 f"{where}: select.by is '{made.select.by}'. Selection is on val, never on test: use val/accuracy."
             )
     axes += [(place, name) for place, fixed in places for name in fixed]
+    _check_replicates(made, axes, where)
     for place, axis in axes:
         if axis is not None and axis not in known:
             raise unknown(f"axis in {place} of {where}:", axis, known)
@@ -177,6 +180,10 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
                     f"{near(show(value), options)} Its values: {', '.join(options)}."
                 )
     for i, claim in enumerate(made.claims):
+        if claim.metric == "run/failed" and (claim.kind not in ("compare", "bound") or bool(getattr(claim, "by", False))):
+            raise RequestError(
+                f"{where}: claims[{i}] ('{claim.says}'): a rate of failures is compared or bounded only."
+            )
         if fault := claim.fault():
             raise RequestError(f"{where}: claims[{i}] ('{claim.says}'): {fault}")
     if made.select:
@@ -194,10 +201,10 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
 
 
 def _with_kinds(data: Any, where: str) -> Any:
-    """The same data; claims that state no kind are comparisons."""
+    """The same data; claims that state no kind are comparisons, and take their metric's better direction."""
     if not isinstance(data, dict) or not isinstance(data.get("claims"), list):
         return data
-    claims = [{"kind": "compare", **c} if isinstance(c, dict) else c for c in data["claims"]]
+    claims = [with_direction({"kind": "compare", **c} if isinstance(c, dict) else c) for c in data["claims"]]
     for i, claim in enumerate(claims):
         if isinstance(claim, dict) and claim["kind"] not in KINDS:
             raise unknown(f"kind in claims[{i}] of {where}:", claim["kind"], KINDS)
@@ -224,6 +231,27 @@ def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
                     raise RequestError(f"{where}: axis '{name}' in {place} has the value {show(value)} twice.")
             levels.setdefault(name, {}).update({same(value): show(value) for value in values(axis)})
     return levels
+
+
+REPLICATES = ("seed", "split.seed", "split.fold")
+
+
+def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: str) -> None:
+    for name in made.replicates:
+        if name not in REPLICATES:
+            raise unknown(f"replicate of {where}:", name, REPLICATES, f"Expected {', '.join(REPLICATES)}.")
+        if name != "seed" and name not in made.axes:
+            raise RequestError(f"{where}: replicates names {name}, which is no axis. Add it: {name}: [0, 1, 2, 3, 4].")
+        place = next((place for place, axis in axes if axis == name), None)
+        if place is not None and name != "seed":
+            raise RequestError(
+                f"{where}: {place} names {name}, whose values are replicates. Take it out of one of the two."
+            )
+    if made.sequential and made.replicates != ["seed"]:
+        raise RequestError(f"{where}: sequential: true tests seeds one after another; replicates must be [seed].")
+    for i, claim in enumerate(made.claims):
+        if made.replicates != ["seed"] and claim.test != "t":
+            raise RequestError(f"{where}: claims[{i}].test is {claim.test}; crossed replicates are tested by t only.")
 
 
 def _check_figure(figure: Figure, place: str, where: str) -> None:

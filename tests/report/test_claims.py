@@ -49,7 +49,10 @@ def test_compare_is_the_paired_t_test() -> None:
     assert found.low == pytest.approx(0.04 - 0.024841, abs=1e-6)
     assert found.word == "supported"
     assert found.n == 3
-    assert line(found) == "SUPPORTED  it is so: +4.0 points [1.5, 6.5], n = 3 pairs, p = 0.02"
+    assert line(found).startswith(
+        "SUPPORTED  it is so: +4.0 points [1.5, 6.5], n = 3 pairs, p = 0.02. "
+        "Tested: residual - plain at depth 20: test accuracy, expected > 0"
+    )
 
 
 def test_the_other_direction_is_refuted() -> None:
@@ -86,7 +89,7 @@ def test_free_axes_are_averaged_within_the_seed() -> None:
     assert list(found.values.values()) == pytest.approx(by_seed)
 
 
-def test_a_seed_with_a_failed_run_is_left_out_and_said() -> None:
+def test_a_seed_with_a_failed_run_is_left_out_and_counted_as_the_worst() -> None:
     records = make_records(AXES, lambda p: 0.8 + 0.05 * (p["model"] == "residual"), seeds=4)
     broken = [
         dataclasses.replace(r, status="failed", metrics={}, costs={})
@@ -97,8 +100,9 @@ def test_a_seed_with_a_failed_run_is_left_out_and_said() -> None:
     found = verdict(broken, **PAIR)
     assert found.dropped == [2]
     assert sorted(found.values) == [0, 1, 3]
-    assert "1 seed left out" in line(found)
-    assert verdict(broken, **PAIR, at={"depth": 20}).n == 4
+    assert "1 replicate lacks a run and is left out; counted as 0%: +" in line(found)
+    assert found.failures.effect > found.effect  # the plain network failed, which helps the other
+    assert verdict(broken, **PAIR, at={"depth": 20}).failures is None
 
 
 def test_trend_is_the_slope_of_each_seed() -> None:
@@ -149,19 +153,23 @@ def test_equal_numbers_are_no_evidence_of_anything() -> None:
     assert "seeds make no difference" in line(found)
 
 
-@pytest.mark.parametrize(("bound", "word"), [(0.9, "supported"), (0.99, "refuted"), (0.948, "open")])
+@pytest.mark.parametrize(("bound", "word"), [(0.9, "supported"), (0.99, "refuted"), (0.948, "open"), (0.93, "open")])
 def test_bound(bound: float, word: str) -> None:
-    records = exact({("residual", 8): [0.95, 0.94, 0.96]})
+    """A bound is tested at 1%: 0.93 has p = 0.04."""
+    records = exact({("residual", 8): [0.95, 0.945, 0.955]})
     assert verdict(records, kind="bound", at={"model": "residual", "depth": 8}, bound=bound).word == word
 
 
-def test_open_says_how_many_seeds_would_settle_it() -> None:
+def test_open_says_what_the_smallest_effect_would_need_and_never_what_this_effect_would() -> None:
+    """Following 'about N seeds would settle it' until it was settled gave 12 to 15% false verdicts."""
     records = exact({("plain", 8): [0.90, 0.91, 0.92], ("residual", 8): [0.92, 0.92, 0.96]})
     found = verdict(records, **PAIR, at={"depth": 8})
-    # Differences 0.02, 0.01, 0.04: mean 0.0233, sd 0.0153, d = 1.53: six values give 80% power.
-    assert found.word == "open"
-    assert found.seeds == 6
-    assert "About 6 seeds" in line(found)
+    # Differences 0.02, 0.01, 0.04: mean 0.0233, sd 0.0153.
+    assert (found.word, found.seeds) == ("open", None)
+    assert found.detects == pytest.approx(0.0153 * 3.26, rel=0.02)  # n = 3: 3.26 sd with 80%
+    found = verdict(records, **PAIR, at={"depth": 8}, smallest=0.0234)
+    assert found.seeds == 6  # d = 1.53: six values give 80% power
+    assert "An effect of 2.34 points would need about 6 seeds." in line(found)
 
 
 def test_one_seed_is_open() -> None:

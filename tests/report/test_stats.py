@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.report.resampling import bootstrap, wilcoxon
-from bench.report.stats import holm, one_sample, power, seeds_needed, t_interval
+from bench.report.stats import e_value, holm, one_sample, power, seeds_needed, sequential_quantile, t_interval
 
-VALUES = st.lists(st.floats(-1, 1), min_size=2, max_size=12).filter(lambda v: np.std(v) > 1e-6)
+VALUES = st.lists(st.floats(-1, 1), min_size=3, max_size=12).filter(lambda v: np.std(v) > 1e-6)
 
 
 def test_a_hand_worked_interval() -> None:
@@ -72,11 +72,12 @@ def test_wilcoxon_of_three_seeds_settles_nothing() -> None:
     assert "at least 6" in outcome.note
 
 
-def test_bootstrap_is_scipys_bca() -> None:
+def test_bootstrap_says_no_more_than_t_and_sees_skew() -> None:
     values = np.random.default_rng(5).exponential(1, 15)
-    ours = bootstrap(values, 0.0, 0.95)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=9999, method="BCa", rng=1).confidence_interval
-    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.02)
+    ours, t = bootstrap(values, 0.0, 0.95), one_sample(values, 0.0)
+    assert ours.low <= t.low + 1e-12
+    assert ours.high > t.high  # the long tail is above
+    assert ours.p_greater >= t.p_greater
 
 
 def test_bootstrap_p_value_inverts_its_interval() -> None:
@@ -84,6 +85,36 @@ def test_bootstrap_p_value_inverts_its_interval() -> None:
     interval = bootstrap(values, 0.0, 0.95)
     assert bootstrap(values, interval.low, 0.95).p_greater == pytest.approx(0.025, abs=0.002)
     assert bootstrap(values, interval.high, 0.95).p_less == pytest.approx(0.025, abs=0.002)
+
+
+@pytest.mark.parametrize("n", [3, 5, 20])
+def test_the_confidence_sequence_inverts_the_e_process(n: int) -> None:
+    values = np.random.default_rng(7).normal(0.5, 1, n)
+    for alpha in (0.05, 0.01):
+        half = sequential_quantile(n, alpha)
+        if math.isfinite(half):
+            assert e_value(half, n) == pytest.approx(1 / alpha)
+            outcome = one_sample(values, 0.0, "sequential", 1 - alpha)
+            at_the_end = one_sample(values, outcome.low, "sequential", 1 - alpha)
+            assert 2 * at_the_end.p_greater == pytest.approx(alpha)
+
+
+def test_the_e_value_is_the_mixture_of_likelihood_ratios() -> None:
+    """By numerical integration of noncentral t densities over effects from N(0, 1)."""
+    n, t = 7, 2.3
+    effects = np.linspace(-8, 8, 4001)
+    ratio = stats.nct.pdf(t, n - 1, effects * math.sqrt(n)) / stats.t.pdf(t, n - 1)
+    assert e_value(t, n) == pytest.approx(np.trapezoid(ratio * stats.norm.pdf(effects), effects), rel=1e-4)
+
+
+def test_looking_at_an_e_process_again_and_again_errs_in_less_than_5_percent() -> None:
+    draws = np.random.default_rng(3).normal(0, 1, (4000, 20))
+    wrong = np.zeros(len(draws), dtype=bool)
+    for n in range(2, 21):
+        x = draws[:, :n]
+        t = x.mean(1) / (x.std(1, ddof=1) / math.sqrt(n))
+        wrong |= np.array([e_value(one, n) >= 20 for one in t])
+    assert wrong.mean() < 0.03  # 1.8% over 20 looks
 
 
 def test_holm_by_hand() -> None:

@@ -56,12 +56,12 @@ def test_a_value_that_is_not_finite_has_no_effect_to_show() -> None:
 @pytest.mark.parametrize(("claims", "fewest"), [(1, 6), (6, 8)])
 def test_wilcoxon_counts_the_claims_in_the_seeds_that_it_needs(claims: int, fewest: int) -> None:
     assert fewest_for_wilcoxon(0.05 / claims) == fewest  # 2^(1-n) <= 0.05 / claims
-    first, *_ = found(records(gain=0.3), *[{**PAIR, "test": "wilcoxon"}] * claims)
+    first, *_ = found(records(gain=0.3), *[{**PAIR, "test": "wilcoxon", "smallest": 0.2}] * claims)
     assert first.word == "open"
     assert first.seeds == fewest
-    assert f"About {fewest} seeds would probably settle it." in remarks(first)
+    assert f"An effect of 20 points would need about {fewest} seeds." in remarks(first)
 
 
 def test_the_bootstrap_says_how_many_seeds_it_needs() -> None:
-    (one,) = found(records(gain=0.3), {**PAIR, "test": "bootstrap"})
+    (one,) = found(records(gain=0.3), {**PAIR, "test": "bootstrap", "smallest": 0.2})
     assert one.seeds == FEWEST_FOR_BOOTSTRAP

@@ -1,0 +1,163 @@
+"""A claim as numbers: one contrast a replicate, a weighted sum of the runs that the claim speaks of."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.report.frame import Frame, value
+from bench.report.naming import axis, key
+from bench.report.replicates import Replicate
+from bench.schema.claim import Bound, Claim, Interaction, Trend
+from bench.schema.errors import RequestError
+from bench.schema.label import numeric, same, show
+from bench.schema.metric import metric
+from bench.track.record import Record
+
+Term = tuple[float, dict[str, Any]]  # weight, axis -> value
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One number a replicate.
+
+    Attributes:
+        values: replicate -> contrast, where every needed run finished.
+        counted: the same with the replicates that lack a run, which counts as `worst` there; None where a metric has
+            no worst value. A run that diverges is not better than any that finished.
+        worst: what a run that did not finish counts as.
+        dropped: replicates in `counted` only.
+        averaged: axis -> number of values that the contrast averages over within each replicate.
+        absent: which point the records do not have, or "".
+    """
+
+    values: dict[Replicate, float] = field(default_factory=dict)
+    counted: dict[Replicate, float] | None = None
+    worst: float = math.nan
+    dropped: list[Replicate] = field(default_factory=list)
+    averaged: dict[str, int] = field(default_factory=dict)
+    absent: str = ""
+
+
+def terms(claim: Claim, frame: Frame) -> list[Term]:
+    """A claim's contrast as a weighted sum of points."""
+    if isinstance(claim, Bound):
+        return [(1.0, dict(claim.at))]
+    if isinstance(claim, Trend):
+        levels = ordered(claim, frame)
+        x = _positions(claim, levels)
+        centred = x - x.mean()
+        slope = centred / (centred**2).sum()
+        return [(float(w), {**claim.at, claim.over: level}) for w, level in zip(slope, levels, strict=True)]
+    pair = [(1.0, {**claim.at, **claim.compare}), (-1.0, {**claim.at, **claim.against})]
+    if isinstance(claim, Interaction):
+        return [(w, {**at, **claim.where}) for w, at in pair] + [(-w, {**at, **claim.versus}) for w, at in pair]
+    return pair
+
+
+def ordered(claim: Trend, frame: Frame) -> list[Any]:
+    """The values along a trend's axis: numbers by size, names as the sweep lists them."""
+    levels = frame.levels[claim.over]
+    numbers = [n for level in levels if (n := numeric(level)) is not None]
+    if len(numbers) < len(levels):
+        return levels
+    return [levels[i] for i in np.argsort(numbers, kind="stable")]
+
+
+def _positions(claim: Trend, levels: list[Any]) -> np.ndarray:
+    if claim.spacing == "step":
+        return np.arange(len(levels), dtype=float)
+    x = [v for level in levels if (v := numeric(level)) is not None]
+    if len(x) < len(levels) or (claim.spacing == "log" and min(x) <= 0):
+        positive = "positive numbers" if claim.spacing == "log" else "numbers"
+        raise RequestError(f"Claim '{claim.says}': spacing '{claim.spacing}' needs {positive} on '{claim.over}'.")
+    return np.log10(x) if claim.spacing == "log" else np.asarray(x)
+
+
+def contrast(frame: Frame, claim: Claim) -> Contrast:
+    """The claim's contrast, averaged within each replicate over the axes that the claim leaves free.
+
+    Raises:
+        RequestError: for a metric or an axis that the records do not have.
+    """
+    frame.need_metric(claim.metric)
+    if isinstance(claim, Trend):
+        frame.need_axis(claim.over, f"claim '{claim.says}'")
+        if len(frame.levels[claim.over]) < 2:
+            return Contrast(absent=f"second value of {axis(claim.over)}")
+    parts = terms(claim, frame)
+    for _, at in parts:
+        for name in at:
+            frame.need_axis(name, f"claim '{claim.says}'")
+            if same(at[name]) not in {same(v) for v in frame.levels[name]}:
+                return Contrast(absent=f"{axis(name)} {show(at[name])}")
+    return combined(frame, parts, claim.metric)
+
+
+def steps(frame: Frame, claim: Trend) -> list[tuple[Any, Any, dict[Replicate, float]]]:
+    """For each step along a trend's axis: from, to, and replicate -> difference (to - from)."""
+    levels = ordered(claim, frame)
+    out = []
+    for one, other in itertools.pairwise(levels):
+        parts = [(1.0, {**claim.at, claim.over: other}), (-1.0, {**claim.at, claim.over: one})]
+        out.append((one, other, combined(frame, parts, claim.metric).values))
+    return out
+
+
+def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
+    """The weighted sum of points, for each replicate."""
+    free = [name for name in frame.axes if name not in parts[0][1]]
+    rests = [rest for rest in frame.product(free) if any(runs(frame, {**at, **rest}) for _, at in parts)]
+    groups = [(w / len(rests), runs(frame, {**at, **rest})) for rest in rests for w, at in parts]
+    averaged = {name: len({same(rest[name]) for rest in rests}) for name in free}
+    worst = _worst(frame, of)
+    values: dict[Replicate, float] = {}
+    counted: dict[Replicate, float] = {}
+    dropped = []
+    for name in _in_order({name for _, found in groups for name in found}):
+        found = [value(group[name], of) if name in group else None for _, group in groups]
+        weights = [w for w, _ in groups]
+        if all(v is not None for v in found):
+            values[name] = counted[name] = _sum(weights, found)
+        elif any(v is not None for v in found) or any(
+            name in group and group[name].status == "failed" for _, group in groups
+        ):
+            dropped.append(name)
+            counted[name] = _sum(weights, [worst if v is None else v for v in found])
+    return Contrast(
+        values=values,
+        counted=None if math.isnan(worst) and dropped else counted,
+        worst=worst,
+        dropped=dropped,
+        averaged={name: count for name, count in averaged.items() if count > 1},
+    )
+
+
+def _sum(weights: list[float], values: list[float | None]) -> float:
+    # beyond 13 digits there is only rounding
+    return round(math.fsum(w * v for w, v in zip(weights, values, strict=True) if v is not None), 13)
+
+
+def _worst(frame: Frame, of: str) -> float:
+    """What a run that failed counts as: the worst value there can be, or the worst that there is; NaN for none."""
+    described = metric(of)
+    if described.worst is not None:
+        return described.worst
+    found = [v for r in frame.records if (v := value(r, of)) is not None and math.isfinite(v)]
+    if not described.better or not found:
+        return math.nan
+    return max(found) if described.better == "less" else min(found)
+
+
+def _in_order(names: set[Replicate]) -> list[Replicate]:
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else 0 for part in str(name).split("/")])
+
+
+def runs(frame: Frame, at: Mapping[str, Any]) -> dict[Replicate, Record]:
+    """The runs of a point."""
+    return frame.points.get(key(dict(at), frame.axes), {})

@@ -1,0 +1,82 @@
+"""What is drawn anew: seeds, splits, or both crossed. From one number a replicate to a mean and its error.
+
+A replicate is called by its seed, or, where a sweep states others (`replicates: [seed, split.seed]`), by its seed and
+its split: "0/2".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.report.stats import Interval, Sample, interval_of, sample
+from bench.schema.label import show
+from bench.track.record import Record
+
+Replicate = Any  # a seed (int), or seed and split (str)
+
+
+def replicate(record: Record, axes: Sequence[str]) -> Replicate:
+    """How a record's replicate is called; `axes` are the sweep's replicates besides the seed."""
+    if not axes:
+        return record.seed
+    return "/".join([str(record.seed), *(show(record.axes[name]) for name in axes if name in record.axes)])
+
+
+def overlap(records: Sequence[Record]) -> float:
+    """Test images over the others of a split, from the settings: what Nadeau and Bengio's correction adds to 1/J."""
+    for record in records:
+        config = record.config
+        if config.get("split.kind") == "kfold" and config.get("split.folds"):
+            return 1 / (float(config["split.folds"]) - 1)
+        if "split.test" in config:
+            share = float(config["split.test"] or 0.0)
+            return share / (1 - share) if share < 1 else 0.0
+    return 0.0
+
+
+def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
+    """Mean of a metric or a contrast over replicates, and its standard error.
+
+    Seeds and splits are crossed: var(mean) = V_seeds + V_splits - V_rest, and at least the larger of both, where
+    V_seeds is the variance of the means of the seeds over their number, likewise for splits, and V_rest what the grid
+    has beyond both (two-way clustering: Cameron, Gelbach & Miller 2011). Splits share images, so the variance of their
+    means counts 1/J + ratio instead of 1/J (Nadeau & Bengio 2003). Degrees of freedom: Satterthwaite's.
+    A seed that lacks a split is left out.
+
+    Args:
+        ratio: test images over the others (`overlap`).
+    """
+    if not any(isinstance(name, str) for name in values):
+        return sample(list(values.values()))
+    places = [str(name).partition("/")[::2] for name in values]
+    seeds, splits = (list(dict.fromkeys(p[i] for p in places)) for i in (0, 1))
+    grid = np.full((len(seeds), len(splits)), math.nan)
+    for (seed, split), value in zip(places, values.values(), strict=True):
+        grid[seeds.index(seed), splits.index(split)] = value
+    grid = grid[~np.isnan(grid).any(axis=1)]
+    rows, columns = grid.shape
+    flat = tuple(float(v) for v in grid.ravel())
+    if not flat:
+        return sample([])
+    mean = math.fsum(flat) / len(flat)
+    if len(set(flat)) == 1:
+        return Sample(flat, flat[0], 0.0 if len(flat) > 1 else math.nan, len(flat) - 1, 0.0)
+    by_seed, by_split = grid.mean(axis=1), grid.mean(axis=0)
+    seed_part = float(by_seed.var(ddof=1)) / rows if rows > 1 else 0.0
+    split_part = float(by_split.var(ddof=1)) * (1 / columns + ratio) if columns > 1 else 0.0
+    rest = grid - by_seed[:, None] - by_split[None, :] + mean
+    both = rows > 1 and columns > 1
+    shared = float((rest**2).sum()) / ((rows - 1) * (columns - 1) * rows * columns) if both else 0.0
+    variance = max(seed_part + split_part - shared, seed_part, split_part)
+    spread = (seed_part**2 / (rows - 1) if rows > 1 else 0.0) + (split_part**2 / (columns - 1) if columns > 1 else 0.0)
+    df = max((seed_part + split_part) ** 2 / spread, 1.0) if spread > 0 else 1.0
+    return Sample(flat, mean, math.sqrt(variance), df, math.sqrt(variance * len(flat)))
+
+
+def interval(values: Mapping[Replicate, float], ratio: float = 0.0) -> Interval:
+    """Mean over replicates and its 95% interval."""
+    return interval_of(summary(values, ratio))

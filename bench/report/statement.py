@@ -1,0 +1,152 @@
+"""What a claim's test says, in words made from its settings: nobody has to trust the author's sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bench.report.contrast import ordered, runs, terms
+from bench.report.frame import Frame, value
+from bench.report.naming import Digits, axis
+from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Point, Trend
+from bench.schema.errors import RequestError
+from bench.schema.label import same, show
+from bench.schema.metric import metric
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+
+# What one asks of two sides first: settings, and costs of a run.
+ASKED = ("trainer.epochs", "optim.lr", "optim.name", "optim.weight_decay", "trainer.batch_size", "transfer.size")
+ALSO = ("optim.", "trainer.", "augment.", "split.", "dataset.", "pixel_norm.", "transfer.")  # other groups that count
+QUIET = ("trainer.threads", "trainer.stack", "trainer.gradients", "split.seed", "split.fold", "trainer.deterministic")
+COSTS = ("cost/params", "cost/flops")
+
+
+def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
+    """`batch - none at learning rate 0.1: test accuracy, expected > 0`."""
+    shown, more = metric(claim.metric), {"greater": ">", "less": "<"}
+    at = f" at {_at(claim.at)}" if getattr(claim, "at", None) and not isinstance(claim, Bound) else ""
+    if isinstance(claim, Bound):
+        bound = shown.amount(claim.bound, of_difference=False)
+        return f"{_at(claim.at)}: {shown.title}, expected {more[claim.direction]} {bound}"
+    if isinstance(claim, Trend):
+        levels = ordered(claim, frame) if claim.over in frame.levels else []
+        ends = f" from {show(levels[0])} to {show(levels[-1])}" if levels else ""
+        way = "rise" if claim.direction == "greater" else "fall"
+        return f"{shown.title} over {axis(claim.over)}{ends}{at}: expected to {way}"
+    difference = f"{_side(claim.compare)} - {_side(claim.against)}"
+    if isinstance(claim, Interaction):
+        return (
+            f"({difference} at {_at(claim.where)}) - ({difference} at {_at(claim.versus)}){at}: {shown.title}, "
+            f"expected {more[claim.direction]} 0"
+        )
+    if isinstance(claim, Equivalence):
+        return f"{difference}{at}: {shown.title}, expected within ±{shown.amount(claim.margin)}"
+    by = shown.amount(claim.by if claim.direction == "greater" else -claim.by) if claim.by else "0"
+    return f"{difference}{at}: {shown.title}, expected {more[claim.direction]} {by}"
+
+
+def _side(point: Point) -> str:
+    return ", ".join(show(value) for value in point.values())
+
+
+def _at(point: Point) -> str:
+    return ", ".join(f"{axis(name)} {show(value)}" for name, value in point.items())
+
+
+def scope(claim: Claim, frame: Frame) -> str:
+    """On what a verdict holds: `on mnist5k, 3,600 training images, 10 epochs; on this split and this test set`."""
+    found = [r for records in _sides(claim, frame) for r in records]
+    parts = []
+    data = _values(found, "dataset.source")
+    if data:
+        parts.append(", ".join(data[:4]))
+    images = sorted({n for r in found if (n := _training_images(r)) is not None})
+    if images:
+        parts.append(f"{_span(images)} training images")
+    elif per_class := _values(found, "split.train_per_class"):
+        parts += [f"{', '.join(per_class)} training images a class"] if per_class != ["none"] else []
+    epochs = sorted({int(r.config["trainer.epochs"]) for r in found if _trains(r) and "trainer.epochs" in r.config})
+    if epochs:
+        parts.append(f"{_span(epochs)} epoch{'s' if epochs != [1] else ''}")
+    if not frame.drawn:
+        parts.append("one split and its test set")
+    else:
+        parts.append(f"over {' and '.join(axis(name) + 's' for name in frame.drawn)}")
+    return f"on {', '.join(parts)}" if parts else ""
+
+
+def _trains(record: Record) -> bool:
+    return record.config.get("model.family") not in ("knn", "ncm")
+
+
+def _training_images(record: Record) -> int | None:
+    text = record.provenance.get("images", "").partition("/")[0]
+    return int(text) if text.isdecimal() else None
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+
+
+def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
+    """What else differs between the two sides of a comparison than what it names: epochs, lr, size, parameters, FLOPs.
+
+    Empty where the claim has no two sides.
+    """
+    if not isinstance(claim, Compare | Equivalence | Interaction):
+        return {}
+    two = _sides(claim, frame)
+    if len(two) != 2 or not all(two):
+        return {}
+    out: dict[str, tuple[str, str]] = {}
+    names = sorted({name for records in two for r in records for name in r.config})
+    fixed = set(claim.compare)
+    for name in [*ASKED, *(n for n in names if n.startswith(ALSO) and n not in ASKED)]:
+        if name in fixed or name in QUIET or not any(name in r.config for records in two for r in records):
+            continue
+        one, other = (_values([r for r in records if _counts(r, name)], name) for records in two)
+        if one != other and one and other:
+            out[axis(name) if name in ASKED else name] = (_few(one), _few(other))
+    for name in COSTS:
+        a, b = ({v for r in records if (v := value(r, name)) is not None} for records in two)
+        if a and b and a != b:
+            digits = Digits(metric(name))
+            out[metric(name).title] = (digits(max(a)), digits(max(b)))
+    return out
+
+
+def _counts(record: Record, name: str) -> bool:
+    """Whether a setting has a meaning for a run: what is not trained has no lr."""
+    return _trains(record) or not name.startswith(("optim.", "trainer."))
+
+
+def _few(texts: Sequence[str]) -> str:
+    return ", ".join(texts[:4]) + (" ..." if len(texts) > 4 else "")
+
+
+def _sides(claim: Claim, frame: Frame) -> list[list[Record]]:
+    """The runs that weigh positively in a claim's contrast, and those that weigh negatively."""
+    try:
+        parts = terms(claim, frame)
+    except (RequestError, KeyError):
+        return []
+    sides: dict[bool, list[Record]] = {}
+    if isinstance(claim, Interaction):  # the two sides of the difference, under both conditions
+        one = {name: same(v) for name, v in claim.compare.items()}
+        flags = [all(same(at[name]) == v for name, v in one.items()) for _, at in parts]
+    else:
+        flags = [w > 0 for w, _ in parts]
+    for flag, (_, at) in zip(flags, parts, strict=True):
+        free = [name for name in frame.axes if name not in at]
+        for rest in frame.product(free):
+            sides.setdefault(flag, []).extend(runs(frame, {**at, **rest}).values())
+    return [sides.get(True, []), sides.get(False, [])] if len(sides) == 2 else list(sides.values())
+
+
+def _values(records: Sequence[Record], name: str) -> list[str]:
+    found: dict[str, Any] = {}
+    for record in records:
+        if name in record.config:
+            found.setdefault(same(record.config[name]), record.config[name])
+    return [show(found[k]) for k in sorted(found)]
