@@ -106,6 +106,18 @@ def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
             return plain(config, complete)
 
 
+def refers(overrides: Sequence[str]) -> bool:
+    """Whether a setting of the composed configuration refers to another one: `split.seed: ${seed}`."""
+    with hydra_session() as session:
+        options = {g: tuple(o) for g, o in _groups(session).items()}
+        texts = [checked(o, options) for o in parse(overrides)]
+        with translated():
+            config = hydra_compose("config", overrides=texts)
+            raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    return "${" in str({k: v for k, v in raw.items() if k != "hydra"})
+
+
 def plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
     """Nested dicts and lists, interpolations resolved, without Hydra's own node and the scale group's empty one."""
     with translated():
@@ -213,6 +225,7 @@ class Composer:
         self.base = tuple(base)
         self.groups = groups()
         self._made: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._refers: dict[tuple[str, ...], bool] = {}
         self._parsed: dict[str, Override] = {}
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
@@ -231,6 +244,11 @@ class Composer:
             simple = not (override.is_delete() or override.is_sweep_override() or "${" in text)
             (values if simple and override.key_or_group not in self.groups else structural).append(text)
         key = tuple(structural)
+        if key not in self._refers:
+            self._refers[key] = refers(structural)
+        if self._refers[key]:
+            # What is laid on top would come too late for a setting that refers to it: split.seed=${seed}.
+            return compose(texts)
         if key not in self._made:
             self._made[key] = compose(structural, complete=False)  # dataset.root=DIR is laid on top below
         config = _copy(self._made[key])

@@ -180,7 +180,9 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
                     f"{near(show(value), options)} Its values: {', '.join(options)}."
                 )
     for i, claim in enumerate(made.claims):
-        if claim.metric == "run/failed" and (claim.kind not in ("compare", "bound") or bool(getattr(claim, "by", False))):
+        if claim.metric == "run/failed" and (
+            claim.kind not in ("compare", "bound") or bool(getattr(claim, "by", False))
+        ):
             raise RequestError(
                 f"{where}: claims[{i}] ('{claim.says}'): a rate of failures is compared or bounded only."
             )

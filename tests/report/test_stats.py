@@ -77,7 +77,7 @@ def test_bootstrap_says_no_more_than_t_and_sees_skew() -> None:
     ours, t = bootstrap(values, 0.0, 0.95), one_sample(values, 0.0)
     assert ours.low <= t.low + 1e-12
     assert ours.high > t.high  # the long tail is above
-    assert ours.p_greater >= t.p_greater
+    assert ours.p_greater >= t.p_greater - 1e-12
 
 
 def test_bootstrap_p_value_inverts_its_interval() -> None:

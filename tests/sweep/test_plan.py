@@ -50,3 +50,11 @@ def test_what_is_about_points_that_a_scale_does_not_have_is_left_out_there() -> 
     assert [p.at for p in smoke.published] == [{"model": "dnn"}]
     assert smoke.figures == []
     assert (small.claims, small.published, small.figures) == (made.claims, made.published, made.figures)
+
+
+def test_a_setting_that_refers_to_another_takes_that_points_value() -> None:
+    """It took the default's: split.seed=${seed} gave split.seed 0 for every seed."""
+    data = {"name": "refers", "question": "?", "axes": {"model": ["linear"]}, "seeds": 3}
+    made = sweep({**data, "base": ["dataset=digits", "split.seed=${seed}"]}, "refers.yaml")
+    assert [p.experiment.split.seed for p in points(made)] == [0, 1, 2]
+    assert len({p.data for p in points(made)}) == 3

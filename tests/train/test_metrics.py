@@ -59,3 +59,13 @@ def test_few_classes():
 def test_refuses_what_cannot_be_measured(scores, labels, says):
     with pytest.raises(ValueError, match=says):
         metrics(scores, labels)
+
+
+def test_a_confidence_of_exactly_one_is_no_bin_of_its_own() -> None:
+    """torchmetrics gave 0.525; the diagram and Guo et al.'s definition give 0.475."""
+    with np.errstate(divide="ignore"):
+        scores = np.log(np.array([[0.95, 0.05], [1.0, 0.0]], dtype=np.float32))
+    labels = np.array([0, 1])
+    assert metrics(scores, labels)["ece"] == pytest.approx(0.475, abs=1e-6)
+    diagram = reliability(scores, labels)
+    assert diagram["count"][-1] == 2

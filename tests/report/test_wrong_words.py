@@ -1,0 +1,135 @@
+"""Inputs that once gave a wrong or an unearned verdict, each with the right one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bench.report.claims import Verdict, judge
+from bench.report.verdict import describe, remarks
+from bench.schema.sweep import sweep
+from bench.track.record import Record, read_csv
+from tests.report.conftest import make_records, make_sweep
+
+CASES = Path(__file__).parent / "cases"
+
+
+def case(name: str) -> list[Verdict]:
+    text = (CASES / f"{name}.yaml").read_text(encoding="utf-8")
+    return judge(sweep({"name": name, **yaml.safe_load(text)}, name), read_csv(CASES / f"{name}.csv"))
+
+
+def test_a_metric_knows_which_way_is_better() -> None:
+    lowers, improves, swapped = case("dirn")
+    assert [lowers.word, improves.word] == ["supported", "supported"]
+    # The author's sentence says the opposite of what was tested; the generated one shows it.
+    assert swapped.word == "refuted"
+    assert swapped.tested == "none - batch: test accuracy, expected > 0"
+    assert lowers.tested == "batch - none: test NLL, expected < 0"
+
+
+def test_failures_are_data() -> None:
+    """Half of an arm diverges, the other half is better: left out it is supported, counted it is refuted."""
+    (found,) = case("surv")
+    assert found.word == "open"
+    assert found.effect > 0 > found.failures.effect
+    assert not found.failures.agrees
+    assert "5 replicates lack a run and are left out; counted as 0%: -44" in describe(found)
+
+
+def test_a_rate_of_failures_is_a_claim_of_its_own() -> None:
+    made = yaml.safe_load((CASES / "surv.yaml").read_text(encoding="utf-8"))
+    pair = {"compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
+    bound = {"kind": "bound", "at": {"norm_layer": "none"}, "bound": 0.3}
+    made["claims"] = [{"says": "x", **c, "metric": "run/failed"} for c in (pair, bound)]
+    more, few = judge(sweep({"name": "surv", **made}, "surv"), read_csv(CASES / "surv.csv"))
+    # 5 of 10 against 0 of 10, paired: five disagreements, all one way, p = 2 * 0.5^5.
+    assert more.p == pytest.approx(2 / 32)
+    assert (more.effect, more.failures) == (0.5, None)
+    assert few.p == pytest.approx(2 * 0.7**10)
+    assert few.word == "open"  # 0.056
+
+
+def with_values(axis: str, values: dict[Any, list[float]]) -> list[Record]:
+    made = make_records({axis: list(values)}, lambda _: 0.5, seeds=len(next(iter(values.values()))))
+    return [dataclasses.replace(r, metrics={"test/accuracy": values[r.axes[axis]][r.seed]}) for r in made]
+
+
+TREND = {"says": "bigger helps", "kind": "trend", "over": "dataset.size"}
+
+
+def trend(values: dict[Any, list[float]], **more: Any) -> Verdict:
+    (found,) = judge(
+        make_sweep({"dataset.size": list(values)}, claims=[{**TREND, **more}]), with_values("dataset.size", values)
+    )
+    return found
+
+
+def test_a_trend_goes_by_value_and_says_from_where_to_where() -> None:
+    found = trend({32: [0.90, 0.91, 0.925], 16: [0.80, 0.82, 0.81]})
+    assert found.word == "supported"
+    assert found.effect > 0
+    assert found.tested == "test accuracy over size from 16 to 32: expected to rise"
+
+
+def test_what_rises_and_falls_does_not_rise() -> None:
+    means = {8: 0.80, 16: 0.93, 32: 0.94, 64: 0.85}
+    noise = [0.001, -0.002, 0.001]
+    found = trend({x: [m + e * (1 + x / 64) for e in noise] for x, m in means.items()})
+    assert found.p < 0.05
+    assert found.effect > 0
+    assert found.word == "open"
+    assert "it falls from size 32 to 64 by 9 points" in found.note
+    flat = {**means, 64: 0.9395}
+    found = trend({x: [m + e * (1 + x % 3) for e in noise] for x, m in flat.items()})
+    assert found.word == "supported"
+    assert "within seed noise" in found.note
+
+
+def test_two_seeds_settle_nothing() -> None:
+    (found,) = judge(
+        make_sweep({"m": ["a", "b"]}, claims=[{"says": "x", "compare": {"m": "a"}, "against": {"m": "b"}}]),
+        with_values("m", {"a": [0.90, 0.9001], "b": [0.80, 0.8002]}),
+    )
+    assert found.word == "open"
+    assert "at least 3" in found.note
+
+
+def test_an_interval_leaves_out_zero_exactly_where_a_claim_is_settled() -> None:
+    """`[-1.04, -0.08] ... open` after Holm; and no interval of a share leaves 0 to 100%."""
+    axes = {"m": ["a", "b"], "d": [1, 2, 3]}
+    pair = {"compare": {"m": "a"}, "against": {"m": "b"}}
+    claims = [{"says": str(d), **pair, "at": {"d": d}} for d in (1, 2, 3)]
+    words = set()
+    for rng in range(12):
+        made = make_records(axes, lambda p: 0.8 + 0.03 * (p["m"] == "a"), seeds=4, sd=0.01, rng=rng)
+        for found in judge(make_sweep(axes, claims=claims, seeds=4), made):
+            words.add(found.word)
+            assert (found.word == "open") == (found.low <= 0 <= found.high)
+            assert found.level >= 0.95
+    assert words == {"open", "supported"}
+    cells = with_values("m", {"a": [0.99, 1.0, 0.95], "b": [0.2, 0.99, 0.5]})
+    (found,) = judge(
+        make_sweep({"m": ["a", "b"]}, claims=[{"says": "x", "kind": "bound", "at": {"m": "a"}, "bound": 0.5}]), cells
+    )
+    assert found.high == 1.0
+
+
+def test_what_else_differs_between_the_sides_is_said() -> None:
+    made = make_records({"model": ["cnn", "resnet"]}, lambda p: 0.9 - 0.1 * (p["model"] == "resnet"))
+    made = [
+        dataclasses.replace(
+            r,
+            config={**r.config, "trainer.epochs": 30 if r.axes["model"] == "cnn" else 8},
+            costs={"cost/params": 200_000 if r.axes["model"] == "cnn" else 270_000},
+        )
+        for r in made
+    ]
+    claim = {"says": "Residual blocks help", "compare": {"model": "resnet"}, "against": {"model": "cnn"}}
+    (found,) = judge(make_sweep({"model": ["cnn", "resnet"]}, claims=[claim]), made)
+    assert found.differs == {"epochs": ("8", "30"), "parameters": ("270 k", "200 k")}
+    assert "Its sides also differ in: epochs 8 / 30; parameters 270 k / 200 k." in remarks(found)
