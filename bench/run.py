@@ -24,12 +24,13 @@ from bench.data.imagedata import ImageData
 from bench.disk import write_atomically
 from bench.earlier import fetched
 from bench.models import origin
+from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
-from bench.schema.own import owned
+from bench.schema.own import Own, owned
 from bench.track.provenance import provenance
-from bench.track.record import Record
+from bench.track.record import OWN_METRICS, Record
 from bench.track.spool import RESUME, Spool
 from bench.track.store import Store
 from bench.train.allocator import freed_memory_kept
@@ -39,6 +40,7 @@ from bench.train.heads import transferred
 from bench.train.knn import nearest
 from bench.train.loop import OnEpoch
 from bench.train.metrics import confusion, metrics, reliability
+from bench.train.own_metrics import own_metrics
 from bench.train.result import Result
 from bench.train.robustness import robustness
 from bench.train.stacked import fit as stacked
@@ -133,7 +135,7 @@ def seal(
     try:
         if isinstance(outcome, Exception):
             raise outcome
-        found = {**measured(outcome, data), **robustness(exp.corrupt, data, outcome.classify)}
+        found = {**measured(outcome, data, exp.metrics.own), **robustness(exp.corrupt, data, outcome.classify)}
         costs = {**outcome.costs, "cost/selected_epoch": float(outcome.selected_epoch)}
         write_files(folder, exp, data, outcome)
     except RequestError:
@@ -166,6 +168,7 @@ def seal(
             "test_fingerprint": data.test_fingerprint,
             "started": f"{started:.3f}",
             **weights,
+            **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),
         },
     )
     goes_on = isinstance(outcome, OutOfTime)
@@ -193,11 +196,16 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
         return transferred(exp, data, path, on_epoch, checkpoint)
 
 
-def measured(result: Result, data: ImageData) -> dict[str, float]:
-    """Metrics of both splits under their own names: `val/accuracy`, `test/nll`, ..."""
+def measured(result: Result, data: ImageData, owns: Sequence[Own] = ()) -> dict[str, float]:
+    """Metrics of both splits under their own names: `val/accuracy`, `test/nll`, ...
+
+    Args:
+        owns: metrics of somebody's own to measure too.
+    """
     out = {}
     for split, scores in (("val", result.val_scores), ("test", result.test_scores)):
-        for metric, value in metrics(scores, data.labels[data.split(split)]).items():
+        labels = data.labels[data.split(split)]
+        for metric, value in {**metrics(scores, labels), **own_metrics(owns, scores, labels, data.classes)}.items():
             out[f"{split}/{metric}"] = value
     return out
 
@@ -242,7 +250,7 @@ def title(exp: Experiment) -> str:
     """A run's name for people: `cnn · batch · lr 0.1 · seed 2`."""
     words = [exp.model.family if not hasattr(exp.model, "name") else str(exp.model.name)]
     if exp.norm_layer.name != "native":
-        words.append(exp.norm_layer.name)
+        words.append(exp.norm_layer.own.name if exp.norm_layer.own else exp.norm_layer.name)
     if exp.trains:
         words.append(f"lr {exp.optim.lr:g}")
     return " · ".join([*words, f"seed {exp.seed}"])

@@ -306,5 +306,5 @@ def _frozen(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Mo
         raise RequestError(
             f"Run {made.record.run_id} began with weights {then[:12]}; {exp.transfer.weights} are now {digest[:12]}."
         )
-    needs_images = preprocess.trained_input(exp) is None and exp.pixel_norm.name == "standardize"
+    needs_images = preprocess.trained_input(exp) is None and exp.pixel_norm.name in ("standardize", "own")
     return net, preprocess.make(exp, made.data if needs_images else blank(made.shape, made.classes))

@@ -161,6 +161,7 @@ def summary(record: Any, ran: bool, store: str) -> str:
             f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "
             f"macro F1 {m[f'{split}/macro_f1']:.4f}   NLL {m[f'{split}/nll']:.4f}   ECE {m[f'{split}/ece']:.4f}"
         )
+    lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if own_metric(name)]
     lines += corrupted(m)
     lines.append(
         f"cost  {c['cost/params']:,.0f} parameters   {c['cost/flops']:,.0f} FLOPs/image   fit "
@@ -171,6 +172,14 @@ def summary(record: Any, ran: bool, store: str) -> str:
         lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
     lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
     return "\n".join(line for line in lines if line)
+
+
+def own_metric(name: str) -> bool:
+    """Whether a metric is one of somebody's own."""
+    from bench.parts.metrics import OURS
+
+    scope, _, last = name.rpartition("/")
+    return scope in ("val", "test") and last not in OURS
 
 
 def corrupted(metrics: dict[str, float]) -> list[str]:

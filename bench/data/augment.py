@@ -18,7 +18,10 @@ from torch import Tensor
 from bench.data import colour, geometry, mixing, policies
 from bench.data.batches import share
 from bench.data.imagedata import ImageData
+from bench.parts.load import function
+from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
+from bench.schema.own import Own
 from bench.schema.pixels import Augment
 
 
@@ -61,15 +64,45 @@ def make(augment: Augment, data: ImageData) -> Augmentation | None:
     _check(augment, data)
     steps = [step for step in (*_geometric(augment), *_coloured(augment), *_erased(augment)) if step is not None]
     mix = _mixed(augment, len(data.classes))
-    if not steps and mix is None:
+    mine = None if augment.own is None else own_step(augment.own)
+    if not steps and mix is None and mine is None:
         return None
 
     def apply(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         for step in steps:
             images = step(images, draws)
+        if mine is not None:
+            images, targets = mine(images, labels, draws)
+            if mix is None:
+                return images, targets
+            if targets is not labels:
+                raise RequestError("mixup and cutmix mix labels, which your own augmentation has changed: leave one.")
         return (images, labels) if mix is None else mix(images, labels, draws)
 
     return apply
+
+
+def own_step(own: Own) -> Augmentation:
+    """The step of somebody's own, held to what a step is.
+
+    Raises:
+        RequestError: where the code is not there or has changed; in use where it gives back something else.
+    """
+    change = function("augmentation", own)
+    settings = arguments(change, own.values, "augmentation")
+
+    def step(images: Tensor, labels: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        made = change(images, labels, draws, **settings)
+        named = f"augmentation '{own.name}'"
+        if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(m, Tensor) for m in made):
+            raise RequestError(f"{named} gives back {type(made).__name__}. Expected (images, targets), two tensors.")
+        if made[0].shape != images.shape or len(made[1]) != len(labels):
+            given, wanted = (" x ".join(map(str, shape)) for shape in (made[0].shape, images.shape))
+            raise RequestError(f"{named} gives back {given} images and {len(made[1])} targets for {wanted} and "
+                               f"{len(labels)}. Both keep their size.")  # fmt: skip
+        return made
+
+    return step
 
 
 Step = Callable[[Tensor, Draws], Tensor]

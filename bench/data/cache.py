@@ -90,6 +90,11 @@ def one_look() -> Iterator[None]:
         _SEEN.reset(before)
 
 
+def look_once() -> None:
+    """The same for the rest of this process: a worker of one launch."""
+    _SEEN.set({})
+
+
 def entry(source: Source, dataset: Any) -> Entry:
     """The decoded set for `dataset`; decodes it on the first call.
 

@@ -7,11 +7,16 @@ the generator alone.
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from bench.data import colour, geometry
+from bench.parts.load import function
+from bench.schema.errors import RequestError
+from bench.schema.own import Own
 
 # Amounts for severity 1..5.
 SEVERITIES: dict[str, tuple[float, ...]] = {
@@ -32,6 +37,26 @@ def generator(seed: int, name: str, severity: int) -> torch.Generator:
     """A generator for one corruption, the same for every model and in every process."""
     words = np.random.SeedSequence([seed, sorted(SEVERITIES).index(name), severity]).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def own_generator(seed: int, name: str, severity: int) -> torch.Generator:
+    """The same for a corruption of somebody's own, by its name."""
+    word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    words = np.random.SeedSequence([seed, word, severity, 1]).generate_state(2, np.uint32)
+    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def apply_own(images: Tensor, own: Own, severity: int, generator: torch.Generator) -> Tensor:
+    """Images that a corruption of somebody's own has changed; see `apply`.
+
+    Raises:
+        RequestError: where it gives back anything but uint8 images of the same shape.
+    """
+    made = function("corruption", own)(images, severity, generator)
+    if not isinstance(made, Tensor) or made.shape != images.shape or made.dtype != torch.uint8:
+        given = f"{made.dtype} {list(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+        raise RequestError(f"corruption '{own.name}' gives back {given}. Expected uint8 {list(images.shape)}, 0..255.")
+    return made
 
 
 def apply(images: Tensor, name: str, severity: int, generator: torch.Generator) -> Tensor:

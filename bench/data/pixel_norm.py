@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.imagedata import ImageData
+from bench.parts.load import function, raised
+from bench.parts.signature import arguments
+from bench.schema.errors import RequestError
+from bench.schema.own import Own
 from bench.schema.pixels import PixelNorm
 
 CHUNK_BYTES = 64 * 2**20
@@ -39,9 +43,30 @@ def make(pixel_norm: PixelNorm, data: ImageData) -> Scale:
         return Scale(zero, 255 * one)
     if pixel_norm.name == "symmetric":
         return Scale(127.5 * one, 127.5 * one)
+    if pixel_norm.own is not None:
+        return _own(pixel_norm.own, data)
     mean, std = statistics(data, data.train)
     # A constant channel carries nothing to scale: centre it and leave it at zero.
     return Scale(mean, np.where(std > 0, std, 1.0))
+
+
+def _own(own: Own, data: ImageData) -> Scale:
+    """The scale that a function of somebody's own says, from the training images.
+
+    Raises:
+        RequestError: where it is not a number a channel, or divides by nothing.
+    """
+    make_own = function("pixel_norm", own)
+    try:
+        mean, std = make_own(data.images[data.train], **arguments(make_own, own.values, "pixel_norm"))
+        shift, scale = (np.broadcast_to(np.asarray(v, np.float64), (data.shape[0],)) for v in (mean, std))
+    except RequestError:
+        raise
+    except Exception as error:
+        raise raised(f"pixel_norm '{own.name}': expected (mean, std), a number a channel each", error) from error
+    if not np.isfinite(shift).all() or not np.isfinite(scale).all() or (scale <= 0).any():
+        raise RequestError(f"pixel_norm '{own.name}': mean {shift.tolist()}, std {scale.tolist()}. Expected std > 0.")
+    return Scale(shift, scale)
 
 
 def statistics(data: ImageData, indices: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
+from bench.parts.load import function, raised
+from bench.parts.signature import arguments
+from bench.schema.errors import RequestError
 from bench.schema.model import NormLayer
+from bench.schema.own import Own
 
 
 def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
@@ -22,6 +26,8 @@ def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
       where it is None.
     - none, weight, selu: None. Weight normalisation is `normalise_weight`'s, SELU the activation's.
     """
+    if kind.own is not None:
+        return _own(kind.own, channels, dim)
     if kind.name == "batch":
         return nn.BatchNorm2d(channels) if dim == 2 else nn.BatchNorm1d(channels)
     if kind.name == "layer":
@@ -34,6 +40,24 @@ def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
     if kind.name == "instance" and dim == 2:
         return nn.InstanceNorm2d(channels, affine=True)
     return None
+
+
+def _own(own: Own, channels: int, dim: int) -> nn.Module | None:
+    """The layer that a function of somebody's own makes; None where it makes none for this `dim`.
+
+    Raises:
+        RequestError: where it fails, or makes something else.
+    """
+    make = function("norm_layer", own)
+    try:
+        layer = make(channels, dim, **arguments(make, own.values, "norm_layer"))
+    except RequestError:
+        raise
+    except Exception as error:
+        raise raised(f"norm_layer '{own.name}' cannot be made for {channels} channels", error) from error
+    if layer is not None and not isinstance(layer, nn.Module):
+        raise RequestError(f"norm_layer '{own.name}' gives back {type(layer).__name__}. Expected torch.nn.Module.")
+    return layer
 
 
 def normalise_weight(layer: nn.Module) -> nn.Module:

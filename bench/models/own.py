@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.models.cost import blank_output
 from bench.models.norm_layer import norm
-from bench.parts.load import function
+from bench.parts.load import function, raised
 from bench.parts.signature import arguments, takes_norm
 from bench.schema.errors import RequestError
 from bench.schema.model import NormLayer, OwnModel
@@ -35,13 +35,13 @@ def own(model: OwnModel, kind: NormLayer, shape: tuple[int, int, int], classes: 
         except RequestError:
             raise
         except Exception as error:
-            raise _failed(f"{named} cannot be built for images of {_of(shape)}", error) from error
+            raise raised(f"{named} cannot be built for images of {_of(shape)}", error) from error
     if not isinstance(net, nn.Module):
         raise RequestError(f"{named} gives back {type(net).__name__}. Expected a network, torch.nn.Module.")
     try:
         logits = blank_output(net, shape)
     except Exception as error:
-        raise _failed(f"{named} cannot take images of {_of(shape)}", error) from error
+        raise raised(f"{named} cannot take images of {_of(shape)}", error) from error
     _check(logits, classes, named)
     if (head := model.own.says("head")) is not None:
         net.__dict__["head_path"] = head
@@ -80,17 +80,6 @@ def _check(logits: Any, classes: int, named: str) -> None:
 
 def _of(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
-
-
-def _failed(what: str, error: Exception) -> RequestError:
-    """What to say when the user's code raised: the reason, and the line of theirs that it comes from."""
-    import traceback
-
-    frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if "/bench/" not in f.filename and "site-packages" not in f.filename]
-    place = f" ({theirs[-1].filename.rpartition('/')[2]}, line {theirs[-1].lineno})" if theirs else ""
-    reason = (str(error).strip() or "no message").splitlines()[0]
-    return RequestError(f"{what}{place}: {type(error).__name__}: {reason}")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from bench.models.stages import head_name
 from bench.schema.errors import RequestError
 from bench.schema.model import ALL_NORMS, Activation, NormLayer
 
-INSERTED = ("batch", "layer", "group", "instance")  # norms that are modules
+INSERTED = ("batch", "layer", "group", "instance", "own")  # norms that are modules
 # Networks that call functions for their activations, which no module swap reaches.
 FUNCTIONAL = {"GoogLeNet"}
 TOKEN_NORMS = {"LayerNorm", "RmsNorm", "RMSNorm"}  # over the channels of each token
@@ -53,7 +53,7 @@ def replace_norms(net: nn.Module, kind: NormLayer, name: str) -> None:
         RequestError: the network cannot take it; the message says what it takes.
     """
     options = supported_norms(net)
-    if kind.name not in options:
+    if kind.name not in options and not (kind.own is not None and "batch" in options):
         raise RequestError(f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.")
     if kind.name == "layer" and (type(net).__name__ == "ConvNeXt" or _kinds(net) & TOKEN_NORMS):
         return  # its own: over the channels of each pixel or token
@@ -150,8 +150,10 @@ def _swap(net: nn.Module, path: str, old: nn.Module, kind: NormLayer) -> None:
     new = norm(kind, _channels(old), dim=2)
     assert new is not None
     with torch.no_grad():
-        new.get_parameter("weight").copy_(old.get_parameter("weight"))
-        new.get_parameter("bias").copy_(old.get_parameter("bias"))
+        for name in ("weight", "bias"):
+            before, after = getattr(old, name), getattr(new, name, torch.empty(0))
+            if kind.own is None or (isinstance(after, nn.Parameter) and after.shape == before.shape):
+                after.copy_(before)  # one of somebody's own may have no scale and shift of this form
     replace(net, path, _with_activation(old, new))
 
 

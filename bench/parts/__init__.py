@@ -42,8 +42,10 @@ from bench.parts.declare import (
     schedule,
     training,
 )
+from bench.parts.images import Images
 
 __all__ = [
+    "Images",
     "augmentation",
     "corruption",
     "dataset",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, TypeVar, overload
+
+from bench.schema.pixels import Augment
 
 MARK = "__imagebench_part__"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,10 +36,10 @@ KINDS = {
     kind.name: kind
     for kind in (
         Kind("model", "model", ("shape", "classes"), "a network: float32 [B, C, H, W] -> logits [B, classes]"),
-        Kind("dataset", "dataset", (), "bench.parts.images.Images, or a generator of chunks of them"),
+        Kind("dataset", "dataset", (), "bench.parts.Images, or a generator of chunks of them"),
         Kind("augmentation", "augment", ("images", "targets", "draws"), "images and targets, changed"),
         Kind("corruption", "corrupt", ("images", "severity", "generator"), "images, changed", listed=True),
-        Kind("pixel_norm", "pixel_norm", ("images",), "a function of float32 [B, C, H, W] in 0..255"),
+        Kind("pixel_norm", "pixel_norm", ("train",), "(mean, std) a channel"),
         Kind("norm_layer", "norm_layer", ("channels", "dim"), "a layer on [B, channels, ...]"),
         Kind("metric", "metrics", ("scores", "labels", "classes"), "a number", listed=True),
         Kind("loss", "loss", ("logits", "targets"), "a number a batch, a tensor without dimensions"),
@@ -45,6 +47,11 @@ KINDS = {
         Kind("schedule", "schedule", ("done",), "what lr is multiplied by"),
         Kind("training", "training", (), "a class with `step`"),
     )
+}
+# A group's other settings, which stand beside an own part and which its function cannot have.
+BESIDE = {
+    "augment": tuple(f.name for f in fields(Augment) if f.name not in ("name", "own")),
+    "norm_layer": ("groups",),
 }
 GROUPS = {kind.group: kind for kind in KINDS.values()}
 

@@ -31,6 +31,7 @@ class Listed:
         line: of its definition.
         package: "distribution==version" where it belongs to an installed package, else "".
         summary: the first paragraph of its docstring.
+        facts: what the decorator is told, as far as the syntax tells.
         defaults: settings -> default, as far as the syntax tells; what is computed is left out.
     """
 
@@ -40,6 +41,7 @@ class Listed:
     line: int
     package: str
     summary: str
+    facts: dict[str, Any] = field(compare=False)
     defaults: dict[str, Any] = field(compare=False)
 
     @property
@@ -163,11 +165,14 @@ def _parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
     found = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            kinds = [k for k in (_kind(d, known) for d in node.decorator_list) if k is not None]
+            kinds = [(k, d) for k, d in ((_kind(d, known), d) for d in node.decorator_list) if k is not None]
             if kinds:
+                kind, decorator = kinds[0]
+                told = decorator.keywords if isinstance(decorator, ast.Call) else []
+                facts = _literals([(k.arg, k.value) for k in told if k.arg])
                 summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
                 defaults = _defaults(node) if isinstance(node, ast.FunctionDef) else _class_defaults(node)
-                found.append(Listed(kinds[0], node.name, file, node.lineno, package, summary, defaults))
+                found.append(Listed(kind, node.name, file, node.lineno, package, summary, facts, defaults))
     return tuple(found)
 
 

@@ -167,6 +167,15 @@ def _broken(part: Listed, error: Exception) -> RequestError:
     )
 
 
+def raised(what: str, error: Exception) -> RequestError:
+    """What to say when the user's code raised: the reason, and the line of theirs that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [f for f in frames if "/bench/" not in f.filename and "site-packages" not in f.filename]
+    place = f" ({theirs[-1].filename.rpartition('/')[2]}, line {theirs[-1].lineno})" if theirs else ""
+    reason = (str(error).strip() or "no message").splitlines()[0]
+    return RequestError(f"{what}{place}: {type(error).__name__}: {reason}")
+
+
 def _unreadable(part: Listed, error: Exception) -> RequestError:
     name = getattr(error, "filename", None) or part.file
     line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""

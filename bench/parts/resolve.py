@@ -10,13 +10,15 @@ from typing import Any
 
 from bench.parts import listing
 from bench.parts.code import code
-from bench.parts.declare import GROUPS, MARK, Kind
+from bench.parts.declare import BESIDE, GROUPS, MARK, Kind
 from bench.parts.listing import Listed
 from bench.parts.load import _unreadable, load
+from bench.parts.metrics import enter_listed
 from bench.parts.signature import checked, takes_norm
 from bench.schema.errors import RequestError, near
 from bench.schema.own import Own
 
+NAMED = ("augment", "pixel_norm", "norm_layer", "optim")  # groups whose choice is their setting `name`
 CODE = "code"  # the setting that marks a group's choice as own code
 ALL_FACTORY = ("none", "batch", "layer", "group", "instance")  # norm layers that a factory can make
 
@@ -45,16 +47,14 @@ def resolved(config: dict[str, Any]) -> dict[str, Any]:
     return config if out is None else out
 
 
-# What a group's other settings are, where an own part stands beside them.
-BESIDE: dict[str, tuple[str, ...]] = {}
-
-
 def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     """`{name: convmixer, code: null, dim: 64}` as `{family: own, own: {...}}`."""
     part = wanted(kind, str(node.get("name")), node[CODE])
     beside = BESIDE.get(group, ())
     settings = {k: v for k, v in node.items() if k not in ("name", CODE, "family", "source", *beside)}
     rest = {k: v for k, v in node.items() if k in ("family", "source", *beside)}
+    if group in NAMED:
+        rest["name"] = node["name"] if group == "augment" else "own"
     return {**rest, "own": asdict(own(part, settings, node[CODE]))}
 
 
@@ -66,6 +66,8 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
         return node
     offered = listing.names(kind.name)
     mine = [n for n in names if n in offered or n in codes]
+    if kind.name == "metric" and mine:
+        enter_listed()
     if not mine:
         return node
     owns = []
@@ -133,7 +135,7 @@ def _own(part: Listed, settings: str, now: str) -> Own:
 def _facts(part: Listed, function: Any) -> dict[str, Any]:
     """What the signature says that is needed without the code."""
     if part.kind != "model":
-        return {}
+        return part.facts
     said: Mapping[str, Any] = json.loads(getattr(function, MARK).facts)
     if not takes_norm(function):
         if said.get("norm_layers"):

@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from bench.parts.declare import KINDS
+from bench.parts.declare import BESIDE, KINDS
 from bench.parts.listing import Listed
 from bench.schema.errors import RequestError
 from bench.schema.part import build, part
 
-RESERVED = ("name", "names", "code", "own", "family", "source")  # what every own part has besides its settings
+RESERVED = ("name", "code", "own", "family", "source")  # what every own part has besides its settings
 GIVEN = {"model": ("norm",)}  # parameters by name that are no settings
 
 
@@ -49,8 +49,9 @@ def _settings(function: Callable[..., Any], key: tuple[str, str]) -> type:
         raise RequestError(f"{where}: an annotation of {kind} '{name}' cannot be read: {error}.") from None
     space: dict[str, Any] = {"__annotations__": {}, "__module__": __name__, "__doc__": inspect.getdoc(function)}
     for parameter in first:
-        if parameter.name in RESERVED:
-            raise RequestError(f"{where}: setting '{parameter.name}' of {kind} '{name}': every part has a "
+        if parameter.name in RESERVED or parameter.name in BESIDE.get(KINDS[kind].group, ()):
+            has = "every part" if parameter.name in RESERVED else f"every {KINDS[kind].group}"
+            raise RequestError(f"{where}: setting '{parameter.name}' of {kind} '{name}': {has} has a "
                                f"{parameter.name} already. Choose another word.")  # fmt: skip
         if parameter.name not in hints:
             example = f"{parameter.name}: {_type_of(parameter.default)}"

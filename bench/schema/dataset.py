@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bench.schema.own import Own
 from bench.schema.part import part
 
 Positive = Annotated[int, Field(gt=0)]
@@ -156,8 +157,21 @@ class Plane:
     seed: Seed = 0
 
 
+@part
+class OwnDataset:
+    """A set that a function of somebody's own reads (`bench.parts`)."""
+
+    source: Literal["own"]
+    own: Own
+
+    @property
+    def name(self) -> str:
+        """As `dataset=NAME` has it."""
+        return self.own.name
+
+
 Dataset = Annotated[
-    Bundled | FashionMnist | TorchvisionSet | Folder | Csv | HuggingFace | Shapes | Plane,
+    Bundled | FashionMnist | TorchvisionSet | Folder | Csv | HuggingFace | Shapes | Plane | OwnDataset,
     Field(discriminator="source"),
 ]
 

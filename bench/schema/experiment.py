@@ -14,7 +14,7 @@ from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Knn, Model, NormLayer, Resnet, Timm, Torchvision
-from bench.schema.own import Own, among
+from bench.schema.own import Metrics, Own, among
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redacted
@@ -37,10 +37,12 @@ class Experiment:
     trainer: Trainer
     tracking: Tracking
     transfer: Transfer = Transfer()
+    metrics: Metrics = Metrics()
     seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
-        if self.norm_layer.name not in ("native", *self.model.norm_layers):
+        mine = ("own",) if "batch" in self.model.norm_layers else ()  # where one of ours can stand, any can
+        if self.norm_layer.name not in ("native", *mine, *self.model.norm_layers):
             options = ", ".join(("native", *self.model.norm_layers))
             raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model_name}; it takes {options}.")
         if self.norm_layer.name == "selu" and getattr(self.model, "activation", None) not in (None, "relu", "selu"):

@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from bench.schema.own import Own
+from bench.schema.own import Own, own_or_named
 from bench.schema.part import part
 
 Activation = Literal["relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
-Norm = Literal["native", "none", "batch", "layer", "group", "instance", "weight", "selu"]
+Norm = Literal["native", "none", "batch", "layer", "group", "instance", "weight", "selu", "own"]
 
 NO_NORMS = ("none",)  # nothing inside to normalise
 ALL_NORMS = ("none", "batch", "layer", "group", "instance", "weight", "selu")
@@ -190,4 +190,8 @@ class NormLayer:
     """What normalises activations inside the network; `native` is what the model's paper has."""
 
     name: Norm = "native"
+    own: Own | None = None
     groups: Positive = 32  # group: at most so many, of two channels or more: the largest number that divides them
+
+    def __post_init__(self) -> None:
+        own_or_named(self.name, self.own, "norm_layer")

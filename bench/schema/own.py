@@ -40,6 +40,31 @@ class Own:
         return {prefix + k: v for k, v in {"name": self.name, "code": self.code, **self.values}.items()}
 
 
+def own_or_named(name: str, own: Own | None, group: str) -> None:
+    """Hold `name: own` and `own` together.
+
+    Raises:
+        ValueError: where one comes without the other.
+    """
+    if (name == "own") != (own is not None):
+        raise ValueError(f"'own' is no {group} by itself: say {group}=NAME, NAME being one of your own.")
+
+
+@part
+class Metrics:
+    """Metrics of one's own, measured on val and test beside those that always are."""
+
+    names: tuple[str, ...] = ()
+    own: tuple[Own, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.names:
+            raise ValueError(
+                f"names: '{self.names[0]}' is none of your own metrics, which are functions with @metric in parts/. "
+                "Those that come along are always measured."
+            )
+
+
 def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
     """The code of each of several parts that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
     return {f"{prefix}code": {own.name: own.code for own in owns}} if owns else {}

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bench.schema.own import Own, own_or_named
 from bench.schema.part import part
 
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -19,7 +20,11 @@ class PixelNorm:
     """How input pixels are scaled: none 0..255, unit 0..1, symmetric -1..1, standardize by the train split's
     mean and standard deviation per channel."""
 
-    name: Literal["none", "unit", "symmetric", "standardize"] = "standardize"
+    name: Literal["none", "unit", "symmetric", "standardize", "own"] = "standardize"
+    own: Own | None = None
+
+    def __post_init__(self) -> None:
+        own_or_named(self.name, self.own, "pixel_norm")
 
 
 @part
@@ -53,6 +58,7 @@ class Augment:
     mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of Beta(alpha, alpha); 0: none. With cutmix: one of the two
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     test_time: Annotated[int, Field(ge=0, le=100)] = 0
+    own: Own | None = None  # after all of these but mixup and cutmix
 
     def __post_init__(self) -> None:
         if self.blur_sigma[0] > self.blur_sigma[1]:
@@ -72,5 +78,6 @@ class Corrupt:
     """
 
     names: tuple[CorruptionName, ...] = ()
+    own: tuple[Own, ...] = ()
     severities: Annotated[tuple[Annotated[int, Field(ge=1, le=5)], ...], Field(min_length=1)] = (1, 2, 3, 4, 5)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0

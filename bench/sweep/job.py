@@ -83,8 +83,10 @@ class Job:
 
     def work(self, number: int) -> dict[str, str]:
         """The same, for job `number` from 0."""
+        from bench.data.cache import look_once
         from bench.sweep.worker import work
 
+        look_once()
         store = Store(self.address())
         spool = Spool(self.spool)
         lease_run = store.lease_run(self.title)

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench import data as images
 from bench.compose import Composer
+from bench.parts.metrics import enter_listed
 from bench.schema.claim import sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
@@ -92,7 +93,7 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     Raises:
         RequestError: for a setting that is wrong at any point, before anything runs.
     """
-    composer = Composer([*sweep.base, *overrides])
+    composer = Composer([*own_metrics(sweep), *sweep.base, *overrides])
     fingerprints: dict[Any, str] = {}
     steps = [steps_of(name, axis) for name, axis in sweep.axes.items()]
     out: list[Point] = []
@@ -117,6 +118,17 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
             owner[key] = name
             out.append(Point(labels, seed, exp, key, name, fingerprints[place]))
     return out
+
+
+def own_metrics(sweep: Sweep) -> list[str]:
+    """The override that measures the metrics of somebody's own that a sweep shows or judges; none for none."""
+    offered = enter_listed()
+    asked = [sweep.table.metric] if sweep.table is not None else []
+    asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
+    asked += [claim.metric for claim in sweep.claims] + ([sweep.select.by] if sweep.select is not None else [])
+    words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
+    mine = sorted({w.rpartition("/")[2] for w in words if w} & set(offered))
+    return [f"metrics.names=[{','.join(mine)}]"] if mine else []
 
 
 def widest_first(planned: Iterable[Point]) -> list[Point]:

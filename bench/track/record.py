@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from bench.disk import write_atomically
+from bench.parts.metrics import enter
 from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import metric
 
+OWN_METRICS = "own_metrics"  # in the provenance: what metrics of somebody's own are (JSON)
 Status = Literal["finished", "failed", "running", "missing"]
 
 
@@ -50,6 +52,12 @@ class Record:
     costs: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # What a metric of somebody's own is travels with the record: who reads it may not have the code.
+        if OWN_METRICS in self.provenance:
+            for name, facts in json.loads(self.provenance[OWN_METRICS]).items():
+                enter(name, facts)
 
 
 FIXED = ("key", "sweep", "seed", "status", "reason", "run_id")

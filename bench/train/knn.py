@@ -127,6 +127,8 @@ def comparable(exp: Experiment, data: ImageData) -> pixel_norm.Scale | None:
     assert isinstance(exp.model, Knn | Ncm)
     if isinstance(exp.model, Ncm):
         return None  # searches nothing
+    if exp.pixel_norm.name == "own":
+        return None  # it may look at the fold
     if exp.pixel_norm.name != "standardize":
         return pixel_norm.make(exp.pixel_norm, data)
     if data.shape[0] > 1 or exp.model.metric == "cosine":

@@ -26,7 +26,7 @@ def robustness(settings: Corrupt, data: ImageData, classify: Classify | None) ->
     Raises:
         RequestError: where the model has no way from images to scores.
     """
-    if not settings.names:
+    if not settings.names and not settings.own:
         return {}
     if classify is None:
         raise RequestError(
@@ -35,12 +35,17 @@ def robustness(settings: Corrupt, data: ImageData, classify: Classify | None) ->
         )
     out = {}
     labels = data.labels[data.test]
-    for name, severity in itertools.product(settings.names, settings.severities):
-        draws = corrupt.generator(settings.seed, name, severity)
+    mine = {own.name: own for own in settings.own}
+    for name, severity in itertools.product((*settings.names, *mine), settings.severities):
+        draws = (corrupt.own_generator if name in mine else corrupt.generator)(settings.seed, name, severity)
         scores: list[Tensor] = []
         for part in torch.from_numpy(data.test).split(AT_ONCE):
             images = torch.from_numpy(data.images[part.numpy()])
-            scores.append(classify(corrupt.apply(images, name, severity, draws)).cpu())
+            if name in mine:
+                changed = corrupt.apply_own(images, mine[name], severity, draws)
+            else:
+                changed = corrupt.apply(images, name, severity, draws)
+            scores.append(classify(changed).cpu())
         found = metrics(torch.cat(scores).numpy(), labels)
         out[f"corrupt/{name}/{severity}/accuracy"] = found["accuracy"]
         out[f"corrupt/{name}/{severity}/nll"] = found["nll"]

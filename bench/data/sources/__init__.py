@@ -1,6 +1,6 @@
 """The sources of images: `SOURCES` maps `dataset.source` to how it is read."""
 
-from bench.data.sources import bundled, csv, fashion_mnist, folder, huggingface, plane, shapes, torchvision_sets
+from bench.data.sources import bundled, csv, fashion_mnist, folder, huggingface, own, plane, shapes, torchvision_sets
 from bench.data.sources.contract import Source
 
 SOURCES: dict[str, Source] = {
@@ -13,4 +13,5 @@ SOURCES: dict[str, Source] = {
     "huggingface": huggingface.HUGGINGFACE,
     "shapes": shapes.SHAPES,
     "plane": plane.PLANE,
+    "own": own.OWN,
 }

@@ -35,12 +35,12 @@ def form(exp: Experiment) -> str | None:
     trainer = exp.trainer
     if exp.model.family not in ("linear", "dnn", "cnn") or exp.transfer.mode != "scratch":
         return None
-    if exp.corrupt.names or exp.augment.test_time:  # further evaluations of each network by itself
+    if exp.corrupt.names or exp.corrupt.own or exp.augment.test_time:  # further evaluations of each network by itself
         return None
     # Other optimizers look at whole tensors; a penalty needs the weights of each run.
     if exp.optim.name not in ELEMENTWISE or exp.optim.l1 or exp.optim.l2:
         return None
-    if exp.norm_layer.name in ("weight", "selu") or any(getattr(trainer, k) != v for k, v in ALONE.items()):
+    if exp.norm_layer.name in ("weight", "selu", "own") or any(getattr(trainer, k) != v for k, v in ALONE.items()):
         return None
     settings = {name: value for name, value in flat(exp).items() if name not in FREE}
     if "model.dropout" in settings:

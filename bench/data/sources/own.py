@@ -1,0 +1,152 @@
+"""Images from a function of the user's own (`bench.parts.dataset`)."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write, stamp
+from bench.parts.images import Images
+from bench.parts.load import function, raised
+from bench.parts.signature import arguments
+from bench.schema.dataset import OwnDataset
+from bench.schema.errors import RequestError
+
+SPLITS = {"train": TRAIN, "val": VAL, "test": TEST, "": UNASSIGNED}
+
+
+def _identity(dataset: OwnDataset) -> Mapping[str, Any]:
+    """The code, the settings, and what is read: the files named by `reads`, else every image, read now."""
+    own = dataset.own
+    if own.says("reads") is None:
+        content = hashlib.sha256()
+        for chunk in _chunks(dataset):
+            content.update(np.ascontiguousarray(chunk.images).tobytes())
+            content.update(json.dumps([list(map(str, chunk.labels)), list(chunk.split)]).encode())
+        return {"code": own.code, "settings": own.settings, "content": content.hexdigest()}
+    return {"code": own.code, "settings": own.settings, "files": list(_files(dataset))}
+
+
+def _files(dataset: OwnDataset) -> Iterator[Any]:
+    values = dataset.own.values
+    for name in dataset.own.says("reads"):
+        if name not in values:
+            raise RequestError(f"dataset '{dataset.name}' says that it reads '{name}', which is none of its settings.")
+        place = Path(str(values[name])).expanduser()
+        if place.is_dir():
+            yield [[str(file.relative_to(place)), *stamp(file)] for file in sorted(place.rglob("*")) if file.is_file()]
+        else:
+            yield stamp(place)
+
+
+def _read(dataset: OwnDataset, write: Write) -> Contents:
+    labels: list[Any] = []
+    official: list[int] = []
+    classes: tuple[str, ...] = ()
+    for chunk in _chunks(dataset):
+        write(np.ascontiguousarray(chunk.images))
+        labels += list(chunk.labels)
+        official += [SPLITS[str(s)] for s in chunk.split] if len(chunk.split) else [UNASSIGNED] * len(chunk.labels)
+        classes = classes or tuple(map(str, chunk.classes))
+    numbers, names = _numbered(labels, classes, dataset.name)
+    return Contents(labels=numbers, classes=names, official=np.array(official, np.int8))
+
+
+def _numbered(labels: list[Any], classes: tuple[str, ...], name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Labels as numbers from 0 without a gap, and the names of the classes.
+
+    Raises:
+        RequestError: for a gap, a class without an image, or a label that is no class.
+    """
+    if not labels:
+        raise RequestError(f"dataset '{name}' has not a single image.")
+    named = isinstance(labels[0], str)
+    present = sorted(set(map(str, labels))) if named else sorted({int(label) for label in labels})
+    if named:
+        names = classes or tuple(map(str, present))
+        if strange := [label for label in present if label not in names]:
+            raise RequestError(f"dataset '{name}': label '{strange[0]}' is none of the classes {', '.join(names)}.")
+        numbers = np.array([names.index(str(label)) for label in labels], np.int64)
+    else:
+        names = classes or tuple(str(i) for i in range(int(present[-1]) + 1))
+        numbers = np.array(labels).astype(np.int64)
+        if present[0] < 0 or present[-1] >= len(names):  # type: ignore[operator]
+            raise RequestError(
+                f"dataset '{name}': labels are {present[0]}..{present[-1]}, but there are {len(names)} classes. "
+                f"Expected 0..{len(names) - 1}."
+            )
+    missing = [names[i] for i in range(len(names)) if i not in set(numbers.tolist())]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise RequestError(
+            f"dataset '{name}': {len(missing)} of {len(names)} classes have no image ({shown}). Number the labels from "
+            "0 without a gap, or give class names as labels."
+        )
+    if len(names) < 2:
+        raise RequestError(f"dataset '{name}' has one class, {names[0]}. Expected two or more.")
+    return numbers, names
+
+
+def _chunks(dataset: OwnDataset) -> Iterator[Images]:
+    """What the function gives, chunk by chunk, checked and as uint8 [n, C, H, W]."""
+    make = function("dataset", dataset.own)
+    try:
+        made = make(**arguments(make, dataset.own.values, "dataset"))
+        parts = made if inspect.isgenerator(made) else [made]
+        shape: tuple[int, ...] | None = None
+        for part in parts:
+            chunk = _checked(part, dataset.name)
+            if shape is not None and chunk.images.shape[1:] != shape:
+                raise RequestError(
+                    f"dataset '{dataset.name}': images of {_of(chunk.images.shape[1:])} follow images of {_of(shape)}. "
+                    "All are of one size."
+                )
+            shape = chunk.images.shape[1:]
+            yield chunk
+    except RequestError:
+        raise
+    except Exception as error:
+        raise raised(f"dataset '{dataset.name}' cannot be read", error) from error
+
+
+def _checked(part: Any, name: str) -> Images:
+    if isinstance(part, tuple) and len(part) in (2, 3, 4):
+        part = Images(*part)
+    if not isinstance(part, Images):
+        raise RequestError(
+            f"dataset '{name}' gives {type(part).__name__}. Expected bench.parts.Images(images, labels, classes, split)"
+            ", or a generator of them."
+        )
+    images, labels = np.asarray(part.images), np.asarray(part.labels)
+    if images.dtype != np.uint8:
+        hint = " Pixels in 0..1: (255 * images).round().astype('uint8')." if images.dtype.kind == "f" else ""
+        raise RequestError(f"dataset '{name}': images are {images.dtype}, expected uint8, 0..255.{hint}")
+    if images.ndim == 3:
+        images = images[:, None]
+    elif images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    if images.ndim != 4:
+        raise RequestError(f"dataset '{name}': images are {_of(images.shape)}, expected N x C x H x W or N x H x W.")
+    if labels.ndim != 1 or len(labels) != len(images):
+        raise RequestError(f"dataset '{name}': {len(images)} images, but labels of shape {list(labels.shape)}.")
+    if labels.dtype.kind not in "iuUO":
+        raise RequestError(f"dataset '{name}': labels are {labels.dtype}, expected whole numbers or class names.")
+    if len(part.split) not in (0, len(images)):
+        raise RequestError(f"dataset '{name}': split has {len(part.split)} entries for {len(images)} images.")
+    if strange := sorted({str(s) for s in part.split} - SPLITS.keys()):
+        raise RequestError(f"dataset '{name}': split '{strange[0]}' is unknown. Expected train, val, test or ''.")
+    return Images(images, labels.tolist(), part.classes, [str(s) for s in part.split])
+
+
+def _of(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+OWN = Source(_identity, _read)

@@ -1,0 +1,27 @@
+"""Images: what a dataset of one's own gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images with their labels; a generator of such chunks serves a set that does not fit in memory.
+
+    Attributes:
+        images: uint8 [N, H, W], [N, C, H, W] or [N, H, W, C], all of one size.
+        labels: N class names, or N numbers from 0.
+        classes: the names of the numbers; default: the labels themselves, sorted.
+        split: N of "train", "val", "test" or "", where the publisher drew a line; default: none.
+    """
+
+    images: NDArray[Any]
+    labels: Sequence[Any] | NDArray[Any]
+    classes: Sequence[str] = ()
+    split: Sequence[str] | NDArray[Any] = ()
