@@ -14,7 +14,7 @@ from typing import BinaryIO
 from bench.schema.errors import RequestError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)
 Content = str | bytes | Callable[[BinaryIO], object]
 
 

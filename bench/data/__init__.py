@@ -4,7 +4,7 @@
 - sources/: where images come from, one file per kind of origin; decode and files read image files for all of them.
 - cache: decoded images as one uint8 memory map per set, shared by processes.
 - splits: train, val and test.
-- opening: `load`, `fingerprint` and `test_fingerprint`, offered here. No torch.
+- loading: `load`, `fingerprint` and `test_fingerprint`, offered here. No torch.
 - pixel_norm: `make(pixel_norm, data)`, uint8 [B, C, H, W] -> float32.
 - augment: `make(augment, data)`, `augment(images, labels, generator(seed, epoch, step, count))` on a batch.
 - batches: `Batches`, a re-iterable over whole-tensor batches, each sample exactly once on any number of devices.
@@ -15,6 +15,6 @@
 """
 
 from bench.data.imagedata import ImageData
-from bench.data.opening import fingerprint, load, test_fingerprint
+from bench.data.loading import fingerprint, load, test_fingerprint
 
 __all__ = ["ImageData", "fingerprint", "load", "test_fingerprint"]

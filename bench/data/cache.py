@@ -11,56 +11,27 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from bench.data.sources.contract import Contents, Source, pixel_hash
-from bench.data.sources.decode import Rule
-from bench.data.stream import Streamed
+from bench.data.entry import Entry, opened, seal, sums
+from bench.data.sources.contract import Contents, Note, Source, pixel_hash
 from bench.disk import disk_errors, sync, synced
 from bench.schema.errors import RequestError
 
 REMEDY = "IMAGEBENCH_CACHE may name another folder for the cache."
-LAYOUT = 3  # raise when the files below change their meaning
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A decoded set on disk."""
-
-    folder: Path
-    labels: NDArray[np.int64]  # [N]
-    official: NDArray[np.int8]  # [N], see sources.contract
-    hashes: NDArray[np.uint64]  # [N], of each image's pixels
-    classes: tuple[str, ...]
-    shape: tuple[int, int, int, int]  # N, C, H, W
-    digest: str  # of the content
-    skipped: tuple[str, ...]  # "file reason"
-    rule: dict[str, Any] | None  # how files were, or are to be, decoded
-
-    def images(self, workers: int | None = None) -> NDArray[np.uint8] | Streamed:
-        """uint8 [N, C, H, W], a copy-on-write memory map; or the files, where the set is to be streamed.
-
-        Args:
-            workers: processes that decode a stream's batches, see `Streamed`.
-        """
-        listing = self.folder / "files.json"
-        if listing.exists():
-            assert self.rule is not None
-            return Streamed(json.loads(listing.read_text()), Rule(**self.rule), self.shape, workers)
-        path = self.folder / "images.u8"
-        expected, found = int(np.prod(self.shape)), path.stat().st_size
-        if found != expected:
-            raise RequestError(f"{path}: {expected} bytes expected, {found} found. Delete {self.folder} and run again.")
-        return np.memmap(path, np.uint8, mode="c", shape=self.shape)
+PATIENCE = 2  # seconds to wait for another process before saying so
+SLIVER = 32  # levels of 256
+LAYOUT = 4  # raise when the files below change their meaning
 
 
 def cache_folder() -> Path:
@@ -104,22 +75,41 @@ def entry(source: Source, dataset: Any) -> Entry:
     seen = _SEEN.get()
     if seen is not None and dataset in seen:
         return seen[dataset]
-    identity = {"layout": LAYOUT, "source": dataset.source, **source.identity(dataset)}
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:20]
-    folder = cache_folder() / "decoded" / f"{dataset.source}-{key}"
-    if not folder.is_dir():
-        with disk_errors(folder.parent, REMEDY):
+    found_now = source.identity(dataset)
+    identity = {"layout": LAYOUT, "source": dataset.source, **found_now}
+    with disk_errors(cache_folder() / "decoded", REMEDY):
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:20]
+        folder = cache_folder() / "decoded" / f"{dataset.source}-{key}"
+        if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.with_suffix(".lock")):
+            with _alone(folder.with_suffix(".lock"), dataset.source):
                 if not folder.is_dir():  # another process may have finished it while this one waited
-                    _build(source, dataset, folder, identity)
-    found = _open(folder)
+                    _build(source, dataset, folder, identity, found_now)
+    found = opened(folder)
     if seen is not None:
         seen[dataset] = found
     return found
 
 
-def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, Any]) -> None:
+@contextmanager
+def _alone(lock: Path, source: str) -> Iterator[None]:
+    """Hold the lock of a set; says so where another process decodes it meanwhile."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=PATIENCE)
+    except Timeout:
+        print(f"{source}: waiting for another process that decodes this set ...", file=sys.stderr, flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _build(
+    source: Source, dataset: Any, folder: Path, identity: Mapping[str, Any], found_now: Mapping[str, Any]
+) -> None:
+    """Decode into `folder`; `found_now` is what the source said of itself before, and has to say after it."""
     building = folder.with_suffix(".building")
     shutil.rmtree(building, ignore_errors=True)  # left by a kill; we hold the lock
     building.mkdir()
@@ -136,20 +126,34 @@ def _build(source: Source, dataset: Any, folder: Path, identity: Mapping[str, An
                 file.write(json.dumps(contents.files).encode())
         _check(contents, sink, dataset.source)
         hashes = np.array(sink.hashes, np.uint64) if contents.hashes is None else contents.hashes
-        arrays: dict[str, NDArray[Any]] = {"labels": contents.labels, "official": contents.official, "hashes": hashes}
+        arrays: dict[str, NDArray[Any]] = {
+            "labels": contents.labels,
+            "official": contents.official,
+            "hashes": hashes,
+            "origins": hashes if contents.origins is None else contents.origins,
+        }
         for name, array in arrays.items():
             with synced(building / f"{name}.npy") as file:
                 np.save(file, array)
+        listing = {"paths": contents.paths, "forms": contents.forms, "columns": contents.columns}
+        with synced(building / "listing.json") as file:
+            file.write(json.dumps(listing).encode())
         meta = {
             "shape": [sink.count, *sink.shape],
             "classes": contents.classes,
             "digest": contents.digest or _digest(sink, contents),
             "skipped": contents.skipped,
+            "notes": (*contents.notes, *sink.sliver()),
+            "remarks": contents.remarks,
+            "sums": sums(building),
             "rule": asdict(contents.rule) if contents.rule is not None else None,
             "identity": identity,
         }
         with synced(building / "meta.json") as file:
             file.write(json.dumps(meta, indent=1, default=str).encode())
+        if source.identity(dataset) != found_now:
+            raise RequestError(f"{dataset.source}: its files changed while they were read. Run again.")
+        seal(building)
         os.rename(building, folder)
         sync(folder.parent)
     except BaseException:
@@ -163,6 +167,7 @@ class _Sink:
     def __init__(self, file: BinaryIO) -> None:
         self.file, self.count, self.shape, self.hash = file, 0, (0, 0, 0), hashlib.sha256()
         self.hashes: list[int] = []
+        self.low, self.high = 255, 0
 
     def write(self, chunk: NDArray[np.uint8]) -> None:
         """Append [n, C, H, W]."""
@@ -171,9 +176,23 @@ class _Sink:
         assert not self.count or chunk.shape[1:] == self.shape, (chunk.shape, self.shape)
         self.file.write(chunk.data)
         self.hash.update(chunk.data)
+        self.low, self.high = min(self.low, int(chunk.min())), max(self.high, int(chunk.max()))
         self.hashes += [pixel_hash(image) for image in chunk]
         self.count += len(chunk)
         self.shape = chunk.shape[1:]
+
+    def sliver(self) -> list[Note]:
+        """A note where all images together use a sliver of 0..255 (masks of two values aside)."""
+        if self.high - self.low >= SLIVER or self.high - self.low <= 1:
+            return []
+        return [
+            (
+                "sliver_of_range",
+                f"All pixels of this set lie between {self.low} and {self.high} of 255.",
+                "Scale them before use, or say which values are black and white where files have more than 8 bits "
+                "(dataset.range=[0,4095]).",
+            )
+        ]
 
 
 def _check(contents: Contents, sink: _Sink, source: str) -> None:
@@ -189,23 +208,3 @@ def _digest(sink: _Sink, contents: Contents) -> str:
     content.update(np.ascontiguousarray(contents.labels).astype("<i8").tobytes())
     content.update(json.dumps(contents.classes).encode())
     return content.hexdigest()
-
-
-def _open(folder: Path) -> Entry:
-    try:
-        meta = json.loads((folder / "meta.json").read_text())
-        return Entry(
-            folder=folder,
-            labels=np.load(folder / "labels.npy"),
-            official=np.load(folder / "official.npy"),
-            hashes=np.load(folder / "hashes.npy"),
-            classes=tuple(meta["classes"]),
-            shape=tuple(meta["shape"]),
-            digest=meta["digest"],
-            skipped=tuple(meta["skipped"]),
-            rule=meta["rule"],
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise RequestError(
-            f"{folder}: this cached set is damaged ({error}). Delete the folder and run again."
-        ) from error

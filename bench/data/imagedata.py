@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.entry import Entry
+from bench.data.sources.contract import Note
 from bench.data.stream import Streamed
 
 
@@ -24,6 +27,10 @@ class ImageData:
         test_fingerprint: of the test split alone, which subsets of the train split share; for the ledger of looks.
         skipped: "file reason" of every file that was left out, where the user allowed that.
         hashes: uint64 [N], the same for images of the same pixels; None where nobody computed them.
+        groups: int64 [N], which group each image belongs to; None where the split asks for none.
+        notes: (name, reason, remedy) of what is doubtful about what was read.
+        remarks: what is worth a line, and no doubt.
+        entry: where the names of files are found.
     """
 
     images: NDArray[np.uint8] | Streamed
@@ -36,6 +43,20 @@ class ImageData:
     test_fingerprint: str = ""
     skipped: tuple[str, ...] = ()
     hashes: NDArray[np.uint64] | None = None
+    groups: NDArray[np.int64] | None = None
+    notes: tuple[Note, ...] = ()
+    remarks: tuple[str, ...] = ()
+    entry: Entry | None = None
+
+    @property
+    def paths(self) -> Sequence[str] | None:
+        """The name of each image's file, [N]; None where a set holds no files."""
+        return None if self.entry is None else self.entry.listing["paths"]
+
+    @property
+    def forms(self) -> Sequence[str] | None:
+        """Format, mode and size of each image before it was decoded, [N]; None where nobody knows."""
+        return None if self.entry is None else self.entry.listing["forms"]
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ version. NumPy promises that of RandomState's stream (NEP 19), not of Generator'
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.groups import assign
 from bench.data.imagedata import ImageData
 from bench.data.sources.contract import TEST, VAL
 from bench.disk import write_atomically
@@ -31,7 +33,13 @@ class Membership(NamedTuple):
     test: Indices
 
 
-def split(labels: NDArray[np.int64], official: NDArray[np.int8], how: Split) -> Membership:
+def split(
+    labels: NDArray[np.int64],
+    official: NDArray[np.int8],
+    how: Split,
+    groups: Indices | None = None,
+    origins: NDArray[np.uint64] | None = None,
+) -> Membership:
     """Who belongs where.
 
     An official test (or val) split stays what it is; what the publisher did not assign is drawn from
@@ -41,49 +49,135 @@ def split(labels: NDArray[np.int64], official: NDArray[np.int8], how: Split) -> 
     Args:
         labels: int64 [N].
         official: int8 [N], see `bench.data.sources.contract`.
+        groups: int64 [N]; images of one group never come into two splits.
+        origins: uint64 [N], of the content, for `split=hash`.
 
     Raises:
-        RequestError: where a split would be empty.
+        RequestError: where a split would be empty, or an official split cuts through a group.
     """
-    order = np.random.RandomState(how.seed).permutation(len(labels)).astype(np.int64)
-    assigned = official[order]
-    test = order[assigned == TEST]
-    if how.kind == "kfold":
-        test, val, rest = _fold(test, order[assigned != TEST], labels, how)
-    else:
-        val, rest = order[assigned == VAL], order[(assigned != TEST) & (assigned != VAL)]
-        if not len(test):
-            test, rest = hold_out(rest, labels, how.test)
-        if not len(val):
-            val, rest = hold_out(rest, labels, how.val)
-    made = Membership(np.sort(subset(rest, labels, how)), np.sort(val), np.sort(test))
+    drawn = (
+        _by_content(labels, official, how, groups, origins)
+        if how.kind == "hash"
+        else _drawn(labels, official, how, groups)
+    )
+    if groups is not None:
+        _check_groups(drawn, groups)
+    made = Membership(*(np.sort(part) for part in drawn))
     for name, indices in made._asdict().items():
         if not len(indices):
             raise RequestError(
                 f"split: {name} would be empty ({len(labels)} images; {how.kind}, val={how.val}, "
                 f"{f'folds={how.folds}' if how.kind == 'kfold' else f'test={how.test}'}). "
-                "Use more images, or a larger fraction."
+                f"Use more images{' or groups' if groups is not None else ''}, or a larger fraction."
             )
     return made
 
 
-def hold_out(indices: Indices, labels: NDArray[np.int64], fraction: float) -> tuple[Indices, Indices]:
+def _drawn(
+    labels: NDArray[np.int64], official: NDArray[np.int8], how: Split, groups: Indices | None
+) -> tuple[Indices, Indices, Indices]:
+    """(train, val, test) of a holdout or a fold, as the seed draws them."""
+    order = np.random.RandomState(how.seed).permutation(len(labels)).astype(np.int64)
+    assigned = official[order]
+    test = order[assigned == TEST]
+    if how.kind == "kfold":
+        test, val, rest = _fold(test, order[assigned != TEST], labels, how, groups)
+    else:
+        val, rest = order[assigned == VAL], order[(assigned != TEST) & (assigned != VAL)]
+        if not len(test):
+            test, rest = hold_out(rest, labels, how.test, how.seed, groups)
+        if not len(val):
+            val, rest = hold_out(rest, labels, how.val, how.seed, groups)
+    return subset(rest, labels, how, groups), val, test
+
+
+def _by_content(
+    labels: NDArray[np.int64],
+    official: NDArray[np.int8],
+    how: Split,
+    groups: Indices | None,
+    origins: NDArray[np.uint64] | None,
+) -> tuple[Indices, Indices, Indices]:
+    """(train, val, test) where each image's own content, or that of its group, draws its place: others do not matter.
+
+    A number of [0, 1) for each image comes of its hash and the seed; below `test` it is test, and so on.
+    """
+    keys = groups if groups is not None else origins
+    assert keys is not None
+    place = np.array([_number(f"{how.seed}:{key}") for key in keys.tolist()], np.float64)
+    order = np.argsort(place, kind="stable").astype(np.int64)
+    assigned, place = official[order], place[order]
+    free = (assigned != TEST) & (assigned != VAL)
+    has_test, has_val = (official == TEST).any(), (official == VAL).any()
+    below = 0.0 if has_test else how.test
+    test = (assigned == TEST) | (free & (place < below))
+    upper = below if has_val else below + (1 - below) * how.val
+    val = (assigned == VAL) | (free & (place >= below) & (place < upper))
+    return subset(order[~test & ~val], labels, how, groups), order[val], order[test]
+
+
+def _number(text: str) -> float:
+    """A number of [0, 1) that a text decides."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "little") / 2**48
+
+
+def _check_groups(parts: tuple[Indices, Indices, Indices], groups: Indices) -> None:
+    """Raise RequestError where a group is on two sides: only official splits do that."""
+    inside = [set(groups[part].tolist()) for part in parts]
+    shared = (inside[0] & inside[1]) | (inside[0] & inside[2]) | (inside[1] & inside[2])
+    if shared:
+        raise RequestError(
+            f"split.group: the set's own splits cut through {len(shared)} of {len(np.unique(groups))} groups. "
+            "Draw the splits (dataset.split_column=null for a list, one folder without train/ and test/), "
+            "or leave the group out."
+        )
+
+
+def hold_out(
+    indices: Indices, labels: NDArray[np.int64], fraction: float, seed: int, groups: Indices | None = None
+) -> tuple[Indices, Indices]:
     """(held out, the rest) of `indices`: the first round(fraction n_c) of each class, by largest remainders.
 
-    The total is round(fraction N), or less where that would take the last image of a class from the rest.
+    The total is round(fraction N), or less where that would take the last image of a class from the rest. Equal
+    remainders are drawn by the seed. Where no class has a right to an image of its own (fraction n_c < 1 for all),
+    remainders are chances: the largest ones alone would always leave the same classes out.
     """
+    if groups is not None and len(indices):
+        held = assign(groups[indices], labels[indices], (fraction, 1 - fraction), seed) == 0
+        return indices[held], indices[~held]
     rank, inverse, counts = _ranks(indices, labels)
     share = np.minimum(counts * fraction, counts - 1)
     quota = np.floor(share).astype(np.int64)
     missing = round(len(indices) * fraction) - int(quota.sum())
-    for c in np.argsort(quota - share, kind="stable")[: max(missing, 0)]:
+    for c in _next_in_line(share, max(missing, 0), seed):
         quota[c] += quota[c] < counts[c] - 1
     held = rank < quota[inverse]
     return indices[held], indices[~held]
 
 
-def subset(indices: Indices, labels: NDArray[np.int64], how: Split) -> Indices:
-    """The training subset: the first ceil(train_fraction n_c), or the first train_per_class, of each class."""
+def _next_in_line(share: NDArray[np.float64], count: int, seed: int) -> Indices:
+    """The `count` classes that get one image more than the whole part of their share.
+
+    Its own stream: drawing ties changes nothing where there are none, so the splits of earlier runs stay.
+    """
+    stream = np.random.RandomState([seed, 1])
+    drawn = stream.permutation(len(share))
+    if count and share.max() < 1:  # a place on a circle that is as long as the share, and `count` equal steps around it
+        ends = np.cumsum(share[drawn])
+        steps = (stream.uniform() + np.arange(count)) * (ends[-1] / count)
+        return drawn[np.unique(np.searchsorted(ends, steps, side="right"))].astype(np.int64)
+    remainder = np.round(share - np.floor(share), 9)
+    return drawn[np.argsort(-remainder[drawn], kind="stable")][:count].astype(np.int64)
+
+
+def subset(indices: Indices, labels: NDArray[np.int64], how: Split, groups: Indices | None = None) -> Indices:
+    """The training subset: the first ceil(train_fraction n_c), or the first train_per_class, of each class.
+
+    With groups, one group after the other in the order of `indices`, so that a small subset holds few of them.
+    """
+    if groups is not None and len(indices):
+        _, first, inverse = np.unique(groups[indices], return_index=True, return_inverse=True)
+        indices = indices[np.argsort(first[inverse], kind="stable")]
     rank, inverse, counts = _ranks(indices, labels)
     if how.train_per_class is not None:
         return indices[rank < how.train_per_class]
@@ -91,7 +185,8 @@ def subset(indices: Indices, labels: NDArray[np.int64], how: Split) -> Indices:
 
 
 def save(data: ImageData, path: Path) -> None:
-    """Write the membership as a compressed .npz: index arrays train, val and test, and the fingerprint."""
+    """Write the membership as a compressed .npz: index arrays train, val and test, the fingerprint, and
+    the name of each image's file where there are files."""
     # By way of memory: a full disk is then told as one, whatever the library makes of it.
     np.savez_compressed(
         members := io.BytesIO(),
@@ -99,19 +194,30 @@ def save(data: ImageData, path: Path) -> None:
         val=data.val,
         test=data.test,
         fingerprint=np.array(data.fingerprint),
+        **({} if data.paths is None else {"files": np.array(data.paths)}),
     )
     write_atomically(path, members.getvalue())
 
 
-def _fold(test: Indices, pool: Indices, labels: NDArray[np.int64], how: Split) -> tuple[Indices, Indices, Indices]:
-    """(test, val, train) of fold `how.fold`: every folds-th image of the pool in the order of its classes."""
-    by_class = pool[np.argsort(labels[pool], kind="stable")]
+def _fold(
+    test: Indices, pool: Indices, labels: NDArray[np.int64], how: Split, groups: Indices | None
+) -> tuple[Indices, Indices, Indices]:
+    """(test, val, train) of fold `how.fold`: every folds-th image of the pool in the order of its classes.
+
+    The seed draws the order of the classes, which says where the images go that folds do not divide.
+    """
     fold = np.zeros(len(labels), np.int64)
-    fold[by_class] = np.arange(len(by_class)) % how.folds
+    if groups is not None:
+        fold[pool] = assign(groups[pool], labels[pool], (1 / how.folds,) * how.folds, how.seed)
+    else:
+        names, inverse = np.unique(labels[pool], return_inverse=True)
+        turn = np.random.RandomState([how.seed, 1]).permutation(len(names))
+        by_class = pool[np.argsort(turn[inverse], kind="stable")]
+        fold[by_class] = np.arange(len(by_class)) % how.folds
     chosen = fold[pool] == how.fold
     if len(test):
         return test, pool[chosen], pool[~chosen]
-    return (pool[chosen], *hold_out(pool[~chosen], labels, how.val))
+    return (pool[chosen], *hold_out(pool[~chosen], labels, how.val, how.seed, groups))
 
 
 def _ranks(indices: Indices, labels: NDArray[np.int64]) -> tuple[Indices, Indices, Indices]:

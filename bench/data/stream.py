@@ -58,7 +58,7 @@ class Streamed:
         Raises:
             RequestError: where its file is gone or damaged since the set was indexed.
         """
-        from bench.data.sources.files import fetch
+        from bench.data.sources.fetch import fetch
 
         place = self.files[i]
         try:

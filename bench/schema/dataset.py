@@ -15,6 +15,8 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=4, le=2048)]
 OnBad = Literal["error", "skip"]
 Storage = Literal["map", "stream"]
+# The values of images deeper than 8 bits that become 0 and 255. None: what the files say, else see the README.
+Range = tuple[float, float] | None
 # Processes that decode a stream. None: one for each core of the run; 0: the run's own process does it.
 Workers = Annotated[int, Field(ge=0)] | None
 
@@ -49,6 +51,7 @@ class TorchvisionSet:
     on_bad_image: OnBad = "error"
     storage: Storage = "map"
     workers: Workers = None
+    range: Range = None
 
 
 @part
@@ -67,6 +70,8 @@ class Folder:
     on_bad_image: OnBad = "error"
     storage: Storage = "map"  # stream: decode in every epoch, for sets larger than the disk
     workers: Workers = None
+    range: Range = None
+    splits: Literal["auto", "none"] = "auto"  # none: the folders below root are classes, whatever they are called
 
 
 @part
@@ -77,13 +82,14 @@ class Csv:
     file: str  # path or URL
     path_column: str = "path"
     label_column: str = "label"
-    split_column: str = "split"  # values train, val, test or empty; the column may be absent
+    split_column: str | None = "split"  # values train, val, test or empty; it may be absent. None: draw the splits
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"
     on_bad_image: OnBad = "error"
     storage: Storage = "map"
     workers: Workers = None
+    range: Range = None
 
 
 @part
@@ -100,6 +106,7 @@ class HuggingFace:
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"
     on_bad_image: OnBad = "error"
+    range: Range = None
 
 
 ShapeName = Literal["circle", "square", "triangle", "cross", "star", "bar"]
@@ -181,16 +188,20 @@ class Split:
     """Train, val and test, drawn with a seed of their own; an official test split stays the test split.
 
     kfold: one of `folds` equal parts is the test split, or the val split where an official test split exists.
+    hash: the bytes of an image decide, so that a set that grows keeps its test images; not stratified.
     The training subset is nested: a smaller one lies inside a larger one of the same seed.
     """
 
-    kind: Literal["holdout", "kfold"] = "holdout"
+    kind: Literal["holdout", "kfold", "hash"] = "holdout"
     val: Annotated[float, Field(gt=0, lt=1)] = 0.1  # fraction of what is not test
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2  # holdout: fraction of all, where there is no official test split
     folds: Annotated[int, Field(ge=2)] = 5  # kfold
     fold: Annotated[int, Field(ge=0)] = 0  # kfold: which one, from 0
     train_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each class of the train split
     train_per_class: Positive | None = None  # images of each class of the train split
+    # What belongs together and is never on two sides: a column of the list, `folder` (below the class), or a pattern of
+    # the path such as */{group}_*.png.
+    group: str | None = None
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -198,7 +209,7 @@ class Split:
             raise ValueError(
                 f"fold counts from 0: expected 0..{self.folds - 1} for folds={self.folds}, got {self.fold}."
             )
-        if self.kind == "holdout" and (self.folds, self.fold) != (5, 0):
+        if self.kind != "kfold" and (self.folds, self.fold) != (5, 0):
             raise ValueError("folds and fold are for split=kfold.")
         if self.train_per_class is not None and self.train_fraction < 1:
             raise ValueError("train_fraction and train_per_class both choose the training subset: give one of them.")

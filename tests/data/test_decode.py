@@ -82,7 +82,7 @@ def test_exif_rotation(orientation: int) -> None:
     exif[0x0112] = orientation
     raw = encoded(Image.fromarray(np.ascontiguousarray(stored)), exif=exif)
     assert np.array_equal(grey(raw), upright)
-    assert header(raw) == Header((16, 8), True)
+    assert header(raw) == Header((16, 8), True, "PNG L")
 
 
 def test_first_frame_counts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,9 @@ UNASSIGNED, TRAIN, VAL, TEST = 0, 1, 2, 3
 
 
 Write = Callable[[NDArray[np.uint8]], None]  # takes [n, C, H, W]; every call the same C, H, W
+
+
+Note = tuple[str, str, str]  # a finding's name, reason and remedy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,12 @@ class Contents:
     rule: Rule | None = None  # how files are decoded
     shape: tuple[int, int, int] | None = None  # C, H, W of a stream's images
     hashes: NDArray[np.uint64] | None = None  # [N], `pixel_hash` of a stream's images
+    origins: NDArray[np.uint64] | None = None  # [N], of the bytes of each image's file
+    paths: tuple[str, ...] | None = None  # how messages name each image; None: by its number
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # name -> N values, for groups
+    forms: tuple[str, ...] | None = None  # of each image, before decoding: JPEG RGB 640 x 480
+    notes: tuple[Note, ...] = ()  # warnings about what was read
+    remarks: tuple[str, ...] = ()  # what is worth a line, and no warning
 
 
 class Source(NamedTuple):
@@ -60,17 +70,28 @@ class Source(NamedTuple):
     read: Callable[[Any, Write], Contents]
 
 
+def state(path: str | Path) -> tuple[int, int, int, int]:
+    """(inode, ctime, size, mtime) of a file: no change of its content leaves all of them as they were.
+
+    ctime alone tells it, as no program sets it; the others show a file that another one took the place of.
+
+    Raises:
+        OSError: where there is no such file.
+    """
+    found = os.stat(path)
+    return found.st_ino, found.st_ctime_ns, found.st_size, found.st_mtime_ns
+
+
 def stamp(path: Path) -> list[Any]:
-    """Name, size and time of change of a file: differs when the content does, without reading it.
+    """Name and state of a file as plain data: differs when the content does, without reading it.
 
     Raises:
         RequestError: where there is no such file.
     """
     try:
-        found = path.stat()
+        return [path.name, *state(path)]
     except OSError as error:
         raise RequestError(f"{path}: expected a file here ({error.strerror}).") from error
-    return [path.name, found.st_size, found.st_mtime_ns]
 
 
 def pixel_hash(image: NDArray[np.uint8]) -> int:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import asdict, dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from bench.data.sources import depth
+from bench.data.sources.depth import BITS8, INTS, Deep, Range
 from bench.schema.errors import RequestError
 
 MIXED = 128  # side of the square that images of mixed sizes are brought to
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+LARGEST = 1024 * 1024  # pixels of an image that is kept at its own size without being asked
+ORIENTATION = 0x0112  # the EXIF tag
 RULE = 1  # raise when the pixels that come out change
+AT_ONCE = 64 * 2**20  # bytes of decoded images held at a time
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -37,27 +43,43 @@ class Rule:
         channels: 1 or 3.
         size: side of the square to bring it to; None leaves it as it is.
         fit: crop (shorter side to size, then the centre), squash, or pad (longer side to size, black borders).
+        ints, floats: the values of images deeper than 8 bits that become 0 and 255, see `depth.ranges`.
+        special: some are of a kind that is read anew, see `depth.Deep`; it changes the content's digest only.
     """
 
     channels: int
     size: int | None
     fit: str
+    ints: Range = INTS
+    floats: Range = BITS8
+    special: bool = False
+
+    def identity(self) -> dict[str, object]:
+        """The rule as part of a set's digest: what came later is left out where it changes no pixel."""
+        later = {"ints": INTS, "floats": BITS8, "special": False}
+        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
 
     def __call__(self, raw: bytes) -> NDArray[np.uint8]:
         """Pixels uint8 [channels, H, W] of an encoded image. Raises BadImage."""
         with opened(raw) as image:
-            return self.pixels(image)
+            return self.pixels(image, raw)
 
-    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
-        """The same for an image that PIL has opened. Raises BadImage.
+    def pixels(self, image: Image.Image, raw: bytes = b"") -> NDArray[np.uint8]:
+        """The same for an image that PIL has opened, with the bytes it was opened from. Raises BadImage.
 
-        EXIF rotation is applied; 16 bits become 8 by v / 257; floats are taken as 0..255; alpha is laid over
+        EXIF rotation is applied; more than 8 bits become 8 by the set's range (`depth.ranges`); alpha is laid over
         white; palettes and CMYK become RGB; of several frames the first counts. Resizing is bicubic with
         antialiasing; a JPEG more than twice as large is decoded at reduced resolution first.
         """
         try:
             if self.size is not None:
                 image.draft(None, (2 * self.size, 2 * self.size))
+            if depth.is_deep(image, raw):
+                span = self.floats if image.mode == "F" else self.ints
+                found, invert = depth.values(image, raw), depth.inverted(image)
+                orientation = image.getexif().get(ORIENTATION, 1)  # 1 where Pillow has turned a TIFF while reading it
+                image = Image.fromarray(depth.levels(found, span, invert))
+                image.getexif()[ORIENTATION] = orientation
             image = ImageOps.exif_transpose(image)
             flat = self._flat(image)
             if self.size is not None and flat.size != (self.size, self.size):
@@ -70,11 +92,6 @@ class Rule:
     def _flat(self, image: Image.Image) -> Image.Image:
         """Mode L or RGB, 8 bits."""
         mode = "L" if self.channels == 1 else "RGB"
-        if image.mode.startswith("I"):  # 16 bits, also where PIL holds them in 32
-            wide = np.asarray(image).astype(np.float64)
-            image = Image.fromarray(np.clip(np.floor(wide / 257 + 0.5), 0, 255).astype(np.uint8))
-        elif image.mode == "F":
-            image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
         if image.has_transparency_data:
             above = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
@@ -91,11 +108,14 @@ def opened(raw: bytes) -> Image.Image:
     """The image with its header read. Raises BadImage for what is no image, is empty, or is a decompression bomb."""
     if not raw:
         raise BadImage("is empty (0 bytes)")
+    heic()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # stricter below
             image = Image.open(io.BytesIO(raw))
     except UnidentifiedImageError as error:
+        if raw[4:8] == b"ftyp" and raw[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
+            raise BadImage("is HEIC: pip install 'imagebench[heic]' reads it, or convert it to JPEG") from error
         raise BadImage("is not an image in a format that Pillow reads") from error
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be opened ({error})") from error
@@ -105,35 +125,85 @@ def opened(raw: bytes) -> Image.Image:
     return image
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file's header tells: (width, height) as it will be shown, and whether it is grey."""
+@functools.cache
+def heic() -> bool:
+    """Let Pillow read HEIC where the extra `heic` is installed; whether it is."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+class Header(NamedTuple):
+    """What a file's header tells: (width, height) as it will be shown, and whether it is grey.
+
+    `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits.
+    """
 
     size: tuple[int, int]
     grey: bool
+    form: str = ""
+    deep: Deep | None = None
 
 
 def header(raw: bytes) -> Header:
     """Of an encoded image. Raises BadImage."""
     with opened(raw) as image:
-        # For a PNG without EXIF in front of its pixels, Pillow would decode them to look behind.
-        silent = image.format == "PNG" and "exif" not in image.info
-        try:
-            orientation = 1 if silent else image.getexif().get(0x0112, 1)
-        except Exception as error:  # see `Rule.pixels`
-            raise BadImage(f"has EXIF data that cannot be read ({error})") from error
-        turned = orientation in (5, 6, 7, 8)  # those that swap the axes
-        size = (image.height, image.width) if turned else (image.width, image.height)
-        return Header(size, image.mode in GREY_MODES)
+        return described(image, raw)
 
 
-def rule(headers: Iterable[Header], size: int | None, fit: str, colour: str) -> Rule:
-    """The rule for a set: one size stays, mixed sizes become MIXED x MIXED; grey stays grey where all are grey."""
-    seen = Counter(headers)
-    if size is None and len({h.size for h in seen}) > 1:
+def described(image: Image.Image, raw: bytes = b"") -> Header:
+    """The header of an opened image; one of more than 8 bits is decoded for it. Raises BadImage."""
+    # For a PNG without EXIF in front of its pixels, Pillow would decode them to look behind.
+    silent = image.format == "PNG" and "exif" not in image.info
+    try:
+        orientation = 1 if silent else image.getexif().get(ORIENTATION, 1)
+    except Exception as error:  # see `Rule.pixels`
+        raise BadImage(f"has EXIF data that cannot be read ({error})") from error
+    # Those that swap the axes. Pillow has swapped a TIFF's size already.
+    turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
+    size = (image.height, image.width) if turned else (image.width, image.height)
+    grey, form = image.mode in GREY_MODES, f"{image.format or 'array'} {image.mode}"
+    if not depth.is_deep(image, raw):
+        return Header(size, grey, form)
+    try:
+        return Header(size, grey, form, depth.look(image, raw))
+    except Exception as error:  # see `Rule.pixels`
+        raise BadImage(f"cannot be decoded ({error})") from error
+
+
+def rule(headers: Sequence[Header], size: int | None, fit: str, colour: str, span: Range | None = None) -> Rule:
+    """The rule for a set: one size stays, mixed sizes become MIXED x MIXED; grey stays grey where all are grey.
+
+    Args:
+        span: the user's range of images of more than 8 bits, see `depth.ranges`.
+
+    Raises:
+        RequestError: for images of one size that are too large to be kept so without being asked, or for values whose
+            range nobody says.
+    """
+    seen = Counter((h.size, h.grey) for h in headers)
+    sizes = {size for size, _ in seen}
+    if size is None and len(sizes) > 1:
         size = MIXED
-    grey = colour == "grey" or (colour == "auto" and all(h.grey for h in seen))
-    return Rule(1 if grey else 3, size, fit)
+    elif size is None and (one := next(iter(sizes)))[0] * one[1] > LARGEST:
+        raise RequestError(
+            f"Every image is {one[0]} x {one[1]} pixels: {len(headers)} of them would take "
+            f"{len(headers) * 3 * one[0] * one[1] / 2**30:.1f} GiB as they are. "
+            "Say the side that the model shall see, such as dataset.size=224 (2048 at most)."
+        )
+    grey = colour == "grey" or (colour == "auto" and all(grey for _, grey in seen))
+    spans = depth.ranges(headers, span)
+    special = any(h.deep is not None and h.deep.special for h in headers)
+    return Rule(1 if grey else 3, size, fit, spans.get("int", INTS), spans.get("float", BITS8), special)
+
+
+def chunk_of(how: Rule, headers: Sequence[Header], most: int = 256) -> int:
+    """How many images are decoded at a time, so that they take AT_ONCE bytes at most."""
+    width, height = (how.size, how.size) if how.size is not None else headers[0].size
+    return max(1, min(most, AT_ONCE // (width * height * how.channels)))
 
 
 def parallel(work: Callable[[T], R], items: Sequence[T], title: str, chunk: int = 256) -> Iterator[list[R]]:

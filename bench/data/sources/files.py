@@ -1,28 +1,26 @@
-"""Reading a list of labelled image files, local or remote: shared by `folder` and `csv`."""
+"""Reading a list of labelled image files, local or remote: shared by `folder`, `csv` and torchvision's file sets."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.sources import decode
-from bench.data.sources.contract import Contents, Write, pixel_hash
+from bench.data.sources import decode, depth
+from bench.data.sources.classes import alike, in_order
+from bench.data.sources.contract import Contents, Note, Write, pixel_hash
 from bench.data.sources.decode import BadImage, Header, Rule
+from bench.data.sources.fetch import fetch
+from bench.data.sources.scan import Scan, scan
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redacted, without_credentials
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """One image file: where it is, how messages call it, its class and its official split."""
 
     place: str  # local path or URL
@@ -31,40 +29,39 @@ class Listed:
     official: int
 
 
-def is_remote(place: str) -> bool:
-    """Whether a path is a URL (`s3://...`, `zip://a.png::memory://b.zip`), to be read through fsspec."""
-    return "://" in place
+class Listing(NamedTuple):
+    """What a folder or a list names.
+
+    Attributes:
+        files: in order.
+        bad: "file reason" for what has no place there.
+        where: what it is remembered by, see `scan`.
+        columns: name -> a value for each file, for groups.
+        notes, remarks: see `contract.Contents`.
+    """
+
+    files: list[Listed]
+    bad: list[str]
+    where: str
+    columns: Mapping[str, Sequence[str]] = {}
+    notes: tuple[Note, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    def scanned(self, source: str) -> Scan:
+        """The hash and the header of every file."""
+        return scan([item.place for item in self.files], self.where, source)
+
+    def identity(self, source: str) -> str:
+        """Hex digest of the names, labels, splits and bytes of all files."""
+        digest = hashlib.sha256(self.scanned(source).hashes.tobytes())
+        names = "\n".join(f"{item.shown}\0{item.label}\0{item.official}" for item in self.files)
+        digest.update("\n".join([names, *self.bad]).encode(errors="surrogateescape"))
+        return digest.hexdigest()
 
 
-def fetch(place: str) -> bytes:
-    """The bytes of a file. Raises BadImage where there is none or it may not be read."""
-    if is_remote(place):
-        return _fetch_remote(place)
-    try:
-        # A pipe or a device would be read for ever.
-        if not stat.S_ISREG(os.stat(place).st_mode):
-            raise BadImage("is no regular file")
-        return Path(place).read_bytes()
-    except FileNotFoundError as error:
-        raise BadImage("does not exist") from error
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise BadImage(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def _fetch_remote(place: str) -> bytes:
-    import fsspec
-
-    try:
-        with fsspec.open(place, "rb") as file:
-            return bytes(file.read())
-    except ImportError as error:
-        raise RequestError(f"{redacted(place)}: fsspec needs another package for this address: {error}") from error
-    # `from None`: what the libraries say holds the address as it is, credentials included.
-    except FileNotFoundError:  # fsspec's word for a server that does not answer, too
-        raise BadImage("does not exist or cannot be reached") from None
-    except Exception as error:  # each file system has errors of its own: no credentials, no bucket, HTTP status
-        text = without_credentials(f"{type(error).__name__}: {error}")
-        raise BadImage(f"cannot be read ({text})") from None
+def settings(dataset: Any) -> list[Any]:
+    """How files are decoded, as part of a set's identity."""
+    return [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage, dataset.range]
 
 
 @dataclass(frozen=True)
@@ -77,104 +74,117 @@ class Options:
     colour: str = "rgb"
     on_bad_image: str = "error"
     storage: str = "map"
+    range: tuple[float, float] | None = None
 
 
-def read(
-    dataset: Any,
-    listed: Sequence[Listed],
-    already_bad: Sequence[str],
-    write: Write,
-    classes: tuple[str, ...] | None = None,
-) -> Contents:
+def read(dataset: Any, listing: Listing, write: Write, classes: tuple[str, ...] | None = None) -> Contents:
     """Decode every file in order; the content's digest is that of the files' bytes, classes and splits.
 
-    Two passes: headers first (sizes, grey or colour), so that the rule is known before the first image is kept;
-    a file that is not an image is found before minutes of decoding.
+    Headers come first (sizes, grey or colour), so that the rule is known before the first image is kept; a file that
+    is not an image is found before minutes of decoding.
 
     Args:
-        dataset: with size, fit, colour, on_bad_image and storage.
-        already_bad: "file reason" found while listing.
+        dataset: with size, fit, colour, on_bad_image, storage and range.
         classes: in their official order; None takes those found, by name.
+
+    Raises:
+        RequestError: naming files that cannot be used, unless they may be skipped; a class that lost all of its files
+            stops in any case.
     """
-    source, total = dataset.source, len(listed) + len(already_bad)
-    bad = list(already_bad)
+    source, total = dataset.source, len(listing.files) + len(listing.bad)
+    scanned, bad = listing.scanned(source), list(listing.bad)
     heads: list[Header] = []
-    kept: list[Listed] = []
-    seen = 0
-    for results in decode.parallel(_tried(decode.header), listed, f"{source}: headers"):
-        for _, found, reason in results:
-            if found is None:
-                bad.append(f"{listed[seen].shown} {reason}")
-            else:
-                heads.append(found)
-                kept.append(listed[seen])
-            seen += 1
+    kept: list[int] = []
+    for i, found in enumerate(scanned.headers()):
+        if isinstance(found, str):
+            bad.append(f"{listing.files[i].shown} {found}")
+        else:
+            heads.append(found)
+            kept.append(i)
     _refuse(dataset, bad, total)
     if not kept:
         raise RequestError(f"{source}: there is not a single usable image among {total} files.")
-    how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour)
-    digest = hashlib.sha256(json.dumps([decode.RULE, asdict(how)]).encode())
-    good: list[Listed] = []
+    how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
+    good: list[int] = []
     hashes: list[int] = []
     shape, seen = (0, 0, 0), 0
-    for results in decode.parallel(_tried(how), kept, f"{source}: images"):
+    files = [listing.files[i] for i in kept]
+    for results in decode.parallel(_decoded(how), files, f"{source}: images", decode.chunk_of(how, heads)):
         pixels: list[NDArray[np.uint8]] = []
-        for hashed, image, reason in results:
-            item = kept[seen]
+        for image, reason in results:
+            item, number = files[seen], kept[seen]
             seen += 1
             if image is not None and good and image.shape != shape:  # EXIF behind the pixels turned it
                 reason = f"is {image.shape[1:]} pixels where the others are {shape[1:]}; say dataset.size=N"
             if reason:
                 bad.append(f"{item.shown} {reason}")
                 continue
-            digest.update(f"{item.label}\0{item.official}\0{hashed}\n".encode())
             pixels.append(image)
-            good.append(item)
-            hashes.append(pixel_hash(image))
+            good.append(number)
+            if dataset.storage == "stream":  # what is written is hashed there
+                hashes.append(pixel_hash(image))
             shape = image.shape
         if pixels and dataset.storage == "map":
             write(np.stack(pixels))
     _refuse(dataset, bad, total)
-    names = classes or tuple(sorted({item.label for item in good}))
-    if len(names) < 2:
-        found = f"only '{names[0]}'" if names else "none"
-        raise RequestError(f"{source}: at least two classes are needed, found {found}.")
-    return _contents(dataset, good, bad, how, shape, digest.hexdigest(), names, hashes)
+    _vanished(source, listing, good)
+    return _contents(
+        dataset, listing, scanned, good, bad, how, shape, classes, hashes, dict(zip(kept, heads, strict=True))
+    )
 
 
 def _contents(
     dataset: Any,
-    good: Sequence[Listed],
+    listing: Listing,
+    scanned: Scan,
+    good: Sequence[int],
     bad: Sequence[str],
     how: Rule,
     shape: tuple[int, ...],
-    digest: str,
-    classes: tuple[str, ...],
+    classes: tuple[str, ...] | None,
     hashes: Sequence[int],
+    heads: Mapping[int, Header],
 ) -> Contents:
-    number = {name: i for i, name in enumerate(classes)}
+    items = [listing.files[i] for i in good]
+    names, remarks = (classes, ()) if classes else in_order({item.label for item in items})
+    if len(names) < 2:
+        found = f"only '{names[0]}'" if names else "none"
+        raise RequestError(f"{dataset.source}: at least two classes are needed, found {found}.")
+    # Class numbers that are not those of the alphabet are other labels.
+    order = ["by number"] if remarks else []
+    digest = hashlib.sha256(json.dumps([decode.RULE, how.identity(), *order]).encode())
+    for i, item in zip(good, items, strict=True):
+        hashed = scanned.hashes[i].tobytes().hex()
+        digest.update(f"{item.label}\0{item.official}\0{hashed}\n".encode())
+    number = {name: i for i, name in enumerate(names)}
+    used = [heads[i] for i in good]
     return Contents(
-        labels=np.array([number[item.label] for item in good], np.int64),
-        classes=classes,
-        official=np.array([item.official for item in good], np.int8),
+        labels=np.array([number[item.label] for item in items], np.int64),
+        classes=names,
+        official=np.array([item.official for item in items], np.int8),
         skipped=tuple(bad),
-        digest=digest,
-        files=tuple(item.place for item in good) if dataset.storage == "stream" else None,
+        digest=digest.hexdigest(),
+        files=tuple(item.place for item in items) if dataset.storage == "stream" else None,
         rule=how,
         shape=(int(shape[0]), int(shape[1]), int(shape[2])),
-        hashes=np.array(hashes, np.uint64),
+        hashes=np.array(hashes, np.uint64) if hashes else None,
+        origins=np.ascontiguousarray(scanned.hashes[list(good), :8]).view("<u8").ravel().astype(np.uint64),
+        paths=tuple(item.shown for item in items),
+        columns={name: tuple(values[i] for i in good) for name, values in listing.columns.items()},
+        forms=tuple(f"{h.form} {h.size[0]} x {h.size[1]}" for h in used),
+        notes=(*listing.notes, *alike(names), *depth.slivers(used, {"int": how.ints, "float": how.floats})),
+        remarks=(*listing.remarks, *remarks),
     )
 
 
-def _tried(work: Callable[[bytes], Any]) -> Callable[[Listed], tuple[str, Any, str]]:
-    """`work` on a file's bytes: (SHA-256 of the bytes, result, "") or ("", None, reason)."""
+def _decoded(how: Rule) -> Any:
+    """A file -> (its pixels, "") or (None, reason)."""
 
-    def apply(item: Listed) -> tuple[str, Any, str]:
+    def apply(item: Listed) -> tuple[NDArray[np.uint8] | None, str]:
         try:
-            raw = fetch(item.place)
-            return hashlib.sha256(raw).hexdigest(), work(raw), ""
+            return how(fetch(item.place)), ""
         except BadImage as error:
-            return "", None, str(error)
+            return None, str(error)
 
     return apply
 
@@ -182,3 +192,18 @@ def _tried(work: Callable[[bytes], Any]) -> Callable[[Listed], tuple[str, Any, s
 def _refuse(dataset: Any, bad: Sequence[str], total: int) -> None:
     if bad and dataset.on_bad_image == "error":
         raise decode.bad_images(dataset.source, bad, total)
+
+
+def _vanished(source: str, listing: Listing, good: Sequence[int]) -> None:
+    """Raise RequestError where every file of a class was left out: the runs would be about other classes."""
+    left = {listing.files[i].label for i in good}
+    lost: dict[str, int] = {}
+    for item in listing.files:
+        if item.label not in left:
+            lost[item.label] = lost.get(item.label, 0) + 1
+    if lost:
+        named = ", ".join(f"{label} ({count} files)" for label, count in list(lost.items())[:5])
+        raise RequestError(
+            f"{source}: not one file of {len(lost)} of {len(lost) + len(left)} classes can be used: {named}. "
+            "dataset.on_bad_image=skip leaves out files, not classes: repair these, or take the class away."
+        )

@@ -2,115 +2,166 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data.sources import files
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
-from bench.data.sources.files import Listed
+from bench.data.sources.files import Listed, Listing
+from bench.data.sources.split_names import assigned, split_of
 from bench.schema.errors import RequestError
 
-SPLITS = {
-    "train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "dev": VAL, "test": TEST,
-    "testing": TEST,
-}  # fmt: skip
-LITTER = ("thumbs.db", "desktop.ini", "__macosx")  # what operating systems leave; hidden files (.name) likewise
+# What operating systems and storage boxes leave; hidden files (.name) likewise.
+LITTER = (
+    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp", "#recycle",
+    "#snapshot", "$recycle.bin", "system volume information", "recycler", "lost+found", "found.000", "__pycache__",
+)  # fmt: skip
+IMAGES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".hif",
+    ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".ico", ".dib", ".pcx",
+)  # fmt: skip
+NAMED = {TRAIN: "train", VAL: "val", TEST: "test"}
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
-    """Relative path, size and time of change of every file, and the settings of decoding."""
-    listed, bad = _listed(dataset)
-    digest = hashlib.sha256()
-    for item in listed:
-        try:
-            found = os.stat(item.place)
-            digest.update(f"{item.shown}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="surrogateescape"))
-        except OSError as error:
-            digest.update(f"{item.shown}\0{error.errno}\n".encode(errors="surrogateescape"))
-    digest.update("\n".join(bad).encode(errors="surrogateescape"))
-    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage]
+    """Names and bytes of every file, and the settings of decoding."""
     # A stream reads its files later, from where they were.
     where = str(_root(dataset).resolve()) if dataset.storage == "stream" else ""
-    return {"files": digest.hexdigest(), "settings": settings, "where": where}
+    return {
+        "files": _listed(dataset).identity(dataset.source),
+        "settings": files.settings(dataset),
+        "where": where,
+    }
 
 
 def _read(dataset: Any, write: Write) -> Contents:
-    return files.read(dataset, *_listed(dataset), write)
+    return files.read(dataset, _listed(dataset), write)
 
 
 def _root(dataset: Any) -> Path:
     return Path(dataset.root).expanduser()
 
 
-def _listed(dataset: Any) -> tuple[list[Listed], list[str]]:
+def _listed(dataset: Any) -> Listing:
     """Every file below the root in the order of its path, and "file reason" for what has no place there."""
     root = _root(dataset)
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
         raise RequestError(f"dataset.root={root} {what}. Expected a folder with one sub-folder of images a class.")
     bad: list[str] = []
-    listed: list[Listed] = []
-    tops = _folders(root, bad)
-    parts = {top: SPLITS.get(top.name.lower()) for top in tops}
-    named = [top.name for top in tops if parts[top]]
-    if TRAIN in parts.values() and 1 < len(named) < len(tops):
-        others = ", ".join(top.name for top in tops if not parts[top])
-        raise RequestError(
-            f"{root} has the split folders {', '.join(named)} and beside them {others}, which is neither a split nor, "
-            "then, a class. Move it elsewhere."
-        )
-    if parts and all(parts.values()):
-        if TRAIN not in parts.values():
-            raise RequestError(f"{root} has {', '.join(t.name for t in tops)} but no folder train.")
-        if len(set(parts.values())) < len(parts):
-            raise RequestError(f"{root} has two folders for one split: {', '.join(t.name for t in tops)}.")
-        groups = [(official or UNASSIGNED, _folders(top, bad)) for top, official in parts.items()]
+    aside: list[str] = []
+    tops = _folders(root, bad, aside)
+    parts = assigned(top.name for top in tops) if dataset.splits == "auto" else {}
+    remarks: list[str] = []
+    if _are_splits(root, tops, parts):
+        groups = [(parts[top.name], _folders(top, bad, aside)) for top in tops]
+        remarks += [
+            f"Folder {name} is taken as the {NAMED[parts[name]]} split." for name in parts if name not in NAMED.values()
+        ]
     else:
         groups = [(UNASSIGNED, tops)]
+        if dataset.splits == "auto":
+            _check_tops(root, tops)
+    listed: list[Listed] = []
+    inside: list[str] = []
     start = len(str(root / "x")) - 1  # of the path below the root; relative_to would take most of the time
     for official, classes in groups:
         for folder in classes:
-            _check_class(folder, official)
-            before = len(listed)
-            label = folder.name
+            _check_class(folder, may_hold_splits=official != UNASSIGNED or dataset.splits == "none")
+            before, label, below = len(listed), folder.name, len(str(folder)) + 1
             for path in _walk(str(folder), frozenset(), bad):
                 listed.append(Listed(path, path[start:], label, official))
+                inside.append(os.path.dirname(path[below:]))
             if len(listed) == before:
                 bad.append(f"{folder.relative_to(root)}{os.sep} has no image in it")
     if not listed:
         raise RequestError(f"{root}: no images found. Expected one sub-folder a class, with images in it.")
-    return listed, bad
+    if aside:
+        remarks.append(f"Left aside, as no images: {', '.join(aside[:5])}{', ...' if len(aside) > 5 else ''}.")
+    return Listing(listed, bad, str(root.resolve()), {"folder": inside}, remarks=tuple(remarks))
 
 
-def _check_class(folder: Path, official: int) -> None:
+def _are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> bool:
+    """Whether the folders below the root are splits; raises RequestError where some are not, or two are one."""
+    others = [top.name for top in tops if top.name not in parts]
+    if TRAIN in parts.values() and len(parts) > 1 and others:
+        raise RequestError(
+            f"{root} has the split folders {', '.join(parts)} and beside them {', '.join(others)}, which is neither a "
+            "split nor, then, a class. Move it elsewhere."
+        )
+    if not parts or others or (len(parts) == 1 and not any(_holds_folders(top) for top in tops)):
+        return False
+    if TRAIN not in parts.values():
+        raise RequestError(f"{root} has {', '.join(parts)} but no folder train.")
+    if len(set(parts.values())) < len(parts):
+        raise RequestError(f"{root} has two folders for one split: {', '.join(parts)}.")
+    return True
+
+
+def _check_tops(root: Path, tops: Sequence[Path]) -> None:
+    """Raise RequestError where the top folders look like splits of unknown names, or classes lie deeper."""
+    inside = {top: frozenset(e.name for e in _entries(top) if _is_dir(e)) for top in tops}
+    if len(tops) == 1:
+        (only,) = tops
+        deeper = only
+        while len(names := [e for e in _entries(deeper) if _is_dir(e)]) == 1 and not _is_split(names[0].name):
+            deeper = deeper / names[0].name
+        if len(names) > 1:
+            shown = ", ".join(e.name for e in names[:3])
+            raise RequestError(
+                f"{root} holds one folder, {only.name}; the folders {shown} lie in {deeper}. "
+                f"Point dataset.root at {deeper}."
+            )
+    named = [top for top in tops if len(inside[top]) > 1]
+    for i, one in enumerate(named):
+        for other in named[i + 1 :]:
+            shared = inside[one] & inside[other]
+            if TRAIN in assigned(shared).values():
+                continue  # which is told by the class
+            if len(shared) > 1 and 2 * len(shared) >= max(len(inside[one]), len(inside[other])):
+                raise RequestError(
+                    f"{root}: the folders {one.name} and {other.name} hold the same folders "
+                    f"({', '.join(sorted(shared)[:3])}{', ...' if len(shared) > 3 else ''}), as splits do. If they are "
+                    "splits, call them train, val and test; if they are classes, say dataset.splits=none."
+                )
+
+
+def _is_split(name: str) -> bool:
+    return split_of(name) is not None
+
+
+def _holds_folders(folder: Path) -> bool:
+    return any(_is_dir(e) for e in _entries(folder))
+
+
+def _check_class(folder: Path, may_hold_splits: bool) -> None:
     """Raise RequestError where a folder cannot be a class: by its name, or as it holds splits of its own."""
     # Control characters would break tables; surrogates stand for bytes that are not UTF-8.
     if any(unicodedata.category(c) in ("Cc", "Cs") for c in folder.name):
         raise RequestError(
             f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
         )
-    inside = [SPLITS.get(e.name.lower()) for e in _entries(folder) if e.is_dir()]
-    if official == UNASSIGNED and TRAIN in inside and (TEST in inside or VAL in inside):
+    inside = assigned(e.name for e in _entries(folder) if _is_dir(e)).values()
+    if not may_hold_splits and TRAIN in inside and (TEST in inside or VAL in inside):
         raise RequestError(
             f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "
             f"{folder.parent}/test/{folder.name}, ..."
         )
 
 
-def _folders(folder: Path, bad: list[str]) -> list[Path]:
-    """The sub-folders by name; a file beside them belongs to no class."""
+def _folders(folder: Path, bad: list[str], aside: list[str]) -> list[Path]:
+    """The sub-folders by name. An image beside them has no class; what is none (README, lists) is left aside."""
     found = []
     for entry in _entries(folder):
-        if _litter(entry.name):
-            continue
-        if entry.is_dir():
+        if _is_dir(entry):
             found.append(Path(entry.path))
-        else:
+        elif entry.name.lower().endswith(IMAGES) or _loops(entry):
             bad.append(f"{entry.path} lies beside the class folders, so it has no class")
+        else:
+            aside.append(entry.name)
     return found
 
 
@@ -119,9 +170,9 @@ def _walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str]) -> Ite
     here = os.stat(folder)
     above = above | {(here.st_dev, here.st_ino)}
     for entry in _entries(folder):
-        if _litter(entry.name):
-            continue
-        if entry.is_dir():
+        if _loops(entry):
+            bad.append(f"{entry.path} is a link that leads to itself")
+        elif _is_dir(entry):
             there = os.stat(entry.path)
             if (there.st_dev, there.st_ino) in above:
                 bad.append(f"{entry.path} is a link that leads back to a folder above it")
@@ -131,12 +182,28 @@ def _walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str]) -> Ite
             yield entry.path
 
 
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _loops(entry: os.DirEntry[str]) -> bool:
+    if not entry.is_symlink():
+        return False
+    try:
+        entry.is_dir()
+    except OSError:
+        return True
+    return False
+
+
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, by name, without litter."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(
-                (e for e in entries if not (_litter(e.name) and e.name.startswith("."))), key=lambda e: e.name
-            )
+            return sorted((e for e in entries if not _litter(e.name)), key=lambda e: e.name)
     except OSError as error:
         raise RequestError(f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions.") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,29 +12,31 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.data.sources import decode
-from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
-from bench.data.sources.decode import GREY_MODES, BadImage, Header
-from bench.data.sources.folder import SPLITS
+from bench.data.sources import decode, depth
+from bench.data.sources.contract import Contents, Note, Source, Write
+from bench.data.sources.decode import BadImage, Header
+from bench.data.sources.scan import scan
+from bench.data.sources.split_names import assigned
 from bench.schema.errors import RequestError, unknown
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
     """Name, config and revision; the state of the files where the name is a local folder."""
-    folder = Path(dataset.name)
-    digest = hashlib.sha256()
+    folder, digest = Path(dataset.name), ""
     if folder.is_dir():
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            found = path.stat()
-            digest.update(f"{path.relative_to(folder)}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+        places = sorted(str(p) for p in folder.rglob("*") if p.is_file())
+        names = "\n".join(os.path.relpath(place, folder) for place in places)
+        found = hashlib.sha256(scan(places, str(folder.resolve()), dataset.source).hashes.tobytes())
+        found.update(names.encode(errors="surrogateescape"))
+        digest = found.hexdigest()
     columns = [dataset.image_column, dataset.label_column]
-    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image]
-    named = [dataset.name, dataset.config, dataset.revision, digest.hexdigest()]
+    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range]
+    named = [dataset.name, dataset.config, dataset.revision, digest]
     return {"set": named, "columns": columns, "settings": settings}
 
 
 def _read(dataset: Any, write: Write) -> Contents:
-    splits = _splits(dataset)
+    splits, parts, notes = _splits(dataset)
     classes = _classes(dataset, next(iter(splits.values())))
     bad: list[str] = []
     total = sum(len(rows) for rows in splits.values())
@@ -61,20 +64,27 @@ def _read(dataset: Any, write: Write) -> Contents:
     heads: list[Header] = []
     readable: dict[str, list[int]] = {}
     for name, rows in splits.items():
-        found = list(tried(lambda image: Header(image.size, image.mode in GREY_MODES), rows, [*range(len(rows))], name))
+        found = list(tried(decode.described, rows, [*range(len(rows))], name))
         heads += [head for _, head in found]
         readable[name] = [i for i, _ in found]
     refuse()
-    how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour)
+    how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
 
     labels: list[int] = []
     official: list[int] = []
+    paths: list[str] = []
+    told = _columns(dataset, next(iter(splits.values())))
+    columns: dict[str, list[str]] = {column: [] for column in told}
     for name, rows in splits.items():
         column = rows[dataset.label_column]
+        beside = {other: rows[other] for other in told}
         for i, pixels in tried(how.pixels, rows, readable[name], name):
             write(pixels[None])
             labels.append(int(column[i]))
-            official.append(SPLITS.get(name.lower(), UNASSIGNED))
+            official.append(parts[name])
+            paths.append(f"{name} {i}")
+            for other in told:
+                columns[other].append(str(beside[other][i]))
     refuse()
     if not labels:
         raise RequestError(f"{dataset.name}: there is not a single usable image among {total}.")
@@ -86,11 +96,21 @@ def _read(dataset: Any, write: Write) -> Contents:
         official=np.array(official, np.int8),
         skipped=tuple(bad),
         rule=how,
+        paths=tuple(paths),
+        columns={name: tuple(values) for name, values in columns.items()},
+        notes=(*notes, *depth.slivers(heads, {"int": how.ints, "float": how.floats})),
     )
 
 
-def _splits(dataset: Any) -> dict[str, Any]:
-    """The set's splits by name; those that are neither train, val nor test are left out."""
+def _columns(dataset: Any, rows: Any) -> list[str]:
+    """The columns of text and numbers beside image and label: what may name a group."""
+    taken = (dataset.image_column, dataset.label_column)
+    plain = ("string", "int", "uint", "large_string")
+    return [n for n, f in rows.features.items() if n not in taken and str(getattr(f, "dtype", "")).startswith(plain)]
+
+
+def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
+    """(the set's splits by name, which each one is, a note about those that are neither train, val nor test)."""
     try:
         import datasets
     except ImportError as error:
@@ -101,14 +121,28 @@ def _splits(dataset: Any) -> dict[str, Any]:
         raise RequestError(
             f"dataset.name={dataset.name} cannot be loaded ({type(error).__name__}: {error})."
         ) from error
-    known = {name: rows for name, rows in found.items() if name.lower() in SPLITS}
+    parts = assigned(found)
+    known = {name: rows for name, rows in found.items() if name in parts}
     if not known:
         raise RequestError(f"{dataset.name} has the splits {', '.join(found)}; expected train, val or test.")
+    if len(set(parts.values())) < len(parts):
+        raise RequestError(f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Name another config.")
+    others = {name: len(rows) for name, rows in found.items() if name not in parts}
+    notes: list[Note] = []
+    if others:
+        shown = ", ".join(f"{name} ({count:,} images)" for name, count in others.items())
+        notes.append(
+            (
+                "splits_left_out",
+                f"Splits of {dataset.name} that are neither train, val nor test are left out: {shown}.",
+                "Nothing to do where that is meant; else publish them under those names.",
+            )
+        )
     columns = next(iter(known.values())).column_names
     for wanted, setting in ((dataset.image_column, "image_column"), (dataset.label_column, "label_column")):
         if wanted not in columns:
             raise unknown(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
-    return known
+    return known, parts, notes
 
 
 def _classes(dataset: Any, rows: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from bench.data.catalog import as_published
 from bench.data.sources import checksums, files
-from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
-from bench.data.sources.files import Listed, Options
+from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write, state
+from bench.data.sources.files import Listed, Listing, Options
 from bench.schema.errors import RequestError
 
 FILE_SETTINGS = {"fit": "crop", "on_bad_image": "error", "storage": "map"}  # of sets of image files, with defaults
@@ -79,15 +80,21 @@ def _paths(paths_of: Callable[[Any], list[Any]], labels_of: Callable[[Any], list
             for path, label in zip(paths_of(part), labels_of(part), strict=True)
         ]
         how = Options(
-            dataset.source, dataset.size, dataset.fit, on_bad_image=dataset.on_bad_image, storage=dataset.storage
+            dataset.source,
+            dataset.size,
+            dataset.fit,
+            on_bad_image=dataset.on_bad_image,
+            storage=dataset.storage,
+            range=dataset.range,
         )
-        return files.read(how, listed, (), write, classes)
+        where = f"{dataset.source}\0{dataset.root}"
+        return files.read(how, Listing(listed, [], where), write, classes)
 
     return read
 
 
 def _only_for_files(dataset: Any) -> None:
-    for name, default in {**FILE_SETTINGS, "workers": None}.items():
+    for name, default in {**FILE_SETTINGS, "workers": None, "range": None}.items():
         if getattr(dataset, name) != default:
             raise RequestError(
                 f"dataset.{name}={getattr(dataset, name)} is for sets of image files; {dataset.source} is one array of "
@@ -158,10 +165,18 @@ READERS: dict[str, tuple[str, Mapping[int, Mapping[str, Any]], Mapping[str, Any]
     ),
 }
 
+# Where below its root torchvision looks for a set: the files whose state tells whether it is the one that was decoded.
+FOLDERS = {
+    "mnist": "MNIST/**/*", "kmnist": "KMNIST/**/*", "emnist_letters": "EMNIST/**/*", "cifar10": "cifar-10-batches-py/*",
+    "cifar100": "cifar-100-python/*", "svhn": "*.mat", "stl10": "stl10_binary/*", "flowers102": "flowers-102/**/*",
+    "oxford_pets": "oxford-iiit-pet/**/*", "food101": "food-101/**/*", "imagenette160": "imagenette2-160/**/*",
+    "imagenette320": "imagenette2-320/**/*", "eurosat": "eurosat/**/*",
+}  # fmt: skip
+
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
     """The published set is one content; a root of the user's may hold another, so its files' state counts."""
-    settings = {"size": dataset.size}
+    settings = {"size": dataset.size, "range": dataset.range}
     settings |= {
         name: getattr(dataset, name) for name in FILE_SETTINGS if getattr(dataset, name) != FILE_SETTINGS[name]
     }
@@ -172,8 +187,10 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
         raise RequestError(
             f"dataset.root={root} is no folder. Expected torchvision's layout of {dataset.source} in it."
         )
-    newest = max((path.stat().st_mtime_ns for path in root.glob("*/*")), default=0)
-    return {**settings, "root": str(root.resolve()), "newest": newest}
+    digest = hashlib.sha256()
+    for path in sorted(p for p in root.glob(FOLDERS[dataset.source]) if p.is_file()):
+        digest.update(f"{path.relative_to(root)}\0{state(path)}\n".encode(errors="surrogateescape"))
+    return {**settings, "root": str(root.resolve()), "files": digest.hexdigest()}
 
 
 def _read(dataset: Any, write: Write) -> Contents:

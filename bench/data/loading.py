@@ -7,7 +7,9 @@ import hashlib
 import numpy as np
 
 from bench.data import splits
-from bench.data.cache import Entry, entry
+from bench.data.cache import entry
+from bench.data.entry import Entry
+from bench.data.groups import groups_of
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
 from bench.schema.dataset import Dataset, Split
@@ -19,8 +21,7 @@ def load(dataset: Dataset, split: Split) -> ImageData:
     Raises:
         RequestError: naming what is missing or damaged, or which disk is full.
     """
-    found = entry(SOURCES[dataset.source], dataset)
-    member = splits.split(found.labels, found.official, split)
+    found, member = _parted(dataset, split)
     return ImageData(
         found.images(getattr(dataset, "workers", None)),
         found.labels,
@@ -30,19 +31,26 @@ def load(dataset: Dataset, split: Split) -> ImageData:
         _test_fingerprint(found, member),
         found.skipped,
         found.hashes,
+        groups_of(found, split),
+        found.notes,
+        found.remarks,
+        found,
     )
 
 
 def fingerprint(dataset: Dataset, split: Split) -> str:
     """`load(dataset, split).fingerprint`, without touching the images where they have been decoded before."""
-    found = entry(SOURCES[dataset.source], dataset)
-    return _fingerprint(found, splits.split(found.labels, found.official, split))
+    return _fingerprint(*_parted(dataset, split))
 
 
 def test_fingerprint(dataset: Dataset, split: Split) -> str:
     """`load(dataset, split).test_fingerprint`, likewise."""
+    return _test_fingerprint(*_parted(dataset, split))
+
+
+def _parted(dataset: Dataset, split: Split) -> tuple[Entry, splits.Membership]:
     found = entry(SOURCES[dataset.source], dataset)
-    return _test_fingerprint(found, splits.split(found.labels, found.official, split))
+    return found, splits.split(found.labels, found.official, split, groups_of(found, split), found.origins)
 
 
 def _test_fingerprint(found: Entry, member: splits.Membership) -> str:

@@ -1,0 +1,102 @@
+"""Groups: images that belong together (a patient, a camera, a scene) and are never on two sides of a split."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.entry import Entry
+from bench.schema.dataset import Split
+from bench.schema.errors import RequestError, near
+
+Indices = NDArray[np.int64]
+
+
+def groups_of(entry: Entry, split: Split) -> Indices | None:
+    """A number for each image's group, int64 [N], by `split.group`; None where the split asks for none.
+
+    It is a hash of the group's name, so that it stays when other groups come.
+
+    Raises:
+        RequestError: where no column has that name, the pattern does not fit a path, or a name is empty.
+    """
+    if split.group is None:
+        return None
+    paths: Sequence[str] = entry.listing["paths"] or []
+    columns: dict[str, Sequence[str]] = entry.listing["columns"]
+    if split.group in columns:
+        names = columns[split.group]
+    elif "{group}" in split.group and paths:
+        names = _by_pattern(split.group, paths)
+    else:
+        known = f" Columns: {', '.join(columns)}." if columns else ""
+        pattern = " Or a pattern of the path: split.group='*/{group}_*'." if paths else ""
+        raise RequestError(
+            f"split.group={split.group}: no such column.{near(split.group, columns)}{known}{pattern}"
+            + ("" if columns or paths else " This set says nothing of its images but their labels.")
+        )
+    empty = [i for i, name in enumerate(names) if not name.strip()]
+    if empty:
+        where = paths[empty[0]] if paths else f"image {empty[0]}"
+        raise RequestError(
+            f"split.group={split.group}: {len(empty)} of {len(names)} images have no group, the first is {where}. "
+            "Give each a group; one that stands alone is a group of its own."
+        )
+    number = {
+        name: int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "little") for name in set(names)
+    }
+    return np.array([number[name] for name in names], np.int64)
+
+
+def assign(groups: Indices, labels: Indices, shares: Sequence[float], seed: int) -> Indices:
+    """The part of each image, int64 [n]: whole groups, every class as near to the shares as they allow.
+
+    Groups come one by one, the largest first and equal ones in the seed's order; each goes where the sum over parts
+    and classes of squared relative distances from the shares becomes smallest (as scikit-learn's StratifiedGroupKFold,
+    for unequal parts).
+
+    Args:
+        groups, labels: of n images.
+        shares: what each part should hold, as a fraction of all; their sum is 1.
+    """
+    _, group = np.unique(groups, return_inverse=True)
+    _, label = np.unique(labels, return_inverse=True)
+    counts = np.zeros((group.max() + 1, label.max() + 1))
+    np.add.at(counts, (group, label), 1)
+    relative = counts / counts.sum(0)  # [G, K]
+    wanted = np.array(shares)[:, None]  # [P, 1]
+    order = np.random.RandomState([seed, 2]).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(1), kind="stable")]
+    filled = np.zeros((len(shares), counts.shape[1]))
+    part = np.zeros(len(counts), np.int64)
+    for g in order:
+        # Of the sum over parts only the part that takes the group changes.
+        change = ((filled + relative[g] - wanted) ** 2 - (filled - wanted) ** 2) / wanted
+        part[g] = int(np.argmin(np.round(change.sum(1), 12)))
+        filled[part[g]] += relative[g]
+    for empty in range(len(shares)):
+        held = np.bincount(part, minlength=len(shares))
+        if not held[empty] and held.max() > 1:  # few groups: the smallest one of the part that has most
+            part[order[part[order] == held.argmax()][-1]] = empty
+    return part[group]
+
+
+def _by_pattern(pattern: str, paths: Sequence[str]) -> list[str]:
+    """What stands for {group} in each path; * is anything but a slash, ** anything."""
+    text = re.escape(pattern).replace(r"\{group\}", "(?P<group>[^/]+?)")
+    text = text.replace(r"\*\*", ".*?").replace(r"\*", "[^/]*?")
+    fits = re.compile(text)
+    out = []
+    for path in paths:
+        found = fits.fullmatch(re.sub(r"^line \d+: ", "", path))
+        if found is None:
+            raise RequestError(
+                f"split.group={pattern} does not fit {path}. * stands for anything but a slash, {{group}} for the "
+                "group."
+            )
+        out.append(found["group"])
+    return out
