@@ -190,6 +190,7 @@ def save(data: ImageData, path: Path) -> None:
     # By way of memory: a full disk is then told as one, whatever the library makes of it.
     np.savez_compressed(
         members := io.BytesIO(),
+        allow_pickle=False,
         train=data.train,
         val=data.val,
         test=data.test,

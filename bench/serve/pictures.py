@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bench.data.sources.decode import BadImage, Rule, opened
-from bench.data.sources.files import fetch, is_remote
+from bench.data.sources.fetch import fetch, is_remote
 from bench.schema.errors import RequestError
 
 Shape = tuple[int, int, int]  # C, H, W
