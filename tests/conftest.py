@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.trained_runs import digit, ids, runs  # noqa: F401  (fixtures: trained once a session, for whoever asks)
+
 REPO = Path(__file__).resolve().parents[1]
 
 

@@ -25,6 +25,7 @@ VERBS = {
     "compare": "two runs, sweeps, stores or commits side by side",
     "models": "parameters, FLOPs, smallest input, source paper",
     "check": "protocol lint, before compute is spent",
+    "explain": "pictures of what a run learned and where it fails",
     "predict": "class probabilities of images, by a run's model",
     "data": "label statistics, integrity, duplicates, preview",
     "sync": "deliver what waits for the store, bring runs of another one",

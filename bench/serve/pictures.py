@@ -77,17 +77,17 @@ def pixels(raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None 
         if most_pixels is not None and image.width * image.height > most_pixels:
             raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
         if height == width:
-            return Rule(channels, height, fit).pixels(image)
+            return np.array(Rule(channels, height, fit).pixels(image))  # a copy: Pillow's own memory is read-only
         flat = Rule(channels, None, fit).pixels(image)
     if flat.shape[1:] == (height, width):
-        return flat
+        return np.array(flat)
     shown = Image.fromarray(flat[0] if channels == 1 else np.ascontiguousarray(flat.transpose(1, 2, 0)))
     if fit == "squash":
         shown = shown.resize((width, height), Image.Resampling.BICUBIC)
     else:
         method = ImageOps.fit if fit == "crop" else ImageOps.pad
         shown = method(shown, (width, height), method=Image.Resampling.BICUBIC)
-    array = np.asarray(shown, np.uint8)
+    array = np.array(shown, np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 

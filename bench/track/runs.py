@@ -120,11 +120,11 @@ class Runs(Connection):
         with self._asking():
             self.client.delete_run(run_id)
 
-    def add_files(self, run_id: str, files: Iterable[Path]) -> None:
-        """Log files as artifacts of a run."""
+    def add_files(self, run_id: str, files: Iterable[Path], folder: str | None = None) -> None:
+        """Log files as artifacts of a run, in a folder of its artifacts where one is named."""
         with self._asking():
             for file in files:
-                self.client.log_artifact(run_id, str(file))
+                self.client.log_artifact(run_id, str(file), folder)
 
     def artifacts(self, run_id: str) -> Path:
         """A folder with all files of a run, downloaded where they are not on this machine.

@@ -18,7 +18,7 @@ from bench.serve.temperature import fitted, scaled
 from bench.track.store import Store
 from bench.train.metrics import metrics
 from bench.trained import open_run
-from tests.serve.conftest import RUNS
+from tests.trained_runs import RUNS
 
 
 @pytest.mark.parametrize("name", RUNS)

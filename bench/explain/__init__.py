@@ -1,0 +1,9 @@
+"""Pictures of what a run learned and where it fails; one file a kind of picture.
+
+- subject: the run that is explained: its images, scores and the examples that the pictures share.
+- picture: what a kind hands back, and how images and layers are drawn.
+- trace: what every layer of a network does with an image: output, receptive field, FLOPs.
+- drawing: which kinds there are, and drawing them into a folder with one page.
+
+A kind has `draw(subject) -> list[Picture]`, and raises `NotFor` with the reason where a run has nothing to show.
+"""

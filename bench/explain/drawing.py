@@ -1,0 +1,102 @@
+"""Which kinds of picture there are, and drawing them into a folder with one page."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.explain.page import page
+from bench.explain.picture import NotFor, Picture, save
+from bench.explain.subject import Subject
+from bench.schema.errors import unknown
+from bench.track.files import write_atomically
+
+# In the order of the page: what went wrong first, then what was learned, then how it works.
+KINDS = {
+    "confusion": "what is taken for what",
+    "mistakes": "confident mistakes, uncertain right ones, confused pairs",
+    "precision_recall": "precision, recall and F1 of each class; thresholds for a wanted precision",
+    "calibration": "reliability before and after temperature",
+    "seeds": "what all seeds get wrong",
+    "label_errors": "labels in doubt",
+    "saliency": "Grad-CAM, integrated gradients, occlusion",
+    "neighbours": "the nearest training images and their distances",
+    "embedding": "features in two dimensions",
+    "regions": "decision regions of the plane",
+    "templates": "weights of a linear model or a first dense layer as images",
+    "filters": "the first convolution's filters",
+    "activations": "what each stage makes of an image",
+    "exciting": "images and patches that excite single units",
+    "preferred": "the input that each class prefers",
+    "misleading": "why pixel distance misleads",
+    "convolution": "what one convolution does",
+    "architecture": "layers, shapes, parameters, FLOPs, receptive fields",
+}
+
+
+@dataclass
+class Drawn:
+    """What was written.
+
+    Attributes:
+        files: the page first.
+        left_out: kind -> why this run has no such picture.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def draw(
+    subject: Subject, kinds: Sequence[str], out: Path, progress: Callable[[str], None] = lambda kind: None
+) -> Drawn:
+    """Draw the kinds asked for, all where none is named.
+
+    Args:
+        progress: called with each kind before it is drawn.
+
+    Raises:
+        RequestError: for a kind that does not exist, or a library that is missing.
+    """
+    for kind in kinds:
+        if kind.replace("-", "_") not in KINDS:
+            raise unknown("kind of picture", kind, KINDS)
+    chosen = [kind for kind in KINDS if not kinds or kind in [k.replace("-", "_") for k in kinds]]
+    drawn, images = Drawn(), {}
+    for kind in chosen:
+        progress(kind)
+        try:
+            made = importlib.import_module(f"bench.explain.{kind}").draw(subject)
+        except NotFor as reason:
+            drawn.left_out[kind] = str(reason)
+            continue
+        for picture in made:
+            drawn.pictures.append(picture)
+            if picture.figure is not None:
+                for ending in (".png", ".svg"):
+                    path = out / f"{picture.name}{ending}"
+                    out.mkdir(parents=True, exist_ok=True)
+                    save(picture.figure, path)
+                    drawn.files.append(path)
+                images[picture.name] = (out / f"{picture.name}.png").read_bytes()
+            if picture.rows:
+                path = out / f"{picture.name}.csv"
+                write_atomically(path, _csv(picture))
+                drawn.files.append(path)
+    path = out / "index.html"
+    write_atomically(path, page(subject, drawn.pictures, images, drawn.left_out))
+    drawn.files.insert(0, path)
+    return drawn
+
+
+def _csv(picture: Picture) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(picture.head)
+    writer.writerows(picture.rows)
+    return text.getvalue()

@@ -1,0 +1,69 @@
+"""Precision, recall and F1 of each class, and which threshold gives a wanted precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
+
+from bench.explain.picture import Picture, name, styled
+from bench.explain.subject import Subject
+
+CURVES = 12  # classes in one picture
+
+
+def draw(subject: Subject) -> list[Picture]:
+    """A table with a curve for each class."""
+    labels, classes = subject.labels, subject.classes
+    probabilities = np.exp(subject.scores.astype(np.float64))
+    every = list(range(len(classes)))
+    precision, recall, f1, count = precision_recall_fscore_support(
+        labels, subject.chosen, labels=every, zero_division=0.0
+    )
+    rows: list[tuple[Any, ...]] = []
+    for k in every:
+        at = threshold(labels == k, probabilities[:, k], subject.precision)
+        wanted = ("never", "") if at is None else (f"{at[0]:.3f}", f"{at[1]:.1%}")
+        rows.append((classes[k], int(count[k]), f"{precision[k]:.1%}", f"{recall[k]:.1%}", f"{f1[k]:.1%}", *wanted))
+    rows.append(("mean", len(labels), f"{precision.mean():.1%}", f"{recall.mean():.1%}", f"{f1.mean():.1%}", "", ""))
+    hardest = np.argsort(f1, kind="stable")[:CURVES]
+    with styled():
+        figure = Figure(figsize=(6.6, 4.2), layout="constrained")
+        axes = figure.subplots()
+        for place, k in enumerate(sorted(hardest)):
+            if not count[k]:
+                continue
+            p, r, _ = precision_recall_curve(labels == k, probabilities[:, k])
+            area = average_precision_score(labels == k, probabilities[:, k])
+            dash = "-" if place < 10 else "--"
+            axes.plot(r, p, dash, color=f"C{place % 10}", lw=1.3, label=f"{name(classes, int(k))}  AP {area:.3f}")
+        axes.axhline(subject.precision, color="#777777", lw=0.8, ls=":")
+        axes.text(
+            0.01, subject.precision, f" wanted: {subject.precision:.0%}", va="bottom", fontsize=7, color="#555555"
+        )
+        axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    of = f" (the {CURVES} hardest classes)" if len(classes) > CURVES else ""
+    caption = (
+        f"On {len(labels)} images of {subject.split}{of}. Precision: of what was called a class, how much is one; "
+        "recall: how much of the class was found. Whoever says a class only above a threshold of its probability "
+        f"trades recall for precision: the table has the lowest threshold with a precision of {subject.precision:.0%}, "
+        "and the recall there."
+    )
+    head = ("class", "images", "precision", "recall", "F1", f"threshold for {subject.precision:.0%}", "recall there")
+    return [Picture("precision-recall", "Precision and recall of each class", caption, figure, head, rows)]
+
+
+def threshold(truth: NDArray[np.bool_], probability: NDArray[np.float64], wanted: float) -> tuple[float, float] | None:
+    """(lowest threshold whose precision is at least `wanted`, recall there); None where there is none."""
+    if not truth.any():
+        return None
+    precision, recall, thresholds = precision_recall_curve(truth, probability)
+    enough = np.flatnonzero(precision[:-1] >= wanted)  # the last point is no threshold
+    if not len(enough):
+        return None
+    first = int(enough[0])
+    return float(thresholds[first]), float(recall[first])

@@ -1,0 +1,205 @@
+"""bench explain: every kind of model gets its pictures, and what they show is what the run computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.signal import correlate2d
+from sklearn.metrics import precision_score, recall_score
+from torch import nn
+
+from bench.explain import calibration
+from bench.explain.calibration import honest
+from bench.explain.convolution import KERNELS, convolved
+from bench.explain.drawing import KINDS
+from bench.explain.exciting import patch
+from bench.explain.label_errors import candidates
+from bench.explain.misleading import equally_far
+from bench.explain.neighbours import reference
+from bench.explain.picture import NotFor
+from bench.explain.precision_recall import threshold
+from bench.explain.preferred import ascended
+from bench.explain.saliency import grad_cam, integrated_gradients, occlusion
+from bench.explain.seeds import siblings
+from bench.explain.subject import Subject
+from bench.explain.trace import layers
+from bench.models.search import neighbours
+from bench.track.store import Store
+from bench.train.metrics import metrics
+from bench.trained import Trained, open_run
+
+QUICK = ("confusion", "neighbours", "templates", "filters", "architecture", "regions", "saliency")
+
+
+@pytest.fixture
+def opened(ids: dict[str, str]) -> Any:
+    return lambda name: open_run(Store(), ids[name], device="cpu")
+
+
+def test_a_page_with_every_picture(ids: dict[str, str], tmp_path: Path, bench: Any, bench_json: Any) -> None:
+    """All kinds for a small network; the files lie in the folder and among the run's artifacts."""
+    found = bench_json("explain", ids["cnn"], "--out", str(tmp_path / "out"))
+    names = [p["name"] for p in found["pictures"]]
+    assert {"confusion", "saliency", "embedding", "exciting", "preferred", "activations", "uncertain"} <= set(names)
+    assert set(found["left_out"]) <= {"seeds", "regions", "templates", "label_errors"}
+    for name in names:
+        assert (tmp_path / "out" / f"{name}.csv").exists() or Image.open(tmp_path / "out" / f"{name}.png").size > (9, 9)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<img") == len(list((tmp_path / "out").glob("*.svg")))
+    assert "http" not in page.replace("http-equiv", "")  # it loads nothing from elsewhere
+    assert {p.name for p in (Store().artifacts(ids["cnn"]) / "explain").iterdir()} == {
+        Path(f).name for f in found["files"]
+    }
+    assert "Did you mean 'confusion'" in bench("explain", ids["cnn"], "confusoin")[2]
+    assert json.loads(bench("explain", "--list", "--json")[1]) == KINDS
+
+
+@pytest.mark.parametrize("name", ["knn", "frozen", "views"])
+def test_other_models_get_what_they_have(ids: dict[str, str], name: str, tmp_path: Path, bench_json: Any) -> None:
+    found = bench_json("explain", ids[name], *QUICK, "--out", str(tmp_path), "--no-store")
+    made, left = {p["name"] for p in found["pictures"]}, found["left_out"]
+    assert {"confusion", "neighbours", "saliency"} <= made
+    assert ("architecture" in left) == (name == "knn")
+    assert ("filters" in made) == (name == "frozen")
+    assert ("templates" in made) == (name == "views")  # the linear one
+
+
+def test_decision_regions_and_one_s_own_image(folder: Path, digit: Path, bench: Any, bench_json: Any) -> None:
+    run = bench_json("run", "dataset=plane", "dataset.count=300", "model=dnn", "trainer.epochs=1")["run_id"]
+    assert bench_json("explain", run, "regions", "mistakes")["pictures"][0]["name"] == "regions"
+    run = bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=1")["run_id"]
+    assert bench("explain", run, "saliency", "--image", str(digit))[0] == 0
+    assert "not an image" in bench("explain", run, "saliency", "--image", "mlflow.db")[2]
+    assert "fraction" in bench("explain", run, "--precision", "95")[2]
+    bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=1", "seed=1")
+    bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=2", "seed=2")
+    assert "2 seeds" in bench_json("explain", run, "seeds")["pictures"][0]["caption"]
+    found = siblings(Subject(open_run(Store(), run), Store()))
+    assert [r.seed for r in found] == [0, 1]  # the third differs in more than its seed
+
+
+def test_receptive_fields_shapes_and_counts() -> None:
+    """By hand: 3x3, pooling, a strided block with a shortcut, then everything."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.short = nn.Conv2d(4, 8, 3, stride=2, padding=1), nn.Conv2d(4, 8, 1, stride=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x) + self.short(x)
+
+    net = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.MaxPool2d(2), Block(), nn.Conv2d(8, 8, 3, dilation=2, padding=2),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2),
+    )  # fmt: skip
+    found = {layer.name: layer for layer in layers(net, (1, 32, 32))}
+    # 3; 3 + 1; 4 + 2*2 and 4; 8 + (5 - 1) * 4; all
+    assert [found[n].field for n in ("0", "1", "2.conv", "2.short", "3", "4", "6")] == [3, 4, 8, 4, 24, None, None]
+    assert found["3"].jump == 4
+    assert found["2.conv"].shape == (8, 8, 8)
+    assert found["0"].flops == 2 * 9 * 4 * 32 * 32
+    assert sum(layer.parameters for layer in found.values()) == sum(p.numel() for p in net.parameters())
+    image = np.arange(32 * 32).reshape(1, 32, 32).astype(np.uint8)
+    np.testing.assert_array_equal(patch(image, found["0"], 5 * 32 + 7, (1, 32, 32)), image[:, 4:7, 6:9])
+
+
+def test_saliency_adds_up(opened: Any) -> None:
+    """Integrated gradients sum to the change of the logit; occlusion finds the only pixels that matter."""
+    trained: Trained = opened("cnn")
+    image = np.asarray(trained.data.images[int(trained.data.test[0])])
+    net, prepare = trained.net, trained.prepare
+    assert net is not None
+    with torch.no_grad():
+        change = [float(net(prepare(torch.from_numpy(i[None])))[0, 3]) for i in (image, np.zeros_like(image))]
+    found = integrated_gradients(trained, image, 3, steps=64)
+    assert found.shape == image.shape[1:]
+    assert found.sum() == pytest.approx(change[0] - change[1], abs=0.05 * abs(change[0] - change[1]) + 0.02)
+    assert (grad_cam(trained, image, 3) >= 0).all()
+
+    class Corner(Trained):
+        def classify(self, stored: torch.Tensor) -> torch.Tensor:
+            bright = stored[:, 0, :2, :2].float().mean((1, 2)) / 256
+            return torch.stack([bright, 1 - bright], 1).clamp(1e-6).log()
+
+    corner = Corner(**{f.name: getattr(trained, f.name) for f in dataclasses.fields(trained)})
+    fallen = occlusion(corner, np.full((1, 8, 8), 255, np.uint8), 0)
+    assert np.unravel_index(fallen.argmax(), fallen.shape) == (0, 0)
+    assert abs(fallen[5:, 5:]).max() < 1e-6
+
+
+def test_equally_far_means_equally_far(opened: Any) -> None:
+    trained: Trained = opened("colour")
+    made = [equally_far(np.asarray(trained.data.images[int(i)]).astype(np.float64)) for i in trained.data.test[:8]]
+    assert sum(m is not None for m in made) >= 6
+    for versions in filter(None, made):
+        far = [np.linalg.norm(v - versions[0]) for v in versions[1:]]
+        np.testing.assert_allclose(far, far[0])
+        assert all(v.min() >= 0 and v.max() <= 255 for v in versions)
+
+
+def test_thresholds_neighbours_and_kernels(opened: Any) -> None:
+    """Against scikit-learn, brute force and SciPy."""
+    noise = np.random.default_rng(0)
+    truth = noise.random(200) < 0.4
+    probability = np.clip(0.5 * truth + 0.5 * noise.random(200), 0, 1)
+    at = threshold(truth, probability, 0.9)
+    assert at is not None
+    said = probability >= at[0]
+    assert precision_score(truth, said) >= 0.9
+    assert recall_score(truth, said) == pytest.approx(at[1])
+    assert threshold(truth, np.where(truth, 0.1, 0.9), 0.9) is None
+
+    trained: Trained = opened("knn")
+    rows, labels, metric = reference(trained)
+    queries = trained.embed(torch.from_numpy(trained.data.images[trained.data.val[:3]]))
+    distances, found = neighbours(rows, queries, 4, metric)
+    wanted = np.linalg.norm(rows[None] - queries[:, None], axis=2)
+    np.testing.assert_allclose(distances, np.sort(wanted, 1)[:, :4], rtol=1e-5)
+    assert (labels == trained.data.labels[trained.data.train]).all()
+    assert found.shape == (3, 4)
+
+    image = noise.integers(0, 256, (3, 9, 11)).astype(np.uint8)
+    for kernel in KERNELS.values():
+        inside = convolved(image, kernel)[1, 2:-2, 2:-2]
+        full = correlate2d(image[1].astype(float), kernel, mode="same")[2:-2, 2:-2]
+        np.testing.assert_allclose(inside, full)
+
+
+def test_labels_in_doubt_are_the_wrong_ones() -> None:
+    """Labels that were changed on purpose come first; clean ones are not all suspected."""
+    noise = np.random.default_rng(0)
+    true = np.arange(300) % 3
+    probabilities = np.full((300, 3), 0.05) + 0.85 * np.eye(3)[true] + 0.05 * noise.random((300, 3))
+    probabilities /= probabilities.sum(1, keepdims=True)
+    given = true.copy()
+    changed = noise.choice(300, 20, replace=False)
+    given[changed] = (given[changed] + 1) % 3
+    found = candidates(probabilities, given)
+    assert set(changed) <= set(found[:25])
+    assert len(candidates(probabilities, true)) == 0
+
+
+def test_calibration_is_drawn_on_images_it_was_not_fitted_on(opened: Any) -> None:
+    subject = Subject(opened("knn"), Store(), "val")
+    after, temperature = honest(subject)
+    assert temperature < 0.8
+    assert metrics(after, subject.labels)["ece"] < metrics(subject.scores, subject.labels)["ece"] / 2
+    with pytest.raises(NotFor, match="too few"):
+        calibration.draw(Subject(opened("colour"), Store(), "val"))
+
+
+def test_the_preferred_input_is_preferred(opened: Any) -> None:
+    subject = Subject(opened("cnn"), Store())
+    (_, before), (images, probability) = (ascended(subject, [2, 5], steps=n) for n in (1, 150))
+    assert images.shape == (2, 1, 8, 8)
+    assert (images >= 0).all()
+    assert (images <= 255).all()
+    assert (probability > 1.5 * before).all()
