@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.disk import write_atomically
 from bench.explain.page import page
 from bench.explain.picture import NotFor, Picture, save
 from bench.explain.subject import Subject
 from bench.schema.errors import unknown
-from bench.track.files import write_atomically
 
 # In the order of the page: what went wrong first, then what was learned, then how it works.
 KINDS = {
