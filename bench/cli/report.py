@@ -2,6 +2,8 @@
 
     bench report
     bench report --results somewhere/results
+    bench report --single-file      everything inside each page, to be passed on as one file
+    bench report --link-store       runs lead to MLflow's pages of this machine's store ('bench ui' opens them)
 
 It needs what 'bench table NAME' wrote there (records.csv and manifest.json) and nothing else: no store, no torch,
 no network.
@@ -14,19 +16,23 @@ import json
 import sys
 from pathlib import Path
 
+STORE_PAGE = "http://127.0.0.1:5000"  # where 'bench ui' answers
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="folder of the results (default: results)"
     )
+    parser.add_argument("--single-file", action="store_true", help="put everything inside each page")
+    parser.add_argument("--link-store", action="store_true", help="link runs to the store; for pages that stay here")
 
 
 def main(args: argparse.Namespace) -> int:
     """Write the pages; 0 when every sweep could be shown, 1 when a folder could not be read."""
     from bench.report import site
 
-    made = site.build(args.results)
+    made = site.build(args.results, args.single_file, STORE_PAGE if args.link_store else "")
     if args.json:
         print(json.dumps({"files": [str(p) for p in made.files], "broken": made.broken}))
         return 1 if made.broken else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from bench.report.evidence import Evidence
@@ -21,13 +22,24 @@ def summary(evidence: Evidence) -> str:
     ]
     if evidence.manifest.get("scale"):
         parts.append(f"scale {evidence.manifest['scale']}")
-    datasets = sorted({str(r.config["dataset.source"]) for r in finished if "dataset.source" in r.config})
-    if datasets:
-        parts.append(f"dataset {', '.join(datasets[:4])}" + (" ..." if len(datasets) > 4 else ""))
+    if used := datasets(evidence):
+        parts.append(f"dataset {', '.join(used[:4])}" + (" ..." if len(used) > 4 else ""))
     seconds = sum(r.costs.get("cost/fit_seconds", 0.0) for r in finished)
     if seconds:
         parts.append(f"{duration(seconds)} of training")
     return " · ".join(parts)
+
+
+def datasets(evidence: Evidence) -> list[str]:
+    """Names of the data sets of the finished runs."""
+    finished = [r for r in evidence.records if r.status == "finished"]
+    return sorted({str(r.config["dataset.source"]) for r in finished if "dataset.source" in r.config})
+
+
+def date(evidence: Evidence) -> str:
+    """The day (UTC) on which the last run began, as 2026-11-27; "" where no run says."""
+    started = [float(r.provenance["started"]) for r in evidence.records if r.provenance.get("started")]
+    return datetime.fromtimestamp(max(started), UTC).date().isoformat() if started else ""
 
 
 def duration(seconds: float) -> str:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from bench.report import facts, verdict
 from bench.report.claims import Verdict, judge
-from bench.report.drawings import drawings
+from bench.report.drawings import drawings, shown
 from bench.report.evidence import Evidence
+from bench.report.figures.verdicts import claims_figure
 from bench.report.forest import forest
-from bench.report.frame import Cell, selected
-from bench.report.grid import Column, Grid, number, pivot, remarks
-from bench.report.naming import Digits, axis
+from bench.report.frame import Cell, Frame, selected
+from bench.report.grid import Column, Grid, layout, number, pivot, remarks
+from bench.report.naming import Digits, axis, point
 from bench.report.notes import notes
 from bench.report.published import HEADS, Beside, beside
-from bench.report.runs import listing, shared
+from bench.report.runs import LISTED, listing, ranges, shared, static
 from bench.report.tables import panel_title
 from bench.schema.label import show
 from bench.schema.metric import metric
+from bench.schema.sweep import Sweep
 
-RUNS_ON_PAGE = 2_000  # more get a page of their own
-RUNS_LISTED = 20_000  # more are in records.csv only
+MEANINGS = (
+    "Supported: in these runs the effect lies on the claimed side, and differs significantly from what it is tested "
+    "against. Refuted: significantly on the other side. Open: these runs do not tell. Each word is about the data, "
+    "models and budgets of this sweep, not about the idea."
+)
 MOST_SEEDS = 50  # single values of a verdict; records.csv has all
+MOST_SELECTED = 4_000  # cells of all metrics together that a page holds for its selector
 WORDS = {"best": "best of its column", "within": "within the best one's interval", "": ""}
 
 
@@ -37,33 +45,41 @@ def content(evidence: Evidence) -> dict[str, Any]:
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, evidence.context)
     figures, charts = drawings(evidence, frame)
-    few = len(records) <= RUNS_ON_PAGE
-    listed = listing(sweep, records[:RUNS_LISTED])
+    verdicts = judge(sweep, records, evidence.context)
+    claims = claims_figure(verdicts)
+    places = {r.key or r.run_id: i for i, r in enumerate(records[:LISTED])}
+    listed = listing(evidence)
     return {
         "name": evidence.name,
         "question": sweep.question or sweep.name,
         "source": sweep.source,
+        "theme": sweep.theme,
+        "scale": evidence.manifest.get("scale", ""),
+        "date": facts.date(evidence),
+        "datasets": facts.datasets(evidence),
         "summary": facts.summary(evidence),
         "toc": [
             *(("verdicts", "Verdicts"), ("table", "Table")),
             *([("figures", "Figures")] if figures else []),
             *(("runs", "Runs"), ("protocol", "Protocol"), ("provenance", "Provenance"), ("reproduce", "Reproduce")),
         ],
-        "verdicts": [judged(v) for v in judge(sweep, records, evidence.context)],
+        "verdicts": [judged(v) for v in verdicts],
+        "claims": shown(evidence, "claims", claims) if claims else None,
         "tested": TESTED,
+        "words": MEANINGS,
         "finished": sum(r.status == "finished" for r in records),
         "stamps": [n.text for n in said if n.stamp],
         # The key below the table says how to read it.
         "notes": [n.text for n in said if not n.stamp and not n.text.startswith(("Cells:", "Marked:"))],
-        "grid": table(grid),
+        "grid": table(grid, places),
+        "selector": selector(frame, sweep, grid, places),
         "published": {"heads": HEADS, "rows": [published(one) for one in beside(frame, sweep)]},
         "table_files": [f for f in ("table.csv", "table.md", "table.tex") if (evidence.folder / f).exists()],
         "figures": figures,
         "charts": charts,
-        "runs": listed if few else None,
-        "many_runs": None if few else listed,
-        "cut": RUNS_LISTED if len(records) > RUNS_LISTED else None,
-        "run_count": len(records),
+        "runs": listed,
+        "static": static(listed),
+        "cut": LISTED if len(records) > LISTED else None,
         "shared": shared(records),
         "protocol": facts.protocol(evidence),
         "provenance": facts.provenance(evidence),
@@ -72,31 +88,56 @@ def content(evidence: Evidence) -> dict[str, Any]:
     }
 
 
-TESTED = f"{verdict.TESTED} Filled dot: mean; circles: single seeds; dashed: what is tested against."
+TESTED = (
+    f"{verdict.TESTED} Filled dot: mean; circles: single seeds; dashed: what is tested against; grey: too small to "
+    "matter, by what the claim itself states."
+)
 
 
 def judged(found: Verdict) -> dict[str, Any]:
     """A verdict for the template."""
     digits = Digits(metric(found.claim.metric), [(found.high - found.low) / 2])
+    said = verdict.remarks(found)
     return {
         "word": found.word,
         "says": found.claim.says,
+        "scope": said[0],
         "numbers": verdict.numbers(found),
-        "remarks": " ".join(verdict.remarks(found)),
+        "remarks": " ".join(said[1:]),
         "forest": forest(found),
         "seeds": [(seed, digits(v)) for seed, v in list(found.values.items())[:MOST_SEEDS]],
     }
 
 
-def table(grid: Grid) -> dict[str, Any]:
-    """The pivot, cell by cell."""
+def selector(frame: Frame, sweep: Sweep, grid: Grid, places: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The same table for each metric that the records have, after the sweep's own; none where that is too much."""
+    own = [m.name for m in grid.metrics]
+    found = {n for r in frame.records for n in (*r.metrics, *r.costs) if not n.startswith("corrupt/")} - {*own}
+    groups = ("test", "val", "cost")
+    names = sorted(found, key=lambda n: (groups.index(g) if (g := n.split("/")[0]) in groups else len(groups), n))
+    if not names or len(grid.cells()) * len(names) > MOST_SELECTED:
+        return []
+    stated = layout(frame, sweep.table)
+    out: list[dict[str, Any]] = [{"label": ", ".join(m.label for m in grid.metrics), "grid": None}]
+    for name in names:
+        other = pivot(frame, dataclasses.replace(sweep, table=dataclasses.replace(stated, metric=name)))
+        out.append({"label": metric(name).label, "grid": table(other, places)})
+    return out
+
+
+def table(grid: Grid, places: Mapping[str, int]) -> dict[str, Any]:
+    """The pivot, cell by cell.
+
+    Args:
+        places: key or run id -> place in the list of runs.
+    """
     panels = []
     for panel in grid.panels:
         body: list[dict[str, Any]] = [
             {
                 "heads": [show(v) for v in at.values()],
                 "cells": [
-                    _cell(cell, column, mark) if cell else None
+                    _cell(cell, column, mark, places) if cell else None
                     for cell, column, mark in zip(cells, grid.columns, marks, strict=True)
                 ],
             }
@@ -115,7 +156,7 @@ def table(grid: Grid) -> dict[str, Any]:
     }
 
 
-def _cell(cell: Cell, column: Column, mark: str) -> dict[str, Any]:
+def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> dict[str, Any]:
     mean, half = number(cell, column.digits)
     said = remarks(cell, column.metric)
     chosen = {f"{axis(name)} {show(value)}" for name, value in cell.chosen.items()}
@@ -130,6 +171,8 @@ def _cell(cell: Cell, column: Column, mark: str) -> dict[str, Any]:
         "remarks": ", ".join(good),
         "gaps": ", ".join(text for text in said if text not in good),
         "seeds": ", ".join(single) if len(single) > 1 else "",
+        "runs": ranges([places[k] for r in cell.records if (k := r.key or r.run_id) in places]),
+        "point": point(cell.at) or column.metric.title,
     }
 
 

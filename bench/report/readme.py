@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html as escaping
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from bench.report.evidence import Evidence
+from bench.report.page import MEANINGS
 from bench.report.tables import escape_md
 
 SIGN = {"supported": "✅ supported", "refuted": "❌ refuted", "open": "❔ open"}
@@ -17,9 +19,11 @@ def text(shown: Sequence[tuple[Evidence, dict[str, Any]]], broken: Sequence[str]
     lines = ["# Results", ""]
     lines += [
         "Written by `bench report`; do not edit. Each sweep's folder holds `records.csv` (every run), the table as "
-        "Markdown, CSV and LaTeX, figures as SVG and PNG, `verdict.md` and `manifest.json`. Open `index.html` in a "
-        "clone for tables that sort and figures with values on hover. `bench reproduce NAME` runs cells again and "
-        "compares.",
+        "Markdown, CSV and LaTeX, figures as SVG, PDF and PNG (a column of 8.5 cm), `verdict.md` and `manifest.json`. "
+        "Open `index.html` in a clone for tables that sort, figures with values on hover, and the way from each number "
+        "to its runs. `bench reproduce NAME` runs cells again and compares.",
+        "",
+        MEANINGS,
         "",
     ]
     for message in broken:
@@ -27,15 +31,14 @@ def text(shown: Sequence[tuple[Evidence, dict[str, Any]]], broken: Sequence[str]
     if not shown:
         lines += ["No sweep has results here yet.", ""]
     else:
-        lines += ["| sweep | question | verdicts |", "| --- | --- | --- |"]
+        lines += ["| sweep | date | question | verdicts |", "| --- | --- | --- | --- |"]
         for evidence, content in shown:
             said = (
                 "<br>".join(f"{SIGN[v['word']]}: {escape_md(v['says'])}" for v in content["verdicts"])
                 or "makes no claim"
             )
-            lines.append(
-                f"| [{escape_md(content['name'])}]({_path(evidence, '')}) | {escape_md(content['question'])} | {said} |"
-            )
+            link = f"[{escape_md(content['name'])}]({_path(evidence, '')})"
+            lines.append(f"| {link} | {content['date']} | {escape_md(content['question'])} | {said} |")
         lines.append("")
     for evidence, content in shown:
         lines += _section(evidence, content)
@@ -65,9 +68,11 @@ def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:
             else [f"The table has {len(body)} lines: [table.md]({_path(evidence, 'table.md')})."]
         )
         lines.append("")
-    for figure in content["figures"]:
-        if figure["file"]:
-            lines += [f"![{escape_md(figure['title'])}]({_path(evidence, figure['file'])})", ""]
+    claims = [content["claims"]] if content["claims"] else []
+    for figure in (*content["figures"][:1], *claims, *content["figures"][1:]):
+        if figure["file"]:  # drawn for a column of 8.5 cm, which is small on a screen
+            place, title = _path(evidence, figure["file"]), escaping.escape(figure["title"])
+            lines += [f'<img src="{place}" alt="{title}" width="560">', ""]
     lines += [
         f"Run it again: `bench reproduce {content['name']}`" if content["name"].replace("-", "").isalnum() else "",
         "",
@@ -76,7 +81,8 @@ def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:
 
 
 def _evidence(v: dict[str, Any]) -> str:
-    return ". ".join(part for part in (v["numbers"], v["remarks"]) if part)
+    said = " ".join(text for text in (v["scope"], v["remarks"]) if text)
+    return ". ".join(part for part in (v["numbers"], said) if part)
 
 
 def _path(evidence: Evidence, file: str) -> str:

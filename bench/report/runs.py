@@ -1,4 +1,4 @@
-"""The list of runs as columns of plain values, compact enough for ten thousand of them on one page."""
+"""The list of runs as columns of plain values, and what each left behind: all that page.js shows of single runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from bench.report import artifacts, single_run
+from bench.report.evidence import Evidence
 from bench.report.frame import value
 from bench.report.naming import axis
 from bench.schema.label import same, show
@@ -13,47 +15,79 @@ from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, names
 from bench.track.record import Record
 
-STORE_PAGE = "http://127.0.0.1:5000"  # where `bench ui` answers
+LISTED = 20_000  # more are in records.csv only
+STATIC = 200  # so many stand in the page itself, for those without JavaScript
+WITH_FILES = 500  # of so many runs what they left behind travels with the page
 
 
-def listing(sweep: Sweep, records: Sequence[Record]) -> dict[str, Any]:
-    """What page.js needs to list the runs.
+def listing(evidence: Evidence) -> dict[str, Any]:
+    """What page.js needs to list the runs and to show each one's evidence.
 
     Returns:
-        columns: [{head, values, names?, digits?, searched?}]; `values` index `names` where there are any.
-        seed, key, run_id, reason, status (index into status_names): one entry a run.
-        settings: [name, names, values]: the settings in which runs differ.
+        columns: [{head, values, names?, digits?, field?}]; `values` index `names` where there are any; `field` columns
+            have filters of their own, `extra` ones show in comparisons only.
+        seed, key, run_id, reason, status, command, commit: one entry a run, the last three as indices into
+            status_names, command_names (without the seed) and commit_names.
+        settings: [name, names, values]: the settings in which runs differ, those of the axes first.
+        files: run -> what it left behind (`single_run.left_behind`).
     """
+    sweep, records = evidence.sweep, evidence.records[:LISTED]
     columns = []
-    axes = list(dict.fromkeys(name for record in records for name in record.axes))
-    for name in axes:
-        columns.append({"head": axis(name), "searched": True, **_coded([r.axes.get(name) for r in records])})
-    columns.append({"head": "seed", "values": [r.seed for r in records], "searched": True})
-    coded = _coded([r.status for r in records])
-    columns.append({"head": "status", "status": True, "searched": True, **coded})
-    for name in dict.fromkeys([*names(sweep.table.metric if sweep.table else "test/accuracy"), "val/accuracy"]):
-        columns += _numbers(records, name, 2)
-    columns += _numbers(records, "cost/fit_seconds", 1)
+    for name in dict.fromkeys(name for record in records for name in record.axes):
+        columns.append({"head": axis(name), "field": True, **_coded([r.axes.get(name) for r in records])})
+    columns.append({"head": "seed", "field": True, **_coded([r.seed for r in records])})
+    status = _coded([r.status for r in records])
+    columns.append({"head": "status", "status": True, "field": True, **status})
+    shown = list(dict.fromkeys([*names(sweep.table.metric if sweep.table else "test/accuracy"), "val/accuracy"]))
+    shown += ["cost/fit_seconds"] if "cost/fit_seconds" not in shown else []
+    for name in shown:
+        columns += _numbers(records, name)
+    for name in sorted({n for r in records for n in (*r.metrics, *r.costs) if not n.startswith("corrupt/")}):
+        if name not in shown:
+            columns += [{**one, "extra": True} for one in _numbers(records, name)]
+    words = [single_run.run_words(evidence, r) for r in records]
+    command = _coded([single_run.quoted(w[:-1]) if w else None for w in words])
+    commit = _coded([r.provenance.get("git_commit") for r in records])
+    reader = artifacts.kept(evidence.folder)
+    kept = {i: single_run.left_behind(r, reader) for i, r in enumerate(records)} if len(records) <= WITH_FILES else {}
     return {
         "columns": columns,
         "seed": [r.seed for r in records],
-        "key": [r.key[:16] for r in records],
+        "key": [r.key for r in records],
         "run_id": [r.run_id for r in records],
         "reason": [r.reason for r in records],
-        "status": coded["values"],
-        "status_names": coded["names"],
-        "settings": settings(records),
-        "ui": STORE_PAGE,
+        "status": status["values"],
+        "status_names": status["names"],
+        "command": command["values"],
+        "command_names": command["names"],
+        "commit": commit["values"],
+        "commit_names": commit["names"],
+        "repository": evidence.manifest.get("context", {}).get("repository", ""),
+        "settings": settings(sweep, records),
+        "files": {i: files for i, files in kept.items() if files},
     }
 
 
-def settings(records: Sequence[Record]) -> list[list[Any]]:
+def static(listed: dict[str, Any]) -> dict[str, Any]:
+    """The first runs as text, for readers without JavaScript: heads and rows."""
+    columns = [c for c in listed["columns"] if not c.get("extra")]
+
+    def cell(column: dict[str, Any], i: int) -> str:
+        found = column["values"][i]
+        if found is None:
+            return "–"
+        return str(column["names"][found]) if "names" in column else f"{found:,.{column['digits']}f}"
+
+    rows = [[cell(column, i) for column in columns] for i in range(min(STATIC, len(listed["seed"])))]
+    return {"heads": columns, "rows": rows, "count": len(listed["seed"])}
+
+
+def settings(sweep: Sweep, records: Sequence[Record]) -> list[list[Any]]:
     """[name, values as shown, index into them by run] for each setting that is not the same in every run."""
     out = []
-    for name in sorted({name for record in records for name in record.config}):
+    for name in single_run.differing(sweep, records):
         coded = _coded([record.config.get(name) for record in records], empty=[not r.config for r in records])
-        if len(coded["names"]) > 1 and name != "seed":
-            out.append([name, coded["names"], coded["values"]])
+        out.append([name, coded["names"], coded["values"]])
     return out
 
 
@@ -70,6 +104,17 @@ def shared(records: Sequence[Record]) -> dict[str, str]:
     }
 
 
+def ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers as text: `0-9 12`."""
+    out: list[list[int]] = []
+    for n in sorted(numbers):
+        if out and n == out[-1][1] + 1:
+            out[-1][1] = n
+        else:
+            out.append([n, n])
+    return " ".join(f"{a}-{b}" if b > a else str(a) for a, b in out)
+
+
 def _coded(values: Sequence[Any], empty: Sequence[bool] = ()) -> dict[str, Any]:
     """Values as indices into the list of different ones; None where there is nothing to show."""
     names: dict[str, int] = {}
@@ -80,13 +125,14 @@ def _coded(values: Sequence[Any], empty: Sequence[bool] = ()) -> dict[str, Any]:
     return {"names": list(names), "values": codes}
 
 
-def _numbers(records: Sequence[Record], name: str, digits: int) -> list[dict[str, Any]]:
+def _numbers(records: Sequence[Record], name: str) -> list[dict[str, Any]]:
     """One column of shown numbers; none where no run has them."""
     described = metric(name)
     found = [value(r, name) for r in records]
     if all(v is None for v in found):
         return []
     shown = [round(v * described.factor, 4) if v is not None and math.isfinite(v) else None for v in found]
-    if described.unit not in ("%", "s"):
+    digits = {"%": 2, "s": 1}.get(described.unit)
+    if digits is None:
         digits = 0 if all(v is None or float(v).is_integer() for v in shown) else 4  # counts have no decimals
     return [{"head": described.label, "values": shown, "digits": digits}]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
-from bench.report import artifacts, figures, markup, tables, verdict
+from bench.report import artifacts, figures, markup, single_run, tables, verdict
 from bench.report.artifacts import Reader
 from bench.report.claims import Verdict, judge
 from bench.report.figures.choice import stem
@@ -21,6 +21,7 @@ from bench.report.grid import Grid, pivot
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
+from bench.report.runs import WITH_FILES
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, to_csv
 
@@ -121,8 +122,12 @@ def write(
         "verdict.md": verdict.markdown(sweep, verdicts),
     }
     wanted = {artifacts.FILE[f.kind] for f in (sweep.figure, *sweep.figures) if f and f.kind in artifacts.FILE}
-    if wanted and reader is not None:
-        files[artifacts.KEPT] = artifacts.keep(records, wanted, reader)
+    if reader is not None:
+        # What a reader of the page asks of each run; of very many runs only what figures need.
+        of_each = {artifacts.FILE[kind] for kind in single_run.KINDS} if len(records) <= WITH_FILES else set()
+        kept = artifacts.keep(records, wanted | of_each, reader)
+        if wanted or kept != artifacts.keep([], [], reader):
+            files[artifacts.KEPT] = kept
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -101,6 +102,7 @@ class Sweep:
     name: str
     question: str
     source: str = ""
+    theme: str = ""  # sweeps of one theme stand together on the index
     base: list[str] = Field(default_factory=list)
     axes: Annotated[dict[str, Axis], Field(min_length=1)]
     seeds: int | list[int] = 3
@@ -124,6 +126,30 @@ def names(value: str | list[str] | None) -> list[str]:
 def values(axis: Axis) -> list[Any]:
     """The values or labels of an axis, in the file's order."""
     return list(axis)
+
+
+def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
+    """(label, overrides) for each step of an axis.
+
+    Raises:
+        RequestError: for a label given twice.
+    """
+    if isinstance(axis, dict):
+        return [(label, list(texts)) for label, texts in axis.items()]
+    labels = [value if isinstance(value, str | int | float | bool) else json.dumps(value) for value in axis]
+    twice = next((v for v in labels if labels.count(v) > 1), None)
+    if twice is not None:
+        raise RequestError(f"Axis '{name}' has the value {twice!r} twice.")
+    return [(label, [f"{name}={_grammar(value)}"]) for label, value in zip(labels, axis, strict=True)]
+
+
+def _grammar(value: Any) -> str:
+    """A value in Hydra's grammar."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "[" + ",".join(_grammar(v) for v in value) + "]"
+    return json.dumps(value)
 
 
 def sweep(data: dict[str, Any], where: str) -> Sweep:

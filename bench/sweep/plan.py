@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from bench.schema.claim import sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
 from bench.schema.label import numeric, same, show
-from bench.schema.sweep import Axis, Sweep
+from bench.schema.sweep import Axis, Sweep, steps_of
 from bench.track.record import Record
 
 
@@ -134,30 +133,6 @@ def own_metrics(sweep: Sweep) -> list[str]:
 def widest_first(planned: Iterable[Point]) -> list[Point]:
     """Those that search for the most neighbours first: their answer holds that for every smaller k."""
     return sorted(planned, key=lambda point: -point.experiment.neighbours)
-
-
-def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
-    """(label, overrides) for each step of an axis.
-
-    Raises:
-        RequestError: for a label given twice.
-    """
-    if isinstance(axis, dict):
-        return [(label, list(texts)) for label, texts in axis.items()]
-    labels = [value if isinstance(value, str | int | float | bool) else json.dumps(value) for value in axis]
-    twice = next((v for v in labels if labels.count(v) > 1), None)
-    if twice is not None:
-        raise RequestError(f"Axis '{name}' has the value {twice!r} twice.")
-    return [(label, [f"{name}={_grammar(value)}"]) for label, value in zip(labels, axis, strict=True)]
-
-
-def _grammar(value: Any) -> str:
-    """A value in Hydra's grammar."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "[" + ",".join(_grammar(v) for v in value) + "]"
-    return json.dumps(value)
 
 
 def words(axis: str, label: Any) -> str:

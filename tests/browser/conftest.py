@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -127,7 +128,12 @@ def records(axes: dict[str, list[Any]], seeds: int, name: str, reason: str = "",
 def curves(record: Record, name: str) -> str | None:
     """The learning curve of a run, as its training would have left it."""
     rows = [f"{epoch},{0.8 - 0.5 / epoch + 0.01 * record.seed}" for epoch in range(1, 6)]
-    return "\n".join(["epoch,val_accuracy", *rows]) if name == "curves.csv" else None
+    bins = {"edges": [0, 0.5, 1], "count": [2, 18], "confidence": [0.4, 0.9], "accuracy": [0.5, 0.8]}
+    return {
+        "curves.csv": "\n".join(["epoch,val_accuracy", *rows]),
+        "confusion.json": json.dumps({"classes": ["cat", "dog"], "counts": [[9, 1], [3, 7]]}),
+        "reliability.json": json.dumps(bins),
+    }.get(name)
 
 
 @pytest.fixture(scope="session")
@@ -139,6 +145,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = sweep(
         {
             "name": "plain",
+            "theme": "Normalisation",
             "question": "Does it help?",
             "axes": axes,
             "table": {"rows": "optim.lr", "columns": "norm_layer"},

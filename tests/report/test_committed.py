@@ -25,7 +25,7 @@ from bench.track.record import Record, write_csv
 from tests.report.conftest import make_records, make_sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
-PAGES = ("index.html", "runs.html")  # what `bench report` writes into a sweep's folder
+PAGES = ("index.html", "runs.js")  # what `bench report` writes into a sweep's folder
 
 
 def committed() -> list[Path]:
@@ -139,8 +139,8 @@ def test_a_better_number_in_the_records_is_found(folder: Path, batchnorm_records
     assert {"table.md", "table.csv", "verdict.md", "manifest.json"} <= set(rebuilt(folder, tmp_path / "out"))
 
 
-@pytest.mark.parametrize("name", ["README.md", "index.html", "made/index.html"])
+@pytest.mark.parametrize("name", ["README.md", "index.html", "made/index.html", "made/runs.js"])
 def test_an_edited_page_is_found(folder: Path, tmp_path: Path, name: str) -> None:
     path = folder.parent / name
-    path.write_text(path.read_text().replace("supported", "refuted", 1))
+    path.write_text(path.read_text().replace("finished" if name.endswith("js") else "upported", "refuted", 1))
     assert pages(folder.parent, tmp_path / "again") == [name]

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from bench.report import evidence, facts, figures, page, site, write
+from bench.compose import Composer
+from bench.report import evidence, facts, figures, single_run, site, write
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
+from bench.schema.experiment import experiment, flat
+from bench.schema.label import same
 from bench.schema.sweep import Figure, sweep
 from bench.track.record import Record
 
 AXES = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 VENDOR = Path(site.__file__).parent / "vendor"
 
 
@@ -29,17 +35,56 @@ def results(tmp_path: Path, batchnorm_records: list[Record]) -> Path:
     return tmp_path / "results"
 
 
+FILES = ["made/index.html", "made/runs.js", "index.html", "README.md", "site.js", "site.css"]
+
+
 def test_the_index_the_page_and_the_readme_say_the_verdict(results: Path) -> None:
     made = site.build(results)
-    assert [p.relative_to(results).as_posix() for p in made.files] == ["made/index.html", "index.html", "README.md"]
+    assert [p.relative_to(results).as_posix() for p in made.files] == FILES
     assert made.broken == []
-    for path in made.files:
-        assert "It helps" in path.read_text()
-        assert path.stat().st_size < 2_000_000
+    for name in ("made/index.html", "index.html", "README.md"):
+        text = (results / name).read_text()
+        assert "It helps" in text
+        assert "Refuted: significantly on the other side." in text
+        assert len(text) < 80_000
     readme = (results / "README.md").read_text()
-    assert "![" in readme
-    assert "(made/figure.svg)" in readme
+    assert '<img src="made/figure.svg"' in readme
+    assert '<img src="made/claims.svg"' in readme
     assert "| norm layer |" in readme
+
+
+def test_a_single_file_holds_everything(results: Path, tmp_path: Path) -> None:
+    made = site.build(results, single=True)
+    assert [p.relative_to(results).as_posix() for p in made.files] == ["made/index.html", "index.html", "README.md"]
+    text = (results / "made" / "index.html").read_text()
+    assert not re.findall(
+        r'<(?:script|link|img)[^>]+(?:src|href)="(?!data:)', re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
+    )
+    digest = base64.b64encode(hashlib.sha256(site.script().encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
+    assert not (results / "made" / "runs.js").exists()
+
+
+def test_runs_lead_to_a_store_only_on_request(results: Path) -> None:
+    site.build(results)
+    for path in results.rglob("*.*"):
+        assert path.suffix in (".png", ".pdf") or "127.0.0.1" not in path.read_text()
+    site.build(results, store="http://127.0.0.1:5000")
+    assert '"ui":"http://127.0.0.1:5000"' in (results / "made" / "runs.js").read_text()
+
+
+@pytest.mark.parametrize("name", [p.parent.name for p in sorted(RESULTS.glob("*/manifest.json"))])
+def test_the_command_beside_a_run_gives_its_configuration(name: str) -> None:
+    """Pasted into a shell it runs just that run: the same settings, every one."""
+    read = evidence.read(RESULTS / name)
+    composer = Composer([])
+    for record in (read.records[0], read.records[-1]):
+        words = single_run.run_words(read, record)
+        assert shlex.split(single_run.quoted(words)) == words
+        assert words[:2] == ["bench", "run"]
+        made = flat(experiment(composer.compose(words[2:])))
+        differ = {n: (v, made.get(n)) for n, v in record.config.items() if same(made.get(n)) != same(v)}
+        assert differ == {}
 
 
 def test_the_same_records_give_the_same_pages(results: Path) -> None:
@@ -51,10 +96,10 @@ def test_nothing_is_loaded_from_elsewhere(results: Path) -> None:
     site.build(results)
     for name in ("index.html", "made/index.html"):
         text = (results / name).read_text()
-        outside = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
-        assert not re.findall(r'(?:src|srcset)="(?:https?:)?//', outside)
-        assert not re.findall(r"<link[^>]+https?:|@import|url\(", outside)
-        assert "default-src 'none'" in outside
+        assert not re.findall(r'(?:src|srcset)="(?:https?:)?//', text)
+        assert not re.findall(r"<link[^>]+https?:|@import|url\(", text)
+        assert "default-src 'none'" in text
+        assert "script-src file: 'self';" in text
 
 
 def test_a_folder_that_cannot_be_read_is_named_and_the_others_are_shown(results: Path) -> None:
@@ -101,16 +146,6 @@ def test_a_chart_holds_the_means_and_intervals_of_the_table(results: Path) -> No
     assert [p["y"] for p in points] == pytest.approx([100 * c.interval.mean for c in cells], abs=1e-3)
     assert [p["low"] for p in points] == pytest.approx([100 * c.interval.low for c in cells], abs=1e-3)
     assert spec["x"]["kind"] == "log"
-
-
-def test_the_runs_page_appears_and_goes(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "RUNS_ON_PAGE", 5)
-    site.build(results)
-    assert "runs.html" in (results / "made" / "index.html").read_text()
-    assert (results / "made" / "runs.html").exists()
-    monkeypatch.undo()
-    site.build(results)
-    assert not (results / "made" / "runs.html").exists()
 
 
 def test_vendored_files_are_the_published_ones() -> None:

@@ -15,8 +15,8 @@ MEAN, SEED = 0, 1  # what a mark of such a panel is: its `series`
 STACK = 3  # single seeds lie in so many rows, so that equal ones do not cover each other
 SEEDS_SHOWN = 50
 READ_AS = (
-    "Filled: mean and 95% interval; circles: single seeds; dashed: what is tested against; grey: differences too "
-    "small to matter by the claim's own margin"
+    "Filled: mean, and its interval at the level of the claim's test; circles: single seeds; dashed: what is tested "
+    "against; grey: too small to matter, by what the claim itself states"
 )
 
 
@@ -87,7 +87,8 @@ def thresholds(verdict: Verdict) -> list[float]:
 def smallest(verdict: Verdict) -> float:
     """The smallest effect of interest that the claim states, in stored units; 0 where it states none."""
     claim = verdict.claim
-    return float(getattr(claim, "margin", 0.0) or getattr(claim, "by", 0.0) or 0.0)
+    stated = (getattr(claim, name, None) for name in ("smallest", "margin", "by"))
+    return float(next((v for v in stated if v), 0.0))
 
 
 def effect_label(verdict: Verdict) -> str:

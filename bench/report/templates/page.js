@@ -1,5 +1,5 @@
 "use strict";
-// Tables that sort and filter, and the list of runs. No library: a page's own tables need some 150 lines.
+// Tables that sort, filter and change their metric; the list of runs; the way from a number to its runs.
 
 const number = (text) => (text === "" || text === null || text === undefined ? NaN : Number(text));
 
@@ -18,9 +18,7 @@ function order(a, b, down) {
 function headings(table, onSort) {
   const heads = [...table.querySelectorAll("thead th[data-column]")];
   for (const head of heads) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
+    const button = make("button", { type: "button" }, ...head.childNodes);
     head.append(button);
     head.setAttribute("aria-sort", "none");
     button.addEventListener("click", () => {
@@ -32,10 +30,7 @@ function headings(table, onSort) {
   }
 }
 
-function matches(text, wanted) {
-  return wanted.every((word) => text.includes(word));
-}
-
+const matches = (text, wanted) => wanted.every((word) => text.includes(word));
 const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 function sortable(block) {
@@ -58,8 +53,8 @@ function sortable(block) {
       said.textContent = `${shown} of ${body.rows.length} rows`;
     });
   }
-  const seeds = block.querySelector("input[data-seeds]");
-  if (seeds) seeds.addEventListener("change", () => block.classList.toggle("with-seeds", seeds.checked));
+  const single = block.querySelector("input[data-seeds]");
+  if (single) single.addEventListener("change", () => block.classList.toggle("with-seeds", single.checked));
 }
 
 function make(tag, attributes, ...children) {
@@ -71,80 +66,210 @@ function make(tag, attributes, ...children) {
 
 function facts(pairs) {
   const list = make("dl", { class: "facts" });
-  for (const [name, value] of pairs) {
-    list.append(make("dt", {}, name), make("dd", {}, value));
-  }
+  for (const [name, value] of pairs) list.append(make("dt", {}, name), make("dd", {}, value));
   return list;
+}
+
+// The "en" is the text's language: every reader sees the same number.
+const written = (value, digits) => Number(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+const inside = document.getElementById("runs-data");
+const DATA = window.RUNS ?? (inside ? JSON.parse(inside.textContent) : null);
+
+function cell(i, column) {
+  const value = column.values[i];
+  return column.names ? (value === null ? "" : column.names[value]) : value;
+}
+
+function shown(i, column) {
+  const value = cell(i, column);
+  return value === null || value === "" ? "–" : column.digits === undefined ? String(value) : written(value, column.digits);
+}
+
+const called = (i) => DATA.columns.filter((c) => c.field && !c.status).map((c) => `${c.head} ${shown(i, c)}`).join(", ");
+
+// A dialog: closed by Escape, by its button, by a click beside it; the focus goes back to what opened it.
+function dialog(title) {
+  const close = make("button", { type: "button", class: "push", autofocus: "" }, "Close");
+  const body = make("div", { class: "inside" });
+  const box = make("dialog", { "aria-label": title }, make("div", { class: "bar" }, make("h2", {}, title), close), body);
+  close.addEventListener("click", () => box.close());
+  box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
+  box.addEventListener("close", () => box.remove());
+  document.body.append(box);
+  box.showModal();
+  return body;
+}
+
+function grid(caption, heads, rows) {
+  const head = make("tr", {}, ...heads.map((h) => make("th", { scope: "col" }, h)));
+  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((t) => make("td", {}, t))));
+  const table = make("table", {}, make("caption", { class: "only-heard" }, caption), make("thead", {}, head), make("tbody", {}, ...body));
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
+}
+
+function span(values, ends) {
+  const low = Math.min(...values), high = Math.max(...values), room = (high - low || Math.abs(high) || 1) * 0.06;
+  return [Math.max(low - room, ends ? ends[0] - 1 : -Infinity), Math.min(high + room, ends ? ends[1] + 1 : Infinity)];
+}
+
+// A chart of one run, in the form of bench/report/figures/chart.py.
+function own(spec, panel) {
+  const marks = panel.marks, xs = marks.map((m) => m.x), ys = marks.flatMap((m) => [m.y, m.low, m.high]).filter((v) => Number.isFinite(v));
+  const full = { title: "", threads: [], columns: [], lines: [], x_range: span(xs), y_range: span(ys, spec.y.ends), out: "", ...panel };
+  const box = make("div", { class: "drawn" });
+  return [box, () => draw(box, { series: [], lines: "", diagonal: false, root: false, ...spec, panels: [full] })];
+}
+
+function curves(files) {
+  const rank = (name) => ["val_accuracy", "val_loss", "train_loss"].indexOf(name) + 1 || 9;
+  const told = Object.entries(files.curves).filter(([name, values]) => values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1));
+  return told.sort((a, b) => rank(a[0]) - rank(b[0])).map(([name, values]) => {
+    const share = /accuracy|top5|f1|ece/.test(name), factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");
+    const marks = files.epochs.map((x, i) => ({ x, y: values[i] === null ? null : values[i] * factor, tip: [`epoch ${x}`, `${label}: ${Number((values[i] * factor).toPrecision(5))}`] }));
+    return own({ kind: "trace", title: label, x: { label: "epoch", kind: "linear", ticks: [], whole: true }, y: { label, kind: "linear", ticks: [], ends: share ? [0, 100] : null } }, { marks: alive(marks) });
+  });
+}
+
+function confusion({ classes, counts }) {
+  const marks = counts.flatMap((row, i) => {
+    const all = row.reduce((a, b) => a + b, 0) || 1;
+    return row.map((n, j) => ({ x: classes[j], y: (100 * n) / all, series: i, text: n ? String(n) : "", tip: [`${classes[i]} called ${classes[j]}`, `${n} of ${all} images`] }));
+  });
+  return own({ kind: "heat", title: "Confusion matrix", root: true, series: classes, lines: "true class", x: { label: "predicted class", kind: "names", ticks: classes }, y: { label: "", ends: null } }, { marks, y_range: [0, 100] });
+}
+
+function reliability({ bins, bars }) {
+  const marks = bins.map(([x, y, low, high]) => ({ x, y, low, high, tip: [`confidence ${x.toFixed(1)}%`, `accuracy ${y.toFixed(1)}% [${low.toFixed(1)}, ${high.toFixed(1)}]`] }));
+  const axis = (label) => ({ label, kind: "linear", ticks: [], whole: false });
+  return own({ kind: "trace", title: "Reliability", diagonal: true, x: axis("confidence (%)"), y: axis("accuracy (%)") }, { marks, columns: bars, x_range: [0, 100], y_range: [0, 100] });
+}
+
+// Everything that is known of one run, what differs first.
+function run(i) {
+  const body = dialog(`Run: ${called(i)}`), files = DATA.files[i] ?? {}, commit = DATA.commit_names[DATA.commit[i]], later = [];
+  const numbers = DATA.columns.filter((c) => c.digits !== undefined && cell(i, c) !== null).map((c) => [c.head, shown(i, c)]);
+  const section = (title, ...nodes) => body.append(make("h3", {}, title), ...nodes);
+  const picture = (title, [box, draws]) => { section(title, box); later.push(draws); };
+  section("Settings that differ between runs", facts(DATA.settings.map(([name, names, values]) => [name, values[i] === null ? "–" : names[values[i]]])));
+  body.append(make("p", { class: "key" }, "All other settings are the same in every run; the page lists them below the runs."));
+  section("Outcome", facts([["status", DATA.status_names[DATA.status[i]]], ...(DATA.reason[i] ? [["failed because", DATA.reason[i]]] : []), ...numbers]));
+  body.lastChild.classList.add("wide");
+  if (files.curves) {
+    const made = curves(files), place = make("div", { class: "panels" }, ...made.map(([box]) => box));
+    section("Learning curves", place);
+    later.push(...made.map(([, draws]) => draws));
+  }
+  if (files.counts) picture("Confusion matrix", confusion(files));
+  if (files.mistakes?.length) section("Most frequent mistakes", make("ol", {}, ...files.mistakes.map(([n, all, a, b]) => make("li", {}, `${a} taken for ${b}: ${n} of ${all} images`))));
+  if (files.bins) picture(`Reliability (calibration error ${files.ece}%)`, reliability(files));
+  if (DATA.command[i] !== null && DATA.command[i] !== undefined) {
+    const text = `${DATA.command_names[DATA.command[i]]} seed=${DATA.seed[i]}`, copy = make("button", { type: "button", class: "push" }, "Copy");
+    copy.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it to copy"; }));
+    section("Run it again, alone", make("pre", { tabindex: "0" }, make("code", {}, text)), copy);
+  }
+  const origin = [["run key", DATA.key[i] || "not recorded"]];
+  if (commit) origin.push(["commit", DATA.repository && /^[0-9a-f]{7,}$/.test(commit) ? make("a", { href: `${DATA.repository}/commit/${commit}` }, commit) : commit]);
+  if (DATA.run_id[i]) origin.push(["MLflow run", DATA.ui ? make("a", { href: `${DATA.ui}/#/runs/${encodeURIComponent(DATA.run_id[i])}` }, DATA.run_id[i]) : `${DATA.run_id[i]}, in the store that it was run in (bench ui)`]);
+  section("Where it comes from", facts(origin));
+  later.forEach((draws) => draws());
+}
+
+// The runs behind one number: a single one at once, several as a list.
+function behind(title, list) {
+  if (list.length === 1) return run(list[0]);
+  const body = dialog(`Runs behind: ${title}`), columns = DATA.columns.filter((c) => !c.extra && (c.digits !== undefined || c.status || c.head === "seed"));
+  const rows = list.map((i) => {
+    const open = make("button", { type: "button", class: "push" }, "Evidence");
+    open.append(make("span", { class: "only-heard" }, ` of ${called(i)}`));
+    open.addEventListener("click", () => run(i));
+    return [open, ...columns.map((c) => shown(i, c))];
+  });
+  body.append(grid(`Runs behind ${title}`, ["run", ...columns.map((c) => c.head)], rows));
+}
+
+const listed = (text) => text.split(" ").filter(Boolean).flatMap((part) => {
+  const [a, b = a] = part.split("-").map(Number);
+  return Array.from({ length: b - a + 1 }, (_, k) => a + k);
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-runs-of]");
+  if (!link || !DATA) return;
+  event.preventDefault();
+  behind(link.dataset.title, listed(link.dataset.runsOf));
+});
+
+// Several runs side by side; what is equal is hidden until asked for.
+function compare(list) {
+  const body = dialog(`${list.length} runs side by side`), all = make("input", { type: "checkbox" }), place = make("div");
+  body.append(make("p", { class: "tools" }, make("label", {}, all, " Show what is equal too")), place);
+  const rows = [
+    ...DATA.columns.map((c) => [c.head, ...list.map((i) => shown(i, c))]),
+    ...DATA.settings.map(([name, names, values]) => [name, ...list.map((i) => (values[i] === null ? "–" : names[values[i]]))]),
+  ];
+  const fill = () => {
+    const kept = rows.filter(([, ...values]) => all.checked || new Set(values).size > 1);
+    place.replaceChildren(grid("Runs side by side", ["", ...list.map((i) => `seed ${DATA.seed[i]}`)], kept), make("p", { class: "key", role: "status" }, `${kept.length} of ${rows.length} rows`));
+  };
+  all.addEventListener("change", fill);
+  fill();
 }
 
 // The list of runs: columns of values, drawn a page at a time so that ten thousand stay quick.
 function runs(block) {
-  const data = JSON.parse(document.getElementById("runs-data").textContent);
-  const table = block.querySelector("table"), body = table.tBodies[0], size = 50;
-  const filter = block.querySelector("input[type=search]"), status = block.querySelector("select");
-  const said = block.querySelector(".count"), [back, forth] = block.querySelectorAll(".pager button");
-  const count = data.seed.length;
-  const cell = (i, column) => {
-    const c = data.columns[column];
-    const value = c.values[i];
-    return c.names ? (value === null ? "" : c.names[value]) : value;
-  };
-  const haystack = [];
-  for (let i = 0; i < count; i++) {
-    haystack.push([...data.columns.keys()].filter((c) => data.columns[c].searched).map((c) => cell(i, c)).concat(data.run_id[i]).join(" ").toLowerCase());
+  const columns = DATA.columns.filter((c) => !c.extra), count = DATA.seed.length, size = 50, chosen = new Set();
+  const table = block.querySelector("table"), body = table.tBodies[0], filter = block.querySelector("input[type=search]");
+  const said = block.querySelector(".count"), [back, forth] = block.querySelectorAll(".pager button"), tools = block.querySelector(".tools");
+  const side = block.querySelector("[data-compare]"), fields = [];
+  for (const column of columns.filter((c) => c.field && c.names.length > 1)) {
+    const names = column.names.map((name, k) => [name, k]).sort((a, b) => order(a[0], b[0], false));
+    const select = make("select", {}, make("option", { value: "" }, "all"), ...names.map(([name, k]) => make("option", { value: String(k) }, name)));
+    tools.insertBefore(make("label", {}, `${column.head} `, select), side);
+    select.addEventListener("change", choose);
+    fields.push([column, select]);
   }
-  let chosen = [...Array(count).keys()], first = 0, sorting = null;
-  // The "en" is the text's language: every reader sees the same number.
-  const written = (value, digits) => Number(value).toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const haystack = [];
+  for (let i = 0; i < count; i++) haystack.push(columns.filter((c) => c.field).map((c) => cell(i, c)).concat(DATA.run_id[i], DATA.key[i]).join(" ").toLowerCase());
+  let kept = [...Array(count).keys()], first = 0, sorting = null;
+  tools.hidden = false;
+
+  function row(i) {
+    const pick = make("input", { type: "checkbox", "aria-label": `compare ${called(i)}` }), open = make("button", { type: "button", class: "push", "data-run": String(i) }, "Evidence");
+    pick.checked = chosen.has(i);
+    pick.addEventListener("change", () => { chosen[pick.checked ? "add" : "delete"](i); counted(); });
+    open.append(make("span", { class: "only-heard" }, ` of ${called(i)}`));
+    open.addEventListener("click", () => run(i));
+    const cells = columns.map((column, c) => {
+      const text = shown(i, column), name = { "data-head": column.head };
+      const node = c === 0 ? make("th", { scope: "row", ...name }, text) : make("td", column.digits === undefined ? name : { class: "number", ...name }, text);
+      if (column.status) node.className = `status-${text}`;
+      return node;
+    });
+    return make("tr", {}, make("td", { class: "pick" }, pick, " ", open), ...cells);
+  }
+
+  function counted() {
+    side.disabled = chosen.size < 2;
+    side.textContent = chosen.size < 2 ? "Compare (mark two)" : `Compare ${chosen.size} runs`;
+  }
 
   function show() {
-    body.replaceChildren();
-    for (const i of chosen.slice(first, first + size)) {
-      const row = make("tr");
-      const open = make("button", { type: "button", class: "push", "aria-expanded": "false" }, "Details");
-      open.append(make("span", { class: "only-heard" }, ` of run ${data.run_id[i] || i + 1}`));
-      open.addEventListener("click", () => toggle(open, row, i));
-      row.append(make("td", {}, open));
-      data.columns.forEach((column, c) => {
-        const value = cell(i, c);
-        const text = value === null || value === "" ? "–" : column.digits === undefined ? String(value) : written(value, column.digits);
-        const node = c === 0 ? make("th", { scope: "row" }, text) : make("td", column.digits === undefined ? {} : { class: "number" }, text);
-        if (column.status) node.className = `status-${text}`;
-        row.append(node);
-      });
-      body.append(row);
-    }
-    const last = Math.min(first + size, chosen.length);
-    said.textContent = chosen.length ? `${first + 1} to ${last} of ${chosen.length} runs` : "No run matches.";
-    block.querySelector(".pager").hidden = chosen.length <= size;
+    const last = Math.min(first + size, kept.length);
+    body.replaceChildren(...kept.slice(first, last).map(row));
+    said.textContent = kept.length ? `${first + 1} to ${last} of ${kept.length} runs` : "No run matches.";
+    block.querySelector(".pager").hidden = kept.length <= size;
     back.disabled = first === 0;
-    forth.disabled = last >= chosen.length;
-  }
-
-  function toggle(open, row, i) {
-    const was = open.getAttribute("aria-expanded") === "true";
-    open.setAttribute("aria-expanded", String(!was));
-    if (was) return row.nextSibling.remove();
-    const pairs = [];
-    if (data.reason[i]) pairs.push(["failed because", data.reason[i]]);
-    pairs.push(["run key", data.key[i] || "not recorded"]);
-    if (data.run_id[i]) {
-      const link = make("a", { href: `${data.ui}/#/runs/${encodeURIComponent(data.run_id[i])}` }, data.run_id[i]);
-      pairs.push(["MLflow run", link], ["to open it", "start 'bench ui' in the folder of the store, then follow the link"]);
-    }
-    for (const [name, names, values] of data.settings) pairs.push([name, values[i] === null ? "–" : names[values[i]]]);
-    pairs.push(["all other settings", "are the same in every run: see the list below the table"]);
-    row.after(make("tr", { class: "more" }, make("td", { colspan: String(row.cells.length) }, facts(pairs))));
+    forth.disabled = last >= kept.length;
   }
 
   function choose() {
-    const wanted = words(filter.value);
-    chosen = [...Array(count).keys()].filter(
-      (i) => matches(haystack[i], wanted) && (!status.value || data.status_names[data.status[i]] === status.value));
+    const wanted = words(filter.value), fixed = fields.filter(([, select]) => select.value !== "");
+    kept = [...Array(count).keys()].filter((i) => fixed.every(([c, select]) => String(c.values[i]) === select.value) && matches(haystack[i], wanted));
     if (sorting) {
-      const keyed = chosen.map((i) => [cell(i, sorting.column), i]);
+      const keyed = kept.map((i) => [cell(i, columns[sorting.column]), i]);
       keyed.sort((a, b) => order(a[0], b[0], sorting.down));
-      chosen = keyed.map((pair) => pair[1]);
+      kept = keyed.map((pair) => pair[1]);
     }
     first = 0;
     show();
@@ -152,11 +277,54 @@ function runs(block) {
 
   headings(table, (column, down) => { sorting = { column, down }; choose(); });
   filter.addEventListener("input", choose);
-  status.addEventListener("change", choose);
+  side.addEventListener("click", () => compare([...chosen]));
   back.addEventListener("click", () => { first = Math.max(0, first - size); show(); });
   forth.addEventListener("click", () => { first += size; show(); });
+  // On paper there is no second page of a list: all runs, or as many as a reader would leaf through, and how many.
+  const printed = block.querySelector(".printed"), MOST = 500;
+  window.addEventListener("beforeprint", () => {
+    body.replaceChildren(...kept.slice(0, MOST).map(row));
+    printed.textContent = `${Math.min(MOST, kept.length)} of ${count} runs are printed here; records.csv holds all.`;
+  });
+  window.addEventListener("afterprint", show);
+  counted();
   show();
 }
 
+// The table of another metric, which waits in a template.
+function metrics(block) {
+  const select = block.querySelector("select"), place = document.getElementById("tables"), first = [...place.childNodes];
+  block.hidden = false;
+  select.addEventListener("change", () => {
+    const waiting = select.value && document.getElementById(`metric-${select.value}`);
+    place.replaceChildren(...(waiting ? waiting.content.cloneNode(true).childNodes : first));
+    if (waiting) place.querySelectorAll("[data-sortable]").forEach(sortable);
+  });
+}
+
+// The list of sweeps: by words, verdict, data set.
+function sweeps(block) {
+  const filter = block.querySelector("input[type=search]"), selects = [...block.querySelectorAll("select")];
+  const cards = [...document.querySelectorAll(".sweep")], said = block.querySelector(".count");
+  block.hidden = false;
+  const choose = () => {
+    const wanted = words(filter.value);
+    let kept = 0;
+    for (const card of cards) {
+      const fits = matches(card.textContent.toLowerCase(), wanted)
+        && selects.every((s) => !s.value || card.dataset[s.dataset.by].split(" ").includes(s.value));
+      card.hidden = !fits;
+      kept += fits;
+    }
+    for (const theme of document.querySelectorAll(".theme")) theme.hidden = ![...theme.querySelectorAll(".sweep")].some((c) => !c.hidden);
+    said.textContent = `${kept} of ${cards.length} sweeps`;
+  };
+  filter.addEventListener("input", choose);
+  selects.forEach((s) => s.addEventListener("change", choose));
+  choose();
+}
+
 document.querySelectorAll("[data-sortable]").forEach(sortable);
-document.querySelectorAll("[data-runs]").forEach(runs);
+if (DATA) document.querySelectorAll("[data-runs]").forEach(runs);
+document.querySelectorAll("[data-metrics]").forEach(metrics);
+document.querySelectorAll("[data-sweeps]").forEach(sweeps);
