@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from bench.schema.experiment import Experiment
 from bench.track.spool import Spool
 from bench.track.store import Store
 from bench.train import checkpoint
@@ -32,18 +31,13 @@ def epochs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     def train(self: Single, epoch: int, clock: Clock) -> list[float]:
         seen.append(epoch + 1)
-        if epoch == 3 and limit(self.exp) < 10:
+        if epoch == 3 and (self.exp.trainer.max_minutes or 10) < 10:
             clock.end = time.perf_counter() - 1
         return real(self, epoch, clock)
 
     monkeypatch.setattr(Single, "train", train)
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     return seen
-
-
-def limit(exp: Experiment) -> float:
-    assert exp.trainer.max_minutes is not None
-    return exp.trainer.max_minutes
 
 
 def science(uri: str | None = None) -> dict[str, Any]:
