@@ -22,7 +22,6 @@ from bench import models
 from bench.data import splits
 from bench.data.imagedata import ImageData
 from bench.disk import write_atomically
-from bench.earlier import fetched
 from bench.models import origin
 from bench.parts import metrics as entered
 from bench.parts import source
@@ -190,6 +189,8 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
         return transferred(exp, data, None, on_epoch, checkpoint)
+    from bench.earlier import fetched  # Hydra, which few runs need
+
     with tempfile.TemporaryDirectory() as folder:
         asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None
         path = fetched(Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)

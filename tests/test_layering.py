@@ -92,3 +92,16 @@ def test_planning_runs_without_torch() -> None:
         "assert len(points(at_scale(read('batchnorm'), 'smoke'))) == 18"
     )
     assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()
+
+
+def test_a_run_of_a_dense_net_imports_no_more_than_torch_and_fabric(tmp_path: Path) -> None:
+    """What is imported is paid for by every worker of a sweep: these were half of its start-up."""
+    code = (
+        "from pathlib import Path\nfrom bench.compose import compose\nfrom bench.run import execute\n"
+        "from bench.schema.experiment import experiment\nfrom bench.track.spool import Spool\n"
+        "words = ['dataset=shapes', 'split.train_per_class=10', 'model=dnn', 'trainer.epochs=1']\n"
+        f"(place,) = execute([experiment(compose(words))], spool=Spool(Path({str(tmp_path)!r})))\n"
+        "assert Spool.read(place)[0].status == 'finished'"
+    )
+    others = ("timm", "torchvision", "torchmetrics", "pytorch_lightning", "scipy", "sklearn", "matplotlib", "faiss")
+    assert loaded_by(code, *others, "mlflow", "pandas") == set()

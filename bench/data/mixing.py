@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from scipy.special import betaincinv
 from torch import Tensor
 
 from bench.data.geometry import rectangles
@@ -22,6 +21,8 @@ def partner(values: Tensor) -> Tensor:
 
 def beta_table(alpha: float, entries: int = 4097) -> Tensor:
     """Quantiles of Beta(alpha, alpha) at 0, 1/4096, ..., 1; `beta` reads it."""
+    from scipy.special import betaincinv  # slow to import
+
     return torch.from_numpy(betaincinv(alpha, alpha, torch.linspace(0, 1, entries).double().numpy())).float()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from bench.schema.errors import RequestError
 from bench.schema.model import Ncm
@@ -40,6 +39,8 @@ def scores(
     # Unbiased: each class's mean was fitted to its samples. One sample a class leaves nothing to measure.
     freedom = max(1, int(counts.sum()) - classes) * train_x.shape[1]
     variance = max(float(own.sum()) / freedom, np.finfo(np.float32).tiny)
+    from scipy.special import log_softmax  # slow to import
+
     return log_softmax(-squared / (2 * variance), axis=1).astype(np.float32)  # type: ignore[no-any-return]
 
 

@@ -10,12 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_optimizer_state_dict,
-    set_model_state_dict,
-    set_optimizer_state_dict,
-)
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
@@ -113,6 +107,8 @@ def whole(net: nn.Module) -> dict[str, Tensor]:
 def restore(net: nn.Module, state: dict[str, Tensor]) -> None:
     """Put a whole state into a network that may be sharded."""
     if isinstance(net, FSDPModule):
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict  # slow to import
+
         # Of a copy, as torch shards the mapping's values where they are.
         set_model_state_dict(net, dict(state), options=StateDictOptions(full_state_dict=True))
     else:
@@ -123,12 +119,16 @@ def optimizer_state(net: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """The optimizer's state, whole in the first process where `net` is sharded; all processes have to ask together."""
     if not isinstance(net, FSDPModule):
         return optimizer.state_dict()
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
+
     return get_optimizer_state_dict(net, optimizer, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 
 def load_optimizer_state(net: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Put such a state back."""
     if isinstance(net, FSDPModule):
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
         set_optimizer_state_dict(net, optimizer, state, options=StateDictOptions(full_state_dict=True))
     else:
         optimizer.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, top_k_accuracy_score
@@ -40,6 +41,29 @@ def test_calibration_against_scikit_learn(scored):
     assert sum(bins["count"]) == len(labels)
     weights = np.array([bins["count"][b] for b in filled]) / len(labels)
     assert metrics(scores, labels)["ece"] == pytest.approx(float(weights @ np.abs(accuracy - mean)), abs=1e-6)
+
+
+def test_macro_f1_and_ece_are_torchmetrics_to_the_last_digit():
+    """Committed records were measured with it; importing it costs every run's process seconds."""
+    from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_f1_score
+
+    torch.manual_seed(0)
+    for count, classes, spread in ((7, 10, 1), (300, 2, 30), (1000, 47, 5)):  # classes that do not occur, certainty
+        logp = torch.log_softmax(torch.randn(count, classes) * spread, 1)
+        labels = torch.where(torch.rand(count) < 0.8, logp.argmax(1), torch.randint(classes, (count,)))
+        sure = logp.exp().clamp(max=1 - 2**-24)  # see the last test
+        found = metrics(logp.numpy(), labels.numpy())
+        assert found["macro_f1"] == float(multiclass_f1_score(logp, labels, classes, average="macro"))
+        assert found["ece"] == float(multiclass_calibration_error(sure, labels, classes, n_bins=15, norm="l1"))
+
+
+def test_a_probability_that_rounding_made_greater_than_one_is_one():
+    """The mean over augmented views can be; torchmetrics then takes all scores for logits, and ECE was 0.4 here."""
+    scores = np.log(np.full((10, 2), [0.9, 0.1], np.float32))
+    scores[0] = np.float32([2e-7, -30])
+    found, labels = metrics(scores, np.zeros(10, np.int64)), np.zeros(10, np.int64)
+    scores[0, 0] = 0
+    assert found["ece"] == metrics(scores, labels)["ece"] == pytest.approx(0.09, abs=1e-6)
 
 
 def test_few_classes():
