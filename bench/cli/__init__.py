@@ -27,6 +27,8 @@ VERBS = {
     "check": "protocol lint, before compute is spent",
     "explain": "pictures of what a run learned and where it fails",
     "predict": "class probabilities of images, by a run's model",
+    "export": "a run's model as ONNX or torch.export, checked against the run",
+    "serve": "a page and an endpoint that classify images",
     "data": "label statistics, integrity, duplicates, preview",
     "sync": "deliver what waits for the store, bring runs of another one",
     "ui": "MLflow's user interface on the store",

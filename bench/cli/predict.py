@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
-    from bench.serve.classifier import Classifier
+    from bench.serve.ensemble import Classifier
 
 AT_ONCE = 64  # images
 
@@ -119,21 +119,31 @@ def classified(model: Classifier, found: Iterator[str]) -> Iterator[tuple[str, l
 
 def classifier(args: argparse.Namespace, overrides: list[str]) -> Classifier:
     """The model that the words ask for."""
-    from bench.serve.classifier import Ensemble
-
     members = [one(word, args, overrides) for word in args.run.split(",") if word]
     if not members:
         raise RequestError("No run was named: expected a run's id, its first characters, or 'last'.")
-    return members[0] if len(members) == 1 else Ensemble(members)
+    if len(members) == 1:
+        return members[0]
+    from bench.serve.ensemble import Ensemble
+
+    return Ensemble(members)
 
 
 def one(word: str, args: argparse.Namespace, overrides: list[str]) -> Classifier:
     """A run, or the folder of an exported model."""
-    from bench.serve.classifier import OfRun
+    from bench.serve.exported import Exported, is_exported
 
     views, augment = getattr(args, "views", 0), getattr(args, "augment", None)
     if augment and not views:
         raise RequestError(f"--augment {augment} says what makes views: say how many, as in --views 8.")
+    if is_exported(word):
+        if views or args.calibrate:
+            raise RequestError(
+                f"{word} is an exported model: it is calibrated when it is exported, and takes no views."
+            )
+        return Exported(Path(word))
+    from bench.serve.classifier import OfRun
+
     augmented = None
     if augment:
         from bench.compose import compose
