@@ -202,6 +202,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.norm_layer.name == "group" and exp.norm_layer.groups >= fewest_channels(exp.model):
         # At first a layer of few channels got groups of a single one, which is instance norm.
         settings["norm_layer.group_rule"] = 2
+    if exp.trains and exp.optim.schedule == "step" and exp.optim.drops < math.ceil(1 / exp.optim.step_every) - 1:
+        # At first there was one drop more, at the very end: with the default of 0.33 a third one in the last percent.
+        settings["optim.step_rule"] = 2
     content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": settings}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

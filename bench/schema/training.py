@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -57,6 +58,11 @@ class Optim:
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
     l2: NonNegative = 0.0  # l2 * sum w^2, over the weights of convolutions and affine layers
+
+    @property
+    def drops(self) -> int:
+        """step: how often lr drops; not where less than a tenth of an interval would be left, so 0.33 means twice."""
+        return math.floor(1 / self.step_every - 0.1)
 
 
 @part

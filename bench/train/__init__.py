@@ -5,6 +5,7 @@ learner.py      what the loop drives: trains an epoch, scores images, gives and 
 single.py       the learner of one network
 stacked/        the learner of several runs as one program
 step.py         what a network learns from one batch: the part to write anew
+parts.py        how batches are cut into parts, and what cannot be trained on a part of one image
 examples.py     what is trained on: images, or features of a frozen backbone
 fit.py          one run by the loop
 heads.py        transfer as a run

@@ -75,7 +75,7 @@ class Learner(Protocol):
         ...
 
     def lr(self, s: int) -> float:
-        """Of run s, now."""
+        """Of run s in its last step."""
         ...
 
     def gradients(self, s: int) -> dict[str, float]:

@@ -86,7 +86,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
         for s, run in enumerate(runs):
             if run.failed is not None:
                 continue
-            found = row(epoch + 1, learner.lr(s), losses[s], scores[s], val, seconds)
+            found = row(run.exp, epoch + 1, learner.lr(s), losses[s], scores[s], val, seconds)
             try:
                 run.selection.add(found, lambda s=s: learner.weights(s))  # type: ignore[misc]
             except RunFailed as error:

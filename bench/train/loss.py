@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.schema.experiment import Experiment
 from bench.schema.training import Optim
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], labels int64 [B] or targets [B, K]) -> mean over the batch
@@ -80,3 +81,10 @@ def _weight(layer: nn.Module) -> Tensor:
     weight = layer.weight
     assert isinstance(weight, Tensor)
     return weight
+
+
+def minimises_nll(exp: Experiment) -> bool:
+    """Whether the loss in training is the negative log-likelihood of the labels, and nothing is added to it."""
+    optim, augment = exp.optim, exp.augment
+    plain = optim.loss == "cross_entropy" and not (optim.label_smoothing or optim.l1 or optim.l2)
+    return plain and not (augment.mixup or augment.cutmix)

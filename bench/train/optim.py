@@ -65,7 +65,7 @@ def factor(optim: Optim, steps: int) -> Callable[[int], float]:
     """What `optim.lr` is multiplied by at step 0..steps-1.
 
     cosine: half a cosine from 1 to 0 (Loshchilov & Hutter 2017, arXiv:1608.03983, without restarts).
-    step: times `step_factor` after every `step_every` of all steps.
+    step: times `step_factor` after every `step_every` of all steps, `optim.drops` times.
     onecycle: from 1/25 up to 1 over the first 30 %, then down to 1/25,000, both by cosine
     (Smith & Topin 2019, arXiv:1708.07120, without its momentum cycle).
     multistep: times `step_factor` at each of `milestones`.
@@ -86,7 +86,7 @@ def factor(optim: Optim, steps: int) -> Callable[[int], float]:
             return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         if optim.schedule == "step":
             # 1e-9: 0.33 / 0.33 must count as one whole interval.
-            return optim.step_factor ** math.floor(done / optim.step_every + 1e-9)
+            return optim.step_factor ** min(optim.drops, math.floor(done / optim.step_every + 1e-9))
         if optim.schedule == "multistep":
             return optim.step_factor ** sum(done >= m - 1e-9 for m in optim.milestones)
         if optim.schedule == "exponential":

@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from bench.schema.errors import RunFailed
+from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
+from bench.train.loss import minimises_nll
 
 State = dict[str, Tensor]  # a network's state_dict
 
@@ -18,7 +20,7 @@ class Selection:
     """The history of one run and the weights of its best epoch so far.
 
     Attributes:
-        history: a row a finished epoch: `epoch` (from 1), `lr`, `train_loss`, `val_loss`, `val_accuracy`, `seconds`.
+        history: a row a finished epoch, see `row`.
         selected: the best epoch, from 1; 0 before the first.
         best: its weights.
     """
@@ -35,11 +37,12 @@ class Selection:
         Raises:
             RunFailed: when a loss is not finite.
         """
-        bad = next((k for k in ("train_loss", "val_loss") if not math.isfinite(row[k])), None)
+        nll = "val_loss" if "val_loss" in row else "val_nll"
+        bad = next((k for k in ("train_loss", nll) if not math.isfinite(row[k])), None)
         if bad:
             raise RunFailed(f"diverged: {bad} is {row[bad]} in epoch {row['epoch']:.0f}; try a smaller optim.lr")
         self.history.append(row)
-        value = {"val/accuracy": row["val_accuracy"], "val/nll": -row["val_loss"], "last": row["epoch"]}[self.criterion]
+        value = {"val/accuracy": row["val_accuracy"], "val/nll": -row[nll], "last": row["epoch"]}[self.criterion]
         if value > self.value:
             self.value, self.selected = value, int(row["epoch"])
             self.best = {name: tensor.detach().clone() for name, tensor in state().items()}
@@ -54,13 +57,21 @@ class Selection:
         self.value, self.best = state["value"], state["best"]
 
 
-def row(epoch: int, lr: float, train_loss: float, scores: Tensor, truth: Tensor, seconds: float) -> dict[str, float]:
-    """A row of the history from the val split's log-probabilities [N, K] and labels [N]."""
+def row(
+    exp: Experiment, epoch: int, lr: float, train_loss: float, scores: Tensor, truth: Tensor, seconds: float
+) -> dict[str, float]:
+    """A row of the history from the val split's log-probabilities [N, K] and labels [N].
+
+    `epoch` (from 1), `lr` of its last step, `train_loss` (what was minimised, mean over the images), `val_loss`,
+    `val_accuracy`, `seconds` since the training began. On val the negative log-likelihood is measured. Where something
+    else is minimised (label smoothing, penalties, mixed labels, another loss) the two have different scales, and the
+    column is called `val_nll`.
+    """
     return {
         "epoch": float(epoch),
         "lr": lr,
         "train_loss": train_loss,
-        "val_loss": float(-scores.gather(1, truth[:, None]).mean()),
+        "val_loss" if minimises_nll(exp) else "val_nll": float(-scores.gather(1, truth[:, None]).mean()),
         "val_accuracy": float((scores.argmax(1) == truth).float().mean()),
         "seconds": seconds,
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -13,11 +12,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from bench.data.augment import generator
-from bench.data.batches import Batches, bounds, smallest_share
+from bench.data.batches import Batches
 from bench.models import cost, transfer
 from bench.models.norm_layer import synchronise
 from bench.schema.experiment import Experiment
-from bench.train import loss, sharded
+from bench.train import loss, parts, sharded
 from bench.train import optim as optimizers
 from bench.train.diagnostics import PROBE, gradient_norms
 from bench.train.examples import Examples
@@ -45,6 +44,7 @@ class Single:
         self.exp, self.examples, self.fabric = exp, examples, fabric
         self.device, self.first, self.world = fabric.device, fabric.is_global_zero, fabric.world_size
         self.views = requested(exp, examples.augmentation, self.world)
+        parts.check(settings, net, examples.shape, len(examples.splits["train"]), self.world)
         self.params, self.flops = cost.parameters(net), cost.flops(net, examples.shape)
         self.layout = layout(settings, self.device, net)
         net = net.to(memory_format=self.layout)  # type: ignore[call-overload]
@@ -57,8 +57,7 @@ class Single:
             net.compile()
         # One device needs no wrapper, which costs as much as a layer of a small net.
         self.net, self.forward = net, net if self.world == 1 else wrapped
-        cuts = bounds(len(examples.splits["train"]), settings.batch_size, drop_last=False)
-        self.sizes = [stop - start for start, stop in itertools.pairwise(cuts)]  # of the global batches
+        self.sizes = parts.sizes(len(examples.splits["train"]), settings.batch_size)  # of the global batches
         # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late,
         # and the fused sgd does not know sharded tensors.
         fused = settings.precision != "16-mixed" and not sharded.asked(exp)
@@ -93,6 +92,7 @@ class Single:
                 self.stepper.step()
             else:
                 self.stepper.step(closure)
+            self.last_lr = float(self.optimizer.param_groups[0]["lr"])
             if self.schedule is not None:
                 self.schedule.step()
             self.step.end(self.net)
@@ -109,10 +109,9 @@ class Single:
                 rows, targets = self.examples.augmentation(rows, targets, draws)
             for parameter in self.parameters:
                 parameter.grad = None
-            # As many on every device, which wait for each other after each part.
-            parts = min(settings.accumulate, smallest_share(size, self.world))
+            count = parts.parts(settings, size, self.world)
             losses = []
-            for part, wanted in zip(rows.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            for part, wanted in zip(rows.tensor_split(count), targets.tensor_split(count), strict=True):
                 loss = self.step.loss(self.forward, self.prepared(part), wanted)
                 # Gradients are averaged over devices; this makes them the mean over the images of the global batch.
                 weight = len(part) * self.world / size
@@ -125,7 +124,7 @@ class Single:
             if settings.clip is not None:
                 self.fabric.strategy.precision.unscale_gradients(self.optimizer)
                 nn.utils.clip_grad_norm_(self.parameters, settings.clip)
-        return losses[0] if parts == 1 else torch.stack(losses).mean()
+        return losses[0] if count == 1 else torch.stack(losses).mean()
 
     def prepared(self, rows: Tensor) -> Tensor:
         """The network's input for stored rows, in the memory format of the run."""
@@ -162,7 +161,7 @@ class Single:
 
     def lr(self, s: int) -> float:
         """Of the first group of parameters."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        return self.last_lr
 
     def gradients(self, s: int) -> dict[str, float]:
         """Norms of the gradient on the first training images."""

@@ -17,6 +17,7 @@ from bench.train.fabric import layout
 from bench.train.fit import fit
 from bench.train.knn import nearest
 from bench.train.metrics import metrics
+from bench.train.stacked import fit as stacked
 from tests.train.agreement import same
 
 NOISY = ("model=cnn", "model.filters=[8,8]", "model.dense=[16]", "model.dropout=0.3", "norm_layer=batch",
@@ -119,6 +120,37 @@ def test_clipping_bounds_each_step(exp, digits, trained):
     distance = sum(((moved[name] - start[name]) ** 2).sum() for name in start).sqrt()
     steps = -(-len(digits.train) // 128)
     assert 0 < distance <= 0.5 * 1e-3 * steps * 1.001
+
+
+def test_the_history_has_the_lr_of_the_epochs_last_step(exp, digits, trained):
+    """At first it was that of the next epoch's first step."""
+    found = trained(exp("model=linear", "optim.schedule=linear", "optim.lr=0.1", "trainer.batch_size=100"))
+    steps = -(-len(digits.train) // 100)
+    expected = [0.1 * (1 - (epoch * steps - 1) / (2 * steps)) for epoch in (1, 2)]
+    assert [row["lr"] for row in found.history] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("word", ["optim.label_smoothing=0.1", "optim.l2=1e-3", "optim.loss=bce", "augment=mixup"])
+def test_losses_of_different_scales_have_different_names(exp, digits, trained, word):
+    plain = trained(exp("model=linear", "trainer.epochs=1"))
+    other = trained(exp("model=linear", "trainer.epochs=1", "trainer.select=val/nll", word))
+    assert "val_nll" not in plain.history[0]
+    assert "val_loss" not in other.history[0]
+    assert other.history[0]["val_nll"] == pytest.approx(
+        metrics(other.val_scores, digits.labels[digits.val])["nll"], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize("words", [["trainer.accumulate=16", "trainer.batch_size=17"], ["trainer.batch_size=1"]])
+def test_batch_norm_on_one_image_is_found_before_training(exp, digits, words):
+    """At first it ended a run at the end of its first epoch."""
+    for word in ("trainer.stack=off", "trainer.stack=2"):
+        made = [exp("model=dnn", "norm_layer=batch", *words, word, f"seed={s}") for s in range(2)]
+        if word.endswith("off") or "trainer.batch_size=1" in words:
+            nets = [models.build(e, digits.shape, 10) for e in made]
+            with pytest.raises(RequestError, match=r"Batch norm cannot train on one image.*(accumulate|batch_size)"):
+                fit(made[0], digits, nets[0]) if word.endswith("off") else stacked.fit(made, digits, nets)
+    fit(exp("model=dnn", *words, "trainer.epochs=1"), digits, models.build(exp("model=dnn"), digits.shape, 10))
 
 
 @pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.channels_last=always"])

@@ -61,6 +61,13 @@ def test_step_drops_at_each_interval():
     assert found == pytest.approx([1.0] * 25 + [0.1] * 25 + [0.01] * 25 + [0.001] * 25)
 
 
+@pytest.mark.parametrize(("every", "drops"), [(0.33, 2), (0.3, 3), (0.4, 2), (0.5, 1), (0.195, 5), (0.99, 0), (0.9, 1)])
+def test_step_does_not_drop_in_the_very_end(every, drops):
+    """0.33 dropped a third time in the last percent."""
+    values = lrs(Optim(lr=1.0, schedule="step", step_every=every, step_factor=0.1), 1000)
+    assert len(set(values)) == 1 + drops
+
+
 @given(
     warmup=st.floats(0, 0.9),
     steps=st.integers(1, 300),

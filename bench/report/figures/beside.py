@@ -20,7 +20,7 @@ from bench.schema.errors import RequestError
 from bench.schema.metric import Metric, metric
 
 MOST_POINTS = 40
-COLUMNS = ("train_loss", "val_loss", "val_accuracy")  # of curves.csv
+COLUMNS = ("train_loss", "val_loss", "val_nll", "val_accuracy")  # of curves.csv
 LOOKS: tuple[dict[str, Any], ...] = (
     {"color": COLOURS[0], "marker": "o", "linestyle": "-"},
     {"color": COLOURS[1], "marker": "s", "linestyle": "--"},

@@ -15,6 +15,7 @@ from bench.data.batches import Batches, bounds
 from bench.models import cost
 from bench.schema.experiment import Experiment
 from bench.train import optim as optimizers
+from bench.train import parts as cutting
 from bench.train.examples import Examples
 from bench.train.fabric import Fabric
 from bench.train.learner import Clock
@@ -47,6 +48,7 @@ class Program:
         first = exps[0]
         self.exps, self.examples, self.nets, self.settings = exps, examples, nets, first.trainer
         self.device = fabric.device
+        cutting.check(self.settings, nets[0], examples.shape, len(examples.splits["train"]), 1)
         self.params, self.flops = cost.parameters(nets[0]), cost.flops(nets[0], examples.shape)
         self.net = Stacked(nets, self.device)
         self.loss = criterion(first.optim, reduction="none")
@@ -75,6 +77,7 @@ class Program:
     def step(self, chosen: Tensor, epoch: int, step: int) -> Tensor:
         """One optimizer step of every run on its own images, int64 [S, B]; the losses [S]."""
         pixels, targets = self._batch(chosen, epoch, step)
+        self.last_lrs = [float(o.param_groups[0]["lr"]) for o in self.optimizers]
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=len(self.optimizers) == 1)
         logits = self.net(pixels).transpose(1, 2)
@@ -115,9 +118,8 @@ class Program:
     final_scores = scores  # of one view
 
     def lr(self, s: int) -> float:
-        """Of run s."""
-        which = self.optimizers[s if len(self.optimizers) > 1 else 0]
-        return float(which.param_groups[0]["lr"])
+        """Of run s in its last step."""
+        return self.last_lrs[s if len(self.optimizers) > 1 else 0]
 
     def gradients(self, s: int) -> dict[str, float]:
         """Not observed here."""

@@ -1,25 +1,48 @@
-"""Which runs may be trained as one program. Needs no torch, as a sweep's plan asks it."""
+"""Which runs may be trained as one program: an allow-list. Needs no torch, as a sweep's plan asks it.
+
+Whatever setting is not listed here as one that the program follows is followed by runs alone: a run that has it at
+another value than its default is not stacked. A test goes through every field of an Experiment.
+"""
 
 from __future__ import annotations
 
 import json
 
-from bench.schema.experiment import Experiment, flat
+from bench.schema.experiment import Experiment, flat, science
 
 MOST = 16  # runs in one program: beyond, a CPU's caches are full and nothing is gained
-# Numbers in the step, which may differ from run to run.
-FREE = ("seed", "optim.lr", "optim.weight_decay")
+FAMILIES = ("linear", "dnn", "cnn")
+NORMS = ("native", "none", "batch", "layer", "group", "instance")
+# Others look at whole tensors.
 ELEMENTWISE = ("sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "radam", "rmsprop")
-# What the one program does not do; runs that ask for it are trained alone.
-ALONE = {
-    "precision": "32",
-    "accumulate": 1,
-    "clip": None,
-    "compile": False,
-    "devices": 1,
-    "num_nodes": 1,
-    "gradients": False,
-}
+
+# Numbers in the step, which may differ from run to run; of model.dropout, whether there is any may not.
+FREE = frozenset({"seed", "optim.lr", "optim.weight_decay", "model.dropout"})
+# Settings that decide the numbers and that the program follows; runs in it have the same. `part.*` is all of a part.
+FOLLOWED = frozenset({
+    "dataset.*", "split.*", "pixel_norm.*", "metrics.*", "transfer.size", "transfer.channels",
+    "model.family", "model.hidden", "model.activation", "model.filters", "model.kernels", "model.stride",
+    "model.padding", "model.pooling", "model.pool_size", "model.dense", "norm_layer.name", "norm_layer.groups",
+    "augment.flip", "augment.flip_vertical", "augment.shift", "augment.crop", "augment.crop_fill", "augment.rotate",
+    "augment.scale", "augment.policy", "augment.policy_ops", "augment.policy_magnitude", "augment.brightness",
+    "augment.contrast", "augment.saturation", "augment.hue", "augment.grey", "augment.blur", "augment.blur_sigma",
+    "augment.cutout", "augment.erase", "augment.mixup", "augment.cutmix",
+    "optim.name", "optim.momentum", "optim.schedule", "optim.warmup", "optim.step_every", "optim.step_factor",
+    "optim.milestones", "optim.power", "optim.cycles", "optim.cooldown", "optim.loss", "optim.label_smoothing",
+    "trainer.epochs", "trainer.batch_size", "trainer.select", "trainer.sync_batchnorm",
+})  # fmt: skip
+# Settings that decide no number and that the program follows, or that do not concern it.
+INDIFFERENT = frozenset({
+    "tracking.*", "dataset.*", "augment.name", "transfer.cache", "trainer.max_minutes", "trainer.accelerator",
+    "trainer.strategy", "trainer.channels_last", "trainer.stack", "trainer.threads", "trainer.deterministic",
+})  # fmt: skip
+# Settings that decide no number, at the only value with which runs are stacked.
+ONLY = {"trainer.compile": False, "trainer.devices": 1, "trainer.num_nodes": 1, "trainer.gradients": False}
+
+
+def listed(name: str, names: frozenset[str]) -> bool:
+    """Whether a setting or its whole part is among `names`."""
+    return name in names or f"{name.split('.')[0]}.*" in names
 
 
 def together(exp: Experiment) -> str | None:
@@ -32,20 +55,14 @@ def form(exp: Experiment) -> str | None:
 
     Runs may differ in the seed, the lr, the weight decay and the rate of dropout (not in whether there is dropout).
     """
-    trainer = exp.trainer
-    if exp.model.family not in ("linear", "dnn", "cnn") or exp.transfer.mode != "scratch":
+    known = exp.model.family in FAMILIES and exp.norm_layer.name in NORMS and exp.optim.name in ELEMENTWISE
+    if not known or not all(listed(name, FOLLOWED | FREE) for name in science(exp)):
         return None
-    if exp.corrupt.names or exp.corrupt.own or exp.augment.test_time:  # further evaluations of each network by itself
+    settings = flat(exp)
+    if any(settings[name] != value for name, value in ONLY.items()):
         return None
-    # Other optimizers look at whole tensors; a penalty needs the weights of each run.
-    if exp.optim.name not in ELEMENTWISE or exp.optim.l1 or exp.optim.l2:
-        return None
-    if exp.norm_layer.name in ("weight", "selu", "own") or any(getattr(trainer, k) != v for k, v in ALONE.items()):
-        return None
-    settings = {name: value for name, value in flat(exp).items() if name not in FREE}
-    if "model.dropout" in settings:
-        settings["model.dropout"] = settings["model.dropout"] > 0
-    return json.dumps(settings, sort_keys=True)
+    same = {name: value for name, value in settings.items() if name not in FREE}
+    return json.dumps({**same, "drops": settings.get("model.dropout", 0) > 0}, sort_keys=True)
 
 
 def most(exp: Experiment) -> int:
