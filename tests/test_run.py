@@ -166,9 +166,9 @@ def test_a_wrong_request_is_json_for_programs(folder: Path, bench: Any) -> None:
     assert "optim.lrr" in json.loads(out)["error"]
 
 
-def test_debug_gives_the_traceback(folder: Path) -> None:
-    from bench.cli import main
-    from bench.schema.errors import RequestError
-
-    with pytest.raises(RequestError):
-        main(["run", "optim.lrr=1", "--debug"])
+def test_debug_gives_the_traceback_and_no_password(folder: Path, bench: Any) -> None:
+    status, _, err = bench("run", "tracking.uri=file://bob:pa/ss-word@host/x", "--debug")
+    assert status == 2
+    assert "Traceback" in err
+    assert "RequestError" in err
+    assert "ss-word" not in err

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         return _dispatch([a for a in argv if a != "--debug"])
     except RequestError as error:
         if debug:
-            raise
+            return show_traceback()
         return complain(str(error), as_json="--json" in argv)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     except Exception as error:
         if debug:
-            raise
+            return show_traceback()
         return complain(f"{type(error).__name__}: {error}\nRun again with --debug for the traceback.", "--json" in argv)
 
 
@@ -90,12 +90,23 @@ def _leave(ended: list[int]) -> None:
 
 def complain(message: str, as_json: bool) -> int:
     """Say what was wrong on standard error; programs get one JSON object on standard output."""
+    from bench.schema.names import printable
     from bench.schema.secrets import without_credentials
 
-    message = without_credentials(message)
+    message = printable(without_credentials(message))
     print(f"bench: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps({"status": "error", "error": message}))
+    return WRONG_REQUEST
+
+
+def show_traceback() -> int:
+    """The traceback that --debug asks for, on standard error, without anybody's password."""
+    import traceback
+
+    from bench.schema.secrets import without_credentials
+
+    print(without_credentials(traceback.format_exc()), file=sys.stderr, end="")
     return WRONG_REQUEST
 
 
@@ -112,7 +123,12 @@ def _dispatch(argv: list[str]) -> int:
     if verb not in VERBS:
         raise unknown("verb", verb, VERBS, "'bench --help' lists them.")
     module = importlib.import_module(f"bench.cli.{verb}")
-    parser = Parser(prog=f"bench {verb}", description=module.__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = Parser(
+        prog=f"bench {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+        allow_abbrev=False,
+    )
     module.options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")

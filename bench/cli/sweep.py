@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.looking import once
 from bench.schema.errors import RequestError
+from bench.schema.names import printable
 from bench.schema.secrets import without_credentials
 
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
@@ -78,10 +79,11 @@ def main(args: argparse.Namespace) -> int:
     title = experiment_name(sweep.name, args.scale)
     uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
     store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
-    for place in waiting:
-        assert store is not None
-        store.deliver(place)
+    if store is not None:
+        store.deliver_waiting(waiting)
     before = find_completed(planned, title, store, args.fresh)
+    for line in store.oddities if store is not None else []:
+        say(f"warning: {line}")
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
@@ -158,6 +160,7 @@ def launched(
     from bench.sweep import cluster, machine
     from bench.sweep.launch import Launch
     from bench.sweep.pool import workers
+    from bench.sweep.signals import Stopping
     from bench.sweep.view import Live
     from bench.track.spool import Spool
     from bench.track.store import Store
@@ -179,7 +182,8 @@ def launched(
         return store, outcome
     with Live(len(todo), count) as live, workers(count, trainer.devices, trainer.accelerator, places) as pool:
         store = store or Store(uri)  # the workers import meanwhile
-        outcome = Launch(todo, title, store, Spool(), ids, pool, live, 60 * args.patience).run()
+        stop = Stopping(live.say)
+        outcome = Launch(todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop).run()
     say(live.summary())
     return store, outcome
 
@@ -238,9 +242,9 @@ def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
     from bench.report import tables
 
     if sweep.table is not None and any(r.status == "finished" for r in records):
-        print("\n" + tables.text(sweep, records))
+        print("\n" + printable(tables.text(sweep, records)))
 
 
 def say(text: str) -> None:
     """For people, on standard error: standard output is for results."""
-    print(without_credentials(text), file=sys.stderr, flush=True)
+    print(printable(without_credentials(text)), file=sys.stderr, flush=True)

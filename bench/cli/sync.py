@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from bench.schema.errors import RequestError
+from bench.schema.names import printable
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Deliver and bring; 0 when everything is in the store."""
+    """Deliver and bring; 0 when everything is in the store, 1 where runs were left out."""
     from bench.compose import compose
     from bench.schema.experiment import experiment
     from bench.track.address import sqlite_file
@@ -43,29 +44,36 @@ def main(args: argparse.Namespace) -> int:
     total = Brought()
     try:
         waiting = spool.pending()
-        for place in waiting:
-            target.deliver(place)
+        delivered = target.deliver_waiting(waiting)
         for source in sources:
             if source.uri == target.uri:
                 raise RequestError(
                     f"{source.shown} is the main store itself. Name the other one, or tracking.uri=MAIN."
                 )
-            found = bring(source, target, spool, lambda text: print(text, file=sys.stderr, flush=True))
+            found = bring(source, target, spool, say)
             total.new += found.new
             total.known += found.known
             total.elsewhere += found.elsewhere
+            total.refused += found.refused
     except StoreUnavailable as error:
         raise RequestError(f"{error} What was brought is whole.") from None
+    for line in total.refused:
+        say(f"Left out: {line}")
     if args.json:
-        print(
-            json.dumps(
-                {"delivered": len(waiting), "brought": total.new, "known": total.known, "elsewhere": total.elsewhere}
-            )
-        )
+        counts = {
+            "brought": total.new,
+            "known": total.known,
+            "elsewhere": total.elsewhere,
+            "refused": len(total.refused),
+        }
+        print(json.dumps({"delivered": delivered, **counts}))
     else:
         if total.elsewhere:
             print(f"{total.elsewhere} are being brought or run by somebody else at this moment.")
-        print(
-            f"{len(waiting)} delivered from the spool, {total.new} brought, {total.known} known already: {target.shown}"
-        )
-    return 0
+        print(f"{delivered} delivered from the spool, {total.new} brought, {total.known} known already: {target.shown}")
+    return 1 if total.refused else 0
+
+
+def say(text: str) -> None:
+    """For people, on standard error; what comes out of a store cannot steer the terminal."""
+    print(printable(text), file=sys.stderr, flush=True)

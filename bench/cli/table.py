@@ -83,8 +83,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
 
     planned = points(sweep, overrides)
     store = Store(planned[0].experiment.tracking.uri)
-    for place in Spool().pending():
-        store.deliver(place)
+    store.deliver_waiting(Spool().pending())
     records = records_of(sweep, planned, find_completed(planned, title, store, fresh=False).found)
     if all(record.status == "missing" for record in records):
         raise RequestError(

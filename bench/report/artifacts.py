@@ -25,7 +25,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.schema.errors import RequestError
+from bench.schema.errors import Missing, RequestError
 from bench.track.record import Record
 
 Reader = Callable[
@@ -73,7 +73,7 @@ def stored(store: Files) -> Reader:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 return store.artifact(record.run_id, name, Path(folder)).read_text(encoding="utf-8")
-            except RequestError:
+            except Missing:
                 return None
 
     return read

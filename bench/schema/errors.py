@@ -10,6 +10,10 @@ class RequestError(Exception):
     """The request was wrong: the command ends with exit status 2 before anything is trained."""
 
 
+class Missing(RequestError):
+    """What was asked for is not there, and nothing else is wrong."""
+
+
 class Refused(RequestError):
     """A request that breaks the protocol in a way that no written reason excuses.
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from bench.schema.claim import KINDS, Claim, sides, with_direction
 from bench.schema.errors import RequestError, chosen_on_test, near, unknown
 from bench.schema.label import same, show
+from bench.schema.names import checked_name
 from bench.schema.part import build, part
 from bench.schema.secrets import without_credentials
 
@@ -160,6 +161,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
             selection or published number that names an axis or a value which the sweep does not have.
     """
     made: Sweep = build(Sweep, _with_kinds(data, where), where)
+    checked_name(made.name, f"{where}: name")
     known = _levels(made, where)
     places: list[tuple[str, dict[str, Any]]] = []  # axis -> value, to be checked against the axes
     axes: list[tuple[str, str | None]] = []  # axis names, likewise

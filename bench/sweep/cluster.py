@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compose import checked, groups, hydra_session, parse, translated
+from bench.process import started
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 from bench.sweep import machine
@@ -65,6 +66,7 @@ def launch(
         shared_machine=name in HERE,
         own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
         patience=patience,
+        leader=(os.getpid(), started(os.getpid())) if name in HERE else None,
     )
     store.lease_run(title)  # made once, before any job could need it
     store.parent(title, make=True)

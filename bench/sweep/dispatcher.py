@@ -9,10 +9,12 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 from bench.disk import DiskFull
+from bench.sweep.failure import seal_failure
 from bench.sweep.launch_result import View
 from bench.sweep.plan import Point
-from bench.sweep.pool import Died, Worker
+from bench.sweep.pool import Died, Runner
 from bench.sweep.shares import Shares
+from bench.track.lease import LeaseLost
 from bench.track.spool import Spool
 
 DEATHS = 2  # a run that takes its worker with it so often has failed
@@ -23,17 +25,21 @@ class Dispatcher:
 
     Args:
         todo: every point of the launch.
-        failed: seals a FAILED outcome, with its reason, for a run that could not do it itself.
+        begin: called before a point goes to a worker; False where it is not ours any more.
+        lost: told of a point that somebody else took over while it ran.
+        alone: train no points together as one program.
 
     Attributes:
         ready: points that are ours and wait for a worker.
     """
 
     def __init__(
-        self, pool: list[Worker], todo: Sequence[Point], title: str, spool: Spool, view: View,
-        failed: Callable[[Point, str], Path],
+        self, pool: Sequence[Runner], todo: Sequence[Point], title: str, spool: Spool, view: View,
+        begin: Callable[[Point], bool] = lambda _: True, lost: Callable[[Point], None] = lambda _: None,
+        alone: bool = False,
     ) -> None:  # fmt: skip
-        self.pool, self.title, self.spool, self.view, self.failed = pool, title, spool, view, failed
+        self.pool, self.title, self.spool, self.view = pool, title, spool, view
+        self.begin, self.lost, self.alone = begin, lost, alone
         self.ready: deque[Point] = deque()
         self.deaths: dict[str, int] = {}
         self.shares = Shares(todo, len(pool))
@@ -49,10 +55,10 @@ class Dispatcher:
     def hand_out(self) -> None:
         """Give ready points to the workers that wait for some."""
         for worker in self.pool:
-            if worker.warm and worker.future is None and self.ready:
-                points = self._next()
-                self.view.running(worker.number, points)
-                worker.run(points, self.title, self.spool.root)
+            while worker.warm and worker.future is None and self.ready:
+                if points := [p for p in self._next() if self.begin(p)]:
+                    self.view.running(worker.number, points)
+                    worker.run(points, self.title, self.spool.root)
 
     def collect(self, seconds: float) -> Iterator[Path]:
         """Wait so long for something to happen; gives the sealed folders of points that have ended.
@@ -76,7 +82,7 @@ class Dispatcher:
 
     def _share(self, point: Point) -> int:
         """How many points a worker gets at once together with this one, itself included."""
-        return 1 if point.key in self.deaths else self.shares.of(point)
+        return 1 if self.alone or point.key in self.deaths else self.shares.of(point)
 
     def _next(self) -> list[Point]:
         """The next point that is ready, with those that are trained with it as one program."""
@@ -86,7 +92,7 @@ class Dispatcher:
         self.ready = deque(p for p in self.ready if p not in more)
         return [first, *more]
 
-    def _back(self, worker: Worker) -> Iterator[Path]:
+    def _back(self, worker: Runner) -> Iterator[Path]:
         """A worker has started, finished its points, or died."""
         points, future = worker.points, worker.future
         if not points or future is None:
@@ -101,20 +107,24 @@ class Dispatcher:
             worker.stop()
             worker.start()
         for point in points:
-            if (place := self._ended(point, error)) is not None:
+            if (place := self._ended(point, error, worker.threads)) is not None:
                 yield place
 
-    def _ended(self, point: Point, error: BaseException | None) -> Path | None:
+    def _ended(self, point: Point, error: BaseException | None, threads: int) -> Path | None:
         """A point has left its worker: sealed, or with the error that the worker ended with; None to try it again."""
         place = self.spool.sealed(point.key)
-        if place is None and isinstance(error, Died):
-            return self._mourn(point)
-        if place is None and error is not None:
-            place = self.failed(point, f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}")
-        assert place is not None, "a run that returns has sealed its outcome"
-        return place
+        if place is not None:
+            return place
+        if isinstance(error, LeaseLost):
+            self.lost(point)
+            return None
+        if isinstance(error, Died):
+            return self._mourn(point, threads)
+        assert error is not None, "a run that returns has sealed its outcome"
+        reason = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
+        return seal_failure(self.spool, point, self.title, reason, threads)
 
-    def _mourn(self, point: Point) -> Path | None:
+    def _mourn(self, point: Point, threads: int) -> Path | None:
         """A run took its worker with it: once can be an accident, twice is the run."""
         self.deaths[point.key] = self.deaths.get(point.key, 0) + 1
         if self.deaths[point.key] < DEATHS:
@@ -122,4 +132,4 @@ class Dispatcher:
             self.ready.appendleft(point)
             return None
         reason = f"its worker process died {DEATHS} times, without a Python error: often the memory limit"
-        return self.failed(point, reason)
+        return seal_failure(self.spool, point, self.title, reason, threads)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.disk import DiskFull
+from bench.process import end_with
 from bench.schema.errors import RequestError
-from bench.sweep.lease_holder import LeaseHolder
+from bench.schema.secrets import without_credentials
+from bench.sweep.launch import Launch
 from bench.sweep.machine import cores, gpus_of
 from bench.sweep.plan import Point
-from bench.sweep.shares import Shares
-from bench.track.lease import Leases
-from bench.track.owner import Owner
+from bench.sweep.pool import InThisProcess
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
-from bench.track.unavailable import StoreUnavailable
 
 URI_VARIABLE = "IMAGEBENCH_TRACKING_URI"
 PINNED: list[str] = []  # the GPUs of this process, once a job has chosen them
-PAUSE_SECONDS = 2.0
 
 
 @dataclass
@@ -45,6 +41,7 @@ class Job:
         shared_machine: whether the jobs run on this machine and share its cores.
         own_gpus: whether they share its GPUs too, with nobody else to give these out.
         patience: seconds to wait for a store that went away.
+        leader: process id and start of the launch, where its jobs are to end with it.
     """
 
     points: Sequence[Point]
@@ -58,6 +55,7 @@ class Job:
     shared_machine: bool
     own_gpus: bool
     patience: float
+    leader: tuple[int, int | None] | None = None
 
     def __call__(self, config: Any) -> dict[str, str]:
         """Run points until none is left; gives run key -> status of those that this job ran.
@@ -67,6 +65,8 @@ class Job:
         """
         from hydra.core.hydra_config import HydraConfig
 
+        if self.leader is not None and self.leader[0] != os.getpid():
+            end_with(*self.leader)
         if self.folder.is_dir():
             os.chdir(self.folder)
         self.pin(int(HydraConfig.get().job.num))
@@ -84,61 +84,17 @@ class Job:
     def work(self, number: int) -> dict[str, str]:
         """The same, for job `number` from 0."""
         from bench.data.cache import look_once
-        from bench.sweep.worker import work
 
         look_once()
         store = Store(self.address())
-        spool = Spool(self.spool)
-        lease_run = store.lease_run(self.title)
-        owner = Owner.here(self.spool)
-        ran: dict[str, str] = {}
-        try:
-            with Leases(store, lease_run, owner) as leases:
-                leases.refresh()
-                over = {k for k, r in store.find([p.key for p in self.points], self.title).items() if self.counts(r)}
-                holder = LeaseHolder(store, leases, self.title, spool, self.before)
-                first = number * len(self.points) // self.count
-                queue = deque(p for p in (*self.points[first:], *self.points[:first]) if p.key not in over)
-                shares = Shares(self.points, self.count)
-                try:
-                    while points := self.take_next(queue, shares, holder):
-                        try:
-                            work([self.addressed(p, store.uri) for p in points], self.title, self.spool, self.threads())
-                        except DiskFull:
-                            raise
-                        except RequestError as error:
-                            for point in points:
-                                holder.seal_failure(point, f"RequestError: {str(error).splitlines()[0]}")
-                        for point in points:
-                            sealed = spool.sealed(point.key)
-                            assert sealed is not None, "a run that returns has sealed its outcome"
-                            ran[point.key] = self.patiently(holder.deliver, sealed).status
-                finally:
-                    holder.give_up([k for k in leases.mine if spool.sealed(k) is None])
-        finally:
-            owner.over()
-        return ran
-
-    def take_next(self, queue: deque[Point], shares: Shares, holder: LeaseHolder) -> list[Point]:
-        """The next point that is ours, with those that are trained with it as one program; none at the end."""
-        ours: list[Point] = []
-        for point in list(queue):
-            if ours and len(ours) == shares.of(ours[0]):
-                break
-            if not ours or shares.alike(ours[0], point):
-                queue.remove(point)
-                if self.patiently(holder.take, point) is None:
-                    ours.append(point)
-        return ours
-
-    def addressed(self, point: Point, uri: str) -> Point:
-        """The point with the store's address, which is kept out of files: weights=run:ID are read from there."""
-        tracking = dataclasses.replace(point.experiment.tracking, uri=uri)
-        return dataclasses.replace(point, experiment=dataclasses.replace(point.experiment, tracking=tracking))
-
-    def counts(self, record: Record) -> bool:
-        """Whether a record means that its point is done: not one that is to be run again."""
-        return record.run_id not in self.before
+        points = [_addressed(p, store.uri) for p in self.points]
+        first = number * len(points) // self.count
+        todo = [*points[first:], *points[:first]]
+        place = InThisProcess(self.threads())
+        launch = Launch(
+            todo, self.title, store, Spool(self.spool), self.before, [place], Log(), self.patience, waits=False
+        )
+        return {record.key: record.status for record in launch.run().ran}
 
     def address(self) -> str:
         """The store's URI.
@@ -160,13 +116,22 @@ class Job:
         mine = int(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or cores())
         return max(1, mine // self.places) if self.shared_machine else mine
 
-    def patiently(self, ask: Callable[[Any], Any], about: Any) -> Any:
-        """Ask the store, again and again while it is away."""
-        deadline = time.monotonic() + self.patience
-        while True:
-            try:
-                return ask(about)
-            except StoreUnavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(PAUSE_SECONDS)
+
+def _addressed(point: Point, uri: str) -> Point:
+    """The point with the store's address, which is kept out of files: weights=run:ID are read from there."""
+    tracking = dataclasses.replace(point.experiment.tracking, uri=uri)
+    return dataclasses.replace(point, experiment=dataclasses.replace(point.experiment, tracking=tracking))
+
+
+class Log:
+    """The view of a job: what is worth a line goes to its log."""
+
+    def running(self, worker: int, points: Sequence[Point]) -> None:
+        """Told by the launch that waits for the jobs."""
+
+    def done(self, point: Point, record: Record) -> None:
+        """Likewise."""
+
+    def say(self, text: str) -> None:
+        """A line for the log."""
+        print(without_credentials(text), file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from bench.schema.errors import RequestError
@@ -16,9 +17,9 @@ from bench.sweep.dispatcher import Dispatcher
 from bench.sweep.launch_result import LaunchResult, View
 from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.plan import Point
-from bench.sweep.pool import Worker
+from bench.sweep.pool import Runner
 from bench.sweep.signals import Stopping
-from bench.track.lease import Leases
+from bench.track.lease import LEASE_SECONDS, LeaseLost, Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
@@ -33,13 +34,16 @@ class Launch:
 
     Args:
         before: run ids of what had ended for these points and is to be run again.
-        pool: its worker processes.
+        pool: its worker processes, or this one.
         patience: seconds to wait for a store that went away.
+        stop: what notes an interruption; None where one is raised.
+        waits: whether to wait for what others hold until it has ended. A job of a scheduler does not keep its place for
+            that: it waits only until it is sure that whoever holds something on another machine still lives.
     """
 
     def __init__(
-        self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], pool: list[Worker],
-        view: View, patience: float = 600.0,
+        self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], pool: Sequence[Runner],
+        view: View, patience: float = 600.0, stop: Stopping | None = None, waits: bool = True,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
         self.title, self.store, self.spool, self.before = title, store, spool, before
@@ -51,6 +55,8 @@ class Launch:
         self.sealed: deque[Path] = deque()  # waiting for the store
         self.away_since: float | None = None
         self.next_try = 0.0
+        self.idle_since: float | None = None
+        self.stop, self.waits = stop, waits
         self.outcome = LaunchResult()
 
     def run(self) -> LaunchResult:
@@ -61,18 +67,18 @@ class Launch:
         """
         owner = Owner.here(self.spool.root)
         try:
-            with Stopping(self.view.say) as stop, Leases(self.store, self.lease_run(), owner) as leases:
+            with self.stop or nullcontext(), Leases(self.store, self.lease_run(), owner) as leases:
                 self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
                 todo = list(self.points.values())
                 self.dispatcher = Dispatcher(
-                    self.pool, todo, self.title, self.spool, self.view, self.holder.seal_failure
+                    self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost
                 )
                 try:
                     self._skip_ended(leases)
-                    self._loop(stop)
+                    self._loop()
                 finally:
                     self._leave()
-                self.outcome.signal = stop.signal
+                self.outcome.signal = self.stop.signal if self.stop else 0
                 ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
                 self.outcome.left = len(self.points) - ended
         finally:
@@ -94,24 +100,63 @@ class Launch:
                 self.queue.remove(self.points[key])
                 self._elsewhere(self.points[key], record)
 
-    def _loop(self, stop: Stopping) -> None:
-        dispatcher = self.dispatcher
+    def _loop(self) -> None:
+        dispatcher, stop = self.dispatcher, self.stop
         while True:
-            if not stop.signal:
+            if not (stop and stop.signal):
                 self._ask(self._take_ahead)
                 dispatcher.hand_out()
             idle = not dispatcher.running() and not dispatcher.ready
-            if stop.signal and (not dispatcher.running() or stop.overdue) and not self._open_deliveries():
+            if stop and stop.signal and (not dispatcher.running() or stop.overdue) and not self._open_deliveries():
                 return
-            if idle and not self.queue and not self.held and not self.sealed:
+            if idle and not self.queue and not self.sealed and not (self.held and self._worth_waiting()):
                 return
             if idle and self.away_since is not None and time.monotonic() - self.away_since > self.patience:
                 return
             for place in dispatcher.collect(0.2):
                 self.sealed.append(place)
-            if not stop.signal:
+            if not (stop and stop.signal):
                 dispatcher.hand_out()  # before the delivery, so that no worker waits for it
             self._ask(self._deliver)
+
+    def _worth_waiting(self) -> bool:
+        """Whether what others hold may become ours."""
+        if self.waits:
+            return True
+        if all(owner.lives(self.holder.leases.owner) for owner in self.held.values()):
+            return False
+        self.idle_since = self.idle_since or time.monotonic()
+        return time.monotonic() - self.idle_since < LEASE_SECONDS + 2 * RETRY_SECONDS
+
+    def _begin(self, point: Point) -> bool:
+        """Look again whether a point is ours, as this process may have slept since; False puts it back."""
+        if self.away_since is None:
+            try:
+                ours = self.holder.leases.holds(point.key)
+            except StoreUnavailable as error:
+                self._unavailable(error)
+            else:
+                if not ours:
+                    self._lost(point)
+                    return False
+                if (place := self.spool.sealed(point.key)) is not None:  # it was lost, and came back
+                    self.holder.lend(point)
+                    self.sealed.append(place)
+                    return False
+        self.holder.lend(point)
+        return True
+
+    def _lost(self, point: Point) -> None:
+        """A point was taken over: look after it as after any other that somebody else holds."""
+        self.view.say(f"{point.name}: another launch took it over while this one did not answer.")
+        self.holder.leases.mine.pop(point.key, None)
+        self.queue.append(point)
+
+    def _unavailable(self, error: StoreUnavailable) -> None:
+        self.next_try = time.monotonic() + RETRY_SECONDS
+        if self.away_since is None:
+            self.away_since = time.monotonic()
+            self.view.say(str(error))
 
     def _open_deliveries(self) -> bool:
         """Whether outcomes can be brought to a store that answers."""
@@ -124,10 +169,7 @@ class Launch:
         try:
             question()  # type: ignore[operator]
         except StoreUnavailable as error:
-            self.next_try = time.monotonic() + RETRY_SECONDS
-            if self.away_since is None:
-                self.away_since = time.monotonic()
-                self.view.say(str(error))
+            self._unavailable(error)
         else:
             if self.away_since is not None:
                 self.away_since = None
@@ -158,6 +200,7 @@ class Launch:
             return
         self.held.pop(point.key, None)
         if isinstance(found, Record):
+            self.holder.drop(point.key)
             self._elsewhere(point, found)
         else:
             self.dispatcher.ready.append(point)
@@ -168,7 +211,14 @@ class Launch:
 
     def _deliver(self) -> None:
         while self.sealed:
-            record = self.holder.deliver(self.sealed[0])
+            place = self.sealed[0]
+            try:
+                record = self.holder.deliver(place)
+            except LeaseLost:
+                self.sealed.popleft()
+                self.holder.leases.lose(place.name)
+                self._lost(self.points[place.name])
+                continue
             self.sealed.popleft()
             self.outcome.ran.append(record)
             self.view.done(self.points[record.key], record)

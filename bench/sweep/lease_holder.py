@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from contextlib import suppress
 from pathlib import Path
 
-from bench.schema.experiment import flat
 from bench.sweep.plan import Point
-from bench.track.lease import Leases
+from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
-from bench.track.provenance import provenance
 from bench.track.record import Record
+from bench.track.rows import counts
 from bench.track.spool import Spool
-from bench.track.store import ENDED, Store
+from bench.track.store import ENDED, Store, record_of
 from bench.track.unavailable import StoreUnavailable
 
 
@@ -47,37 +46,50 @@ class LeaseHolder:
                 return owner
             if (record := self.ended_elsewhere(point, self.leases.known[key].owner)) is not None:
                 return record
+        replaced = self.leases.known.get(key)
         if key not in self.leases.mine and not self.leases.take(key):
             self.leases.refresh()
-            return (
-                self.leases.owner_of(key)
-                or self.ended_elsewhere(point, self.leases.known[key].owner)
-                or self.take(point)
-            )
-        self._begin(point)
-        return None
+            if (owner := self.leases.owner_of(key)) is not None:
+                return owner
+            return self.ended_elsewhere(point, self.leases.known[key].owner) or self.take(point)
+        return self._begin(point, replaced)
 
     def ended_elsewhere(self, point: Point, owner: Owner) -> Record | None:
         """What became of a point that another launch had, where that was brought to an end."""
         left = Spool(Path(owner.spool)).sealed(point.key) if owner.lives(self.leases.owner) is not None else None
         if left is not None:
-            self.store.deliver(left)  # it was killed between the run's end and the delivery
+            with suppress(LeaseLost):
+                self.store.deliver(left)  # it was killed between the run's end and the delivery
         record = self.store.latest(point.key, self.title)
         return record if record is not None and record.run_id not in self.before else None
 
-    def _begin(self, point: Point) -> None:
-        """A run in MLflow that shows as RUNNING: the one that an interrupted attempt left, or a new one."""
+    def _begin(self, point: Point, replaced: Lease | None) -> Record | None:
+        """A run in MLflow that shows as RUNNING: the one that an interrupted attempt left, or a new one.
+
+        The run of an owner that only fell silent is deleted: it may wake up and write into its own, which a store
+        then refuses. One that gave up or is dead writes no more.
+
+        Returns:
+            What the point ended as, where that was told in the moment before it was taken.
+        """
         attempt = self.leases.mine[point.key]
+        gone = replaced is None or replaced.ended or replaced.owner.lives(self.leases.owner) is False
         left = None
         # A store that went away may have made the run and not lived to say so.
         if attempt > 1 or point.key in self.asked:
-            experiment = self.store.experiment(self.title)
-            for run in self.store.runs_of_key(point.key, experiment):
+            rows = self.store.runs_of_key(point.key, self.store.experiment(self.title))
+            ended = [r for r in rows if counts(r) and r.run_id not in self.before]
+            if ended:
+                record = record_of(next((r for r in ended if r.status == "FINISHED"), ended[-1]))
+                self.leases.end(point.key, record.status)
+                return record
+            for run in rows:
                 if run.status in ENDED:
                     continue
-                if left is None and not run.metrics and not run.params:
+                ours = gone or run.tags.get("attempt") == str(attempt)
+                if left is None and ours and not run.metrics and not run.params:
                     left = run.run_id
-                else:  # killed in the middle of a delivery: its numbers must not mix with the new ones
+                else:  # killed in the middle of a delivery, or perhaps only asleep: its numbers must not mix with ours
                     self.store.remove(run.run_id)
         if left is not None:
             self.store.mark(left, "RUNNING")
@@ -89,11 +101,17 @@ class LeaseHolder:
             self.asked.add(point.key)
             left = self.store.start(self.title, point.name, tags)
         self.runs[point.key] = left
+        return None
+
+    def lend(self, point: Point) -> None:
+        """Say in the spool under which attempt the point is begun now."""
+        self.spool.lend(point.key, self.leases.mine[point.key], self.runs[point.key])
 
     def deliver(self, place: Path) -> Record:
         """Bring a sealed outcome to the store; returns its Record.
 
         Raises:
+            LeaseLost: when somebody else has taken the point over; the outcome stays in the spool.
             StoreUnavailable: when the store does not answer; the outcome stays in the spool.
         """
         key = place.name
@@ -109,20 +127,11 @@ class LeaseHolder:
         self.runs.pop(key, None)
         return record
 
-    def seal_failure(self, point: Point, reason: str) -> Path:
-        """Seal a FAILED outcome for a run that could not do it itself; returns its folder in the spool."""
-        self.spool.folder(point.key)
-        record = Record(
-            key=point.key,
-            sweep=self.title,
-            axes=point.axes,
-            seed=point.seed,
-            status="failed",
-            reason=reason,
-            config={k: v for k, v in flat(point.experiment).items() if not k.startswith("tracking.")},
-            provenance={**provenance(), "data_fingerprint": point.data, "started": f"{time.time():.3f}"},
-        )
-        return self.spool.put(record, point.name, self.title)
+    def drop(self, key: str) -> None:
+        """Forget what was done here for a point that somebody else has brought to an end."""
+        self.runs.pop(key, None)
+        if (place := self.spool.sealed(key)) is not None:
+            Spool.clear(place)
 
     def give_up(self, keys: list[str]) -> None:
         """Mark what was not brought to an end as KILLED, free for the next launch."""

@@ -96,6 +96,39 @@ class Worker:
         self.executor.shutdown(wait=True, kill_workers=True)
 
 
+@dataclass(eq=False)
+class InThisProcess:
+    """The place of a worker in a job of somebody else's scheduler: points are run at once, by whoever gives them."""
+
+    threads: int
+    number: int = 0
+    points: list[Point] = field(default_factory=list)
+    future: Future[Any] | None = None
+    warm: bool = True
+
+    def start(self) -> None:
+        """There is nothing to start."""
+
+    def started(self) -> bool:
+        """Always."""
+        return True
+
+    def run(self, points: list[Point], title: str, spool: Path) -> None:
+        """Run them; `future` is done when this returns."""
+        self.points, self.future = points, Future()
+        try:
+            work(points, title, spool, self.threads)
+            self.future.set_result(None)
+        except Exception as error:
+            self.future.set_exception(error)
+
+    def stop(self) -> None:
+        """There is nothing to end."""
+
+
+Runner = Worker | InThisProcess
+
+
 @contextmanager
 def workers(count: int, devices: int, accelerator: str, places: int) -> Iterator[list[Worker]]:
     """`count` workers that import while the caller prepares, and are ended with the block.

@@ -9,7 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.schema.experiment import Experiment
+from bench import data as images
+from bench.schema.experiment import Experiment, run_key
+from bench.sweep.dispatcher import Dispatcher
+from bench.sweep.plan import Point
+from bench.sweep.pool import workers as start
 from bench.track.record import Record
 from bench.track.spool import Spool
 
@@ -19,36 +23,53 @@ def rerun(
 ) -> list[Record]:
     """Run each (Experiment, axes) once and return the Records in the same order. No store sees them.
 
-    Runs go to worker processes with the thread environment that `bench.sweep.launch` gives its own, so that the same
-    seeds on the same machine give the same numbers.
+    Runs go to the workers of a launch, each with the threads that its Experiment says, so that the same seeds on the
+    same machine give the same numbers.
     """
-    from concurrent.futures import as_completed
-
-    from joblib.externals.loky import get_reusable_executor
-
-    threads = max((exp.trainer.threads or 1) for exp, _ in wanted)
-    pinned = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    found: dict[int, Record] = {}
-    with tempfile.TemporaryDirectory(prefix="imagebench-again-") as scratch:
-        pool = get_reusable_executor(max_workers=workers, timeout=None, env=pinned)
-        futures = {pool.submit(_run, exp, axes, str(Path(scratch) / str(i))): i for i, (exp, axes) in enumerate(wanted)}
-        try:
-            for future in as_completed(futures):
-                record: Record = future.result()
-                found[futures[future]] = record
-                on_done(record)
-        finally:
-            for future in futures:
-                future.cancel()
-            pool.shutdown(wait=len(found) == len(futures), kill_workers=len(found) < len(futures))
-    return [found[i] for i in range(len(wanted))]
+    points = []
+    for exp, axes in wanted:
+        data = images.fingerprint(exp.dataset, exp.split)
+        points.append(Point(axes, exp.seed, exp, run_key(exp, data), f"seed {exp.seed}", data))
+    trainer = points[0].experiment.trainer
+    found: dict[str, Record] = {}
+    with tempfile.TemporaryDirectory(prefix="imagebench-again-") as scratch, _state(scratch):
+        spool = Spool(Path(scratch) / "spool")
+        with start(min(workers, len(points)), trainer.devices, trainer.accelerator, workers) as pool:
+            dispatcher = Dispatcher(pool, points, "again", spool, Silent(), alone=True)
+            dispatcher.ready.extend({p.key: p for p in points}.values())
+            while dispatcher.ready or dispatcher.running():
+                dispatcher.hand_out()
+                for place in dispatcher.collect(0.2):
+                    record, _ = Spool.read(place)
+                    found[record.key] = record
+                    on_done(record)
+    return [dataclasses.replace(found[p.key], axes=p.axes) for p in points]
 
 
-def _run(exp: Experiment, axes: dict[str, Any], scratch: str) -> Record:
-    """In a worker: one run, whose outcome leaves this process as a Record only."""
-    from bench.run import execute
+class _state:
+    """The state folder of workers that start inside the block is a scratch place."""
 
-    os.environ["IMAGEBENCH_STATE"] = scratch
-    (place,) = execute([exp], labels=[{"sweep": "again", "axes": axes}], spool=Spool(Path(scratch) / "spool"))
-    record, _ = Spool.read(place)
-    return dataclasses.replace(record, axes=axes)
+    def __init__(self, scratch: str) -> None:
+        self.scratch, self.before = scratch, os.environ.get("IMAGEBENCH_STATE")
+
+    def __enter__(self) -> None:
+        os.environ["IMAGEBENCH_STATE"] = self.scratch
+
+    def __exit__(self, *_: object) -> None:
+        if self.before is None:
+            del os.environ["IMAGEBENCH_STATE"]
+        else:
+            os.environ["IMAGEBENCH_STATE"] = self.before
+
+
+class Silent:
+    """A view that shows nothing: the caller is told of every Record."""
+
+    def running(self, worker: int, points: Sequence[Point]) -> None:
+        """Nothing."""
+
+    def done(self, point: Point, record: Record) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""

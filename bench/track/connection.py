@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
+from bench.schema.names import checked_name
 from bench.track.address import checked_uri, redacted, sqlite_file, without_secrets
+from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
 from bench.track.unavailable import cause_of, store_errors
 
@@ -68,6 +70,7 @@ class Connection:
         self.uri = checked_uri(uri)
         self.shown = redacted(self.uri)
         self._experiments: dict[str, str] = {}
+        self._places: set[str] = set()  # experiments whose files this user can write
         self._index: Index | None = None
         if self.index is None:
             _ = self.client
@@ -93,9 +96,12 @@ class Connection:
 
             logging.getLogger("mlflow").setLevel(logging.CRITICAL)
             with self._migration_lock():
-                make_whole(sqlite_file(self.uri))
+                file = sqlite_file(self.uri)
+                make_whole(file)
                 client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)
+                if file is not None:
+                    relocate(file)
             return client
         except Exception as error:
             raise RequestError(
@@ -111,7 +117,7 @@ class Connection:
             return FileLock(file.with_name(f".{file.name}.lock"))
         if self.uri.startswith("http"):
             return nullcontext()
-        return FileLock(Path(tempfile.gettempdir()) / f"imagebench-{os.environ.get('USER', 'user')}.lock")
+        return FileLock(Path(tempfile.gettempdir()) / f"imagebench-{os.getuid() if hasattr(os, 'getuid') else 0}.lock")
 
     def _clean(self, error: BaseException) -> str:
         """The error's first line without the URI's credentials."""
@@ -154,26 +160,29 @@ class Connection:
             return found[0] if found else None
         with self._asking():
             known = self.client.get_experiment_by_name(name)
-        return ExperimentRow(known.experiment_id, name, known.lifecycle_stage, dict(known.tags)) if known else None
+        return _row(known) if known else None
 
     def _make(self, name: str, tags: dict[str, str]) -> ExperimentRow:
         """Make an experiment; where another process was faster, its one."""
         from mlflow.exceptions import MlflowException
 
+        checked_name(name.removeprefix(f"{LEASES}/"), "the MLflow experiment")
+        place = location(self.uri, name)
         try:
             with self._asking():
-                made = self.client.create_experiment(name, self._artifacts(name), tags)
-            return ExperimentRow(made, name, "active", tags)
+                made = self.client.create_experiment(name, place, tags)
+            return ExperimentRow(made, name, "active", tags, place or "")
         except MlflowException:
             found = self._known(name)
             if found is None:
                 raise
             return found
 
-    def _artifacts(self, name: str) -> str | None:
-        """Artifacts of a SQLite store lie beside it; a server decides for itself."""
-        file = sqlite_file(self.uri)
-        return None if file is None else (file.parent / "mlartifacts" / name).as_uri()
+
+def _row(known: Any) -> ExperimentRow:
+    """MLflow's Experiment as a row."""
+    tags, place = dict(known.tags), known.artifact_location or ""
+    return ExperimentRow(known.experiment_id, known.name, known.lifecycle_stage, tags, place)
 
 
 def _postgres_answers(uri: str) -> None:

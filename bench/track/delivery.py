@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from bench.track.artifacts import plain_files
+from bench.track.index import Row
+from bench.track.lease import LeaseLost
 from bench.track.record import Record
+from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
 from bench.track.unavailable import store_errors
 
@@ -26,28 +32,76 @@ def deliver(store: Store, place: Path, fresh: bool = False) -> str:
     changes nothing, and a finished run of the same key is left as it is, unless `fresh` adds another.
 
     Raises:
+        FileNotFoundError: when another process has delivered it before this one could read it.
+        LeaseLost: when the point has been taken over since this outcome was begun; it stays where it is.
         StoreUnavailable: when the store does not answer; the outcome stays where it is.
     """
     record, meta = Spool.read(place)
-    with FileLock(place / ".lock"):
+    try:
+        lock = FileLock(place / ".lock")
+        lock.acquire()
+    except FileNotFoundError:  # the folder went away in this moment
+        return _run_of(store, record, meta)
+    try:
         if not (place / OUTCOME).exists():  # another process has just delivered it
             Spool.clear(place)
             return _run_of(store, record, meta)
         experiment = store.experiment(meta["experiment"])
-        earlier = store.runs_of_key(record.key, experiment)
+        # An ended run whose tags somebody broke counts for nobody: it neither holds this outcome nor takes it.
+        earlier = [r for r in store.runs_of_key(record.key, experiment) if r.status not in ENDED or counts(r)]
         same = [r for r in earlier if r.tags.get("outcome") == meta["id"]]
         if not same and not fresh:
             same = [r for r in earlier if r.status == "FINISHED"]
-        ended = next((r for r in same if r.status in ("FINISHED", "FAILED")), None)
+        ended = next((r for r in same if r.status in ENDED), None)
         if ended is None:
-            begun = [r.run_id for r in earlier if r.status not in ("FINISHED", "FAILED")]
-            run_id = begun[0] if begun and not fresh else _start(store, record, meta)
-            _log(store, run_id, record, meta, place)
-            store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
+            run_id = _run_for(store, record, meta, None if fresh else Spool.lease(place), [] if fresh else earlier)
+            with fenced(record):
+                _log(store, run_id, record, meta, place)
+                store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
         else:
             run_id = ended.run_id
         Spool.clear(place)
         return run_id
+    finally:
+        lock.release()
+
+
+def _run_for(
+    store: Store, record: Record, meta: dict[str, Any], lease: tuple[int, str] | None, earlier: list[Row]
+) -> str:
+    """The run that an outcome goes into: that of its lease, or without one the one that was begun for its key.
+
+    Raises:
+        LeaseLost: when there is a later attempt, or the lease's run was deleted for one.
+    """
+    begun = [r.run_id for r in earlier if r.status not in ENDED]
+    if lease is None:
+        return begun[0] if begun else _start(store, record, meta)
+    attempt, run_id = lease
+    if run_id not in begun or any(int(r.tags.get("attempt", "0")) > attempt for r in earlier):
+        raise _lost(record)
+    return run_id
+
+
+@contextmanager
+def fenced(record: Record) -> Iterator[None]:
+    """A run that was deleted in the middle of a delivery belonged to an attempt that somebody has taken over.
+
+    Raises:
+        LeaseLost: then.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if "must be in the 'active' state" not in str(error):
+            raise
+        raise _lost(record) from None
+
+
+def _lost(record: Record) -> LeaseLost:
+    return LeaseLost(f"Run {record.key[:12]} was taken over by another launch: this outcome of it does not count.")
 
 
 def _run_of(store: Store, record: Record, meta: dict[str, Any]) -> str:
@@ -97,8 +151,7 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
                 entries if first else [],
                 synchronous=True,
             )
-        for file in sorted(p for p in place.iterdir() if p.name != OUTCOME and not p.name.startswith(".")):
-            store.client.log_artifact(run_id, str(file))
+    store.add_files(run_id, (p for p in plain_files(place) if p.name != OUTCOME))
 
 
 def _text(value: Any) -> str:

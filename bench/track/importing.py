@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.schema.errors import RequestError
+from bench.schema.names import checked_name
 from bench.track.address import sqlite_file
+from bench.track.artifacts import FOLDER, VARIABLE, beside, local, plain_files
 from bench.track.index import Row
 from bench.track.lease import Leases
 from bench.track.owner import Owner
+from bench.track.rows import counts, odd
 from bench.track.spool import Spool
 from bench.track.store import ENDED, Store, record_of
 
@@ -24,11 +29,13 @@ class Brought:
         new: runs that were brought.
         known: runs that the store had already.
         elsewhere: points that somebody else is bringing or running at this moment.
+        refused: runs, or whole experiments, that are left out, and why.
     """
 
     new: int = 0
     known: int = 0
     elsewhere: int = 0
+    refused: list[str] = field(default_factory=list)
 
 
 def bring(source: Store, target: Store, spool: Spool, say: Callable[[str], None]) -> Brought:
@@ -46,6 +53,11 @@ def bring(source: Store, target: Store, spool: Spool, say: Callable[[str], None]
         rows = [r for r in source.rows(name) if "run_key" in r.tags and r.status in ENDED]
         if not rows:
             continue
+        try:
+            checked_name(name, "the experiment")
+        except RequestError as error:
+            brought.refused.append(f"{len(rows)} runs: {error}")
+            continue
         with Leases(target, target.lease_run(name), Owner.here(spool.root)) as leases:
             _bring(source, target, spool, say, name, rows, leases, brought)
     return brought
@@ -59,10 +71,15 @@ def _bring(
     if any(r.tags.get("sweep") for r in rows):
         target.parent(name, make=True)
     leases.refresh()
-    there = target.rows(name, values=False)
+    there = [r for r in target.rows(name, values=False) if counts(r)]
     finished = {r.tags["run_key"] for r in there if "run_key" in r.tags and r.status == "FINISHED"}
     copied = {r.tags.get("outcome") for r in there if r.status in ENDED}
     for row in rows:
+        try:
+            _believe(row)
+        except Unbelievable as error:
+            brought.refused.append(f"{name}, run {row.run_id[:32]!r}: {error}.")
+            continue
         if row.tags["run_key"] in finished or row.tags.get("outcome", "-") in copied:
             brought.known += 1
             continue
@@ -70,7 +87,12 @@ def _bring(
             brought.elsewhere += 1
             continue
         say(f"{name}: {row.tags.get('mlflow.runName', row.run_id)}")
-        target.deliver(_spooled(source, row, name, spool))
+        try:
+            target.deliver(_spooled(source, row, name, spool))
+        except Unbelievable as error:
+            leases.end(row.tags["run_key"], "interrupted")
+            brought.refused.append(f"{name}, run {row.run_id[:32]!r}: {error}.")
+            continue
         leases.end(row.tags["run_key"], row.tags["status"])
         finished |= {row.tags["run_key"]} if row.status == "FINISHED" else set()
         brought.new += 1
@@ -83,22 +105,55 @@ def _spooled(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
         return sealed
     folder = spool.folder(row.tags["run_key"])
     for file in _files(source, row, experiment):
-        if file.is_file():
-            shutil.copyfile(file, folder / file.name)
+        shutil.copyfile(file, folder / file.name, follow_symlinks=False)
     return spool.put(record_of(row), row.tags.get("mlflow.runName", row.run_id), experiment, row.tags.get("outcome"))
 
 
 def _files(source: Store, row: Row, experiment: str) -> list[Path]:
-    """The run's artifacts. A SQLite store's lie beside it, also after both were copied to another machine."""
+    """The run's files, from the store's own place only, and never through links.
+
+    What a store says about where its files lie is not believed where that is a folder of this machine: a store that
+    somebody sent could name any.
+    """
     database = sqlite_file(source.uri)
     if database is not None:
-        beside = database.parent / "mlartifacts" / experiment / row.run_id / "artifacts"
-        if beside.is_dir():
-            return sorted(beside.iterdir())
-    try:
-        return sorted(source.artifacts(row.run_id).iterdir())
-    except (OSError, RequestError) as error:
+        folder = beside(database, experiment, row.run_id)
+        root = database.parent.resolve() / FOLDER
+        if folder.is_dir() and folder.resolve() == root / experiment / row.run_id / "artifacts":
+            return list(plain_files(folder))
         raise RequestError(
-            f"The files of run {row.run_id} ({experiment}) cannot be read: {error}\n"
+            f"The files of run {row.run_id} ({experiment}) are not in {folder}.\n"
             "Copy the folder 'mlartifacts' that lies beside the database too, and put it beside it here."
-        ) from None
+        )
+    address = source.place_of(row.run_id)[1]
+    if local(address) is not None:
+        allowed = os.environ.get(VARIABLE)
+        folder = Path(local(address) or "")
+        if not allowed or not folder.resolve().is_relative_to(Path(allowed).resolve()):
+            raise Unbelievable(
+                f"its files are said to lie in {folder}. Where that is a folder of this machine and the "
+                f"store is yours, set {VARIABLE} to a folder that holds it"
+            )
+        return list(plain_files(folder))
+    try:
+        return list(plain_files(source.artifacts(row.run_id)))
+    except OSError as error:
+        raise RequestError(f"The files of run {row.run_id} ({experiment}) cannot be read: {error}") from None
+
+
+class Unbelievable(Exception):
+    """A run that is left out of an import, and why; the others go on."""
+
+
+def _believe(row: Row) -> None:
+    """A run's tags, before anything of it becomes a path or a number here.
+
+    Raises:
+        Unbelievable: for what no run of ours says.
+    """
+    if not re.fullmatch(r"[0-9a-f]{64}", row.tags["run_key"]):
+        raise Unbelievable(f"its run key is {row.tags['run_key'][:80]!r}, which is no SHA-256")
+    if not re.fullmatch(r"[0-9a-f]{32}", row.run_id):
+        raise Unbelievable(f"its id is {row.run_id[:80]!r}, which is none of MLflow's")
+    if reason := odd(row):
+        raise Unbelievable(reason)

@@ -43,6 +43,7 @@ class ExperimentRow:
     name: str
     lifecycle_stage: str  # active or deleted
     tags: dict[str, str]
+    location: str = ""  # address of its runs' files
 
 
 class Index:
@@ -116,12 +117,15 @@ class Index:
         """Every experiment, or the one of that name; deleted ones too."""
         with self._cursor() as cursor:
             where, values = (" AND name = ?", (name,)) if name is not None else ("", ())
-            query = "SELECT experiment_id, name, lifecycle_stage FROM experiments WHERE workspace = 'default'"
-            found = [(str(i), str(n), str(s)) for i, n, s in self._all(cursor, query + where, *values)]
+            query = (
+                "SELECT experiment_id, name, lifecycle_stage, artifact_location FROM experiments "
+                "WHERE workspace = 'default'"
+            )
+            found = [(str(i), str(n), str(s), str(p or "")) for i, n, s, p in self._all(cursor, query + where, *values)]
             out = []
-            for identity, title, stage in found:
+            for identity, title, stage, place in found:
                 query = 'SELECT "key", value FROM experiment_tags WHERE experiment_id = ?'
-                out.append(ExperimentRow(identity, title, stage, dict(self._all(cursor, query, int(identity)))))
+                out.append(ExperimentRow(identity, title, stage, dict(self._all(cursor, query, int(identity))), place))
             return out
 
     def runs(self, experiment_id: str, values: bool = True, run_key: str | None = None) -> list[Row]:
@@ -155,6 +159,22 @@ class Index:
         """The parameters of one run."""
         with self._cursor() as cursor:
             return dict(self._all(cursor, 'SELECT "key", value FROM params WHERE run_uuid = ?', run_id))
+
+    def param(self, run_id: str, key: str) -> str | None:
+        """One parameter of one run; None where it has none."""
+        with self._cursor() as cursor:
+            found = list(self._all(cursor, 'SELECT value FROM params WHERE run_uuid = ? AND "key" = ?', run_id, key))
+        return str(found[0][0]) if found else None
+
+    def place(self, run_id: str) -> tuple[str, str] | None:
+        """Name of a run's experiment and the address of its files; None where there is no such run."""
+        query = (
+            "SELECT e.name, r.artifact_uri FROM runs r JOIN experiments e ON e.experiment_id = r.experiment_id "
+            "WHERE r.run_uuid = ?"
+        )
+        with self._cursor() as cursor:
+            found = list(self._all(cursor, query, run_id))
+        return (str(found[0][0]), str(found[0][1] or "")) if found else None
 
     def tag(self, run_id: str, key: str) -> str | None:
         """One tag of one run; None where it has none."""

@@ -9,25 +9,37 @@ this purpose (the sweep's lease run, in the experiment `imagebench-claims`) is a
 
 An owner that died is found out by its process id on the same machine, by its silent heartbeat (a tag) on another;
 clocks are never compared. Its points are taken with the next attempt's number, again by compare-and-set.
+
+An owner that was only suspended (a lid, a paused virtual machine) wakes up without knowing. So a lease is looked at
+again before its point begins and before its outcome is delivered, and between that look and the last word of a
+delivery the store itself refuses: each attempt that follows a silent owner has an MLflow run of its own, and the run of
+the attempt before is deleted, which nobody can write to (`bench.track.delivery`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.schema.errors import RequestError
 from bench.track.owner import Owner
 from bench.track.unavailable import StoreUnavailable
 
 if TYPE_CHECKING:
     from bench.track.store import Store
 
-BEAT_SECONDS = 20.0  # between two heartbeats
-LEASE_SECONDS = 90.0  # a heartbeat silent for so long is a dead owner
+# A heartbeat silent for so long is a dead owner; the same for everybody at a store. Four beats fit into it.
+LEASE_SECONDS = float(os.environ.get("IMAGEBENCH_LEASE_SECONDS", "90"))
+BEAT_SECONDS = LEASE_SECONDS / 4.5
+
+
+class LeaseLost(RequestError):
+    """Somebody else has taken a point over: what was done for it here does not count."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,16 @@ class Leases:
         if self._seen.get(owner.launch, ("", 0.0))[0] != beat or owner.launch not in self._seen:
             self._seen[owner.launch] = (beat, now)
         return now - self._seen[owner.launch][1] > self.silence
+
+    def holds(self, key: str) -> bool:
+        """Whether a point that was taken is still ours, by a look into the store."""
+        attempt = self.mine.get(key)
+        return attempt is not None and self.store.param(self.lease_run, f"{key}/{attempt + 1}") is None
+
+    def lose(self, key: str) -> None:
+        """Forget a lease that somebody else has taken over, and read what there is now."""
+        self.mine.pop(key, None)
+        self.refresh()
 
     def take(self, key: str) -> bool:
         """Take a point that `owner_of` says is free; False where another launch was faster.

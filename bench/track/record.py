@@ -142,7 +142,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 def _text(value: str) -> str:
     """A string as it is, quoted as JSON only where it would break the one-line row or look like an empty cell."""
-    plain = value and value.isprintable() and not value.startswith('"') and value == value.strip()
+    # A spreadsheet would calculate what begins like a formula.
+    formula = value[:1] in ("=", "@", "+", "-") and not value[1:2].isdigit()
+    plain = value and not formula and value.isprintable() and not value.startswith('"') and value == value.strip()
     return value if plain else json.dumps(value)
 
 

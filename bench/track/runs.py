@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.schema.errors import RequestError
+from bench.schema.errors import Missing, RequestError
+from bench.track import artifacts
+from bench.track.address import sqlite_file
 from bench.track.connection import Connection
 from bench.track.index import Row
 
@@ -21,6 +23,10 @@ class Runs(Connection):
             return self.index.params(run_id)
         with self._asking():
             return dict(self.client.get_run(run_id).data.params)
+
+    def param(self, run_id: str, key: str) -> str | None:
+        """One parameter of a run."""
+        return self.index.param(run_id, key) if self.index is not None else self.params(run_id).get(key)
 
     def tag_of(self, run_id: str, key: str) -> str | None:
         """One tag of a run."""
@@ -98,14 +104,31 @@ class Runs(Connection):
 
     def start(self, experiment: str, name: str, tags: dict[str, str], started: float | None = None) -> str:
         """Make a run that shows as RUNNING; returns its id. `experiment` is the name, `started` seconds since 1970."""
+        identity = self.experiment(experiment)
+        self.check_place(experiment)
         with self._asking():
             run = self.client.create_run(
-                self.experiment(experiment),
+                identity,
                 int((started or time.time()) * 1000),
                 {**tags, "mlflow.runName": name},
                 name,
             )
         return str(run.info.run_id)
+
+    def check_place(self, experiment: str) -> None:
+        """Make sure that this user can leave files with runs of an experiment: before anything is trained.
+
+        Raises:
+            RequestError: with a remedy, where not.
+        """
+        known = self._known(experiment)
+        if known is None or experiment in self._places:
+            return
+        file = sqlite_file(self.uri)
+        folder = artifacts.local(known.location) if file is None else file.parent / artifacts.FOLDER / experiment
+        if folder is not None:
+            artifacts.writable(folder)
+        self._places.add(experiment)
 
     def mark(self, run_id: str, status: str) -> None:
         """Set a run's status: RUNNING again, or ended as FINISHED, FAILED or KILLED."""
@@ -120,11 +143,44 @@ class Runs(Connection):
         with self._asking():
             self.client.delete_run(run_id)
 
+    def place_of(self, run_id: str) -> tuple[str, str]:
+        """Name of a run's experiment, and the address of its files.
+
+        Raises:
+            Missing: when there is no such run.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self.index is not None:
+            found = self.index.place(run_id)
+            if found is None:
+                raise Missing(f"No run '{run_id}' in {self.shown}.")
+            return found
+        try:
+            with self._asking():
+                info = self.client.get_run(run_id).info
+                return str(self.client.get_experiment(info.experiment_id).name), str(info.artifact_uri or "")
+        except MlflowException as error:
+            raise Missing(f"No run '{run_id}' in {self.shown}: {self._clean(error)}") from None
+
+    def files_of(self, run_id: str) -> Path | None:
+        """The folder on this machine that holds a run's files; None where only MLflow reaches them."""
+        experiment, address = self.place_of(run_id)
+        return artifacts.folder_of(self.uri, experiment, run_id, address)
+
     def add_files(self, run_id: str, files: Iterable[Path], folder: str | None = None) -> None:
-        """Log files as artifacts of a run, in a folder of its artifacts where one is named."""
-        with self._asking():
-            for file in files:
-                self.client.log_artifact(run_id, str(file), folder)
+        """Log files as artifacts of a run, in a folder of its artifacts where one is named.
+
+        Raises:
+            RequestError: for a full disk or a folder that may not be written.
+        """
+        place = self.files_of(run_id)
+        for file in files:
+            if place is not None:
+                artifacts.put(file, place / folder if folder else place)
+            else:
+                with self._asking():
+                    self.client.log_artifact(run_id, str(file), folder)
 
     def artifacts(self, run_id: str) -> Path:
         """A folder with all files of a run, downloaded where they are not on this machine.
@@ -134,6 +190,11 @@ class Runs(Connection):
         """
         from mlflow.exceptions import MlflowException
 
+        folder = self.files_of(run_id)
+        if folder is not None:
+            if not folder.is_dir():
+                raise Missing(f"Run '{run_id}' in {self.shown}: there is no folder {folder}.")
+            return folder
         try:
             with self._asking():
                 return Path(self.client.download_artifacts(run_id, ""))

@@ -7,6 +7,7 @@ process, a full disk or a tracking server that is away loses nothing, and traini
         outcome.json     the Record and the run's name; written last: a folder without it is unfinished work
         resume.ckpt      the last checkpoint of unfinished work; never delivered
         curves.csv       one row an epoch
+        .lease           under which attempt, and for which MLflow run, this was begun; not for runs without a sweep
         everything else  artifacts of the run, delivered as they are
     <state folder>/stopped/<run key>.ckpt
         the last checkpoint of a run that trainer.max_minutes stopped, until it is run again or done
@@ -26,10 +27,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import disk_errors, sync, write_atomically
+from bench.schema.names import checked_name
+from bench.track.lease import LeaseLost
 from bench.track.record import Record
 
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
+LEASE = ".lease"
 DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
 
@@ -44,20 +48,33 @@ class Spool:
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or state_folder() / "spool"
         self.stopped = self.root.with_name("stopped")
+        self._begun: dict[str, str] = {}  # key -> the lease that its folder was opened under
 
     def folder(self, key: str) -> Path:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
-        place = self.root / key
+        place = self.root / checked_name(key, "the run key")
         with disk_errors(self.root):
             if place.exists() and not (place / OUTCOME).exists():
                 for left in place.iterdir():
-                    if left.name != RESUME:
+                    if left.name not in (RESUME, LEASE):
                         shutil.rmtree(left) if left.is_dir() else left.unlink()
             place.mkdir(parents=True, exist_ok=True)
             stopped = self.stopped / f"{key}.ckpt"
             if stopped.exists() and not (place / RESUME).exists() and not (place / OUTCOME).exists():
                 stopped.replace(place / RESUME)
+        self._begun[key] = _text(place / LEASE)
         return place
+
+    def lend(self, key: str, attempt: int, run_id: str) -> None:
+        """Say under which attempt, and for which MLflow run, a point is begun; whoever began it before has lost it."""
+        write_atomically(self.root / key / LEASE, json.dumps({"attempt": attempt, "run": run_id}))
+
+    @staticmethod
+    def lease(place: Path) -> tuple[int, str] | None:
+        """Attempt and MLflow run that a folder was begun under; None for a run without a sweep."""
+        text = _text(place / LEASE)
+        found = json.loads(text) if text else None
+        return (found["attempt"], found["run"]) if found else None
 
     def sealed(self, key: str) -> Path | None:
         """The folder of a complete outcome that was not delivered yet, or None."""
@@ -74,8 +91,13 @@ class Spool:
             experiment: MLflow experiment that it belongs to.
             identity: of the outcome, where it has one from another store.
             goes_on: the checkpoint is kept for the next attempt.
+
+        Raises:
+            LeaseLost: when the point has been begun anew in this folder, while this process was suspended.
         """
-        place = self.root / record.key
+        place = self.root / checked_name(record.key, "the run key")
+        if _text(place / LEASE) != self._begun.get(record.key, _text(place / LEASE)):
+            raise LeaseLost(f"{name}: another attempt at this run has begun meanwhile.")
         content = {
             "id": identity or uuid.uuid4().hex,
             "sealed": f"{time.time():.3f}",
@@ -137,3 +159,10 @@ class Spool:
         with suppress(FileNotFoundError):  # another process forgets it at the same time
             place.rename(gone)
         shutil.rmtree(gone, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""

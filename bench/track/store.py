@@ -7,28 +7,24 @@ curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from bench.schema.errors import RequestError
+from bench.schema.errors import Missing, RequestError
+from bench.track import delivery
 from bench.track.address import checked_uri, default_uri, redacted, sqlite_file
 from bench.track.connection import LEASES
-from bench.track.index import Row
+from bench.track.lease import LeaseLost
 from bench.track.record import Record
+from bench.track.rows import ENDED, counts, oddities, record_of
 from bench.track.runs import Runs, row_of
 from bench.track.unavailable import StoreUnavailable
 
 __all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redacted"]
 
-PROVENANCE = (
-    *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
-    *("hardware", "threads", "started", "weights_sha256"),
-)
-METRICS = ("val", "test", "corrupt")
 LEASE_RUN_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of that run
-ENDED = ("FINISHED", "FAILED")
 
 
 class Store(Runs):
@@ -44,6 +40,7 @@ class Store(Runs):
     def __init__(self, uri: str | None = None) -> None:
         super().__init__(uri)
         self._parents: dict[str, str] = {}
+        self.oddities: list[str] = []  # what was found in the runs last read, a line each
 
     def lease_run(self, sweep: str) -> str:
         """The run that holds a sweep's leases, the same one for everybody who asks.
@@ -86,13 +83,15 @@ class Store(Runs):
 
     def latest(self, key: str, experiment: str) -> Record | None:
         """The record of one run key: of the first finished run, else of the last that failed."""
-        runs = [r for r in self.runs_of_key(key, self.experiment(experiment)) if r.status in ENDED]
+        runs = [r for r in self.runs_of_key(key, self.experiment(experiment)) if counts(r)]
         finished = [r for r in runs if r.status == "FINISHED"]
         return record_of((finished or runs[-1:])[0]) if runs else None
 
     def records(self, experiment: str) -> list[Record]:
         """Every ended run of an experiment, oldest first; empty where the experiment does not exist."""
-        return [record_of(r) for r in self.rows(experiment) if "run_key" in r.tags and r.status in ENDED]
+        rows = self.rows(experiment)
+        self.oddities = oddities(rows)
+        return [record_of(r) for r in rows if counts(r)]
 
     def find(self, keys: Iterable[str], experiment: str) -> dict[str, Record]:
         """Ended runs of `experiment` by run key: the first finished one, else the last that failed."""
@@ -100,7 +99,7 @@ class Store(Runs):
         wanted = set(keys)
         known = self._known(experiment) if len(wanted) == 1 else None
         if known is not None:  # one run must not cost the reading of ten thousand
-            ended = [record_of(r) for r in self.runs_of_key(next(iter(wanted)), known.id) if r.status in ENDED]
+            ended = [record_of(r) for r in self.runs_of_key(next(iter(wanted)), known.id) if counts(r)]
         else:
             ended = self.records(experiment)
         for record in ended:
@@ -129,46 +128,40 @@ class Store(Runs):
         """Download one artifact of a run into `folder`.
 
         Raises:
-            RequestError: when the run has no such artifact.
+            Missing: when the run has no such artifact.
+            StoreUnavailable: when the store does not answer.
         """
         from mlflow.exceptions import MlflowException
 
-        self.get(run_id)
+        own = self.files_of(run_id)
+        if own is not None:
+            file = (own / name).resolve()
+            if not file.is_file() or not file.is_relative_to(own.resolve()):  # a link leads out of it
+                raise Missing(f"Run '{run_id}' has no artifact '{name}' in {own}.")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            return Path(shutil.copyfile(file, folder / name))
         try:
-            return Path(self.client.download_artifacts(run_id, name, str(folder)))
+            with self._asking():
+                return Path(self.client.download_artifacts(run_id, name, str(folder)))
         except (MlflowException, OSError) as error:
-            raise RequestError(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
+            raise Missing(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
+
+    def deliver_waiting(self, places: Iterable[Path]) -> int:
+        """Bring what waits in the spool into the store; how many there were.
+
+        A sweep that runs beside this moves its outcomes itself at any moment. One that was taken over stays: who holds
+        its point decides.
+        """
+        count = 0
+        for place in places:
+            with suppress(FileNotFoundError, LeaseLost):
+                self.deliver(place)
+                count += 1
+        return count
 
     def deliver(self, place: Path, fresh: bool = False) -> str:
         """Bring a sealed outcome of the spool into the store; see `bench.track.delivery.deliver`."""
-        from bench.track.delivery import deliver
-
-        return deliver(self, place, fresh)
-
-
-def record_of(row: Row) -> Record:
-    """The Record that a run of ours holds."""
-    tags = row.tags
-    return Record(
-        key=tags["run_key"],
-        sweep=tags.get("sweep", ""),
-        axes=json.loads(tags.get("axes", "{}")),
-        seed=int(tags.get("seed", "0")),
-        status=tags.get("status", "running"),  # type: ignore[arg-type]
-        reason=tags.get("reason", ""),
-        run_id=row.run_id,
-        metrics={k: v for k, v in row.metrics.items() if k.split("/")[0] in METRICS},
-        costs={k: v for k, v in row.metrics.items() if k.startswith("cost/")},
-        config={k: _value(v) for k, v in row.params.items()},
-        provenance={k: tags[k] for k in PROVENANCE if k in tags},
-    )
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+        return delivery.deliver(self, place, fresh)
 
 
 def existing(uri: str | None) -> Store | None:

@@ -42,8 +42,8 @@ cli._dispatch = version
     assert (done.returncode, done.stdout.split()) == (1, ["thread", "registered"])
 
 
-def test_an_error_that_is_on_its_way_out_keeps_its_traceback(tmp_path: Path) -> None:
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = called(tmp_path, ["tabel", "--debug"])
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "RequestError" in done.stderr

@@ -15,7 +15,7 @@ def test_waiting_for_another_launch_costs_no_cpu(tmp_path: Path) -> None:
     """Idle workers have nothing to wait for; the launch looks again a little later, not at once."""
     idle: Any = SimpleNamespace(future=None, points=[], warm=True)
     nobody: Any = None
-    dispatcher = Dispatcher([idle], [], "adhoc", Spool(tmp_path / "spool"), nobody, nobody)
+    dispatcher = Dispatcher([idle], [], "adhoc", Spool(tmp_path / "spool"), nobody)
     begun = time.monotonic()
     assert list(dispatcher.collect(0.2)) == []
     assert time.monotonic() - begun > 0.15

@@ -1,0 +1,36 @@
+"""Names that become parts of paths, and text that goes to a terminal: checked here, and only here."""
+
+from __future__ import annotations
+
+import re
+
+from bench.schema.errors import RequestError
+
+LONGEST = 150  # characters; file systems take 255 bytes
+
+
+def checked_name(name: str, what: str) -> str:
+    """The same name, where it can be a folder or a file and nothing more.
+
+    Raises:
+        RequestError: for an empty name, one that leads elsewhere (`../x`, `a/b`), is hidden, or cannot be printed.
+    """
+    fault = ""
+    if not name.strip():
+        fault = "it is empty"
+    elif re.search(r"[/\\]", name):
+        fault = "it holds a slash"
+    elif name.startswith((".", "-", "~")):
+        fault = f"it begins with '{name[0]}'"
+    elif not name.isprintable():
+        fault = "it holds characters that cannot be printed"
+    elif len(name) > LONGEST:
+        fault = f"it has {len(name)} characters, {LONGEST} are the most"
+    if fault:
+        raise RequestError(f"{what} {name[:80]!r}: {fault}. Results lie in a folder of that name: use a plain word.")
+    return name
+
+
+def printable(text: str) -> str:
+    """Text without the characters that steer a terminal, but for line ends and tabs: each becomes a question mark."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)

@@ -1,0 +1,123 @@
+"""Files of runs: where a store keeps them, and reading and writing them there.
+
+Those of a SQLite store lie beside it, in mlartifacts/EXPERIMENT/RUN/artifacts, also after both were moved or copied:
+what its rows say is where they once lay. Those of a database server lie in IMAGEBENCH_ARTIFACTS, a folder that all its
+users can write, or in the working directory of whoever made the experiment. An MLflow server keeps its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
+
+from bench.disk import write_atomically
+from bench.schema.errors import RequestError
+from bench.track.address import sqlite_file
+
+FOLDER = "mlartifacts"
+VARIABLE = "IMAGEBENCH_ARTIFACTS"
+REMEDY = f"Set {VARIABLE} to a folder that all users of the store can write, or use an MLflow server."
+
+
+def location(uri: str, experiment: str) -> str | None:
+    """Where a new experiment's files go; None where a server decides."""
+    file = sqlite_file(uri)
+    if file is not None:
+        return (file.parent / FOLDER / experiment).as_uri()
+    if uri.startswith("http"):
+        return None
+    place = os.environ.get(VARIABLE) or str(Path.cwd() / FOLDER)
+    return (
+        f"{place.rstrip('/')}/{quote(experiment)}" if "://" in place else (Path(place).absolute() / experiment).as_uri()
+    )
+
+
+def local(address: str) -> Path | None:
+    """The folder that an artifact address means on this machine; None for one elsewhere."""
+    parts = urlsplit(address)
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(unquote(parts.path))
+    return Path(address) if parts.scheme == "" and address else None
+
+
+def folder_of(uri: str, experiment: str, run_id: str, address: str) -> Path | None:
+    """The folder with a run's files; None where only MLflow reaches them.
+
+    Args:
+        address: the run's artifact_uri.
+    """
+    file = sqlite_file(uri)
+    if file is not None and address.endswith(f"/{FOLDER}/{quote(experiment)}/{run_id}/artifacts"):
+        return beside(file, experiment, run_id)
+    return local(address)
+
+
+def beside(file: Path, experiment: str, run_id: str) -> Path:
+    """Where a SQLite store's own files lie."""
+    return file.parent / FOLDER / experiment / run_id / "artifacts"
+
+
+def relocate(file: Path) -> None:
+    """Let the rows of a SQLite store that was moved or copied say where its files lie now: MLflow's pages read them."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=20)) as database, database:
+        query = "SELECT experiment_id, name, artifact_location FROM experiments"
+        for identity, name, before in database.execute(query).fetchall():
+            now = (file.parent / FOLDER / str(name)).as_uri()
+            if before is None or before == now or not before.endswith(f"/{FOLDER}/{quote(str(name))}"):
+                continue
+            if local(before) is None:
+                continue
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (now, identity))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (now, len(before) + 1, identity, len(before) + 1, before + "/"),
+            )
+
+
+def writable(folder: Path) -> None:
+    """Make the folder of an experiment's files, as open to others as the one it lies in.
+
+    Raises:
+        RequestError: when this user may not write there: before anything is trained.
+    """
+    try:
+        _make(folder)
+    except OSError as error:
+        raise RequestError(f"The files of runs go to {folder}: {error.strerror}. {REMEDY}") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise RequestError(f"The files of runs go to {folder}, where this user may not write. {REMEDY}")
+
+
+def _make(folder: Path) -> None:
+    missing = [p for p in (folder, *folder.parents) if not p.exists()]
+    for path in reversed(missing):
+        with suppress(FileExistsError):
+            path.mkdir()
+            with suppress(OSError):
+                path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
+
+
+def put(file: Path, folder: Path) -> None:
+    """Copy one file into a run's folder, whole or not at all.
+
+    Raises:
+        RequestError: for a full disk or a folder that may not be written.
+    """
+    writable(folder)
+    with file.open("rb") as source:
+        write_atomically(folder / file.name, lambda target: shutil.copyfileobj(source, target), REMEDY)
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder that are really there: no links, nothing hidden, no folders."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.is_file(follow_symlinks=False) and not entry.name.startswith("."):
+                yield Path(entry.path)

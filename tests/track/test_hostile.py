@@ -1,0 +1,168 @@
+"""A store that somebody sent: nothing of this machine leaves through it, nothing is written outside of its place."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli import complain
+from bench.schema.errors import RequestError
+from bench.schema.names import checked_name, printable
+from bench.track.importing import bring
+from bench.track.record import Record, read_csv, to_csv
+from bench.track.spool import Spool
+from bench.track.store import Store
+
+KEY = "0123456789abcdef" * 4
+
+
+def a_store(folder: Path, empty: Path) -> Store:
+    """A store with one finished run of ours and its files."""
+    folder.mkdir()
+    shutil.copy(empty, folder / "mlflow.db")
+    store = Store(f"sqlite:///{folder}/mlflow.db")
+    spool = Spool(folder / "spool")
+    (spool.folder(KEY) / "curves.csv").write_text("epoch,train_loss\n1,0.5\n")
+    metrics = {"val/accuracy": 0.5, "test/accuracy": 0.5}
+    record = Record(key=KEY, sweep="", axes={}, seed=0, status="finished", metrics=metrics)
+    store.deliver(spool.put(record, "one", "runs"))
+    return store
+
+
+def change(store: Store, *statements: str) -> None:
+    with closing(sqlite3.connect(store.uri.removeprefix("sqlite:///"))) as database, database:
+        for statement in statements:
+            database.execute(statement)
+
+
+@pytest.fixture
+def sent(folder: Path, empty_store: Path) -> Store:
+    return a_store(folder / "sent", empty_store)
+
+
+def synced(source: Store, folder: Path) -> Any:
+    return bring(source, Store(), Spool(folder / "spool"), lambda text: None)
+
+
+def files(store: Store) -> set[str]:
+    (record,) = store.records("runs")
+    return {f.name for f in store.artifacts(record.run_id).iterdir()}
+
+
+def test_a_good_one_is_brought(folder: Path, sent: Store) -> None:
+    found = synced(sent, folder)
+    assert (found.new, found.refused) == (1, [])
+    assert files(Store()) == {"curves.csv"}
+
+
+def test_files_come_from_the_stores_own_place_only(folder: Path, sent: Store) -> None:
+    private = folder / "private"
+    private.mkdir()
+    (private / "id_rsa").write_text("secret")
+    change(sent, f"UPDATE runs SET artifact_uri = '{private.as_uri()}'")
+    (record,) = sent.records("runs")
+    mine = folder / "sent" / "mlartifacts" / "runs" / record.run_id / "artifacts"
+    (mine / "weights.pt").symlink_to(private / "id_rsa")
+    (mine / ".lease").write_text("{}")
+    synced(Store(sent.uri), folder)
+    assert files(Store()) == {"curves.csv"}
+    shutil.rmtree(mine)
+    mine.symlink_to(private)  # the folder itself is a link
+    with pytest.raises(RequestError, match="are not in"):
+        bring(Store(sent.uri), Store(f"sqlite:///{folder}/other.db"), Spool(folder / "spool"), lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE experiments SET name = '../../victim' WHERE name = 'runs'", "holds a slash"),
+        ("UPDATE experiments SET name = '..' WHERE name = 'runs'", "begins with"),
+        ("UPDATE tags SET value = '../../victim' WHERE \"key\" = 'run_key'", "no SHA-256"),
+        ("UPDATE tags SET value = 'abc' WHERE \"key\" = 'seed'", "no number"),
+        ("DELETE FROM tags WHERE \"key\" = 'status'", "status is 'missing'"),
+        ("UPDATE tags SET value = '[1' WHERE \"key\" = 'axes'", "no JSON object"),
+    ],
+)
+def test_what_no_run_of_ours_says_is_left_out_and_named(folder: Path, sent: Store, statement: str, reason: str) -> None:
+    change(sent, statement)
+    before = {p for p in folder.parent.rglob("*") if "victim" in p.name}
+    found = synced(Store(sent.uri), folder)
+    assert found.new == 0
+    assert len(found.refused) == 1
+    assert reason in found.refused[0]
+    assert {p for p in folder.parent.rglob("*") if "victim" in p.name} == before
+
+
+def test_an_odd_run_of_ones_own_hides_no_other(folder: Path, sent: Store) -> None:
+    """It counts neither as done nor as failed; a new outcome of its point is a run of its own."""
+    change(sent, "DELETE FROM tags WHERE \"key\" = 'status'")
+    store = Store(sent.uri)
+    assert store.find([KEY, "other"], "runs") == {}
+    assert "run_key" in store.rows("runs")[0].tags
+    assert store.records("runs") == []
+    (line,) = store.oddities
+    assert "status is 'missing'" in line
+    spool = Spool(folder / "spool")
+    spool.folder(KEY)
+    store.deliver(spool.put(Record(key=KEY, sweep="", axes={}, seed=0, status="finished"), "again", "runs"))
+    assert [r.key for r in store.records("runs")] == [KEY]
+
+
+def test_a_moved_or_copied_project_keeps_its_files_and_leaves_the_original_alone(folder: Path, sent: Store) -> None:
+    (record,) = sent.records("runs")
+    shutil.copytree(folder / "sent", folder / "copy")
+    copy = Store(f"sqlite:///{folder}/copy/mlflow.db")
+    shutil.rmtree(folder / "sent" / "mlartifacts" / "runs" / record.run_id)
+    assert copy.artifact(record.run_id, "curves.csv", folder).read_text().startswith("epoch")
+    note = folder / "note.txt"
+    note.write_text("new")
+    copy.add_files(record.run_id, [note])
+    assert (folder / "copy" / "mlartifacts" / "runs" / record.run_id / "artifacts" / "note.txt").is_file()
+    assert not (folder / "sent" / "mlartifacts" / "runs" / record.run_id).exists()
+    # MLflow's own pages find them too.
+    assert {f.path for f in copy.client.list_artifacts(record.run_id)} == {"curves.csv", "note.txt"}
+    os.rename(folder / "copy", folder / "moved")
+    moved = Store(f"sqlite:///{folder}/moved/mlflow.db")
+    assert {f.path for f in moved.client.list_artifacts(record.run_id)} == {"curves.csv", "note.txt"}
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "a\\b", "..", ".hidden", "-rf", "", " ", "a\nb", "a\x1b[2J", "x" * 200]
+)
+def test_names_that_are_no_plain_folder(name: str) -> None:
+    with pytest.raises(RequestError, match="plain word"):
+        checked_name(name, "the sweep")
+
+
+def test_a_sweep_named_outside_is_refused(folder: Path, bench: Any) -> None:
+    words = ("--axes", "optim.lr=0.1,0.01", "--name", "../../victim", "dataset=digits", "--dry-run")
+    status, _, err = bench("sweep", *words)
+    assert status == 2
+    assert "holds a slash" in err
+
+
+def test_cells_are_no_formulas(tmp_path: Path) -> None:
+    """A spreadsheet shows them; they come back as they were."""
+    texts = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-cmd", "-0.5", "a"]
+    records = [
+        Record(key=str(i), sweep="s", axes={"a": t}, seed=i, status="failed", reason=t) for i, t in enumerate(texts)
+    ]
+    (tmp_path / "records.csv").write_text(to_csv(records))
+    assert read_csv(tmp_path / "records.csv") == records
+    cells = [cell for row in csv.reader(io.StringIO(to_csv(records))) for cell in row if cell]
+    assert [c for c in cells if c[0] in "=@+-" and not c[1:2].isdigit()] == []
+    assert "-0.5" in cells
+
+
+def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
+    complain("run \x1b]0;title\x07", as_json=False)
+    assert "\x1b" not in capsys.readouterr().err
