@@ -1,9 +1,8 @@
-"""A grid typeset: LaTeX (booktabs) and HTML. Strings out, no files; all text of users is escaped."""
+"""A grid as HTML. Strings out, no files; all text of users is escaped."""
 
 from __future__ import annotations
 
 import html as escaping
-import re
 from collections.abc import Sequence
 
 from bench.report.grid import Grid, Panel, number, remarks
@@ -11,45 +10,6 @@ from bench.report.notes import MARKED, Note
 from bench.report.published import HEADS, Beside
 from bench.report.tables import marked, panel_title
 from bench.schema.label import show
-
-# The first, the source and what differs are sentences: they break into lines.
-PUBLISHED = "p{0.16\\textwidth}rrrp{0.17\\textwidth}p{0.2\\textwidth}"
-
-
-def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
-    """A `table` environment with booktabs rules, one tabular a panel; needs \\usepackage{booktabs}."""
-    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_tex(grid.title)}}}"]
-    for panel in grid.panels:
-        lines += ["", "\\begin{tabular}{" + "l" * len(grid.row_axes) + "r" * len(grid.columns) + "}", "\\toprule"]
-        title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
-        if title:
-            first = len(grid.row_axes) + 1
-            lines.append("& " * len(grid.row_axes) + f"\\multicolumn{{{len(grid.columns)}}}{{c}}{{{_tex(title)}}} \\\\")
-            lines.append(f"\\cmidrule(lr){{{first}-{first + len(grid.columns) - 1}}}")
-        *above, last = grid.head_rows()
-        for level in above:
-            start, rules = len(grid.row_axes) + 1, []
-            for _, n in level:
-                rules.append(f"\\cmidrule(lr){{{start}-{start + n - 1}}}")
-                start += n
-            spans = [f"\\multicolumn{{{n}}}{{c}}{{{_tex(head)}}}" for head, n in level]
-            lines += [" & ".join([*([""] * len(grid.row_axes)), *spans]).strip() + " \\\\", " ".join(rules)]
-        lines.append(" & ".join(map(_tex, [*grid.row_heads(), *(head for head, _ in last)])) + " \\\\")
-        lines.append("\\midrule")
-        for i, row in enumerate(panel.rows):
-            cells = [_tex(show(v)) for v in row.values()]
-            cells += [_tex_cell(grid, panel, i, j) for j in range(len(grid.columns))]
-            lines.append(" & ".join(cells) + " \\\\")
-        lines += ["\\bottomrule", "\\end{tabular}"]
-    if published:
-        lines += ["", "\\medskip", f"\\begin{{tabular}}{{{PUBLISHED}}}", "\\toprule"]
-        lines += [" & ".join(map(_tex, HEADS)) + " \\\\", "\\midrule"]
-        lines += [_tex_published(one) for one in published]
-        lines += ["\\bottomrule", "\\end{tabular}"]
-    for note in said:
-        sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _tex(note.text)
-        lines += ["", f"\\par\\footnotesize {sentence}"]
-    return "\n".join([*lines, "\\end{table}"]) + "\n"
 
 
 def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
@@ -105,17 +65,6 @@ def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()
     return "\n".join(lines) + "\n"
 
 
-def _tex_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
-    cell, column = panel.cells[i][j], grid.columns[j]
-    if cell is None:
-        return "--"
-    mean, half = number(cell, column.digits)
-    shown = f"{_tex(mean)} $\\pm$ {_tex(half)}" if half else _tex(mean)
-    command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
-    shown = f"{command}{{{shown}}}" if command else shown
-    return f"{shown} {{\\scriptsize ({_tex(', '.join(remarks(cell, column.metric)))})}}".strip()
-
-
 def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
@@ -130,28 +79,3 @@ def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     body = {"best": f"<strong>{shown}</strong>", "within": f"<em>{shown}</em>", "": shown}[panel.marks[i][j]]
     data += f' class="{classes}"' if classes else ""
     return f"<td{data}>{body} {small}</td>"
-
-
-_TEX = {
-    "\\": "\\textbackslash{}",
-    "~": "\\textasciitilde{}",
-    "^": "\\textasciicircum{}",
-    "±": "$\\pm$",
-    "·": "$\\cdot$",
-    "–": "--",
-}
-_TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
-
-
-def _tex_published(one: Beside) -> str:
-    """A row whose sentences are set ragged, as narrow columns must be: two backslashes would end a line in a cell."""
-    cells = [_tex(text) for text in one.texts]
-    for column in (0, -2, -1):
-        cells[column] = "\\raggedright " + cells[column].replace("/", "/\\allowbreak{}")
-    return " & ".join(cells) + " \\tabularnewline"
-
-
-def _tex(words: str) -> str:
-    """Text that cannot be taken for LaTeX, its minus signs as such."""
-    escaped = "".join(_TEX.get(sign, sign) for sign in words)
-    return re.sub(r"(?<!\S)-(?=[\d ])", "$-$", escaped)

@@ -1,4 +1,4 @@
-"""A grid printed: plain text, Markdown, CSV; `bench.report.markup` has LaTeX and HTML. Strings out, no files."""
+"""A grid printed: plain text, Markdown, CSV; `bench.report.markup` has HTML, `latex` LaTeX. Strings out, no files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def plain(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Se
             [head, *(_plain(grid, panel, i, j) for i in range(len(panel.rows)))] for j, head in enumerate(grid.heads())
         ]
         widths = [max(len(line[k]) for line in left) for k in range(len(left[0]))]
-        for block in _blocks([max(map(len, c)) for c in columns], width - sum(w + 2 for w in widths)):
+        for block in blocks([max(map(len, c)) for c in columns], width - sum(w + 2 for w in widths)):
             for i, row in enumerate(left):
                 cells = [cell.ljust(w) for cell, w in zip(row, widths, strict=True)]
                 cells += [columns[j][i].ljust(max(map(len, columns[j]))) for j in block]
@@ -137,17 +137,17 @@ def _md_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     return f"{mark}{shown}{mark} ({escape_md(', '.join(remarks(cell, column.metric)))})".strip()
 
 
-def _blocks(widths: list[int], room: int) -> list[list[int]]:
-    """Columns in groups that fit `room`, at least one each."""
-    blocks: list[list[int]] = [[]]
+def blocks(widths: list[int], room: int, gap: int = 2) -> list[list[int]]:
+    """Columns in groups that fit `room` with a gap before each, at least one each."""
+    found: list[list[int]] = [[]]
     used = 0
     for j, width in enumerate(widths):
-        if blocks[-1] and used + width + 2 > room:
-            blocks.append([])
+        if found[-1] and used + width + gap > room:
+            found.append([])
             used = 0
-        blocks[-1].append(j)
-        used += width + 2
-    return blocks
+        found[-1].append(j)
+        used += width + gap
+    return found
 
 
 def wrapped(words: str, width: int, indent: str) -> str:

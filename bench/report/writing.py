@@ -18,6 +18,7 @@ from bench.report.figures.paper import drawn
 from bench.report.figures.verdicts import claims_figure
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
+from bench.report.latex import latex
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
@@ -117,7 +118,7 @@ def write(
         "records.csv": to_csv(records),
         "table.md": tables.markdown(grid, said, theirs),
         "table.csv": tables.tidy_csv(grid),
-        "table.tex": markup.latex(grid, said, theirs),
+        "table.tex": latex(grid, said, theirs, sweep.name),
         "table.html": markup.html(grid, said, theirs),
         "verdict.md": verdict.markdown(sweep, verdicts),
     }

@@ -15,7 +15,8 @@ import pytest
 
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
-from bench.report.markup import html, latex
+from bench.report.latex import latex
+from bench.report.markup import html
 from bench.report.notes import notes
 from bench.report.published import beside
 from bench.report.tables import markdown, plain, text, tidy_csv
@@ -55,7 +56,7 @@ def tables(sweep: Sweep, made: list[Record]) -> tuple[Grid, dict[str, str]]:
         "table.txt": plain(grid, said, published=theirs),
         "table.md": markdown(grid, said, theirs),
         "table.csv": tidy_csv(grid),
-        "table.tex": latex(grid, said, theirs),
+        "table.tex": latex(grid, said, theirs, "made"),
         "table.html": html(grid, said, theirs),
     }
 
@@ -201,14 +202,16 @@ def test_latex_is_well_formed() -> None:
     _, out = tables(make_sweep(BATCHNORM, question=EVIL, **SWEEP), records())
     bare = re.sub(r"\\[&%$#_{}]", "", out["table.tex"])  # without escaped signs
     assert bare.count("{") == bare.count("}")
-    assert re.findall(r"\\begin{(\w+)}", bare) == ["table", "tabular", "tabular"]
+    assert re.findall(r"\\begin{(\w+)}", bare) == ["table", "tabular"]
     body = bare.split("\\midrule")[1].split("\\bottomrule")[0]
     rows = [row for row in body.split("\\\\\n") if row.strip()]
     assert [row.count("&") for row in rows] == [3, 3]
     assert bare.count("$") % 2 == 0
-    theirs = out["table.tex"].split("\\midrule")[2].split("\\bottomrule")[0]
-    assert all(row.count("\\raggedright") == 3 for row in theirs.strip().split("\\tabularnewline")[:-1])
-    assert "ours $-$ theirs" in out["table.tex"]  # a hyphen is no minus sign
+    assert "\\label{tab:made}" in out["table.tex"]
+    assert "n = 3 unless said" in out["table.tex"]
+    assert "(n=3)" not in body  # it stands in the caption, once
+    assert "(n=2, 1 failed)" in body
+    assert "published 90\\%, ours 97.0" in out["table.tex"]
     assert not re.search(r" -\d", out["table.tex"])
 
 
@@ -226,11 +229,12 @@ def test_several_metrics_stand_under_the_values_that_they_share() -> None:
     assert '<th scope="col" rowspan="2">norm layer</th>' in page
     tex = latex(grid)
     assert "\\multicolumn{2}{c}{learning rate 0.01}" in tex
-    assert "\\cmidrule(lr){2-3} \\cmidrule(lr){4-5} \\cmidrule(lr){6-7}" in tex
-    for line in tex.splitlines():  # as many cells as columns, spans counted
-        if line.endswith("\\\\") and "multicolumn{6}" not in line:
+    tabulars = re.findall(r"\\begin\{tabular\}\{(l+r+)\}(.*?)\\end\{tabular\}", tex, flags=re.DOTALL)
+    assert sum(spec.count("r") for spec, _ in tabulars) == 6  # in blocks that fit a column of a paper
+    for spec, body in tabulars:
+        for line in (one for one in body.splitlines() if one.endswith("\\\\")):  # spans counted
             spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
-            assert line.count("&") + 1 + sum(spans) - len(spans) == 7
+            assert line.count("&") + 1 + sum(spans) - len(spans) == len(spec)
 
 
 def test_one_metric_over_two_column_axes_has_two_levels() -> None:

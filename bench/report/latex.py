@@ -1,0 +1,181 @@
+"""A grid typeset for a paper: booktabs rules, a label, one column of a two-column article. All text is escaped."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.report.grid import Grid, Panel, number, remarks
+from bench.report.notes import MARKED, Note
+from bench.report.published import Beside
+from bench.report.tables import blocks, marked, panel_title
+from bench.schema.label import show
+
+COLUMN = 220.0  # points: of LaTeX's own two-column article on A4; most venues have some more
+LETTER = 4.25  # points that a letter of \footnotesize takes, generously
+GAP = 6.0  # points between two columns of the table
+SIZES = (("footnotesize", 1.0), ("scriptsize", 0.88))  # 8 and 7 points
+LONGEST = 16  # letters of a row's name in one line
+
+
+def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (), name: str = "") -> str:
+    """A `table` environment that fits one column, wide panels in blocks of columns; needs \\usepackage{booktabs}.
+
+    n stands in the caption once, and in the cells that have another.
+
+    Args:
+        name: of the sweep; the label is `tab:NAME`.
+    """
+    usual = _usual_n(grid)
+    caption = grid.title.rstrip(".")
+    caption += "" if caption.endswith(("?", "!")) else "."
+    caption += " Mean ± half width of the 95% interval"
+    caption += f", n = {usual} unless said." if usual else "."
+    label = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
+    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_breakable(caption)}}}"]
+    lines += [f"\\label{{tab:{label}}}"] if label else []
+    size, made = next((one for one in _layouts(grid, usual) if _in_one(one[1])), _layouts(grid, usual)[0])
+    lines += [f"\\{size}", f"\\setlength{{\\tabcolsep}}{{{GAP / 2:g}pt}}"]
+    for panel, (cells, left, found) in zip(grid.panels, made, strict=True):
+        for block in found:
+            lines += _tabular(grid, panel, cells, left, block)
+    # What stands below is running text: a published number beside ours is a sentence, not a column.
+    notes = [note for note in said if not note.text.startswith("Cells:")]
+    for one in published:
+        label_, theirs, ours, gap, source, differs = one.texts
+        words = f"{label_}: published {theirs}, ours {ours}{f', {gap}' if gap else ''}. {source}. Differs: {differs}."
+        lines += ["", f"\\par\\raggedright {_breakable(words)}"]
+    for note in notes:
+        sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _breakable(note.text)
+        lines += ["", f"\\par\\raggedright {sentence}"]
+    return "\n".join([*lines, "\\end{table}"]) + "\n"
+
+
+Laid = tuple[list[list[str]], list[int], list[list[int]]]  # cells, letters of each row name's column, blocks of columns
+
+
+def _layouts(grid: Grid, usual: int) -> list[tuple[str, list[Laid]]]:
+    """The panels laid out in both sizes of type, the larger first."""
+    return [(size, [_laid(grid, panel, usual, factor) for panel in grid.panels]) for size, factor in SIZES]
+
+
+def _laid(grid: Grid, panel: Panel, usual: int, factor: float) -> Laid:
+    letter = LETTER * factor
+    cells = [[_cell(grid, panel, i, j, usual) for j in range(len(grid.columns))] for i in range(len(panel.rows))]
+    heads = [head for head, _ in grid.head_rows()[-1]]
+    widths = [max([len(head), *(_length(row[j]) for row in cells)]) * letter + GAP for j, head in enumerate(heads)]
+    left = [_left(panel, grid, k) for k in range(len(grid.row_axes))]
+    room = COLUMN - sum(min(n, LONGEST) * letter + GAP for n in left)
+    return cells, left, blocks([int(w) for w in widths], int(room), gap=0)
+
+
+def _in_one(made: list[Laid]) -> bool:
+    return all(len(found) == 1 for _, _, found in made)
+
+
+def _tabular(grid: Grid, panel: Panel, cells: list[list[str]], left: Sequence[int], block: list[int]) -> list[str]:
+    """The panel's columns of one block as a tabular."""
+    spec = "".join("l" if n <= LONGEST else f"p{{{LONGEST * LETTER:g}pt}}" for n in left) + "r" * len(block)
+    lines = ["", f"\\begin{{tabular}}{{{spec}}}", "\\toprule"]
+    first, start = len(left) + 1, "& " * len(left)
+    title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
+    if title:
+        lines.append(f"\\multicolumn{{{len(left) + len(block)}}}{{l}}{{{_boxed(title)}}} \\\\")
+        lines.append(f"\\cmidrule(lr){{{first}-{first + len(block) - 1}}}")
+    *above, last = grid.head_rows()
+    for level in above:
+        spans, rules, place = [], [], first
+        owner = [head for head, n in level for _ in range(n)]
+        for head, n in _runs([owner[j] for j in block]):
+            spans.append(f"\\multicolumn{{{n}}}{{c}}{{{tex(head)}}}")
+            rules.append(f"\\cmidrule(lr){{{place}-{place + n - 1}}}")
+            place += n
+        lines += [f"{start}{' & '.join(spans)} \\\\", " ".join(rules)]
+    lines.append(" & ".join(map(tex, [*grid.row_heads(), *(last[j][0] for j in block)])) + " \\\\")
+    lines.append("\\midrule")
+    for row, body in zip(panel.rows, cells, strict=True):
+        names = [
+            tex(show(v)) if n <= LONGEST else f"\\raggedright {_breakable(show(v))}"
+            for v, n in zip(row.values(), left, strict=True)
+        ]
+        lines.append(" & ".join([*names, *(body[j] for j in block)]) + " \\\\")
+    return [*lines, "\\bottomrule", "\\end{tabular}"]
+
+
+def _usual_n(grid: Grid) -> int:
+    """The n that most cells have; 0 where there is none."""
+    counted = Counter(c.interval.n for c in grid.cells() if c.values)
+    return counted.most_common(1)[0][0] if counted else 0
+
+
+def _left(panel: Panel, grid: Grid, k: int) -> int:
+    """Letters of the longest name in a column of row names, its head included."""
+    return max([len(grid.row_heads()[k]), *(len(show(list(row.values())[k])) for row in panel.rows)])
+
+
+def _runs(texts: Sequence[str]) -> list[tuple[str, int]]:
+    """Equal neighbours together: (text, how many)."""
+    out: list[tuple[str, int]] = []
+    for text in texts:
+        out = [*out[:-1], (text, out[-1][1] + 1)] if out and out[-1][0] == text else [*out, (text, 1)]
+    return out
+
+
+def _cell(grid: Grid, panel: Panel, i: int, j: int, usual: int) -> str:
+    cell, column = panel.cells[i][j], grid.columns[j]
+    if cell is None:
+        return "--"
+    mean, half = number(cell, column.digits)
+    shown = f"{tex(mean)}\\,$\\pm$\\,{tex(half)}" if half else tex(mean)
+    command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
+    shown = f"{command}{{{shown}}}" if command else shown
+    said = [text for text in remarks(cell, column.metric) if text != f"n={usual}"]
+    return f"{shown} {{\\scriptsize ({tex(', '.join(said))})}}".strip() if said else shown
+
+
+def _length(typeset: str) -> float:
+    """About how many letters a typeset cell is wide."""
+    number, _, small = typeset.partition("{\\scriptsize")
+    bare = [re.sub(r"\\(?:textbf|textit)|\\,|[{}$\\]", "", part.replace("\\pm", "+")) for part in (number, small)]
+    return len(bare[0]) + len(bare[1]) * 0.88
+
+
+def _boxed(title: str) -> str:
+    """A title over the whole width, broken into lines where it is long."""
+    if len(title) * LETTER < COLUMN * 0.8:
+        return tex(title)
+    return f"\\parbox{{{COLUMN - 16:g}pt}}{{\\raggedright {_breakable(title)}}}"
+
+
+def _breakable(words: str) -> str:
+    """Text whose words of more than twelve letters may break after their signs."""
+    return " ".join(_broken(word) if len(word) > 12 else tex(word) for word in words.split())
+
+
+def _broken(word: str) -> str:
+    parts = re.findall(r"[^\W_]+|[\W_]", word)
+    return "".join(tex(part) + ("" if part.isalnum() else "\\allowbreak{}") for part in parts)
+
+
+_TEX = {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "±": "$\\pm$",
+    "·": "$\\cdot$",
+    "×": "$\\times$",
+    "≥": "$\\geq$",
+    "≤": "$\\leq$",
+    "→": "$\\rightarrow$",
+    "…": "\\dots{}",
+    "–": "--",
+}
+_TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
+_TEX |= {"<": "$<$", ">": "$>$"}  # letters of other signs in the older font encoding
+
+
+def tex(words: str) -> str:
+    """Text that cannot be taken for LaTeX, its minus signs as such, blank lines as spaces: they end paragraphs."""
+    escaped = "".join(_TEX.get(sign, sign) for sign in " ".join(words.split()))
+    return re.sub(r"(?<!\S)-(?=[\d ])", "$-$", escaped)
