@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -27,6 +27,7 @@ from bench.parts import listing
 from bench.parts.declare import GROUPS
 from bench.parts.options import SCHEME, OwnParts
 from bench.parts.resolve import resolved
+from bench.quoting import quoted
 from bench.schema.errors import RequestError, unknown
 
 
@@ -81,10 +82,13 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     out = []
     for text in overrides:
         try:
-            out.append(parser.parse_override(text))
+            out.append(parser.parse_override(quoted(text)))
         except HydraException as error:
             reason = str(error).splitlines()[0]
-            raise RequestError(f"Cannot read the override '{text}': {reason}. Expected name=value.") from None
+            name, _, value = text.partition("=")
+            form = QuotedString(text=value, quote=Quote.single).with_quotes()
+            remedy = f' A value with signs goes in quotes: "{name}={form}".' if value else ""
+            raise RequestError(f"Cannot read the override '{text}': {reason}. Expected name=value.{remedy}") from None
     return out
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 
@@ -19,8 +20,13 @@ def same(value: Any) -> str:
 
 
 def numeric(value: Any) -> float | None:
-    """The number that an axis value is, YAML's strings such as '1e-3' included; None for anything else."""
+    """The number that an axis value is, YAML's strings such as '1e-3' included; None for anything else.
+
+    Text that no number is written as (007, 1_000) is text: as labels '007', '07' and '7' are three.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and re.match(r"\s|[+-]?0\d|.*_|.*\s$", value):
         return None
     try:
         number = float(value)

@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
 
 from bench.schema.errors import RequestError, near
+from bench.schema.where import elsewhere, members
 
 T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter] = {}
@@ -73,7 +74,8 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
         options = _siblings(cls, error["loc"][:-1])
         known = f" Known here: {', '.join(options)}." if options else ""
-        return f"Unknown setting '{name}'.{near(path[-1] if path else '', options)}{known}"
+        hint = elsewhere(cls, name) or near(path[-1] if path else "", options)
+        return f"Unknown setting '{name}'.{hint}{known}"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"Setting '{name}' is missing."
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -103,9 +105,9 @@ def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
 
     here: Any = cls
     for step in loc:
-        members = [m for m in _members(here) if hasattr(m, "__dataclass_fields__")]
+        parts = [m for m in members(here) if hasattr(m, "__dataclass_fields__")]
         found = None
-        for member in members:
+        for member in parts:
             if isinstance(step, str) and step in member.__dataclass_fields__:
                 found = typing.get_type_hints(member, include_extras=False)[step]
                 break
@@ -115,7 +117,7 @@ def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
                 for h in typing.get_type_hints(member).values()
                 if typing.get_origin(h) is typing.Literal
             ]
-            if len(members) > 1 and any(step in t for t in tags):
+            if len(parts) > 1 and any(step in t for t in tags):
                 found = member
                 break
         if found is not None:
@@ -123,17 +125,5 @@ def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
         elif isinstance(step, int) or typing.get_origin(here) in (dict, list, tuple):
             args = [a for a in typing.get_args(here) if a is not Ellipsis]
             here = args[-1] if args else here
-    parts = [m for m in _members(here) if dataclasses.is_dataclass(m)]
+    parts = [m for m in members(here) if dataclasses.is_dataclass(m)]
     return sorted({field.name for m in parts for field in dataclasses.fields(m)})
-
-
-def _members(hint: Any) -> list[Any]:
-    """The alternatives of a type hint: union members, or the hint itself."""
-    import types
-    import typing
-
-    if typing.get_origin(hint) is typing.Annotated:
-        return _members(typing.get_args(hint)[0])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return [m for a in typing.get_args(hint) for m in _members(a)]
-    return [hint]

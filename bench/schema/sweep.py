@@ -147,6 +147,8 @@ def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
 def _grammar(value: Any) -> str:
     """A value in Hydra's grammar."""
     if isinstance(value, str):
+        if "," in value and value[0] not in "[{('\"":  # one value, which Hydra would take for several
+            return "'" + value.replace("'", "\\'") + "'"
         return value
     if isinstance(value, list):
         return "[" + ",".join(_grammar(v) for v in value) + "]"

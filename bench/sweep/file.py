@@ -106,6 +106,8 @@ def axis_of(text: str) -> tuple[str, list[Any]]:
 
 
 def _scalar(text: str) -> Any:
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1].replace(f"\\{text[0]}", text[0])
     value = yaml.safe_load(text) if not text.startswith("${") else text
     if isinstance(value, str):
         try:
