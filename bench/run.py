@@ -165,6 +165,7 @@ def seal(
             "threads": str(torch.get_num_threads()),  # sums in another order give other last digits
             "data_fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,
+            **({"skipped_images": str(len(data.skipped))} if data.skipped else {}),
             "started": f"{started:.3f}",
             **weights,
             **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),

@@ -118,7 +118,14 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
     else:
         record = known[key]
     if as_json:
-        found = {"run_key": key, "run_id": record.run_id, "status": record.status, "ran": ran}
+        skipped = int(record.provenance.get("skipped_images", 0))
+        found = {
+            "skipped_images": skipped,
+            "run_key": key,
+            "run_id": record.run_id,
+            "status": record.status,
+            "ran": ran,
+        }
         print(json.dumps({**found, "reason": record.reason, "metrics": record.metrics, "costs": record.costs}))
     else:
         print(summary(record, ran, store.shown))
@@ -170,6 +177,8 @@ def summary(record: Any, ran: bool, store: str) -> str:
     )
     if c.get("cost/selected_epoch"):
         lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
+    if skipped := record.provenance.get("skipped_images"):
+        lines.append(f"data  {skipped} files could not be read and are in no split (dataset.on_bad_image=skip)")
     lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
     return "\n".join(line for line in lines if line)
 

@@ -14,6 +14,7 @@ from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
 from bench.data.leaks import hashes_of, splits, telling
 from bench.data.pixel_norm import statistics
+from bench.data.reading import reading
 from bench.data.sources import decode
 
 FEW = 100  # images of a class in train
@@ -84,6 +85,7 @@ def inspect(data: ImageData, near: int = 10_000) -> Inspection:
     alike = near_pairs(data, where, chosen) if near else []
     findings = [
         *splits(data),
+        *reading(data),
         *_counts(data, counts),
         *(_constant(data) if telling(data) else ()),
         *_pairs("exact", exact),

@@ -15,6 +15,7 @@ from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
 from bench.data.label_changes import label_changes
 from bench.data.leaks import splits
+from bench.data.reading import reading
 from bench.schema.experiment import Experiment
 
 SMALL = 64  # pixels; under this side an ImageNet stem throws away most of the image
@@ -43,7 +44,7 @@ def lint(
     """
     found: list[Finding] = []
     for images in data.values():
-        found += splits(images)
+        found += [*splits(images), *reading(images)]
     for key, count in (looks or {}).items():
         if key in data:
             found += worn(count, len(data[key].test))
@@ -60,7 +61,8 @@ def worn(looks: int, images: int) -> Iterator[Finding]:
             "test_worn",
             "warning",
             f"Runs of this store have scored this test split of {images} images {looks} times.",
-            "Choose on val only, and confirm the final choice on images that no run has seen (another split.seed).",
+            "What is still unseen are images outside this set: another split.seed would make test images of what was "
+            "trained on. Choose on val only, and confirm the final choice on new images, once.",
         )
 
 

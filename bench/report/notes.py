@@ -56,6 +56,8 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     if absent:
         out.append(Note(f"Not finished: {absent} planned run{'s' if absent > 1 else ''}.", stamp=True))
     out += [Note(text, stamp=True) for text in mixed(frame.records)]
+    if not any(finding["name"] == "images_skipped" for finding in context.get("findings", ())):
+        out += [Note(text, stamp=True) for text in skipped(frame.records)]
     for finding in context.get("findings", ()):
         reason = sweep.allow.get(finding["name"])
         text = f"{finding['name']}: {finding['message']}"
@@ -64,6 +66,16 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items()]
     out.append(Note(looks(records, context)))
     return out
+
+
+def skipped(records: list[Record]) -> list[str]:
+    """A stamp where runs were of a set of which files had been left out."""
+    counts = {int(r.provenance.get("skipped_images", 0)) for r in records} - {0}
+    return (
+        [f"Skipped: {', '.join(map(str, sorted(counts)))} files of a set could not be read and are in no split."]
+        if counts
+        else []
+    )
 
 
 def looks(records: list[Record], context: Mapping[str, Any]) -> str:

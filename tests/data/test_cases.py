@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -121,6 +122,24 @@ def test_depth_of_pixels(cases: Path) -> None:
 def test_a_class_that_vanishes_stops(cases: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"fox \(12 files\).*leaves out files, not classes"):
         read(cases / "skipped", on_bad_image="skip")
+
+
+def test_skipped_files_are_counted_wherever_a_number_stands(cases: Path, folder: Path, bench, bench_json) -> None:
+    shutil.copytree(cases / "skipped", folder / "photos")
+    shutil.rmtree(folder / "photos" / "fox")
+    words = ["dataset=folder", "dataset.root=photos", "dataset.on_bad_image=skip", "model=ncm"]
+    assert bench_json("run", *words)["skipped_images"] == 2
+    assert "2 files could not be read" in bench("run", *words)[1]
+    (found,) = bench_json("check", *words)["findings"]
+    assert (found["name"], "cat/bad0.png is empty" in found["reason"]) == ("images_skipped", True)
+    axes = ["--axes", "model=ncm,knn", *words[:3], "--seeds", "1", "--name", "mine"]
+    status, out, err = bench("sweep", *axes)
+    assert status == 0, err
+    assert "images_skipped: 2 files" in err + out
+    assert "Skipped: 2 files of a set could not be read" in out  # the table
+    from bench.track.store import Store
+
+    assert all(r.provenance["skipped_images"] == "2" for r in Store(None).records("mine"))
 
 
 def test_litter_of_systems(cases: Path) -> None:
