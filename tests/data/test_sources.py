@@ -47,7 +47,8 @@ def made(source: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> object:
     return {"shapes": Shapes(source="shapes", count=40), "plane": Plane(source="plane", count=40)}[source]
 
 
-@pytest.mark.parametrize("source", SOURCES)
+# `own` is whatever a user writes: tests/parts holds it to the same contract.
+@pytest.mark.parametrize("source", sorted(set(SOURCES) - {"own"}))
 def test_a_source_keeps_the_contract(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, split = made(source, tmp_path, monkeypatch), Split(val=0.25)
     first = load(dataset, split)
