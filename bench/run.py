@@ -111,6 +111,8 @@ def as_one_program(exps: Sequence[Experiment], data: ImageData, files: Sequence[
     if len(exps) == 1 and not begun:
         return None
     nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
+    if first.model.family == "own" and not stacked.can_stack(nets):
+        return None
     if not begun and first.trainer.stack == "auto" and not stacked.pays(exps, data, nets):
         return None
     return nets

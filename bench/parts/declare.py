@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar, overload
 
 from bench.schema.pixels import Augment
+from bench.schema.training import Optim
 
 MARK = "__imagebench_part__"
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,13 +46,14 @@ KINDS = {
         Kind("loss", "loss", ("logits", "targets"), "a number a batch, a tensor without dimensions"),
         Kind("optimizer", "optim", ("parameters",), "a torch.optim.Optimizer"),
         Kind("schedule", "schedule", ("done",), "what lr is multiplied by"),
-        Kind("training", "training", (), "a class with `step`"),
+        Kind("training", "training", (), "an object with some of start, begin, loss, end, scored"),
     )
 }
 # A group's other settings, which stand beside an own part and which its function cannot have.
 BESIDE = {
     "augment": tuple(f.name for f in fields(Augment) if f.name not in ("name", "own")),
     "norm_layer": ("groups",),
+    "optim": tuple(f.name for f in fields(Optim) if f.name not in ("name", "own")),
 }
 GROUPS = {kind.group: kind for kind in KINDS.values()}
 
@@ -211,5 +213,11 @@ def schedule(function: F) -> F:
 
 
 def training(function: F) -> F:
-    """Offer a class as `training=NAME`: how a step is made, and what is kept between steps."""
+    """Offer a class as `training=NAME`: how a step is made, and what is kept between steps.
+
+    Its objects have some of these, the others are the usual ones: `start(net)` once before training,
+    `begin(net, epoch)` before each epoch, `loss(net, inputs, targets, criterion)` for the mean loss of a batch,
+    `end(net)` after each step of the optimizer, `scored(net)` for the network that is scored and kept.
+    Its settings are those of `__init__`.
+    """
     return _decorator("training", {}, function)  # type: ignore[no-any-return]

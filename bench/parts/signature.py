@@ -19,7 +19,7 @@ from bench.schema.errors import RequestError
 from bench.schema.part import build, part
 
 RESERVED = ("name", "code", "own", "family", "source")  # what every own part has besides its settings
-GIVEN = {"model": ("norm",)}  # parameters by name that are no settings
+GIVEN = {"model": ("norm",), "optimizer": ("lr", "momentum", "weight_decay")}  # parameters by name that are no settings
 
 
 def takes_norm(function: Callable[..., Any]) -> bool:

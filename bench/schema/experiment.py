@@ -18,7 +18,7 @@ from bench.schema.own import Metrics, Own, among
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redacted
-from bench.schema.training import Optim, Tracking, Trainer
+from bench.schema.training import Chosen, Optim, Tracking, Trainer
 from bench.schema.transfer import Transfer
 
 
@@ -38,6 +38,10 @@ class Experiment:
     tracking: Tracking
     transfer: Transfer = Transfer()
     metrics: Metrics = Metrics()
+    # Of somebody's own; ours are settings of `optim`.
+    loss: Chosen | None = None
+    schedule: Chosen | None = None
+    training: Chosen | None = None
     seed: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
@@ -47,6 +51,15 @@ class Experiment:
             raise ValueError(f"norm_layer '{self.norm_layer.name}' is not for {self.model_name}; it takes {options}.")
         if self.norm_layer.name == "selu" and getattr(self.model, "activation", None) not in (None, "relu", "selu"):
             raise ValueError("norm_layer 'selu' brings its own activation: leave model.activation out or make it selu.")
+        if self.loss is not None and (self.optim.loss != "cross_entropy" or self.optim.label_smoothing):
+            raise ValueError(
+                f"loss '{self.loss.own.name}' takes the place of optim.loss, and optim.label_smoothing is none of its "
+                "settings: leave both at their defaults."
+            )
+        if self.schedule is not None and self.optim.schedule != "constant":
+            raise ValueError(f"schedule '{self.schedule.own.name}' takes the place of optim.schedule: leave it out.")
+        if not self.trains and (self.loss or self.schedule or self.training):
+            raise ValueError(f"{self.model_name} is not trained by gradient steps: leave loss, schedule and training.")
         if self.transfer.mode == "scratch" and not self.trains and (self.transfer.size or self.transfer.channels):
             raise ValueError(f"transfer.size and transfer.channels are for networks; {self.model.family} sees pixels.")
 
@@ -119,6 +132,8 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
         name, item = prefix + field.name, getattr(value, field.name)
         if field.name == "own":
             out.update(_own(item, out, prefix))
+        elif isinstance(value, Experiment) and item is None:
+            continue  # a group that nobody chose from
         elif dataclasses.is_dataclass(item):
             out.update(flat(item, name + "."))
         else:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from bench.schema.errors import chosen_on_test
+from bench.schema.own import Own, own_or_named
 from bench.schema.part import part
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -29,7 +30,7 @@ Optimizer = Literal[
     "adabelief", "adafactor", "adafactorbv", "adafactorbvc", "adamp", "adamuon", "adan", "adanw", "adopt", "adoptw",
     "lamb", "lambc", "laprop", "larc", "lars", "lion", "madgrad", "madgradw", "mars", "muon", "nadamw", "nadamuon",
     "nesterov", "nlarc", "nlars", "nmuon", "novograd", "radabelief", "rmsproptf", "sgdp", "sgdw",
-    "cadamw", "clion", "clamb", "cadoptw",
+    "cadamw", "clion", "clamb", "cadoptw", "own",
 ]
 # fmt: on
 Schedule = Literal[
@@ -59,10 +60,22 @@ class Optim:
     l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
     l2: NonNegative = 0.0  # l2 * sum w^2, over the weights of convolutions and affine layers
 
+    own: Own | None = None
+
+    def __post_init__(self) -> None:
+        own_or_named(self.name, self.own, "optim")
+
     @property
     def drops(self) -> int:
         """step: how often lr drops; not where less than a tenth of an interval would be left, so 0.33 means twice."""
         return math.floor(1 / self.step_every - 0.1)
+
+
+@part
+class Chosen:
+    """A loss, a schedule or a training of somebody's own (`bench.parts`)."""
+
+    own: Own
 
 
 @part

@@ -8,15 +8,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.parts.load import function, raised
+from bench.parts.signature import arguments
+from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
+from bench.schema.own import Own
 from bench.schema.training import Optim
 
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], labels int64 [B] or targets [B, K]) -> mean over the batch
 
 
-def make(optim: Optim, net: nn.Module) -> Loss:
-    """The loss of `optim` on the outputs of `net`, with its penalties where there are any."""
-    loss = criterion(optim)
+def make(optim: Optim, net: nn.Module, mine: Own | None = None) -> Loss:
+    """The loss of `optim` on the outputs of `net`, with its penalties where there are any.
+
+    Args:
+        mine: a loss of somebody's own in place of `optim.loss`.
+    """
+    loss = criterion(optim) if mine is None else own(mine)
     if not optim.l1 and not optim.l2:
         return loss
     layers = [m for m in net.modules() if _has_matrix(m)]
@@ -51,6 +59,32 @@ def criterion(optim: Optim, reduction: str = "mean") -> Loss:
         else:
             found = functional.binary_cross_entropy_with_logits(logits, soft, reduction=reduction)
         return found if reduction == "mean" else found.mean(1)
+
+    return loss
+
+
+def own(mine: Own) -> Loss:
+    """A loss of somebody's own, held to what a loss is.
+
+    Raises:
+        RequestError: where the code is not there or has changed; in use where it fails or gives no number.
+    """
+    compute = function("loss", mine)
+    settings = arguments(compute, mine.values, "loss")
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        try:
+            found = compute(logits, targets, **settings)
+        except RequestError:
+            raise
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise raised(f"loss '{mine.name}' cannot be computed", error) from error
+        if not isinstance(found, Tensor) or found.dim():
+            what = f"a tensor of {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+            raise RequestError(f"loss '{mine.name}' gives back {what}. Expected one number, the mean over the batch.")
+        return found
 
     return loss
 

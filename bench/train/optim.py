@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +11,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from bench.parts.load import function, raised
+from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
+from bench.schema.own import Own
 from bench.schema.training import Optim
 
 TORCH: dict[str, Any] = {
@@ -34,6 +38,8 @@ def optimizer(
         fused: one call for all tensors instead of a handful for each: the step of a small net is mostly call overhead.
     """
     wanted: list[Any] = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
+    if optim.own is not None:
+        return own(optim.own, optim, wanted)
     if optim.name == "sgd":
         return torch.optim.SGD(
             wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused
@@ -54,11 +60,60 @@ def optimizer(
     )
 
 
-def schedule(optim: Optim, opt: torch.optim.Optimizer, steps: int) -> LambdaLR | None:
-    """The per-step schedule over `steps` steps, or None where the lr never changes."""
-    if optim.schedule == "constant" and optim.warmup == 0:
+def own(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer:
+    """The optimizer of somebody's own over parameters or groups of them.
+
+    Raises:
+        RequestError: where it fails, or makes something else.
+    """
+    make = function("optimizer", mine)
+    takes = inspect.signature(make).parameters
+    given = {name: getattr(optim, name) for name in ("lr", "momentum", "weight_decay") if name in takes}
+    try:
+        made = make(parameters, **given, **arguments(make, mine.values, "optimizer"))
+    except RequestError:
+        raise
+    except Exception as error:
+        raise raised(f"optim '{mine.name}' cannot be made", error) from error
+    if not isinstance(made, torch.optim.Optimizer):
+        raise RequestError(f"optim '{mine.name}' gives back {type(made).__name__}. Expected a torch.optim.Optimizer.")
+    return made
+
+
+def schedule(optim: Optim, opt: torch.optim.Optimizer, steps: int, mine: Own | None = None) -> LambdaLR | None:
+    """The per-step schedule over `steps` steps, or None where the lr never changes.
+
+    Args:
+        mine: a schedule of somebody's own in place of `optim.schedule`, after the warm-up.
+    """
+    if mine is None and optim.schedule == "constant" and optim.warmup == 0:
         return None
-    return LambdaLR(opt, factor(optim, steps))
+    return LambdaLR(opt, factor(optim, steps) if mine is None else own_factor(mine, optim, steps))
+
+
+def own_factor(mine: Own, optim: Optim, steps: int) -> Callable[[int], float]:
+    """`factor` by a function of somebody's own: of the share 0..1 of the steps after the warm-up.
+
+    Raises:
+        RequestError: in use, where it fails or gives no finite number from 0.
+    """
+    compute = function("schedule", mine)
+    settings = arguments(compute, mine.values, "schedule")
+    warm = round(optim.warmup * steps)
+
+    def at(step: int) -> float:
+        if step < warm:
+            return (step + 1) / warm
+        done = min(1.0, (step - warm) / max(1, steps - warm))
+        try:
+            found = float(compute(done, **settings))
+        except Exception as error:
+            raise raised(f"schedule '{mine.name}' cannot be computed at {done:.3g}", error) from error
+        if not math.isfinite(found) or found < 0:
+            raise RequestError(f"schedule '{mine.name}' gives {found} at {done:.3g}. Expected a number from 0.")
+        return found
+
+    return at
 
 
 def factor(optim: Optim, steps: int) -> Callable[[int], float]:

@@ -16,7 +16,7 @@ from bench.data.batches import Batches
 from bench.models import cost, transfer
 from bench.models.norm_layer import synchronise
 from bench.schema.experiment import Experiment
-from bench.train import loss, parts, sharded
+from bench.train import loss, own_step, parts, sharded
 from bench.train import optim as optimizers
 from bench.train.diagnostics import PROBE, gradient_norms
 from bench.train.examples import Examples
@@ -51,8 +51,9 @@ class Single:
         if self.world > 1 and settings.sync_batchnorm:
             net = synchronise(net)
         transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
-        self.step = TrainingStep(loss.make(exp.optim, net))
         wrapped = fabric.setup_module(net)
+        criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None)
+        self.step = own_step.make(exp, net, criterion)
         if settings.compile:
             net.compile()
         # One device needs no wrapper, which costs as much as a layer of a small net.
@@ -62,8 +63,9 @@ class Single:
         # and the fused sgd does not know sharded tensors.
         fused = settings.precision != "16-mixed" and not sharded.asked(exp)
         groups = transfer.groups(net, exp.transfer, exp.optim.lr)
-        self.optimizer = optimizers.optimizer(exp.optim, groups, fused=fused)
-        self.schedule = optimizers.schedule(exp.optim, self.optimizer, settings.epochs * len(self.sizes))
+        self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
+        steps, mine = settings.epochs * len(self.sizes), exp.schedule.own if exp.schedule else None
+        self.schedule = optimizers.schedule(exp.optim, self.optimizer, steps, mine)
         self.stepper: Any = fabric.setup_optimizers(self.optimizer)
         self.parameters = list(net.parameters())
 
@@ -178,6 +180,7 @@ class Single:
     def use(self, s: int, weights: State) -> None:
         """Put a whole state into the network, which may be sharded."""
         sharded.restore(self.net, weights)
+        self.step = TrainingStep(self.step.criterion)  # the network is what was kept, and no average of it
 
     def state(self, s: int) -> dict[str, Any]:
         """Network, optimizer, schedule, gradient scaler, and what the training step keeps."""

@@ -11,7 +11,7 @@ import json
 from bench.schema.experiment import Experiment, flat, science
 
 MOST = 16  # runs in one program: beyond, a CPU's caches are full and nothing is gained
-FAMILIES = ("linear", "dnn", "cnn")
+FAMILIES = ("linear", "dnn", "cnn", "own")  # own: where it is a chain of known layers, by `network.can_stack`
 NORMS = ("native", "none", "batch", "layer", "group", "instance")
 # Others look at whole tensors.
 ELEMENTWISE = ("sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "radam", "rmsprop")
@@ -56,7 +56,8 @@ def form(exp: Experiment) -> str | None:
     Runs may differ in the seed, the lr, the weight decay and the rate of dropout (not in whether there is dropout).
     """
     known = exp.model.family in FAMILIES and exp.norm_layer.name in NORMS and exp.optim.name in ELEMENTWISE
-    if not known or not all(listed(name, FOLLOWED | FREE) for name in science(exp)):
+    followed = FOLLOWED | FREE | ({"model.*"} if exp.model.family == "own" else set())
+    if not known or not all(listed(name, followed) for name in science(exp)):
         return None
     settings = flat(exp)
     if any(settings[name] != value for name, value in ONLY.items()):

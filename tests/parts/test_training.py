@@ -1,0 +1,222 @@
+"""Own loss, optimizer, schedule and training: the shipped examples, held against what they come down to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import data as images
+from bench import models
+from bench.compose import compose
+from bench.schema.errors import RequestError
+from bench.schema.experiment import experiment, flat, run_key
+from bench.train import checkpoint
+from bench.train.fit import fit
+from tests.conftest import REPO
+
+Write = Callable[[str, str], Path]
+EXAMPLES = {"focal": "loss", "ema": "training", "sam": "optimizer", "kd": "distillation"}
+
+
+@pytest.fixture
+def examples(folder: Path) -> Path:
+    """parts/ with the shipped examples under names of their own."""
+    (folder / "parts").mkdir()
+    for name, file in EXAMPLES.items():
+        text = (REPO / "examples" / "parts" / f"{file}.py").read_text()
+        (folder / "parts" / f"{name}.py").write_text(text.replace("NAME", name))
+    (folder / "parts" / "falling.py").write_text(
+        "from bench.parts import schedule\n\n@schedule\ndef falling(done, *, power: float = 1.0):\n"
+        '    "Towards zero."\n    return (1 - done) ** power\n'
+    )
+    return folder / "parts"
+
+
+BASE = (
+    "dataset=digits",
+    "model=dnn",
+    "model.hidden=[16]",
+    "trainer.epochs=2",
+    "optim.lr=0.05",
+    "split.train_fraction=0.3",
+)
+
+
+def trained(*overrides: str, file: Path | None = None, on_epoch: Any = None) -> Any:
+    exp = experiment(compose([*BASE, *overrides]))
+    data = images.load(exp.dataset, exp.split)
+    return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, file)
+
+
+def apart(one: Any, other: Any) -> float:
+    """The largest difference of two runs' kept weights."""
+    return max(float((one.state[n] - other.state[n]).abs().max()) for n in one.state)
+
+
+def test_each_comes_down_to_what_it_generalises(examples: Path) -> None:
+    sgd = trained("optim=sgd", "optim.lr=0.05")
+    assert apart(trained("optim=sgd", "optim.lr=0.05", "loss=focal", "loss.gamma=0.0"), sgd) < 1e-6
+    assert apart(trained("optim=sgd", "optim.lr=0.05", "loss=focal"), sgd) > 1e-3
+    assert apart(trained("optim=sgd", "optim.lr=0.05", "training=ema", "training.decay=1e-9"), sgd) < 1e-6
+    assert apart(trained("optim=sgd", "optim.lr=0.05", "training=ema"), sgd) > 1e-3
+    assert apart(trained("optim=sam", "optim.lr=0.05", "optim.rho=0.0"), sgd) < 1e-6
+    assert apart(trained("optim=sam", "optim.lr=0.05"), sgd) > 1e-4
+    falling = trained("optim=sgd", "optim.lr=0.05", "schedule=linear", "optim.warmup=0.2")
+    assert apart(trained("optim=sgd", "optim.lr=0.05", "schedule=falling", "optim.warmup=0.2"), falling) < 1e-6
+    assert (
+        trained("optim=sam", "optim.lr=0.05", "training=ema", "training.decay=0.5", "schedule=falling").history[-1][
+            "val_accuracy"
+        ]
+        > 0.3
+    )
+
+
+def test_a_resumed_training_ends_like_an_undisturbed_one(
+    examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
+    words = ("optim=sam", "optim.lr=0.05", "training=ema", "schedule=falling", "loss=focal", "trainer.epochs=3")
+    whole = trained(*words)
+
+    def killed(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "resume.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        trained(*words, file=file, on_epoch=killed)
+    assert file.exists()
+    assert apart(trained(*words, file=file), whole) == 0
+
+
+def test_ours_and_one_s_own_stand_on_one_axis(examples: Path) -> None:
+    from bench.sweep.file import from_axes
+    from bench.sweep.plan import points
+
+    axes = ["loss=cross_entropy,mse,focal", "training=usual,ema", "schedule=cosine,falling"]
+    planned = points(from_axes("mine", axes, ["dataset=digits", "model=linear"], 1))
+    assert len({p.key for p in planned}) == 12
+    usual = next(p for p in planned if set(p.axes.values()) == {"mse", "usual", "cosine"}).experiment
+    assert (usual.optim.loss, usual.optim.schedule, usual.loss, usual.training) == ("mse", "cosine", None, None)
+    plain = experiment(compose(["dataset=digits", "model=linear"]))
+    said = experiment(compose(["dataset=digits", "model=linear", "loss=cross_entropy", "training=usual"]))
+    assert run_key(plain, "d") == run_key(said, "d")
+    assert not {name.split(".")[0] for name in flat(plain)} & {"loss", "schedule", "training"}
+
+
+def test_distillation_from_an_earlier_run(bench_json: Any, examples: Path) -> None:
+    first = bench_json("run", *BASE)
+    taught = bench_json("run", *BASE, "training=kd", f"training.teacher={first['run_id']}", "model.hidden=[8]")
+    assert taught["status"] == "finished"
+    assert taught["metrics"]["test/accuracy"] > 0.5
+    none = trained("training=kd", "training.share=0.0", f"training.teacher={first['run_id']}")
+    assert apart(trained(), none) < 1e-6
+
+
+LIGHTNING = """
+    import pytorch_lightning as pl
+    import torch
+    from torch import nn
+    from bench.parts import model
+
+    class Theirs(pl.LightningModule):
+        "As somebody has had it for years."
+
+        def __init__(self, inputs, classes, lr):
+            super().__init__()
+            self.save_hyperparameters()
+            self.net, self.lr = nn.Sequential(nn.Flatten(), nn.Linear(inputs, classes)), lr
+
+        def forward(self, x):
+            return self.net(x)
+
+        def training_step(self, batch, batch_idx):
+            x, y = batch
+            loss = nn.functional.cross_entropy(self(x), y)
+            self.log("train_loss", loss)
+            return loss
+
+        def validation_step(self, batch, batch_idx):
+            raise RuntimeError("not here")
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=self.lr, momentum=0.9)
+
+    @model
+    def theirs(shape, classes, *, lr: float = 0.05):
+        "A LightningModule as it is."
+        return Theirs(shape[0] * shape[1] * shape[2], classes, lr)
+    """
+
+
+def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write("parts/theirs.py", LIGHTNING)
+    base = [w for w in BASE if not w.startswith(("optim", "model"))]
+
+    def run(*words: str) -> Any:
+        exp = experiment(compose([*base, *words]))
+        data = images.load(exp.dataset, exp.split)
+        torch.manual_seed(0)
+        net = models.build(exp, data.shape, 10)
+        with torch.no_grad():
+            for p in net.parameters():
+                p.zero_()
+        return fit(exp, data, net)
+
+    mine, ours = run("model=theirs"), run("model=linear", "optim=sgd", "optim.lr=0.05")
+    for a, b in zip(mine.state.values(), ours.state.values(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+    told = capsys.readouterr().err
+    assert "Theirs: not used: validation_step. Validation and test are the benchmark's." in told
+    with pytest.raises(RequestError, match=r"Theirs configures its optimizer, so that optim.\* changes nothing"):
+        run("model=theirs", "optim.lr=0.5")
+    with pytest.raises(RequestError, match="works on one device and whole batches"):
+        run("model=theirs", "trainer.accumulate=2")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words", "message"),
+    [
+        ("loss", "def wrong(logits, targets): return logits", "loss=wrong", "gives back a tensor of [128, 10]"),
+        ("loss", "def wrong(logits, targets):\n    return 1.0", "loss=wrong", "gives back float. Expected one number"),
+        ("loss", "def wrong(logits, targets):\n    return 1 / 0", "loss=wrong", "be computed (wrong.py, line 4)"),
+        ("optimizer", "def wrong(parameters):\n    return 3", "optim=wrong", "gives back int. Expected a torch.optim"),
+        ("schedule", "def wrong(done): return -1", "schedule=wrong", "gives -1.0 at 0. Expected a number from 0"),
+        ("training", "class wrong:\n    pass", "training=wrong", "has none of start, begin, loss, end, scored"),
+        ("training", "class wrong:\n    def loss(self, *_): return 2", "training=wrong", "loss gives back int"),
+        ("training", "class wrong:\n    def scored(self, *_): return 2", "training=wrong", "scored gives back"),
+    ],
+)  # fmt: skip
+def test_what_does_not_serve_is_told(write: Write, kind: str, text: str, words: str, message: str) -> None:
+    write("parts/wrong.py", f"from bench.parts import {kind}\n@{kind}\n{text}\n")
+    with pytest.raises(RequestError) as told:
+        trained(words)
+    assert message in str(told.value)
+
+
+def test_what_would_be_ignored_is_refused(examples: Path) -> None:
+    for words, message in (
+        (("loss=focal", "optim.label_smoothing=0.1"), "optim.label_smoothing is none of its settings"),
+        (("schedule=falling", "optim.schedule=cosine"), "takes the place of optim.schedule"),
+        (("model=knn", "loss=focal"), "knn is not trained by gradient steps"),
+        (("optim.name=own",), "'own' is no optim by itself"),
+    ):
+        with pytest.raises(RequestError) as told:
+            experiment(compose(list(words)))
+        assert message in str(told.value)
+
+
+def test_a_chain_of_known_layers_of_one_s_own_is_stacked(convmixer: Path) -> None:
+    from bench.run import as_one_program
+
+    for name, stacks in (("flatnet", True), ("convmixer", False)):
+        exps = [
+            experiment(compose(["dataset=digits", f"model={name}", "trainer.stack=2", f"seed={s}"])) for s in (0, 1)
+        ]
+        data = images.load(exps[0].dataset, exps[0].split)
+        nets = as_one_program(exps, data, [Path("a.ckpt"), Path("b.ckpt")])
+        assert (nets is not None) == stacks
