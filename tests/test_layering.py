@@ -16,7 +16,21 @@ ROOMS = ["schema", "parts", "disk", "process", "data", "features", "models", "tr
 # spent; only glue imports it.
 BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}
 # Glue and entry points may import every room.
-GLUE = {"run", "earlier", "recorded", "compose", "quoting", "trained", "cli", "sweep", "explain", "serve", "auto"}
+GLUE = {
+    "run",
+    "earlier",
+    "recorded",
+    "compose",
+    "quoting",
+    "trained",
+    "rehearsal",
+    "api",
+    "cli",
+    "sweep",
+    "explain",
+    "serve",
+    "auto",
+}
 FILES = sorted((REPO / "bench").rglob("*.py"))
 
 

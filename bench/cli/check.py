@@ -39,10 +39,15 @@ def main(args: argparse.Namespace) -> int:
     from bench.data.finding import Finding, stops
     from bench.protocol.lint import findings
     from bench.schema.errors import Refused
+    from bench.schema.own import involved
 
     try:
         title, experiments, keys, claims, allowed = asked(args)
         found = findings(experiments, keys, claims)
+        if involved(experiments):
+            from bench.rehearsal import rehearse
+
+            rehearse(experiments)
     except Refused as refused:  # whatever else it says, nothing of it can be run
         title, experiments, allowed = " ".join(args.words), [], {}
         found = [Finding(refused.name, "error", refused.reason, refused.remedy)]

@@ -14,10 +14,13 @@ import io
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.cli.looking import once
 from bench.schema.errors import RequestError
+
+if TYPE_CHECKING:
+    from bench.track.record import Record
 
 HYDRA_APP = True
 
@@ -85,15 +88,38 @@ def reasons(texts: list[str]) -> dict[str, str]:
     return made
 
 
-@once
 def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, str]) -> int:
     """Run one composed configuration and print its summary; 0 finished, 1 failed.
 
     Args:
         allowed: findings of `bench check` that do not stop this run -> why.
     """
+    record, ran, shown = finished(config, fresh, allowed)
+    if as_json:
+        skipped = int(record.provenance.get("skipped_images", 0))
+        found = {
+            "skipped_images": skipped,
+            "run_key": record.key,
+            "run_id": record.run_id,
+            "status": record.status,
+            "ran": ran,
+        }
+        print(json.dumps({**found, "reason": record.reason, "metrics": record.metrics, "costs": record.costs}))
+    else:
+        print(summary(record, ran, shown))
+    return 0 if record.status == "finished" else 1
+
+
+@once
+def finished(config: dict[str, Any], fresh: bool, allowed: dict[str, str]) -> tuple[Record, bool, str]:
+    """The record of a composed configuration, run where the store does not have it; whether it ran; the store.
+
+    Raises:
+        RequestError: for a request that is wrong, before anything is trained.
+    """
     from bench import data
     from bench.schema.experiment import experiment, run_key
+    from bench.schema.own import involved
     from bench.track.spool import Spool
     from bench.track.store import Store
 
@@ -110,6 +136,10 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
         untested([exp])
+        if involved([exp]):
+            from bench.rehearsal import rehearse
+
+            rehearse([exp])
         store.experiment(name)
         with bar(exp.trainer.epochs if exp.trains else 0) as step:
             (place,) = execute([exp], spool=Spool(), on_epoch=step)
@@ -117,19 +147,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
         record = store.get(run_id)
     else:
         record = known[key]
-    if as_json:
-        skipped = int(record.provenance.get("skipped_images", 0))
-        found = {
-            "skipped_images": skipped,
-            "run_key": key,
-            "run_id": record.run_id,
-            "status": record.status,
-            "ran": ran,
-        }
-        print(json.dumps({**found, "reason": record.reason, "metrics": record.metrics, "costs": record.costs}))
-    else:
-        print(summary(record, ran, store.shown))
-    return 0 if record.status == "finished" else 1
+    return record, ran, store.shown
 
 
 class bar:

@@ -121,10 +121,15 @@ def needs_description(store: Store, title: str, outcome: LaunchResult | None) ->
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
     from bench.protocol.lint import findings, require, untested
+    from bench.schema.own import involved
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims))
     require(found, sweep.allow, title)
     untested([p.experiment for p in planned])
+    if involved(p.experiment for p in planned):
+        from bench.rehearsal import rehearse
+
+        rehearse([p.experiment for p in planned])
     for finding in found:
         if finding.name not in sweep.allow:
             say(f"{finding.level}: {finding.name}: {finding.reason}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -38,6 +39,11 @@ class Own:
     def flat(self, prefix: str) -> dict[str, Any]:
         """Name, code and settings under the group's own prefix: `model.name`, `model.code`, `model.dim`."""
         return {prefix + k: v for k, v in {"name": self.name, "code": self.code, **self.values}.items()}
+
+
+def involved(experiments: Iterable[Any]) -> bool:
+    """Whether any of the Experiments uses own code."""
+    return any(owned(exp) for exp in experiments)
 
 
 def own_or_named(name: str, own: Own | None, group: str) -> None:

@@ -6,7 +6,6 @@ import inspect
 import sys
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -35,7 +34,7 @@ def make(exp: Experiment, net: nn.Module, criterion: Loss) -> TrainingStep:
     Raises:
         RequestError: where it cannot be made, or both the network and the Experiment bring one.
     """
-    if isinstance(net, pl.LightningModule) and _own(net, "training_step"):
+    if _is_lightning(net) and _own(net, "training_step"):
         if exp.training is None:
             return LightningStep(exp, net, criterion)
         raise RequestError("The network brings a training_step, and training= another one: leave one of the two.")
@@ -128,7 +127,7 @@ class LightningStep(TrainingStep):
         RequestError: for what it needs of Lightning's Trainer that there is not here.
     """
 
-    def __init__(self, exp: Experiment, net: pl.LightningModule, criterion: Loss) -> None:
+    def __init__(self, exp: Experiment, net: Any, criterion: Loss) -> None:
         super().__init__(criterion)
         if not net.automatic_optimization:
             raise RequestError(
@@ -162,9 +161,10 @@ def optimizer_of(exp: Experiment, net: nn.Module) -> torch.optim.Optimizer | Non
     Raises:
         RequestError: for more than one, or where `optim` asks for something that it would not do.
     """
-    if not isinstance(net, pl.LightningModule) or not _own(net, "configure_optimizers"):
+    if not _is_lightning(net) or not _own(net, "configure_optimizers"):
         return None
-    made: Any = net.configure_optimizers()
+    configure: Any = net.configure_optimizers
+    made: Any = configure()
     if isinstance(made, dict):
         made = made.get("optimizer"), made.get("lr_scheduler")
     schedulers: Any = None
@@ -200,7 +200,18 @@ def scalar(value: Any, named: str) -> Tensor:
     return value
 
 
+def _is_lightning(net: nn.Module) -> bool:
+    """Whether the network is a LightningModule; Lightning is imported where somebody's is, and nowhere else."""
+    return _base(net) is not None
+
+
+def _base(net: nn.Module) -> Any:
+    known = (sys.modules.get(name) for name in ("pytorch_lightning", "lightning.pytorch"))
+    bases = (getattr(module, "LightningModule", None) for module in known)
+    return next((base for base in bases if base is not None and isinstance(net, base)), None)
+
+
 def _own(net: nn.Module, name: str) -> bool:
     """Whether a LightningModule's class defines a method itself."""
-    mine, base = getattr(type(net), name, None), getattr(pl.LightningModule, name, None)
+    mine, base = getattr(type(net), name, None), getattr(_base(net), name, None)
     return mine is not None and inspect.unwrap(mine) is not base

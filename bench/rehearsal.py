@@ -1,0 +1,160 @@
+"""A small pass through somebody's own code before any training: what is wrong is told now, not in epoch 3 of run 17.
+
+Each own part that an Experiment uses is called as the run will call it, on a handful of training images and on val in
+the place of test, which nobody looks at here. Experiments without own parts are not touched.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench import data as images
+from bench import models
+from bench.data import augment, corrupt
+from bench.data.imagedata import ImageData
+from bench.data.sources import SOURCES
+from bench.models import preprocess
+from bench.parts.load import raised
+from bench.schema.errors import RequestError, RunFailed
+from bench.schema.experiment import Experiment
+from bench.schema.own import Own, owned
+from bench.train.fit import fit
+from bench.train.own_metrics import own_metrics
+
+FEW = 16  # training images
+BATCH = 8
+
+
+def rehearse(experiments: Sequence[Experiment]) -> None:
+    """Try the own parts of experiments, each combination of them once.
+
+    Raises:
+        RequestError: for the first that does not do what its kind does, naming it, its line and the remedy.
+    """
+    seen = set()
+    for exp in experiments:
+        owns = owned(exp)
+        what = (tuple(owns), exp.dataset, exp.model, exp.norm_layer, exp.transfer.mode, bool(exp.corrupt.names))
+        if owns and what not in seen:
+            seen.add(what)
+            with _random_state_kept():
+                _rehearse(exp)
+
+
+def _rehearse(exp: Experiment) -> None:
+    if exp.dataset.source == "own":
+        _same_images(exp)
+    data = images.load(exp.dataset, exp.split)
+    few = dataclasses.replace(data, train=data.train[:FEW], val=data.val[:BATCH], test=data.val[:BATCH])
+    batch = torch.from_numpy(np.ascontiguousarray(data.images[few.train[:BATCH]]))
+    if exp.augment.own is not None:
+        _drawn_twice(exp, exp.augment.own, few, batch)
+    for own in exp.corrupt.own:
+        for severity in exp.corrupt.severities:
+            _twice(
+                f"corruption '{own.name}'",
+                lambda own=own, severity=severity: corrupt.apply_own(  # type: ignore[misc]
+                    batch.clone(), own, severity, corrupt.own_generator(exp.corrupt.seed, own.name, severity)
+                ),
+                "Draw from the generator that it is given",
+            )
+    if exp.metrics.own:
+        stream = np.random.default_rng(0)
+        scores = np.log(stream.dirichlet(np.ones(len(data.classes)), len(data.val)).astype(np.float32) + 1e-9)
+        own_metrics(exp.metrics.own, scores, data.labels[data.val], data.classes)
+    if exp.trains and exp.transfer.mode == "scratch":
+        _trained(exp, few, batch)
+
+
+def _same_images(exp: Experiment) -> None:
+    """Hold a dataset to giving the same images each time."""
+    identity = SOURCES["own"].identity
+    if identity(exp.dataset) != identity(exp.dataset):
+        name = getattr(exp.dataset, "name", "")
+        raise RequestError(
+            f"dataset '{name}' gives other images each time it is called: no run could ever be found again. Seed its "
+            "random numbers: numpy.random.default_rng(seed)."
+        )
+
+
+def _drawn_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> None:
+    change = augment.make(exp.augment, data)
+    assert change is not None
+    labels = torch.from_numpy(data.labels[data.train[:BATCH]])
+
+    def once() -> Tensor:
+        rows, targets = change(batch.clone(), labels.clone(), augment.generator(exp.seed, 0, 0, len(batch)))
+        if not torch.isfinite(rows.float()).all():
+            raise RequestError(f"augmentation '{own.name}' makes pixels that are not finite.")
+        return torch.cat([rows.float().flatten(), targets.float().flatten()])
+
+    _twice(f"augmentation '{own.name}'", once, "Draw from draws.uniform(columns), [B, columns] in 0..1")
+
+
+def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
+    """Call with the same draws and another global random state: the result must be the same."""
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
+        try:
+            found.append(call())
+        except RequestError:
+            raise
+        except Exception as error:
+            raise raised(f"{named} fails", error) from error
+    if not torch.equal(*found):
+        raise RequestError(
+            f"{named} gives another result for the same draws: it uses the global random state, and no run could be "
+            f"repeated. {remedy}."
+        )
+
+
+def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
+    """One epoch on a handful of images, by the loop that trains."""
+    net = models.build(exp, few.shape, len(few.classes))
+    named = f"model '{exp.model_name}'"
+    prepare = preprocess.make(exp, few)
+    net.eval()
+    with torch.no_grad():
+        if not torch.isfinite(net(prepare(batch))).all():
+            raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
+    small = dataclasses.replace(
+        exp.trainer, epochs=1, batch_size=BATCH, select="last", max_minutes=None, devices=1, num_nodes=1,
+        strategy="ddp", accumulate=1, compile=False, stack="off", gradients=False,
+    )  # fmt: skip
+    try:
+        fit(dataclasses.replace(exp, trainer=small), few, net)
+    except RequestError:
+        raise
+    except RunFailed as error:
+        raise RequestError(
+            f"{_those(exp)}: two steps on {FEW} images fail already: {error.reason}. Look at the initialisation, or "
+            "lower optim.lr."
+        ) from error
+    except Exception as error:
+        raise raised(f"{_those(exp)} cannot be trained", error) from error
+
+
+def _those(exp: Experiment) -> str:
+    return ", ".join(f"{group} '{own.name}'" for group, own in owned(exp))
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    before: Any = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before[0])
+        random.setstate(before[1])
+        np.random.set_state(before[2])  # noqa: NPY002

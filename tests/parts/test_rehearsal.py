@@ -1,0 +1,93 @@
+"""What is wrong with own code is told before any training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.compose import compose
+from bench.rehearsal import rehearse
+from bench.schema.errors import RequestError
+from bench.schema.experiment import experiment
+
+Write = Callable[[str, str], Path]
+NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[2], classes))\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "message"),
+    [
+        (
+            "@augmentation\ndef wrong(images, targets, draws):\n    return images + torch.rand(1), targets\n",
+            "augment=wrong", "augmentation 'wrong' gives another result for the same draws: it uses the global random",
+        ),
+        (
+            "@augmentation\ndef wrong(images, targets, draws):\n    return images / 0, targets\n",
+            "augment=wrong", "augmentation 'wrong' makes pixels that are not finite",
+        ),
+        (
+            "@corruption\ndef wrong(images, severity, generator):\n    return images * int(100 * np.random.rand())\n",
+            "corrupt.names=[wrong]", "corruption 'wrong' gives another result for the same draws",
+        ),
+        (
+            "@corruption\ndef wrong(images, severity, generator):\n    return images.float()\n",
+            "corrupt.names=[wrong]", "corruption 'wrong' gives back torch.float32",
+        ),
+        (
+            "@metric\ndef wrong(scores, labels, classes):\n    return torch.tensor(1.0)\n",
+            "metrics.names=[wrong]", "metric 'wrong' gives back Tensor. Expected a number",
+        ),
+        (
+            "class Layer(nn.Linear):\n    def reset_parameters(self):\n        nn.init.constant_(self.weight, np.nan)\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' gives NaN or infinite logits before any training",
+        ),
+        (
+            "class Layer(nn.Linear):\n    def forward(self, x):\n        return super().forward(x) * (np.nan if "
+            "self.training else 1)\n@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "two steps on 16 images fail already: diverged",
+        ),
+        (
+            "class Layer(nn.Linear):\n    def forward(self, x):\n        assert not self.training, 'never trained'\n"
+            "        return super().forward(x)\n@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' cannot be trained (wrong.py, line 8): AssertionError: never trained",
+        ),
+        (
+            "@dataset\ndef wrong():\n    return np.random.randint(0, 9, (60, 4, 4)).astype(np.uint8), [0, 1] * 30\n",
+            "dataset=wrong", "dataset 'wrong' gives other images each time it is called",
+        ),
+    ],
+)  # fmt: skip
+def test_a_fault_is_found_by_a_small_pass(write: Write, text: str, words: str, message: str) -> None:
+    head = "import numpy as np\nimport torch\nfrom torch import nn\n"
+    head += "from bench.parts import augmentation, corruption, dataset, metric, model\n\n"
+    write("parts/wrong.py", head + text)
+    exp = experiment(compose(["dataset=digits", "model=linear", words]))
+    with pytest.raises(RequestError) as told:
+        rehearse([exp])
+    assert message in str(told.value)
+
+
+def test_a_run_and_a_check_say_it_and_record_nothing(bench: Any, write: Write) -> None:
+    write(
+        "parts/wrong.py", "from bench.parts import metric\n@metric\ndef wrong(scores, labels, classes): return None\n"
+    )
+    words = ("dataset=digits", "model=linear", "metrics.names=[wrong]")
+    for verb in ("run", "check"):
+        status, _, err = bench(verb, *words)
+        assert (status, "metric 'wrong' gives back NoneType" in err) == (2, True)
+
+
+def test_sound_parts_pass_and_test_is_not_looked_at(convmixer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bench.rehearsal as room
+
+    asked = []
+    real = room.fit
+    monkeypatch.setattr(room, "fit", lambda exp, data, net: asked.append((data, exp)) or real(exp, data, net))
+    rehearse([experiment(compose(["dataset=digits", "model=convmixer", f"seed={s}"])) for s in range(3)])
+    ((data, exp),) = asked  # once for all seeds
+    assert set(data.test) <= set(data.val)
+    assert (len(data.train), exp.trainer.epochs) == (16, 1)
