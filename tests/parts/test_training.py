@@ -67,12 +67,6 @@ def test_each_comes_down_to_what_it_generalises(examples: Path) -> None:
     assert apart(trained("optim=sam", "optim.lr=0.05"), sgd) > 1e-4
     falling = trained("optim=sgd", "optim.lr=0.05", "schedule=linear", "optim.warmup=0.2")
     assert apart(trained("optim=sgd", "optim.lr=0.05", "schedule=falling", "optim.warmup=0.2"), falling) < 1e-6
-    assert (
-        trained("optim=sam", "optim.lr=0.05", "training=ema", "training.decay=0.5", "schedule=falling").history[-1][
-            "val_accuracy"
-        ]
-        > 0.3
-    )
 
 
 def test_a_resumed_training_ends_like_an_undisturbed_one(
@@ -110,9 +104,8 @@ def test_ours_and_one_s_own_stand_on_one_axis(examples: Path) -> None:
 
 def test_distillation_from_an_earlier_run(bench_json: Any, examples: Path) -> None:
     first = bench_json("run", *BASE)
-    taught = bench_json("run", *BASE, "training=kd", f"training.teacher={first['run_id']}", "model.hidden=[8]")
-    assert taught["status"] == "finished"
-    assert taught["metrics"]["test/accuracy"] > 0.5
+    taught = trained("training=kd", f"training.teacher={first['run_id']}")
+    assert apart(taught, trained()) > 1e-3
     none = trained("training=kd", "training.share=0.0", f"training.teacher={first['run_id']}")
     assert apart(trained(), none) < 1e-6
 
