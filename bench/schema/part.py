@@ -18,6 +18,15 @@ T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter] = {}
 
 
+# What people know from Lightning's Trainer.
+LIGHTNING = {
+    "trainer.max_epochs": "trainer.epochs",
+    "trainer.max_time": "trainer.max_minutes",
+    "trainer.accumulate_grad_batches": "trainer.accumulate",
+    "trainer.gradient_clip_val": "trainer.clip",
+}
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
 def part(cls: type[T]) -> type[T]:
     """A frozen keyword-only dataclass whose fields are checked strictly and which refuses unknown names.
@@ -72,6 +81,8 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
     name = ".".join(path) or "the configuration"
     kind, value = error["type"], error["input"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+        if name in LIGHTNING:
+            return f"Unknown setting '{name}': it is Lightning's name for {LIGHTNING[name]}."
         options = _siblings(cls, error["loc"][:-1])
         known = f" Known here: {', '.join(options)}." if options else ""
         hint = elsewhere(cls, name) or near(path[-1] if path else "", options)

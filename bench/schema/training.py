@@ -36,6 +36,7 @@ Optimizer = Literal[
 Schedule = Literal[
     "constant", "cosine", "step", "multistep", "onecycle", "linear", "poly", "exponential", "tanh", "restarts", "wsd"
 ]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -47,6 +48,13 @@ class Optim:
     lr: Annotated[float, Field(gt=0)] = 1e-3
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # where the optimizer has one; not adam's betas
     weight_decay: NonNegative = 0.0
+    # What decays: everything, as torch does it; or weights only, not norms, biases and what timm's models except.
+    decayed: Literal["all", "weights"] = "all"
+    betas: tuple[Beta, Beta] | None = None  # of adam and its kind; None: the optimizer's own
+    eps: Annotated[float, Field(gt=0)] | None = None
+    # A running average of the weights and running statistics, updated after each step: average = ema * average +
+    # (1 - ema) * weights. It is what is scored, selected and kept.
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     schedule: Schedule = "constant"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # fraction of all steps with a linearly rising lr
     step_every: Fraction = 0.33  # step, exponential: fraction of all steps between drops
@@ -57,6 +65,8 @@ class Optim:
     cooldown: Fraction = 0.2  # wsd: fraction of all steps in which lr falls
     loss: Literal["cross_entropy", "mse", "bce"] = "cross_entropy"  # mse on softmax and one-hot, bce for each class
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # balanced: an image of class k counts n / (K n_k), n_k of the n training images being of it, so 1 on average.
+    class_weights: Literal["none", "balanced"] = "none"
     l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
     l2: NonNegative = 0.0  # l2 * sum w^2, over the weights of convolutions and affine layers
 
@@ -85,6 +95,8 @@ class Trainer:
     epochs: Annotated[int, Field(gt=0)] = 5
     batch_size: Annotated[int, Field(gt=0)] = 128
     select: Selection = "val/accuracy"  # which epoch is scored on test
+    # Stop when `select` has not improved for so many epochs; schedules are still those of all `epochs`.
+    patience: Annotated[int, Field(gt=0)] | None = None
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
     devices: Annotated[int, Field(gt=0)] = 1  # on each node
@@ -105,6 +117,8 @@ class Trainer:
     gradients: bool = False  # record each layer's gradient norm after each epoch
 
     def __post_init__(self) -> None:
+        if self.patience is not None and self.select == "last":
+            raise ValueError("patience waits for an improvement on val: select=val/accuracy or val/nll, not last.")
         if self.strategy == "fsdp" and self.devices * self.num_nodes == 1:
             raise ValueError("strategy 'fsdp' shares a network out over devices: say trainer.devices=2 or more.")
 

@@ -37,6 +37,12 @@ class Run:
     gradients: list[dict[str, float]] = field(default_factory=list)
     failed: RunFailed | None = None
 
+    @property
+    def over(self) -> bool:
+        """Whether it has failed, or waited in vain for an improvement on val."""
+        patience, done = self.exp.trainer.patience, len(self.selection.history)
+        return self.failed is not None or (patience is not None and done - self.selection.selected >= patience)
+
 
 def fit(
     exps: Sequence[Experiment], make: Make, on_epoch: OnEpoch | None = None, files: Sequence[Path | None] = ()
@@ -84,7 +90,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
         losses = learner.train(epoch, clock)
         scores, seconds = learner.scores("val"), clock.seconds()
         for s, run in enumerate(runs):
-            if run.failed is not None:
+            if run.over:
                 continue
             found = row(run.exp, epoch + 1, learner.lr(s), losses[s], scores[s], val, seconds)
             try:
@@ -95,7 +101,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
             if on_epoch is not None and learner.first:
                 on_epoch(s, found)
         _observe(learner, runs, epoch + 1)
-        if all(run.failed for run in runs):
+        if all(run.over for run in runs):
             break
         due = any(run.file for run in runs) and epoch + 1 < settings.epochs
         if due and learner.agreed(time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
@@ -106,7 +112,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
 
 def _observe(learner: Learner, runs: Sequence[Run], epoch: int) -> None:
     for s, run in enumerate(runs):
-        if run.failed is None and (norms := learner.gradients(s)):
+        if run.failed is None and len(run.selection.history) == epoch and (norms := learner.gradients(s)):
             run.gradients.append({"epoch": float(epoch), **norms})
 
 
@@ -149,9 +155,9 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
         "cost/params": learner.params,
         "cost/flops": learner.flops,
         "cost/fit_seconds": seconds,
-        "cost/images_per_second": len(learner.examples.splits["train"]) * runs[0].exp.trainer.epochs / seconds,
         "cost/peak_memory_mb": peak_memory_mb(learner.device),
     }
+    images = len(learner.examples.splits["train"])
     return [
         run.failed
         or Result(
@@ -160,7 +166,7 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
             history=run.selection.history,
             gradients=run.gradients,
             classify=learner.classify(s),
-            costs=costs,
+            costs={**costs, "cost/images_per_second": images * len(run.selection.history) / seconds},
             selected_epoch=run.selection.selected,
             state={name: tensor.cpu().contiguous() for name, tensor in run.selection.best.items()},
             trained_on=learner.examples.trained_on,

@@ -18,13 +18,21 @@ from bench.schema.training import Optim
 Loss = Callable[[Tensor, Tensor], Tensor]  # (logits [B, K], labels int64 [B] or targets [B, K]) -> mean over the batch
 
 
-def make(optim: Optim, net: nn.Module, mine: Own | None = None) -> Loss:
+def make(optim: Optim, net: nn.Module, mine: Own | None = None, labels: Tensor | None = None) -> Loss:
     """The loss of `optim` on the outputs of `net`, with its penalties where there are any.
 
     Args:
         mine: a loss of somebody's own in place of `optim.loss`.
+        labels: int64 [n] of the training images, for `optim.class_weights`.
+
+    Raises:
+        RequestError: for class weights with a loss of one's own, which gives one number for all images.
     """
     loss = criterion(optim) if mine is None else own(mine)
+    if optim.class_weights == "balanced":
+        if mine is not None or labels is None:
+            raise RequestError("optim.class_weights weighs optim.loss; a loss or training of one's own does it itself.")
+        loss = weighted(optim, labels)
     if not optim.l1 and not optim.l2:
         return loss
     layers = [m for m in net.modules() if _has_matrix(m)]
@@ -89,6 +97,26 @@ def own(mine: Own) -> Loss:
     return loss
 
 
+def weighted(optim: Optim, labels: Tensor) -> Loss:
+    """The loss, each image counting n / (K n_k) for its class k: the mean over a batch, whatever classes are in it.
+
+    Args:
+        labels: int64 [n] of the training images. A class without images has no weight.
+    """
+    each, counts = criterion(optim, reduction="none"), torch.bincount(labels.cpu())
+    weights: dict[int, Tensor] = {}  # by the number of classes, which the outputs tell
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        classes = logits.shape[1]
+        if classes not in weights:
+            per = len(labels) / (classes * counts.clamp(min=1)) * (counts > 0)
+            weights[classes] = functional.pad(per, (0, classes - len(per))).to(logits.device)
+        mine = weights[classes][targets] if targets.dim() == 1 else targets @ weights[classes]
+        return (each(logits, targets) * mine).mean()
+
+    return loss
+
+
 def penalty(layers: list[nn.Module], l1: float, l2: float) -> Tensor:
     """l1 * sum |w| + l2 * sum w^2 over the weights of convolutions and affine layers that are being trained.
 
@@ -121,4 +149,5 @@ def minimises_nll(exp: Experiment) -> bool:
     """Whether the loss in training is the negative log-likelihood of the labels, and nothing is added to it."""
     optim, augment = exp.optim, exp.augment
     plain = optim.loss == "cross_entropy" and not (optim.label_smoothing or optim.l1 or optim.l2)
+    plain = plain and optim.class_weights == "none" and exp.loss is None and exp.training is None
     return plain and not (augment.mixup or augment.cutmix)

@@ -42,21 +42,23 @@ def optimizer(
         return own(optim.own, optim, wanted)
     if optim.name == "sgd":
         return torch.optim.SGD(
-            wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused
-        )
+            wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused,
+            **_given(optim, torch.optim.SGD),
+        )  # fmt: skip
     if optim.name in ("adam", "adamw"):
         kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW
-        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused)
+        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **_given(optim, kind))
     if optim.name in TORCH:
         options = {"momentum": optim.momentum} if optim.name == "rmsprop" else {}
         decay = {} if optim.name == "rprop" else {"weight_decay": optim.weight_decay}
         if optim.name == "rprop" and optim.weight_decay:
             raise RequestError("optim.weight_decay: rprop has none. Use optim.l2, or another optimizer.")
-        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options)
-    from timm.optim import create_optimizer_v2  # a second to import, and few ask for it
+        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options, **_given(optim, TORCH[optim.name]))
+    from timm.optim import create_optimizer_v2, get_optimizer_class  # a second to import, and few ask for it
 
+    given = _given(optim, get_optimizer_class(optim.name, bind_defaults=False))
     return create_optimizer_v2(
-        wanted, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum
+        wanted, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum, **given
     )
 
 
@@ -78,6 +80,38 @@ def own(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer
     if not isinstance(made, torch.optim.Optimizer):
         raise RequestError(f"optim '{mine.name}' gives back {type(made).__name__}. Expected a torch.optim.Optimizer.")
     return made
+
+
+def _given(optim: Optim, kind: Any) -> dict[str, Any]:
+    """`betas` and `eps`, where they are given, for an optimizer of this class.
+
+    Raises:
+        RequestError: it has none.
+    """
+    given = {name: value for name, value in (("betas", optim.betas), ("eps", optim.eps)) if value is not None}
+    for name in given:
+        if name not in inspect.signature(kind).parameters:
+            raise RequestError(f"optim.{name}: {optim.name} has none. Leave it out, or choose another optim.name.")
+    return given
+
+
+def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
+    """Groups of parameters, each cut in two: weights, and what does not decay.
+
+    Norms and biases do not (Goyal et al. 2017, arXiv:1706.02677, section 5.3), nor what a model of timm excepts, such
+    as position embeddings.
+    """
+    names_of: Any = getattr(net, "no_weight_decay", set)
+    excepted = set(names_of())
+    names = {id(p): name for name, p in net.named_parameters()}
+    out = []
+    for group in groups:
+        weights: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for p in group["params"]:
+            (others if p.ndim <= 1 or names.get(id(p)) in excepted else weights).append(p)
+        out += [{**group, "params": weights}, {**group, "params": others, "weight_decay": 0.0}]
+    return [group for group in out if group["params"]]
 
 
 def schedule(optim: Optim, opt: torch.optim.Optimizer, steps: int, mine: Own | None = None) -> LambdaLR | None:

@@ -15,7 +15,7 @@ from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.training import Optim
 from bench.train.loss import Loss
-from bench.train.step import TrainingStep
+from bench.train.step import Averaged, TrainingStep
 
 HOOKS = ("start", "begin", "loss", "end", "scored", "state_dict", "load_state_dict")
 # What of a LightningModule is used; of what else it defines it is said that it is not.
@@ -34,12 +34,15 @@ def make(exp: Experiment, net: nn.Module, criterion: Loss) -> TrainingStep:
     Raises:
         RequestError: where it cannot be made, or both the network and the Experiment bring one.
     """
-    if _is_lightning(net) and _own(net, "training_step"):
+    brought = _is_lightning(net) and _own(net, "training_step")
+    if exp.optim.ema is not None and (brought or exp.training is not None):
+        raise RequestError("optim.ema averages what the usual training step trains; a training of one's own does it.")
+    if brought:
         if exp.training is None:
             return LightningStep(exp, net, criterion)
         raise RequestError("The network brings a training_step, and training= another one: leave one of the two.")
     if exp.training is None:
-        return TrainingStep(criterion)
+        return TrainingStep(criterion) if exp.optim.ema is None else Averaged(criterion, net, exp.optim.ema)
     own = exp.training.own
     maker = function("training", own)
     try:

@@ -54,6 +54,7 @@ def check(exp: Experiment) -> None:
     for name, value, instead in (
         ("optim.l1", optim.l1, "optim.weight_decay"),
         ("optim.l2", optim.l2, "optim.weight_decay"),
+        ("optim.ema", optim.ema, "trainer.strategy=ddp"),
         ("trainer.gradients", trainer.gradients, "trainer.strategy=ddp"),
     ):
         if value:

@@ -52,7 +52,8 @@ class Single:
             net = synchronise(net)
         transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
         wrapped = fabric.setup_module(net)
-        criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None)
+        labels = examples.labels[examples.splits["train"]]
+        criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None, labels)
         self.step = own_step.make(exp, net, criterion)
         if settings.compile:
             net.compile()
@@ -63,6 +64,8 @@ class Single:
         # and the fused sgd does not know sharded tensors.
         fused = settings.precision != "16-mixed" and not sharded.asked(exp)
         groups = transfer.groups(net, exp.transfer, exp.optim.lr)
+        if exp.optim.decayed == "weights":
+            groups = optimizers.decaying(groups, net)
         self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
         steps, mine = settings.epochs * len(self.sizes), exp.schedule.own if exp.schedule else None
         self.schedule = optimizers.schedule(exp.optim, self.optimizer, steps, mine)
@@ -178,7 +181,7 @@ class Single:
         return sharded.whole(self.step.scored(self.net))
 
     def use(self, s: int, weights: State) -> None:
-        """Put a whole state into the network, which may be sharded."""
+        """Put a whole state into the network, which may be sharded, and into what is scored."""
         sharded.restore(self.net, weights)
         self.step = TrainingStep(self.step.criterion)  # the network is what was kept, and no average of it
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.train.loss import Loss
 
@@ -45,3 +46,31 @@ class TrainingStep:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
+
+
+class Averaged(TrainingStep):
+    """The usual step, and a running average of weights and running statistics that is scored in place of them.
+
+    After each step average = decay * average + (1 - decay) * weights (Polyak & Juditsky 1992; Tarvainen & Valpola 2017,
+    arXiv:1703.01780, eq. 3); it begins as the weights after the first one.
+    """
+
+    def __init__(self, loss: Loss, net: nn.Module, decay: float) -> None:
+        super().__init__(loss)
+        self.average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def end(self, net: nn.Module) -> None:
+        """One more step in the average."""
+        self.average.update_parameters(net)
+
+    def scored(self, net: nn.Module) -> nn.Module:
+        """The average."""
+        return self.average.module
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average, and of how many steps."""
+        return self.average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.average.load_state_dict(state)

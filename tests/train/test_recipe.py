@@ -1,0 +1,157 @@
+"""What a recipe may ask for, against independent implementations: decay, betas, averages, patience, class weights."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from bench import models
+from bench.schema.errors import RequestError
+from bench.schema.training import Optim
+from bench.train import checkpoint, loss
+from bench.train.fit import fit
+from bench.train.optim import decaying, optimizer
+from bench.train.parts import sizes
+from bench.train.stacked import fit as stacked
+from bench.train.step import Averaged
+from tests.train.agreement import same
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "lamb"])
+def test_betas_and_eps_are_the_optimizers(name):
+    made = optimizer(Optim(name=name, betas=(0.8, 0.95), eps=1e-4), [nn.Parameter(torch.zeros(1))])
+    assert (tuple(made.defaults["betas"]), made.defaults["eps"]) == ((0.8, 0.95), 1e-4)
+
+
+@pytest.mark.parametrize(("name", "given"), [("sgd", {"betas": (0.9, 0.9)}), ("lion", {"eps": 1e-3})])
+def test_an_optimizer_without_them_says_so(name, given):
+    with pytest.raises(RequestError, match=f"optim.{next(iter(given))}: {name} has none"):
+        optimizer(Optim(name=name, **given), [nn.Parameter(torch.zeros(1))])
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet"])
+def test_what_does_not_decay_is_what_timm_leaves_out(name):
+    import timm
+    from timm.optim import param_groups_weight_decay
+
+    net = timm.create_model(name, num_classes=10)
+    ours = decaying([{"params": list(net.parameters()), "lr": 0.1}], net)
+    excepted = getattr(net, "no_weight_decay", set)()
+    theirs = param_groups_weight_decay(net, 0.05, no_weight_decay_list=excepted)
+    assert [g.get("weight_decay", 0.05) for g in ours] == [0.05, 0.0]
+    assert {id(p) for p in ours[1]["params"]} == {id(p) for g in theirs if not g["weight_decay"] for p in g["params"]}
+    assert all(g["lr"] == 0.1 for g in ours)
+
+
+def test_decay_of_weights_only_leaves_norms_and_biases(exp, digits, trained):
+    """With a gradient of nearly nothing, sgd moves by lr * decay * weight a step, or not at all."""
+    words = ("model=dnn", "model.hidden=[8]", "norm_layer=batch", "optim=sgd", "optim.momentum=0", "optim.lr=0.1",
+             "optim.weight_decay=0.5", "optim.decayed=weights", "trainer.epochs=1", "trainer.clip=1e-9")  # fmt: skip
+    found = trained(exp(*words))
+    start = models.build(exp(*words), digits.shape, 10).state_dict()
+    steps = len(sizes(len(digits.train), 128))
+    for name, tensor in found.state.items():
+        if tensor.is_floating_point() and "running" not in name:
+            kept = (1 - 0.05) ** steps if tensor.ndim > 1 else 1
+            torch.testing.assert_close(tensor, start[name] * kept, atol=1e-5, rtol=1e-4)
+
+
+def test_class_weights_are_scikit_learns_and_the_loss_is_torchs():
+    torch.manual_seed(0)
+    labels, logits = torch.tensor([0] * 70 + [1] * 25 + [2] * 5), torch.randn(100, 3)
+    weights = torch.from_numpy(compute_class_weight("balanced", classes=np.arange(3), y=labels.numpy())).float()
+    made = loss.make(Optim(class_weights="balanced"), nn.Linear(1, 1), labels=labels)
+    expected = nn.functional.cross_entropy(logits, labels, weight=weights, reduction="sum") / 100
+    torch.testing.assert_close(made(logits, labels), expected)
+    soft = nn.functional.one_hot(labels, 3).float()
+    torch.testing.assert_close(made(logits, soft), expected)
+    assert torch.isfinite(made(torch.randn(4, 5), torch.tensor([0, 1, 2, 3])))  # classes without images
+
+
+def test_class_weights_raise_the_recall_of_rare_classes(exp, digits, trained):
+    rare = np.isin(digits.labels[digits.train], (0, 1, 2)) & (np.arange(len(digits.train)) % 20 > 0)
+    few = dataclasses.replace(digits, train=digits.train[~rare])
+
+    def recall(word):
+        made = exp("model=linear", "trainer.epochs=5", "optim.lr=0.01", word)
+        scores = fit(made, few, models.build(made, digits.shape, 10)).test_scores
+        labels = digits.labels[digits.test]
+        return (scores.argmax(1) == labels)[labels < 3].mean()
+
+    assert recall("optim.class_weights=balanced") > recall("optim.class_weights=none")
+
+
+def test_the_average_is_its_formula_in_weights_and_running_statistics():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    step, expected = Averaged(nn.functional.cross_entropy, net, 0.9), None
+    for _ in range(5):
+        net(torch.randn(8, 3))
+        with torch.no_grad():
+            for p in net.parameters():
+                p.add_(torch.randn_like(p))
+        step.end(net)
+        now = {n: t.double() for n, t in copy.deepcopy(net.state_dict()).items()}
+        expected = now if expected is None else {n: 0.9 * expected[n] + 0.1 * t for n, t in now.items()}
+    for name, tensor in step.scored(net).state_dict().items():
+        if tensor.is_floating_point():
+            torch.testing.assert_close(tensor.double(), expected[name], atol=1e-6, rtol=1e-6)
+
+
+EMA = ("model=dnn", "model.hidden=[16]", "norm_layer=batch", "optim.ema=0.9", "trainer.epochs=4")
+
+
+def test_the_average_is_scored_kept_and_resumed(exp, digits, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    found, plain = trained(exp(*EMA)), trained(exp(*EMA[:-2], "trainer.epochs=4"))
+    assert [r["train_loss"] for r in found.history] == [r["train_loss"] for r in plain.history]
+    assert found.history[-1]["val_loss"] != plain.history[-1]["val_loss"]
+    scores = found.classify(torch.from_numpy(digits.images[digits.test])).numpy()
+    np.testing.assert_allclose(scores, found.test_scores, atol=1e-5)
+    best = found.history[found.selected_epoch - 1]
+    assert -found.val_scores[np.arange(len(digits.val)), digits.labels[digits.val]].mean() == pytest.approx(
+        best["val_loss"], abs=1e-5
+    )
+
+    def power_cut(row):
+        if row["epoch"] == 3:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        trained(exp(*EMA), on_epoch=power_cut, checkpoint=tmp_path / "c.ckpt")
+    same(found, trained(exp(*EMA), checkpoint=tmp_path / "c.ckpt"))
+
+
+def test_patience_ends_a_run_after_so_many_epochs_without_a_better_one(exp, digits, trained):
+    words = ("model=linear", "trainer.epochs=12", "optim.lr=0.3")
+    exps = [exp(*words, "trainer.patience=2", f"seed={s}") for s in range(3)]
+    together = stacked.fit(exps, digits, [models.build(e, digits.shape, 10) for e in exps])
+    lengths = set()
+    for s, (made, program) in enumerate(zip(exps, together, strict=True)):
+        whole, found = trained(exp(*words, f"seed={s}")), trained(made)
+        accuracies = [row["val_accuracy"] for row in whole.history]
+        last = next((e for e in range(1, 13) if e - (1 + int(np.argmax(accuracies[:e]))) >= 2), 12)
+        assert [r["epoch"] for r in found.history] == list(range(1, last + 1))
+        assert found.selected_epoch == 1 + int(np.argmax(accuracies[:last]))
+        assert found.history[-1]["train_loss"] == whole.history[last - 1]["train_loss"]
+        assert len(program.history) - program.selected_epoch in (0, 1, 2)
+        lengths.add(last)
+    assert min(lengths) < 12
+
+
+def test_patience_waits_for_val(exp):
+    with pytest.raises(RequestError, match="patience waits for an improvement on val"):
+        exp("trainer.patience=2", "trainer.select=last")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("max_epochs=3", "epochs"), ("accumulate_grad_batches=2", "accumulate"),
+                         ("gradient_clip_val=1", "clip")]
+)  # fmt: skip
+def test_lightnings_names_are_understood(exp, theirs, ours):
+    with pytest.raises(RequestError, match=rf"Lightning's name for trainer\.{ours}"):
+        exp(f"trainer.{theirs}")
