@@ -1,15 +1,27 @@
-"""Open MLflow's user interface on the store, on this machine's loopback address only."""
+"""Open MLflow's user interface on the store, on this machine's loopback address only.
+
+bench ui                the runs of the sweep that ran last
+bench ui batchnorm      those of a sweep (its experiment: batchnorm, batchnorm-smoke)
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.track.store import Store
+
+
+# As runs of machine learning, with our columns: MLflow 3 opens on traces of language models.
+RUNS_PAGE = "workflowType=machine_learning&viewStateShareKey=imagebench"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
-    parser.add_argument("overrides", nargs="*", help="tracking.uri=... for another store than mlflow.db here")
+    parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep; tracking.uri=...")
     parser.add_argument("--port", type=int, default=5000)
 
 
@@ -20,12 +32,28 @@ def main(args: argparse.Namespace) -> int:
     from bench.schema.experiment import experiment
     from bench.track.store import Store, redacted
 
-    store = Store(experiment(compose(args.overrides)).tracking.uri)
+    store = Store(experiment(compose([w for w in args.words if "=" in w])).tracking.uri)
     if store.uri.startswith("http"):
         raise RequestError(f"{redacted(store.uri)} is a server with a page of its own: open that address.")
-    address = f"http://127.0.0.1:{args.port}"
+    address = f"http://127.0.0.1:{args.port}{_place(store, [w for w in args.words if '=' not in w])}"
     print(f"MLflow's pages on {store.shown}: {address}   (Ctrl-C ends it)", flush=True)
     # By the environment: a URI with a password must not appear in the list of processes.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri
     words = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(args.port)]
     os.execv(sys.executable, words)
+
+
+def _place(store: Store, names: list[str]) -> str:
+    """Where in MLflow's pages the runs of a sweep are, those that ran last where none is named; "" for no runs yet.
+
+    Raises:
+        RequestError: for a name without an experiment.
+    """
+    from bench.schema.errors import unknown
+
+    known = store.experiments()
+    for name in names:
+        if name not in known:
+            raise unknown("experiment", name, known, f"The store has: {', '.join(known) or 'none'}.")
+    name = names[0] if names else store.last_experiment()
+    return f"/#/experiments/{store.show_runs(name)}/runs?{RUNS_PAGE}" if name else ""

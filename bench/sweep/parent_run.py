@@ -12,6 +12,7 @@ from bench.track.store import Store
 
 NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 ROOM = 8000  # characters of a tag
+DESCRIBED = ("verdict.md", "table.md")  # parts of the parent's description
 
 
 def lacks_description(store: Store, title: str) -> bool:
@@ -38,16 +39,29 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
     with TemporaryDirectory() as folder:
         for name, content in _evidence(sweep, list(records)).items():
             (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
-            text += [content] if name == "table.md" and isinstance(content, str) else []
+            text += [_body(content)] if name in DESCRIBED and isinstance(content, str) else []
         store.add_files(parent, sorted(Path(folder).iterdir()))
     store.tag(parent, NOTE, "\n\n".join(t for t in text if t)[:ROOM])
     unfinished = "KILLED" if interrupted else "RUNNING"  # by another launch
     store.mark(parent, unfinished if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
 
 
+def _body(markdown: str) -> str:
+    """A text without its first heading, which the description has already."""
+    head, _, rest = markdown.partition("\n")
+    return rest.strip() if head.startswith(("#", "**")) else markdown
+
+
 def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
-    """Table and figure as files' contents; nothing of what the records do not have yet."""
-    from bench.report import artifacts, figures, tables
+    """Verdicts, table and figures as files' contents; nothing of what the records do not have yet.
+
+    Figures that need files of every run are left to `bench table`: fetching them would hold up the sweep's end.
+    """
+    from bench.report import artifacts, figures, tables, verdict
+    from bench.report.claims import judge
+    from bench.report.figures.choice import stem
+    from bench.report.figures.paper import drawn
+    from bench.report.figures.verdicts import claims_figure
     from bench.report.frame import selected
     from bench.report.grid import pivot
     from bench.report.notes import notes
@@ -55,10 +69,16 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
     out: dict[str, str | bytes] = {"records.csv": to_csv(records)}
     if not any(r.status == "finished" for r in records):
         return out
+    if sweep.claims:
+        verdicts = judge(sweep, records)
+        out["verdict.md"] = verdict.markdown(sweep, verdicts)
+        if (claims := claims_figure(verdicts)) is not None:
+            out["claims.png"] = figures.png(drawn(claims))
     if sweep.table is not None:
         frame = selected(sweep, records)
         grid = pivot(frame, sweep)
         out["table.md"] = tables.markdown(grid, notes(grid, frame, sweep, records, {}))
-    if sweep.figure is not None and sweep.figure.kind not in artifacts.FILE:
-        out["figure.svg"] = figures.svg(figures.draw(sweep.figure, sweep, records, None))
+    for i, figure in enumerate([sweep.figure, *sweep.figures]):
+        if figure is not None and figure.kind not in artifacts.FILE:
+            out[f"{stem(i)}.png"] = figures.png(figures.draw(figure, sweep, records, None))
     return out

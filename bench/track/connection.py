@@ -168,6 +168,7 @@ class Connection:
 
         checked_name(name.removeprefix(f"{LEASES}/"), "the MLflow experiment")
         place = location(self.uri, name)
+        tags = {**PAGES, **({"mlflow.note.content": LEASES_NOTE} if name.startswith(LEASES) else {}), **tags}
         try:
             with self._asking():
                 made = self.client.create_experiment(name, place, tags)
@@ -177,6 +178,11 @@ class Connection:
             if found is None:
                 raise
             return found
+
+
+# MLflow 3 shows an experiment as traces of language models unless it says that it trains models.
+PAGES = {"mlflow.experimentKind": "custom_model_development"}
+LEASES_NOTE = "Who runs which point: kept by imagebench so that no point runs twice. Leave it as it is."
 
 
 def _row(known: Any) -> ExperimentRow:

@@ -21,6 +21,7 @@ from bench.track.unavailable import store_errors
 if TYPE_CHECKING:
     from bench.track.store import Store
 
+DIGEST = 36  # letters of a data set's digest that MLflow takes
 BATCH = 900  # a request takes at most 1,000 metrics
 
 
@@ -138,6 +139,9 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
         "axes": json.dumps(record.axes),
         **record.provenance,
     }
+    # What MLflow's pages show as source and as data.
+    tags |= {"mlflow.source.name": f"bench {f'sweep {record.sweep}' if record.sweep else 'run'}"}
+    tags |= {"mlflow.source.type": "LOCAL"}
     if "git_commit" in record.provenance:
         tags["mlflow.source.git.commit"] = record.provenance["git_commit"]
     entries = [RunTag(name, value[:8000]) for name, value in tags.items() if value != ""]
@@ -151,7 +155,22 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
                 entries if first else [],
                 synchronous=True,
             )
+        if inputs := _inputs(record):
+            store.client.log_inputs(run_id, datasets=inputs)
     store.add_files(run_id, (p for p in plain_files(place) if p.name != OUTCOME))
+
+
+def _inputs(record: Record) -> list[Any]:
+    """The data set of a run as MLflow's pages know data sets, with its digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    digest = record.provenance.get("data_fingerprint")
+    if not digest:
+        return []
+    source = str(record.config.get("dataset.source") or "dataset")
+    name = str(record.config.get("dataset.name") or source)[:500]
+    data = Dataset(name=name, digest=digest[:DIGEST], source_type="imagebench", source=json.dumps({"source": source}))
+    return [DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", "train, val and test")])]
 
 
 def _text(value: Any) -> str:

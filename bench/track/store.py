@@ -17,6 +17,7 @@ from bench.track import delivery
 from bench.track.address import checked_uri, default_uri, redacted, sqlite_file
 from bench.track.connection import LEASES
 from bench.track.lease import LeaseLost
+from bench.track.pages import VIEW, view
 from bench.track.record import Record
 from bench.track.rows import ENDED, counts, oddities, record_of
 from bench.track.runs import Runs, row_of
@@ -55,6 +56,7 @@ class Store(Runs):
                 with self._asking():
                     run = self.client.create_run(self.experiment(LEASES), run_name=sweep, tags={"sweep": sweep})
                     mine = str(run.info.run_id)
+                    self.client.set_terminated(mine)  # it runs nothing: no list should show it as RUNNING for ever
                 found = self._make(name, {LEASE_RUN_TAG: mine})
                 if found.tags.get(LEASE_RUN_TAG) != mine:
                     with self._asking():
@@ -80,6 +82,20 @@ class Store(Runs):
                 return None
             self._parents[sweep] = found
         return self._parents[sweep]
+
+    def last_experiment(self) -> str:
+        """The experiment with runs of ours that changed last; "" where there is none."""
+        ours = set(self.experiments())
+        with self._asking():
+            found = self.client.search_experiments(order_by=["last_update_time DESC"])
+        return next((e.name for e in found if e.name in ours and e.name != "Default"), "")
+
+    def show_runs(self, experiment: str) -> str:
+        """Tell MLflow's pages how to show an experiment's runs; returns its id."""
+        known = self.experiment(experiment)
+        with self._asking():
+            self.client.set_experiment_tag(known, VIEW, view(self.rows(experiment)))
+        return known
 
     def latest(self, key: str, experiment: str) -> Record | None:
         """The record of one run key: of the first finished run, else of the last that failed."""

@@ -121,7 +121,7 @@ def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: 
     assert "4 runs: 4 finished" in note
     assert "| " in note  # the table
     files = {f.path for f in store.client.list_artifacts(parent.run_id)}
-    assert files >= {"records.csv", "table.md", "figure.svg"}
+    assert files >= {"records.csv", "table.md", "figure.png"}
     children = [r for r in store.rows("adhoc") if "run_key" in r.tags]
     assert {r.tags["mlflow.parentRunId"] for r in children} == {parent.run_id}
 
