@@ -6,7 +6,7 @@ BENCH := .venv/bin/bench
 # Tests run side by side, one thread each.
 TEST_WORKERS ?= 2
 
-.PHONY: demo test install lint perf lock clean
+.PHONY: demo test install lint perf faults lock clean
 
 demo: install
 	@$(BENCH) sweep ladder --scale smoke
@@ -22,6 +22,11 @@ demo: install
 
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+# Kills of running sweeps at random moments, over both stores and three launchers: hours for 1000.
+KILLS ?= 1000
+faults: install
+	KILLS=$(KILLS) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -s -q tests/faults/many_kills.py
 
 perf: install
 	.venv/bin/python -m tests.benchmarks

@@ -161,12 +161,12 @@ def store(overrides: list[str]) -> Iterator[Check]:
     from bench.compose import compose
     from bench.schema.experiment import experiment
     from bench.track.address import sqlite_file
-    from bench.track.store import Store
+    from bench.track.store import Store, existing
 
     uri = experiment(compose(overrides)).tracking.uri
     try:
         place = sqlite_file(uri or "")
-        if uri is None and not Path("mlflow.db").exists():
+        if existing(uri) is None:
             yield Check("store", "ok", "none here yet; the first run makes mlflow.db")
             return
         opened = Store(uri)

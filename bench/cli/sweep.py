@@ -23,6 +23,7 @@ from bench.schema.errors import RequestError
 from bench.schema.names import printable
 from bench.schema.secrets import without_credentials
 
+SHOWN = 200  # points of a plan that are listed
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
     parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
     parser.add_argument("--dry-run", action="store_true", help="print the plan and run nothing")
+    parser.add_argument("--fail-fast", action="store_true", help="begin nothing more after the first run that fails")
     parser.add_argument("--retry-failed", action="store_true", help="run again what failed before")
     parser.add_argument(
         "--fresh", action="store_true", help="run also what is done according to the records committed in results/"
@@ -72,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.track.spool import Spool
     from bench.track.store import Store, existing
 
-    named, words = requested_sweep(args)
+    named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
     sweep = at_scale(named, args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in words if w not in launcher])
@@ -89,6 +91,8 @@ def main(args: argparse.Namespace) -> int:
     say("plan: " + plan_line(planned, before, todo, failed))
     for line in run_again(todo, len(planned), title, store):
         say(line)
+    if args.dry_run:
+        show_plan(args, planned, todo, before, store, title)
     outcome, after = None, before
     if not args.dry_run:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})
@@ -107,6 +111,40 @@ def main(args: argparse.Namespace) -> int:
         if not args.dry_run:
             print_table(sweep, records)
     return finish(args, failed_before(failed, before), counts, outcome)
+
+
+def show_plan(
+    args: argparse.Namespace,
+    planned: list[Point],
+    todo: list[Point],
+    before: Completed,
+    store: Store | None,
+    title: str,
+) -> None:
+    """The points of a plan, and what those to do will take by the runs that there are already."""
+    from bench.sweep import machine
+    from bench.sweep.estimate import estimate
+    from bench.sweep.view import duration
+
+    waiting = {p.key for p in todo}
+    if not args.json:
+        for point in planned[:SHOWN]:
+            record = before.found.get(point.key)
+            print(f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}")
+        if len(planned) > SHOWN:
+            print(f"... and {len(planned) - SHOWN:,} more")
+    records = [*before.found.values(), *(store.records(title) if store is not None else [])]
+    found = estimate(todo, records, store)
+    if found.seconds is None:
+        say("No run of this sweep has ended yet: there is nothing to estimate time and disk from." if todo else "")
+        return
+    trainer = todo[0].experiment.trainer
+    places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), len(todo))
+    size = f", {found.megabytes:,.0f} MB of files" if found.megabytes is not None else ""
+    say(
+        f"estimate: {duration(found.seconds)} of training, about {duration(found.seconds / places)} with {places} at "
+        f"once{size}; by {found.runs} earlier runs"
+    )
 
 
 def needs_description(store: Store, title: str, outcome: LaunchResult | None) -> bool:
@@ -178,6 +216,8 @@ def launched(
     count = min(places, len(todo))
     ids = {r.run_id for r in before.stored.values()}
     if launcher and cluster.name_of(launcher) != cluster.LOCAL:
+        if args.fail_fast:
+            raise RequestError("--fail-fast is for the workers of this machine: jobs of a launcher know of no other.")
         store = store or Store(uri)
         with Live(len(todo), 0) as live:
             outcome = cluster.launch(
@@ -185,10 +225,15 @@ def launched(
             )
         say(live.summary())
         return store, outcome
-    with Live(len(todo), count) as live, workers(count, trainer.devices, trainer.accelerator, places) as pool:
+    with (
+        Live(len(todo), count, Spool().root) as live,
+        workers(count, trainer.devices, trainer.accelerator, places) as pool,
+    ):
         store = store or Store(uri)  # the workers import meanwhile
         stop = Stopping(live.say)
-        outcome = Launch(todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop).run()
+        outcome = Launch(
+            todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop, fail_fast=args.fail_fast
+        ).run()
     say(live.summary())
     return store, outcome
 
@@ -231,12 +276,14 @@ def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcom
         say(failed)
     if counts["undelivered"]:
         say(f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync', delivers them.")
+    if args.fail_fast and counts["failed"] and counts["left"]:
+        say(f"Stopped at the first failure, {counts['left']} runs to do. The same command goes on without that one.")
     if outcome is not None and outcome.signal:
         say(f"Interrupted with {counts['left']} runs to do. The same command goes on where this one stopped.")
         return 128 + outcome.signal
-    if not args.axes and not args.dry_run and not args.json:
+    if not args.dry_run and not args.json:
         # As it was called: a file by its path, settings that are part of the plan.
-        words = shlex.join(w for w in args.words if not of_hydra(w))
+        words = shlex.join(w for w in ([args.name or "adhoc"] if args.axes else args.words) if not of_hydra(w))
         say(f"Next: bench table {words} --scale {args.scale}   writes the table, the figure and the verdicts")
     unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
     return 1 if unfinished else 0

@@ -10,8 +10,13 @@ from bench.schema.sweep import Sweep
 from bench.sweep import file
 
 
-def requested_sweep(args: argparse.Namespace) -> tuple[Sweep, list[str]]:
+def requested_sweep(args: argparse.Namespace, keep: bool = False) -> tuple[Sweep, list[str]]:
     """The named sweep and the overrides on top of it, or the sweep that --axes states.
+
+    A name with a scale behind it, as folders of results have (`adhoc-smoke`), is that sweep at that scale.
+
+    Args:
+        keep: write down what --axes states, so that other verbs know it by its name.
 
     Raises:
         RequestError: when the words ask for no sweep, or for more than one.
@@ -28,11 +33,19 @@ def requested_sweep(args: argparse.Namespace) -> tuple[Sweep, list[str]]:
         # How a sweep is launched is no part of what it is.
         launcher = [w for w in base if of_hydra(w)]
         base = [w for w in base if w not in launcher]
-        return file.from_axes(args.name or "adhoc", axes, base, seeds(args.seeds) or 3), launcher
+        name, count = args.name or "adhoc", seeds(args.seeds) or 3
+        made = file.from_axes(name, axes, base, count)
+        if keep:
+            file.keep(file.axes_data(name, axes, base, count))
+        return made, launcher
     named = [w for w in args.words if "=" not in w]
     if len(named) != 1:
         known = ", ".join(file.names())
         raise RequestError(f"Expected the name of one sweep, got {len(named)}. Known: {known}. Or state --axes.")
+    name, _, scale = named[0].rpartition("-")
+    if named[0] not in file.names() and name in file.names() and scale in ("smoke", "full"):
+        args.scale = scale
+        named = [name]
     return file.read(named[0]), [w for w in args.words if "=" in w]
 
 

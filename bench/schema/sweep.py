@@ -114,6 +114,8 @@ class Sweep:
     claims: list[Claim] = Field(default_factory=list)
     select: Select | None = None
     published: list[Published] = Field(default_factory=list)
+    zip: list[list[str]] = Field(default_factory=list)  # axes that go together, value by value
+    exclude: list[dict[str, Any]] = Field(default_factory=list)  # combinations to leave out: axis -> value
     replicates: list[str] = Field(default_factory=lambda: ["seed"])  # what is drawn anew: seed, split.seed, split.fold
     sequential: bool = False  # claims are tested by an e-process, which holds however often one looks
     allow: dict[str, str] = Field(default_factory=dict)  # finding of `bench check` -> why it is accepted here
@@ -186,6 +188,11 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         place = f"claims[{i}]"
         places += [(f"{place}.{side}", fixed) for side, fixed in sides(claim).items()]
         axes += [(f"{place}.over", getattr(claim, "over", None))]
+    for i, left_out in enumerate(made.exclude):
+        places.append((f"exclude[{i}]", left_out))
+    for i, together in enumerate(made.zip):
+        axes += [(f"zip[{i}]", name) for name in together]
+    _check_zip(made, where)
     for i, published in enumerate(made.published):
         places.append((f"published[{i}].at", published.at))
     if made.select:
@@ -230,6 +237,21 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         if len(reason.split()) < 2:
             raise RequestError(f"{where}: allow.{name} is '{reason}'. Write down why, in words; the table shows it.")
     return made
+
+
+def _check_zip(made: Sweep, where: str) -> None:
+    """Axes that go together have equally many values, and each goes with one group only."""
+    named = [name for together in made.zip for name in together]
+    for name in named:
+        if named.count(name) > 1:
+            raise RequestError(f"{where}: zip names axis '{name}' twice. An axis goes together with one group only.")
+    scales = {"axes": made.axes, **{f"scales.{n}.axes": {**made.axes, **s.axes} for n, s in made.scales.items()}}
+    for together in made.zip:
+        for place, axes in scales.items():
+            counts = {name: len(axes[name]) for name in together if name in axes}
+            if len(set(counts.values())) > 1:
+                said = ", ".join(f"{name} has {n}" for name, n in counts.items())
+                raise RequestError(f"{where}: zip needs equally many values of its axes in {place}: {said}.")
 
 
 def _with_kinds(data: Any, where: str) -> Any:

@@ -125,7 +125,7 @@ class Trainer:
 
 @part
 class Tracking:
-    """The MLflow store. None: SQLite, `mlflow.db` in the working directory."""
+    """The MLflow store. None: $MLFLOW_TRACKING_URI, else SQLite, `mlflow.db` in the working directory."""
 
     uri: str | None = None
     experiment: str = "runs"  # MLflow experiment of single runs; a sweep uses its own name

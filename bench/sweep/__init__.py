@@ -2,6 +2,9 @@
 
 file            sweep files, and sweeps stated on the command line
 plan            every point of a sweep with its run key
+changed         which points run again because own code changed
+estimate        time and disk of a plan, by earlier runs
+failure         the outcome of a run that could not seal one itself
 completed       what is done already, by the store and by committed records
 launch          runs points in warm workers of this machine
 cluster         runs them in jobs of Hydra's launchers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,26 @@ from typing import Any
 import yaml
 
 from bench.compose import parse, shipped
+from bench.disk import write_atomically
 from bench.schema.errors import RequestError, near
+from bench.schema.names import checked_name
+from bench.schema.secrets import without_credentials
 from bench.schema.sweep import Sweep, sweep
+from bench.track.spool import state_folder
+
+LARGEST = 2**20  # bytes of a sweep file
+ENTRIES = 50_000
+MANY = 10_000  # values of one axis
 
 
 def folders() -> list[Path]:
     """Where sweep files are looked for: the working directory's sweeps/ first, then the shipped ones."""
-    return [Path.cwd() / "sweeps", shipped("sweeps")]
+    return [Path.cwd() / "sweeps", stated(), shipped("sweeps")]
+
+
+def stated() -> Path:
+    """Where sweeps that were stated on the command line are kept, for `bench table NAME`."""
+    return state_folder() / "sweeps"
 
 
 def names() -> list[str]:
@@ -42,12 +56,37 @@ def read(name: str) -> Sweep:
             )
         path = found[0]
     try:
+        if path.stat().st_size > LARGEST:
+            raise RequestError(f"{path.name} has {path.stat().st_size:,} bytes; {LARGEST:,} are the most.")
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        _bounded(data, path.name)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"{path.name} is not YAML: {error}") from None
+    except RecursionError:
+        raise RequestError(f"{path.name}: nested too deeply to be a sweep.") from None
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}).") from None
     if not isinstance(data, dict):
         raise RequestError(f"{path.name}: expected keys such as 'question' and 'axes', got {type(data).__name__}.")
     return sweep({"name": path.stem, **data}, path.name)
+
+
+def _bounded(data: Any, where: str) -> None:
+    """Refuse what grows beyond all bounds when its aliases are followed.
+
+    Raises:
+        RequestError: for more than `ENTRIES` entries, each counted as often as it is named.
+    """
+    count, waiting = 0, [data]
+    while waiting:
+        part = waiting.pop()
+        count += 1
+        if count > ENTRIES:
+            raise RequestError(f"{where}: more than {ENTRIES:,} entries, aliases followed. That is no sweep.")
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,20 +114,29 @@ def from_axes(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | 
     Raises:
         RequestError: for an axis without values or with a value given twice.
     """
+    return sweep(axes_data(name, axes, base, seeds), "--axes")
+
+
+def keep(data: dict[str, Any]) -> None:
+    """Keep a sweep that was stated on the command line; credentials in its overrides stay out of the file."""
+    base = [word for word in data["base"] if word == without_credentials(word)]
+    text = yaml.safe_dump({**data, "base": base}, sort_keys=False)
+    write_atomically(stated() / f"{checked_name(data['name'], '--name')}.yaml", text)
+
+
+def axes_data(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | list[int]) -> dict[str, Any]:
+    """What a file would say."""
     made = dict(axis_of(text) for text in axes)
     over = list(made)
-    return sweep(
-        {
-            "name": name,
-            "question": f"How {'do' if len(over) > 1 else 'does'} {' and '.join(over)} change test accuracy?",
-            "base": list(base),
-            "axes": made,
-            "seeds": seeds,
-            "table": {"rows": over[0], "columns": over[1:2]},
-            "figure": {"x": over[-1], "lines": over[0] if len(over) > 1 else None},
-        },
-        "--axes",
-    )
+    return {
+        "name": name,
+        "question": f"How {'do' if len(over) > 1 else 'does'} {' and '.join(over)} change test accuracy?",
+        "base": list(base),
+        "axes": made,
+        "seeds": seeds,
+        "table": {"rows": over[0], "columns": over[1:2]},
+        "figure": {"x": over[-1], "lines": over[0] if len(over) > 1 else None},
+    }
 
 
 def axis_of(text: str) -> tuple[str, list[Any]]:
@@ -97,7 +145,9 @@ def axis_of(text: str) -> tuple[str, list[Any]]:
         raise RequestError(f"--axes {text}: the axis is empty. Give it values: {text}VALUE,VALUE.")
     (override,) = parse([text])
     if override.is_sweep_override():
-        values = [_scalar(v) for v in override.sweep_string_iterator()]
+        values = [_scalar(v) for v in itertools.islice(override.sweep_string_iterator(), MANY + 1)]
+        if len(values) > MANY:
+            raise RequestError(f"--axes {text}: more than {MANY:,} values. Fewer, or several sweeps.")
     else:
         values = [_scalar(text.split("=", 1)[1])]
     if not values:

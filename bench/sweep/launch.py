@@ -39,11 +39,12 @@ class Launch:
         stop: what notes an interruption; None where one is raised.
         waits: whether to wait for what others hold until it has ended. A job of a scheduler does not keep its place for
             that: it waits only until it is sure that whoever holds something on another machine still lives.
+        fail_fast: whether to begin nothing more after the first run that fails.
     """
 
     def __init__(
         self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], pool: Sequence[Runner],
-        view: View, patience: float = 600.0, stop: Stopping | None = None, waits: bool = True,
+        view: View, patience: float = 600.0, stop: Stopping | None = None, waits: bool = True, fail_fast: bool = False,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
         self.title, self.store, self.spool, self.before = title, store, spool, before
@@ -56,7 +57,7 @@ class Launch:
         self.away_since: float | None = None
         self.next_try = 0.0
         self.idle_since: float | None = None
-        self.stop, self.waits = stop, waits
+        self.stop, self.waits, self.fail_fast = stop, waits, fail_fast
         self.outcome = LaunchResult()
 
     def run(self) -> LaunchResult:
@@ -103,11 +104,12 @@ class Launch:
     def _loop(self) -> None:
         dispatcher, stop = self.dispatcher, self.stop
         while True:
-            if not (stop and stop.signal):
+            if not self._ending():
                 self._ask(self._take_ahead)
                 dispatcher.hand_out()
             idle = not dispatcher.running() and not dispatcher.ready
-            if stop and stop.signal and (not dispatcher.running() or stop.overdue) and not self._open_deliveries():
+            hurry = bool(stop and stop.overdue)
+            if self._ending() and (not dispatcher.running() or hurry) and not self._open_deliveries():
                 return
             if idle and not self.queue and not self.sealed and not (self.held and self._worth_waiting()):
                 return
@@ -115,9 +117,14 @@ class Launch:
                 return
             for place in dispatcher.collect(0.2):
                 self.sealed.append(place)
-            if not (stop and stop.signal):
+            if not self._ending():
                 dispatcher.hand_out()  # before the delivery, so that no worker waits for it
             self._ask(self._deliver)
+
+    def _ending(self) -> bool:
+        """Whether nothing more is to be begun."""
+        failed = self.fail_fast and any(r.status == "failed" for r in self.outcome.ran)
+        return failed or bool(self.stop and self.stop.signal)
 
     def _worth_waiting(self) -> bool:
         """Whether what others hold may become ours."""

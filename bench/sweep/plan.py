@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench import data as images
-from bench.compose import Composer
+from bench.compose import Composer, parse
 from bench.parts.metrics import enter_listed
 from bench.schema.claim import sides
 from bench.schema.errors import RequestError, unknown
@@ -16,6 +17,8 @@ from bench.schema.experiment import Experiment, experiment, run_key
 from bench.schema.label import numeric, same, show
 from bench.schema.sweep import Axis, Sweep, steps_of
 from bench.track.record import Record
+
+MOST = 200_000  # points of one sweep: a plan of more takes minutes and gigabytes
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ def seeds_of(seeds: int | list[int]) -> list[int]:
     Raises:
         RequestError: for none, a negative one or one given twice.
     """
+    if isinstance(seeds, int) and seeds > MOST:
+        raise RequestError(f"seeds: {seeds:,} are more than {MOST:,}, the most points of a sweep.")
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
         raise RequestError(f"seeds: expected a count above 0 or a list of different numbers from 0, got {seeds}.")
@@ -92,14 +97,12 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     Raises:
         RequestError: for a setting that is wrong at any point, before anything runs.
     """
+    _refuse_replaced(sweep, overrides)
     composer = Composer([*own_metrics(sweep), *sweep.base, *overrides])
     fingerprints: dict[Any, str] = {}
-    steps = [steps_of(name, axis) for name, axis in sweep.axes.items()]
     out: list[Point] = []
     owner: dict[str, str] = {}
-    for combination in itertools.product(*steps):
-        labels = {name: label for name, (label, _) in zip(sweep.axes, combination, strict=True)}
-        texts = [text for _, texts in combination for text in texts]
+    for labels, texts in combinations(sweep):
         for seed in seeds_of(sweep.seeds):
             exp = experiment(composer.compose([*texts, f"seed={seed}"]))
             place = (exp.dataset, exp.split)
@@ -117,6 +120,57 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
             owner[key] = name
             out.append(Point(labels, seed, exp, key, name, fingerprints[place]))
     return out
+
+
+def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Label of each axis, and the overrides of them all, for every combination of values that is not left out.
+
+    Raises:
+        RequestError: for more points than `MOST`.
+    """
+    steps = {name: steps_of(name, axis) for name, axis in sweep.axes.items()}
+    groups = [tuple(together) for together in sweep.zip]
+    groups += [(name,) for name in steps if not any(name in together for together in sweep.zip)]
+    groups.sort(key=lambda group: min(list(steps).index(name) for name in group))  # as the axes stand in the file
+    count = math.prod(len(steps[group[0]]) for group in groups) * len(seeds_of(sweep.seeds))
+    if count > MOST:
+        raise RequestError(
+            f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
+        )
+    left_out = [{axis: same(value) for axis, value in entry.items()} for entry in sweep.exclude]
+    for chosen in itertools.product(*(zip(*(steps[name] for name in group), strict=True) for group in groups)):
+        made = {
+            name: step
+            for group, part in zip(groups, chosen, strict=True)
+            for name, step in zip(group, part, strict=True)
+        }
+        labels = {name: made[name][0] for name in steps}
+        if any(all(same(labels[axis]) == value for axis, value in entry.items()) for entry in left_out):
+            continue
+        yield labels, [text for name in steps for text in made[name][1]]
+
+
+def _refuse_replaced(sweep: Sweep, overrides: Sequence[str]) -> None:
+    """An override that an axis or the seeds would replace says something that would not happen.
+
+    Raises:
+        RequestError: for such a one.
+    """
+    axes = set(sweep.axes)
+    axes |= {
+        o.key_or_group for a in sweep.axes.values() if isinstance(a, dict) for texts in a.values() for o in parse(texts)
+    }
+    for override in parse(overrides):
+        name = override.key_or_group
+        if name == "seed":
+            raise RequestError(
+                f"{override.input_line}: a sweep has seeds of its own. Say --seeds instead, as in --seeds 0,1,2."
+            )
+        if name in axes:
+            raise RequestError(
+                f"{override.input_line}: {name} is an axis of sweep {sweep.name}, which would replace it. "
+                f"Leave it out, or state another sweep: --axes {name}=VALUE,VALUE."
+            )
 
 
 def own_metrics(sweep: Sweep) -> list[str]:

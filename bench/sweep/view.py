@@ -6,10 +6,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bench.sweep.plan import Point
 from bench.track.record import Record
+from bench.track.spool import PROGRESS
 
 
 @dataclass
@@ -19,6 +21,15 @@ class Busy:
     name: str
     count: int
     since: float
+    epochs: int = 0
+    progress: Path | None = None
+
+    def epoch(self) -> str:
+        """`   epoch 3 of 10`, where the run has said so."""
+        try:
+            return f"   epoch {int(self.progress.read_text())} of {self.epochs}" if self.progress else ""
+        except (OSError, ValueError):  # not yet, or no more
+            return ""
 
     def spent(self) -> float:
         """Seconds so far."""
@@ -26,7 +37,7 @@ class Busy:
 
     def __str__(self) -> str:
         more = f" and {self.count - 1} more as one program" if self.count > 1 else ""
-        return f"{self.name}{more}   {duration(self.spent())}"
+        return f"{self.name}{more}   {duration(self.spent())}{self.epoch()}"
 
 
 class Live:
@@ -37,14 +48,16 @@ class Live:
     Args:
         total: points to run.
         workers: worker processes, each with a line of its own.
+        spool: where runs say which epoch is over.
     """
 
-    def __init__(self, total: int, workers: int) -> None:
+    def __init__(self, total: int, workers: int, spool: Path | None = None) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
-        self.total, self.workers = total, workers
+        self.total, self.workers, self.spool = total, workers, spool
         self.finished = self.failed = 0
+        self.started = time.monotonic()
         self.seconds: list[float] = []  # of the runs that ended here
         self.best: tuple[float, str] | None = None  # val accuracy, point
         self.now: dict[int, Busy | None] = dict.fromkeys(range(workers))
@@ -71,7 +84,12 @@ class Live:
         before = self.now.get(worker)
         if before is not None:
             self.seconds += [before.spent() / before.count] * before.count
-        self.now[worker] = Busy(points[0].name, len(points), time.monotonic()) if points else None
+        self.now[worker] = self._busy(points) if points else None
+
+    def _busy(self, points: Sequence[Point]) -> Busy:
+        first = points[0]
+        progress = self.spool / first.key / PROGRESS if self.spool is not None and first.experiment.trains else None
+        return Busy(first.name, len(points), time.monotonic(), first.experiment.trainer.epochs, progress)
 
     def done(self, point: Point, record: Record) -> None:
         """One more point has ended."""
@@ -133,7 +151,8 @@ class Live:
         lines: list[Any] = [bar, Text(self.headline())]
         room = max(self.console.height - 6, 1)
         for worker, now in list(self.now.items())[:room]:
-            idle = "-" if worker in self.ready else "starting"
+            since = duration(time.monotonic() - self.started)
+            idle = "-" if worker in self.ready else f"starting   {since}"
             lines.append(Text(f"  worker {worker + 1}: {now or idle}", style="dim"))
         return Group(*lines)
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bench.process import end_with, started
 from bench.schema.experiment import Experiment
 from bench.sweep import signals
 from bench.sweep.plan import Point
-from bench.track.spool import Spool
+from bench.track.spool import PROGRESS, Spool
+
+PROGRESS_SECONDS = 0.5  # between two words about a run's epochs
 
 
 def begin(parent: int) -> None:
@@ -46,7 +50,24 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> None
         torch.set_num_threads(part[0].experiment.trainer.threads or threads)
         labels = [{"sweep": title, "axes": p.axes, "name": p.name} for p in part]
         with outside_slurm(part[0].experiment):
-            execute([p.experiment for p in part], labels=labels, spool=Spool(spool))
+            told = Told([spool / p.key / PROGRESS for p in part])
+            execute([p.experiment for p in part], labels=labels, spool=Spool(spool), on_epoch=told)
+
+
+class Told:
+    """Says how far runs are, in a file of each, for who shows it; at most so often."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = files
+        self.last = time.monotonic()
+
+    def __call__(self, place: int, row: Mapping[str, float]) -> None:
+        """An epoch of a run is over."""
+        if time.monotonic() - self.last < PROGRESS_SECONDS:
+            return
+        self.last = time.monotonic()
+        with suppress(OSError):  # a full disk is told by what has to be written
+            self.files[place].write_text(f"{row['epoch']:.0f}")
 
 
 class outside_slurm:

@@ -1,6 +1,7 @@
 """Records, provenance and the MLflow store.
 
 address       addresses of stores: the default one, and the form that may be shown
+artifacts     files of runs: where a store keeps them
 connection    opening a store, its experiments
 delivery      a sealed outcome from the spool into its run, whole and once
 importing     runs of another store into this one
@@ -9,6 +10,7 @@ lease         who runs which point
 owner         a launch that holds leases, and whether it still lives
 provenance    code, packages, hardware
 record        Record: one run as one flat row, and records.csv
+rows          a run as a Record, and what makes one unreadable
 runs          runs of a store: tags, parameters, metrics, files
 spool         outcomes on disk, until the store has them
 store         Store: runs and their Records

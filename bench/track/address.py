@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,8 +14,8 @@ __all__ = ["checked_uri", "default_uri", "redacted", "sqlite_file", "without_sec
 
 
 def default_uri() -> str:
-    """SQLite in the working directory."""
-    return f"sqlite:///{Path('mlflow.db').absolute()}"
+    """$MLFLOW_TRACKING_URI, where a password is in no list of processes; else SQLite in the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
 
 
 def checked_uri(uri: str | None) -> str:
@@ -51,6 +52,9 @@ def without_secrets(text: str, uri: str) -> str:
     """`text` without the URI's user name, password and query, however a library has spelled them."""
     text = text.replace(uri, redacted(uri))
     parts = urlsplit(uri)
+    # What should have been written as %2F or %40 splits a password: a library may tell any part of it.
+    user = uri.partition("://")[2].rpartition("@")[0]
+    text = _without_parts(text, user.partition(":")[2])
     secrets = {parts.password, parts.query, parts.netloc.rsplit("@", 1)[0] if "@" in parts.netloc else None}
     if parts.password:
         secrets |= {unquote(parts.password), f"{parts.username}:{parts.password}"}
@@ -58,3 +62,11 @@ def without_secrets(text: str, uri: str) -> str:
         text = text.replace(secret, "***")
     # Drivers rewrite addresses (postgresql+psycopg2://...): whatever looks like user:password@ goes too.
     return re.sub(r"://[^/@\s]+:[^/@\s]+@", "://***@", text)
+
+
+def _without_parts(text: str, password: str) -> str:
+    """`text` without a password or the parts that slashes and such cut it into; short ones could be any word."""
+    parts = {password, *re.split(r"[/@:?#]", password)}
+    for part in sorted((p for p in parts if len(p) > 3), key=len, reverse=True):
+        text = text.replace(part, "***")
+    return text

@@ -43,7 +43,8 @@ def provenance() -> dict[str, str]:
 def code_version() -> tuple[str, str]:
     """Commit of the checkout that this package runs from and `true`/`false` for uncommitted changes.
 
-    An installed wheel has no commit: it answers with its version and `false`.
+    An installed wheel has no commit: it answers with its version and `false`. A checkout that git does not answer for
+    (another owner's, no git command, no commit yet) is `unknown`, twice: it may hold anything.
     """
     here = Path(__file__).resolve().parents[2]
     if (here / ".git").exists():
@@ -52,7 +53,7 @@ def code_version() -> tuple[str, str]:
             # Results and stores are written by runs: only what runs is asked about.
             return commit, "true" if _git(here, "status", "--porcelain", "--", "bench", "conf", "sweeps") else "false"
         except (OSError, subprocess.SubprocessError):
-            pass  # no git command, or a repository without a commit: the version must do
+            return "unknown", "unknown"
     return f"imagebench {packages()['imagebench']}", "false"
 
 

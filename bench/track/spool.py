@@ -34,6 +34,7 @@ from bench.track.record import Record
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
 LEASE = ".lease"
+PROGRESS = ".progress"  # the epoch that is over, for the live view
 DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
 

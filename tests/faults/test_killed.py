@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import signal
+import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +22,19 @@ SEED = 20261122
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("faults")]
 
 
-def killed_until_done(folder: Path, words: tuple[str, ...]) -> int:
-    """Call the sweep and kill its process group at random moments, KILLS times; then let it finish.
+def killed_until_done(folder: Path, words: tuple[str, ...], most: int = KILLS, seed: int = SEED) -> int:
+    """Call the sweep and kill its process group at random moments, `most` times; then let it finish.
 
     The kills take turns: while it starts (planning, opening the store, importing), while the first runs train, and
     after a run was reported, when outcomes are sealed, delivered and the next points claimed. A kill of a start comes
     before a run can end, and once most runs are done there is no other: the sweep lasts until the last kill, however
     fast the machine.
     """
-    rng = random.Random(SEED)
-    print(f"kill delays drawn with seed {SEED}")
+    rng = random.Random(seed)
+    print(f"kill delays drawn with seed {seed}")
     spool = folder / ".imagebench" / "spool"
     start_seconds, kills, done = 8.0, 0, 0
-    while kills < KILLS:
+    while kills < most:
         begun = time.time()
         call = Call(folder, *words)
         moment = kills % 3 if done < RUNS * 2 // 3 else 0
@@ -120,3 +122,36 @@ def test_postgres(tmp_path: Path, undisturbed: list[Record], postgres: Postgres)
     uri = postgres.database("killed")
     assert killed_until_done(tmp_path, ("sweep", *TINY, f"tracking.uri={uri}")) >= KILLS
     check(uri, undisturbed, tmp_path)
+
+
+def writing(database: Path) -> bool:
+    """Whether somebody is in the middle of writing."""
+    with closing(sqlite3.connect(database, timeout=0.2)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        connection.rollback()
+        return False
+
+
+def test_a_suspended_launch_wakes_up_beside_the_one_that_took_over(tmp_path: Path, undisturbed: list[Record]) -> None:
+    """Both finish, every value is told once. The second runs as on another machine, where process ids say nothing."""
+    quick = {"IMAGEBENCH_LEASE_SECONDS": "4"}
+    uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    sleeper = Call(tmp_path / "one", "sweep", *TINY, uri, **quick)
+    assert sleeper.wait_until(lambda: sleeper.done() >= 3)
+    sleeper.kill(signal.SIGSTOP)
+    while writing(tmp_path / "mlflow.db"):  # whoever sleeps in the middle of a transaction keeps everybody waiting
+        sleeper.kill(signal.SIGCONT)
+        time.sleep(0.05)
+        sleeper.kill(signal.SIGSTOP)
+    other = Call(tmp_path / "two", "sweep", *TINY, uri, elsewhere=True, **quick)
+    try:
+        assert other.finish(180) == 0, other.said
+    finally:
+        sleeper.kill(signal.SIGCONT)
+    assert sleeper.finish(180) == 0, sleeper.said
+    check(f"sqlite:///{tmp_path}/mlflow.db", undisturbed, tmp_path / "two")

@@ -23,10 +23,12 @@ RUNS = 24
 class Call:
     """A running `bench ...` and what it has said so far."""
 
-    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *words: str, elsewhere: bool = False, **environment: str) -> None:
+        """Start it; `elsewhere` in namespaces of its own, as another machine would be."""
         self.words = words
+        apart = ["unshare", "--time", "--boottime", "3600", "--fork", "--kill-child"] if elsewhere else []
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "import sys; from bench.cli import shell; sys.exit(shell())", *words],
+            [*apart, sys.executable, "-c", "import sys; from bench.cli import shell; sys.exit(shell())", *words],
             cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip

@@ -1,0 +1,56 @@
+"""What a plan will cost, by the runs that there are already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from bench.schema.label import same
+from bench.sweep.plan import Point
+from bench.track.record import Record
+from bench.track.store import Store
+
+LOOKED_AT = 5  # runs whose files are measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of the points to do.
+
+    Attributes:
+        seconds: of training, one after the other; None where nothing like it ran before.
+        megabytes: of files that their runs will leave; None likewise.
+        runs: how many earlier runs say so.
+    """
+
+    seconds: float | None
+    megabytes: float | None
+    runs: int
+
+
+def estimate(todo: Sequence[Point], records: Iterable[Record], store: Store | None) -> Estimate:
+    """By finished runs of the same sweep: those with the same axis values, else all of them."""
+    finished = [r for r in records if r.status == "finished" and "cost/fit_seconds" in r.costs]
+    if not finished or not todo:
+        return Estimate(None, None, len(finished))
+    by_axes: dict[tuple[object, ...], list[float]] = {}
+    for record in finished:
+        by_axes.setdefault(_cell(record.axes), []).append(record.costs["cost/fit_seconds"])
+    whole = fmean(r.costs["cost/fit_seconds"] for r in finished)
+    seconds = sum(fmean(by_axes.get(_cell(p.axes), [whole])) for p in todo)
+    sizes = [_size(store, r) for r in finished[-LOOKED_AT:]] if store is not None else []
+    known = [size for size in sizes if size is not None]
+    return Estimate(seconds, fmean(known) * len(todo) if known else None, len(finished))
+
+
+def _cell(axes: dict[str, object]) -> tuple[object, ...]:
+    return tuple(sorted((name, same(value)) for name, value in axes.items()))
+
+
+def _size(store: Store, record: Record) -> float | None:
+    """Megabytes of a run's files, where they lie on this machine."""
+    folder = store.files_of(record.run_id) if record.run_id else None
+    if folder is None or not folder.is_dir():
+        return None
+    return sum(f.stat().st_size for f in folder.iterdir() if f.is_file()) / 1e6

@@ -1,0 +1,105 @@
+"""What a sweep may state, on the command line and in its file, and what is refused before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.schema.errors import RequestError
+from bench.schema.sweep import sweep
+from bench.sweep.estimate import Estimate, estimate
+from bench.sweep.file import from_axes, read
+from bench.sweep.plan import points
+from bench.track.record import Record
+
+LR = ("--axes", "optim.lr=1e30,0.1", "--seeds", "2", "dataset=digits", "model=dnn", "optim=sgd", "trainer.epochs=1")
+
+
+def made(**more: Any) -> Any:
+    axes = {"model": ["linear", "dnn", "knn"], "optim.lr": [0.1, 0.01, 0.001], "trainer.epochs": [1, 2]}
+    return sweep({"name": "s", "question": "?", "base": ["dataset=digits"], "seeds": 1, "axes": axes, **more}, "s")
+
+
+def test_axes_go_together_and_combinations_are_left_out() -> None:
+    together = points(made(zip=[["model", "optim.lr"]]))
+    assert [(p.axes["model"], p.axes["optim.lr"], p.axes["trainer.epochs"]) for p in together] == [
+        ("linear", 0.1, 1), ("linear", 0.1, 2), ("dnn", 0.01, 1), ("dnn", 0.01, 2),
+        ("knn", 0.001, 1), ("knn", 0.001, 2),
+    ]  # fmt: skip
+    left = points(made(exclude=[{"model": "knn"}, {"model": "dnn", "optim.lr": 0.1}]))
+    assert len(left) == 18 - 6 - 2
+    with pytest.raises(RequestError, match="equally many values"):
+        made(zip=[["model", "trainer.epochs"]])
+    with pytest.raises(RequestError, match="twice"):
+        made(zip=[["model", "optim.lr"], ["optim.lr", "trainer.epochs"]])
+    with pytest.raises(RequestError, match="the axis does not have"):
+        made(exclude=[{"model": "resnet"}])
+
+
+@pytest.mark.parametrize("word", ["optim.lr=0.5", "seed=5", "+optim.lr=0.5", "model=linear"])
+def test_an_override_that_would_be_replaced_is_refused(word: str) -> None:
+    with pytest.raises(RequestError, match=r"is an axis of sweep s|seeds of its own"):
+        points(made(), [word])
+    labelled = made(axes={"how": {"slow": ["optim.lr=0.1"], "fast": ["optim.lr=0.5"]}})
+    if "lr" in word:
+        with pytest.raises(RequestError, match="is an axis"):
+            points(labelled, [word])
+
+
+def test_what_is_too_large_is_told_within_seconds(tmp_path: Path) -> None:
+    begun = time.process_time()
+    axes = [f"optim.{name}=range(1,101)" for name in ("lr", "weight_decay", "momentum")]
+    with pytest.raises(RequestError, match="10,000,000 points"):
+        points(from_axes("s", axes, [], 10))
+    with pytest.raises(RequestError, match="more than 10,000 values"):
+        from_axes("s", ["optim.lr=range(0,10000000)"], [], 1)
+    with pytest.raises(RequestError, match="most points"):
+        points(from_axes("s", ["optim.lr=1,2"], [], 10**9))
+    bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
+    for text, said in ((bomb, "entries"), ("[" * 5000, "nested|not YAML"), ("x" * 2**21, "bytes")):
+        (tmp_path / "s.yaml").write_text(text)
+        with pytest.raises(RequestError, match=said):
+            read(str(tmp_path / "s.yaml"))
+    assert time.process_time() - begun < 20
+
+
+def test_half_a_flag_is_no_flag(folder: Path, bench: Any) -> None:
+    status, _, err = bench("sweep", "batchnorm", "--seed", "5", "--dry-run")
+    assert status == 2
+    assert "--seed" in err
+
+
+def test_an_estimate_is_by_runs_of_the_same_cell() -> None:
+    todo = points(from_axes("s", ["model=linear,dnn"], ["dataset=digits"], [5, 6]))
+    assert estimate(todo, [], None) == Estimate(None, None, 0)
+    ran = [
+        Record(key=m, sweep="s", axes={"model": m}, seed=0, status="finished", costs={"cost/fit_seconds": s})
+        for m, s in (("linear", 1.0), ("linear", 3.0))
+    ]
+    assert estimate(todo, ran, None) == Estimate(8.0, None, 2)  # dnn never ran: the mean of all
+    ran.append(dataclasses.replace(ran[0], axes={"model": "dnn"}, costs={"cost/fit_seconds": 10.0}))
+    assert estimate(todo, ran, None).seconds == 2 * 2.0 + 2 * 10.0
+
+
+@pytest.mark.slow
+def test_a_plan_lists_its_points_and_estimates_and_what_was_stated_has_a_name(folder: Path, bench: Any) -> None:
+    status, out, err = bench("sweep", *LR, "--dry-run")
+    assert out.count("to do ") == 4
+    assert "nothing to estimate" in err
+    assert not (folder / ".imagebench").exists()
+
+    status, out, err = bench("sweep", *LR, "--fail-fast", "--workers", "1")
+    assert status == 1
+    assert "Stopped at the first failure" in err
+    assert "Next: bench table adhoc --scale small" in err
+
+    status, out, err = bench("sweep", *LR, "--dry-run")
+    assert 1 <= out.count("failed ") <= 2  # the second may have begun
+    assert out.count("to do ") + out.count("failed ") == 4
+    status, out, _ = bench("table", "adhoc")
+    assert status == 0
+    assert "optim.lr" in out
