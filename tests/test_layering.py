@@ -80,7 +80,8 @@ def test_only_the_store_imports_mlflow() -> None:
     """It is five files: connection, runs and records, delivery, and the sense for a store that does not answer."""
     users = [f for f in FILES if any(n.split(".")[0] == "mlflow" for n in imports(f))]
     files = ("connection", "runs", "store", "delivery", "unavailable")
-    assert {module_of(f) for f in users} == {f"bench.track.{name}" for name in files}
+    # MLflow's own form of a model is made where models are exported.
+    assert {module_of(f) for f in users} == {f"bench.track.{name}" for name in files} | {"bench.serve.logged"}
 
 
 def loaded_by(code: str, *names: str) -> set[str]:

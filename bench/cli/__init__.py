@@ -29,6 +29,7 @@ VERBS = {
     "predict": "class probabilities of images, by a run's model",
     "export": "a run's model as ONNX or torch.export, checked against the run",
     "serve": "a page and an endpoint that classify images",
+    "auto": "the best classifier for a folder of images",
     "data": "label statistics, integrity, duplicates, preview",
     "sync": "deliver what waits for the store, bring runs of another one",
     "ui": "MLflow's user interface on the store",

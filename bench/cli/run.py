@@ -95,6 +95,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
         allowed: findings of `bench check` that do not stop this run -> why.
     """
     record, ran, shown = finished(config, fresh, allowed)
+    address, problem = logged(config, ran, record)
     if as_json:
         skipped = int(record.provenance.get("skipped_images", 0))
         found = {
@@ -103,11 +104,16 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
             "run_id": record.run_id,
             "status": record.status,
             "ran": ran,
+            **({"model": address} if address else {}),
         }
         print(json.dumps({**found, "reason": record.reason, "metrics": record.metrics, "costs": record.costs}))
     else:
         print(summary(record, ran, shown))
-    return 0 if record.status == "finished" else 1
+        if address:
+            print(f"model {address}   (mlflow models serve -m {address} --env-manager local)")
+    if problem:
+        print(f"bench: the run is kept, its model was not logged: {problem}", file=sys.stderr)
+    return 0 if record.status == "finished" and not problem else 1
 
 
 @once
@@ -148,6 +154,22 @@ def finished(config: dict[str, Any], fresh: bool, allowed: dict[str, str]) -> tu
     else:
         record = known[key]
     return record, ran, store.shown
+
+
+def logged(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]:
+    """(address of the registered model, "") where one is wanted of a finished run, or ("", why there is none)."""
+    wanted = config.get("tracking", {})
+    if not (ran and wanted.get("log_model")) or record.status != "finished":
+        return "", ""
+    try:
+        from bench.serve.logged import log_model
+        from bench.track.store import Store
+
+        return log_model(Store(wanted.get("uri")), record.run_id), ""
+    except RequestError as error:
+        return "", str(error)
+    except ImportError as error:
+        return "", f"{error}; pip install 'imagebench[deploy]'"
 
 
 class bar:

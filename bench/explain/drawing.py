@@ -53,12 +53,17 @@ class Drawn:
 
 
 def draw(
-    subject: Subject, kinds: Sequence[str], out: Path, progress: Callable[[str], None] = lambda kind: None
+    subject: Subject,
+    kinds: Sequence[str],
+    out: Path,
+    progress: Callable[[str], None] = lambda kind: None,
+    before: Sequence[Picture] = (),
 ) -> Drawn:
     """Draw the kinds asked for, all where none is named.
 
     Args:
         progress: called with each kind before it is drawn.
+        before: pictures of the caller's that come first on the page.
 
     Raises:
         RequestError: for a kind that does not exist, or a library that is missing.
@@ -67,7 +72,10 @@ def draw(
         if kind.replace("-", "_") not in KINDS:
             raise unknown("kind of picture", kind, KINDS)
     chosen = [kind for kind in KINDS if not kinds or kind in [k.replace("-", "_") for k in kinds]]
-    drawn, images = Drawn(), {}
+    drawn = Drawn()
+    images: dict[str, bytes] = {}
+    for picture in before:
+        _write(picture, out, drawn, images)
     for kind in chosen:
         progress(kind)
         try:
@@ -76,22 +84,25 @@ def draw(
             drawn.left_out[kind] = str(reason)
             continue
         for picture in made:
-            drawn.pictures.append(picture)
-            if picture.figure is not None:
-                for ending in (".png", ".svg"):
-                    path = out / f"{picture.name}{ending}"
-                    out.mkdir(parents=True, exist_ok=True)
-                    save(picture.figure, path)
-                    drawn.files.append(path)
-                images[picture.name] = (out / f"{picture.name}.png").read_bytes()
-            if picture.rows:
-                path = out / f"{picture.name}.csv"
-                write_atomically(path, _csv(picture))
-                drawn.files.append(path)
+            _write(picture, out, drawn, images)
     path = out / "index.html"
     write_atomically(path, page(subject, drawn.pictures, images, drawn.left_out))
     drawn.files.insert(0, path)
     return drawn
+
+
+def _write(picture: Picture, out: Path, drawn: Drawn, images: dict[str, bytes]) -> None:
+    """The files of one picture."""
+    drawn.pictures.append(picture)
+    if picture.figure is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        for ending in (".png", ".svg"):
+            save(picture.figure, out / f"{picture.name}{ending}")
+            drawn.files.append(out / f"{picture.name}{ending}")
+        images[picture.name] = (out / f"{picture.name}.png").read_bytes()
+    if picture.rows:
+        write_atomically(out / f"{picture.name}.csv", _csv(picture))
+        drawn.files.append(out / f"{picture.name}.csv")
 
 
 def _csv(picture: Picture) -> str:

@@ -129,3 +129,4 @@ class Tracking:
 
     uri: str | None = None
     experiment: str = "runs"  # MLflow experiment of single runs; a sweep uses its own name
+    log_model: bool = False  # single runs: log and register the model for `mlflow models serve` (extra `deploy`)

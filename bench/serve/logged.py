@@ -1,0 +1,123 @@
+"""A run's model in MLflow's own form (pyfunc), for `mlflow models serve`: preprocessing inside, names outside.
+
+    curl -H 'Content-Type: application/json' http://127.0.0.1:5000/invocations \\
+         -d '{"dataframe_split": {"columns": ["image"], "data": [["<an image file in base64>"]]}}'
+
+answers with a row an image: `class`, `probability`, and the probability of each class under its name. What is logged is
+the exported ONNX program, this package's code, and what that needs: neither torch nor the run's images.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.models import ModelSignature
+from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
+from mlflow.types.schema import ColSpec, DataType, Schema
+from PIL import Image
+
+import bench
+from bench.schema.errors import RequestError
+from bench.serve.classifier import OfRun
+from bench.serve.export import ALLOWED, check, export, quiet
+from bench.serve.exported import Exported
+from bench.serve.pictures import BadImage
+from bench.track.store import Store
+from bench.trained import Trained, open_run
+
+NAME = "model"
+NEEDS = ("numpy", "pandas", "pillow", "onnxruntime", "fsspec", "rich", "pydantic", "mlflow")
+
+
+class ImageModel(PythonModel):  # type: ignore[misc]
+    """Takes a column `image` of image files in base64."""
+
+    def load_context(self, context: Any) -> None:
+        """Called once, where the model is served."""
+        self.model = Exported(Path(context.artifacts["exported"]))
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """A row an image.
+
+        Raises:
+            ValueError: for a text that is no image file in base64; MLflow answers with it.
+        """
+        images = []
+        for i, text in enumerate(model_input["image"]):
+            try:
+                images.append(self.model.decoded(base64.b64decode(text, validate=True)))
+            except (BadImage, ValueError) as error:
+                raise ValueError(f"Row {i}: expected an image file in base64. It {error}") from None
+        rows = self.model.probabilities(images)
+        best = rows.argmax(1)
+        said = pd.DataFrame(rows, columns=columns(self.model.classes))
+        said.insert(0, "probability", rows.max(1))
+        said.insert(0, "class", [self.model.classes[k] for k in best])
+        return said
+
+
+def columns(classes: tuple[str, ...]) -> list[str]:
+    """A column for each class; one that is called as another column gets a sign behind it."""
+    return [f"{name}_" if name in ("class", "probability") else name for name in classes]
+
+
+def log_model(store: Store, run_id: str) -> str:
+    """Log a finished run's model into the run and register it; returns its address (models:/NAME/VERSION).
+
+    Raises:
+        RequestError: for a model that cannot be exported, or whose exported form says something else.
+    """
+    trained = open_run(store, run_id, device="cpu")
+    model = OfRun(trained)
+    with tempfile.TemporaryDirectory() as folder:
+        path = export(model, "onnx", Path(folder))
+        found = check(model, path)
+        if found.difference > ALLOWED:
+            raise RequestError(
+                f"{trained.title}: its exported form differs by {found.difference:.2g}; it is not logged."
+            )
+        mlflow.set_tracking_uri(store.uri)
+        with quiet(), warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+            warnings.simplefilter("ignore")
+            info = mlflow.pyfunc.log_model(
+                name=NAME,
+                python_model=ImageModel(),
+                artifacts={"exported": folder},
+                signature=signature(trained.classes),
+                input_example=example(trained),
+                code_paths=[str(Path(bench.__file__).parent)],
+                pip_requirements=[f"{name}=={version(name)}" for name in NEEDS],
+                registered_model_name=registered(trained),
+            )
+    return f"models:/{registered(trained)}/{info.registered_model_version}"
+
+
+def registered(trained: Trained) -> str:
+    """The name in MLflow's registry: set and model."""
+    return f"{trained.exp.dataset.source}-{getattr(trained.exp.model, 'name', trained.exp.model.family)}"
+
+
+def signature(classes: tuple[str, ...]) -> ModelSignature:
+    """What goes in and comes out."""
+    double = [ColSpec(DataType.double, name) for name in ("probability", *columns(classes))]
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.string, "image")]), outputs=Schema([ColSpec(DataType.string, "class"), *double])
+    )
+
+
+def example(trained: Trained) -> pd.DataFrame:
+    """One val image as it would be posted."""
+    image = np.asarray(trained.data.images[int(trained.data.val[0])])
+    file = io.BytesIO()
+    shown = image[0] if len(image) != 3 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    Image.fromarray(shown).save(file, "PNG")
+    return pd.DataFrame({"image": [base64.b64encode(file.getvalue()).decode()]})

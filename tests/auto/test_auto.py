@@ -1,0 +1,156 @@
+"""bench auto: a folder in, the best classifier out, and nothing chosen on test."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.auto import candidates, finish
+from bench.auto.candidates import Candidate, Family, families
+from bench.auto.folder import base, read, resolved, without_test
+from bench.auto.search import Search, Tried
+from bench.schema.errors import RequestError
+from bench.track.store import Store
+
+LINEAR = ("model=linear", "pixel_norm=unit")
+
+
+def images(root: Path, counts: dict[str, int], side: int = 12) -> Path:
+    """Stripes of one direction a class, with noise."""
+    noise = np.random.default_rng(0)
+    for k, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            wave = np.arange(side) * (0.9 + 0.05 * noise.random()) + noise.random()
+            stripes = np.broadcast_to(np.sin(wave) if k else np.sin(wave)[:, None], (side, side))
+            pixels = 128 + 60 * stripes + noise.normal(0, 25, (side, side))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture
+def stripes(tmp_path: Path) -> Path:
+    return images(tmp_path / "stripes", {"across": 30, "down": 30})
+
+
+def search(folder: Path, tries: list[Family], seconds: float = 60, told: Any = lambda text, outcome: None) -> Search:
+    data, _ = read(folder)
+    made = Search(data, base(folder), time.monotonic() + seconds, told)
+    made.run(tries)
+    return made
+
+
+def test_every_candidate_is_an_experiment(folder: Path, stripes: Path) -> None:
+    data, _ = read(stripes)
+    for family in families(data):
+        for candidate in family.candidates:
+            exp = resolved([*base(stripes), *candidate.overrides])
+            assert exp.trains == bool(candidate.epochs)
+            assert (exp.transfer.mode == "frozen") == family.features
+
+
+def test_a_folder_becomes_a_classifier(
+    folder: Path, stripes: Path, bench: Any, bench_json: Any, monkeypatch: Any
+) -> None:
+    """The whole verb, on candidates that are quick: a run, a report, an exported model that predicts."""
+    quick = [
+        Family("neighbours", tuple(Candidate(f"{k} nearest", ("model=knn", f"model.k={k}")) for k in (1, 3))),
+        Family("linear", (Candidate("linear", (*LINEAR, "optim.lr=0.01"), 20),)),
+    ]
+    monkeypatch.setattr(candidates, "families", lambda data: quick)
+    (stripes / "down" / "broken.png").write_bytes(b"nothing")
+    found = bench_json("auto", str(stripes), "--minutes", "5")
+    done = [t for t in found["tried"] if t["val_accuracy"] is not None]
+    assert len(done) == 3
+    assert found["val_accuracy"] == max(t["val_accuracy"] for t in done)
+    assert found["test_accuracy"] > 0.7
+    assert found["interval"][0] < found["test_accuracy"] <= found["interval"][1]
+    record = Store().get(found["run_id"])
+    assert record.metrics["val/accuracy"] == pytest.approx(found["val_accuracy"])
+    assert [r.run_id for r in Store().records("auto")] == [found["run_id"]]  # of the others nobody saw test
+    page = Path(found["report"]).read_text()
+    assert "What was tried" in page
+    assert "left out, such as" in page
+    assert "Precision and recall" in page
+    status, out, _ = bench("predict", found["model"], str(stripes / "across" / "0.png"))
+    assert status == 0
+    assert "across" in out
+
+
+def test_losers_are_given_up_and_ties_go_to_the_cheaper_one(folder: Path, stripes: Path) -> None:
+    hopeless = Candidate("hopeless", (*LINEAR, "optim=sgd", "optim.lr=1e-9"), 12)
+    good = Candidate("good", (*LINEAR, "optim.lr=0.01"), 12)
+    diverging = Candidate("diverging", (*LINEAR, "optim=sgd", "optim.lr=1e38"), 12)
+    made = search(stripes, [Family("linear", (good, hopeless, diverging, good))])
+    by_name = {t.name: t for t in made.tried}
+    assert "behind the others" in by_name["hopeless"].note
+    assert by_name["hopeless"].epochs < 12
+    assert "failed" in by_name["diverging"].note
+    assert made.best is made.tried[0]
+    assert sum(t.result is not None for t in made.tried) == 1
+
+
+def test_the_best_one_is_scored_on_test_once_and_as_a_run_of_its_own_would_be(
+    folder: Path, stripes: Path, bench_json: Any
+) -> None:
+    data, _ = read(stripes)
+    assert not set(without_test(data).test) & set(data.test)
+    for tried in (Candidate("net", (*LINEAR, "optim.lr=0.01"), 3), Candidate("neighbours", ("model=knn", "model.k=3"))):
+        made = search(stripes, [Family(tried.name, (tried,))])
+        assert made.best is not None
+        record = finish.recorded(made.best, data, Store())
+        more = [f"trainer.epochs={tried.epochs}"] if tried.epochs else []
+        again = bench_json("run", *base(stripes), *tried.overrides, *more)
+        assert record.metrics == pytest.approx(again["metrics"], abs=1e-6)
+        assert record.key == again["run_key"]
+
+
+def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> None:
+    """What does not fit is left out with its reason, or runs fewer epochs; something always comes to its end."""
+    data, _ = read(stripes)
+    made = Search(data, base(stripes), time.monotonic() + 3, lambda text, outcome: None)
+    made.pass_seconds = 10.0  # a backbone that takes ten seconds an image
+    quick = Family("linear", (Candidate("linear", (*LINEAR, "optim.lr=0.01"), 2),))
+    made.run([*families(data)[:1], quick, families(data)[-1]])
+    left_out = [t.note for t in made.tried if t.result is None]
+    assert len(left_out) == 2
+    assert "are left" in left_out[0]
+    assert "an epoch would take" in left_out[1]
+    assert made.best is not None
+
+
+def test_ctrl_c_keeps_the_best(folder: Path, stripes: Path, bench: Any, monkeypatch: Any) -> None:
+    told: list[Tried] = []
+
+    def stop(text: str, outcome: Tried | None) -> None:
+        if outcome is not None:
+            told.append(outcome)
+            raise KeyboardInterrupt
+
+    data, _ = read(stripes)
+    made = Search(data, base(stripes), time.monotonic() + 60, stop)
+    quick = Candidate("linear", (*LINEAR, "optim.lr=0.01"), 2)
+    with pytest.raises(KeyboardInterrupt):
+        made.run([Family("linear", (quick, quick))])
+    assert made.best is told[0]
+    assert made.best.result is not None
+
+
+def test_folders_that_cannot_be_learned_from(folder: Path, tmp_path: Path, bench: Any) -> None:
+    assert "does not exist" in bench("auto", "nowhere")[2]
+    assert "more than 0" in bench("auto", ".", "--minutes", "0")[2]
+    one = images(tmp_path / "one", {"across": 5})
+    assert "at least two classes" in bench("auto", str(one))[2]
+    few = images(tmp_path / "few", {"across": 20, "down": 1})
+    status, _, err = bench("auto", str(few))
+    assert status == 2
+    assert "down (1)" in err
+    with pytest.raises(RequestError, match="is a file"):
+        read(few / "across" / "0.png")
+    assert dataclasses.is_dataclass(Tried)
