@@ -49,6 +49,8 @@ def main(args: argparse.Namespace) -> int:
     limits = Limits(int(args.max_mb * 2**20), int(args.max_megapixels * 1e6), args.rate, args.waiting)
     app = make(model, args.host, limits, insight, dark)
     host = f"[{args.host}]" if ":" in args.host else args.host
+    if insight is not None:
+        insight.warm()
     print(f"{model.title}\nhttp://{host}:{listening.getsockname()[1]}   (Ctrl-C ends it)", flush=True)
     if args.host not in LOOPBACK:
         print("bench: everybody who reaches this machine may use it: there is no password.", file=sys.stderr)

@@ -119,11 +119,11 @@ def occlusion(trained: Trained, image: NDArray[np.uint8], target: int) -> Map:
 
 
 def saliency(trained: Trained, image: NDArray[np.uint8], target: int) -> tuple[str, Map]:
-    """A quick map for a page, its name first: Grad-CAM where there are maps, else gradients, else occlusion."""
+    """A quick map for a page, its name first: Grad-CAM where its maps say anything, else gradients, else occlusion."""
     if trained.net is None or trained.nearest is not None:
         return "occlusion", occlusion(trained, image, target)
-    if last_maps(trained) is not None:
-        return "Grad-CAM", grad_cam(trained, image, target)
+    if last_maps(trained) is not None and (found := grad_cam(trained, image, target)).any():
+        return "Grad-CAM", found
     return "integrated gradients", integrated_gradients(trained, image, target)
 
 

@@ -32,6 +32,10 @@ class Insight:
         if most and max(trained.shape[1:]) > 3:
             self.rows, self.labels, self.metric = reference(trained, None if trained.nearest is not None else most)
 
+    def warm(self) -> None:
+        """Once before the first question, which would else wait for libraries to be imported."""
+        self.of(np.zeros(self.trained.shape, np.uint8), 0)
+
     def of(self, image: NDArray[np.uint8], target: int) -> dict[str, Any]:
         """Pictures as data addresses: `seen` (the image as the model takes it), `saliency`, `nearest`."""
         import torch

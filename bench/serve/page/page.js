@@ -37,7 +37,9 @@ function show(found) {
   $("answer").hidden = Boolean(found.error);
   if (found.error) { $("error").textContent = found.error; return; }
   $("class").textContent = `${found.class}, ${percent(found.probability)}`;
-  $("bars").replaceChildren(...Object.entries(found.probabilities).slice(0, MOST).map(([name, p]) => {
+  // Sorted here: names that are numbers come first in any object of a browser's.
+  const order = Object.entries(found.probabilities).sort((a, b) => b[1] - a[1]).slice(0, MOST);
+  $("bars").replaceChildren(...order.map(([name, p]) => {
     const line = document.createElement("li");
     const bar = Object.assign(document.createElement("progress"), { value: p, max: 1 });
     bar.setAttribute("aria-label", name);
