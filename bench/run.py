@@ -18,7 +18,7 @@ import yaml
 from torch import nn
 
 from bench import data as images
-from bench import models
+from bench import models, offer
 from bench.data import splits
 from bench.data.imagedata import ImageData
 from bench.disk import write_atomically
@@ -258,3 +258,6 @@ def title(exp: Experiment) -> str:
     if exp.trains:
         words.append(f"lr {exp.optim.lr:g}")
     return " · ".join([*words, f"seed {exp.seed}"])
+
+
+offer(__name__)  # bench.run("dataset=digits")

@@ -31,6 +31,7 @@ VERBS = {
     "serve": "a page and an endpoint that classify images",
     "auto": "the best classifier for a folder of images",
     "data": "label statistics, integrity, duplicates, preview",
+    "new": "a file of your own that works as it stands: model, dataset, metric, sweep, ...",
     "sync": "deliver what waits for the store, bring runs of another one",
     "ui": "MLflow's user interface on the store",
     "doctor": "what works on this machine, and what to do about what does not",

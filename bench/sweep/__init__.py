@@ -21,3 +21,7 @@ view            what a sweep shows while it runs
 parent_run      the sweep's own run in MLflow: question, table, figure
 rerun           experiments once more, into a scratch place
 """
+
+from bench import offer
+
+offer(__name__)  # bench.sweep("batchnorm")
