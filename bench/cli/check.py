@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
 
     try:
         title, experiments, keys, claims, allowed = asked(args)
-        found = findings(experiments, keys, claims)
+        found = findings(experiments, keys, claims, near=True)
         if involved(experiments):
             from bench.rehearsal import rehearse
 

@@ -4,21 +4,25 @@
     bench data mnist5k augment=shift                      one of them, and what this augmentation makes of it
     bench data mnist5k corrupt=classic                    a test image under every corruption
     bench data dataset=folder dataset.root=photos         your own images
+    bench data mnist5k --labels                           also labels that are probably wrong
 
-Pictures and lists go to inspect/NAME/: labels.png, preview.png, augment.png, corrupt.png, duplicates.csv, skipped.txt,
-split.npz.
+Pictures and lists go to inspect/NAME/ (of an own set: its name and six signs of its path): labels.png, preview.png,
+augment.png, corrupt.png, duplicates.csv, skipped.txt, split.npz.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.schema.errors import RequestError, unknown
+from bench.schema.secrets import redacted
 
 if TYPE_CHECKING:
     from bench.data import ImageData
@@ -32,6 +36,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--near", type=int, default=10_000, help="images compared for near duplicates (default: 10000; 0: none)"
     )
+    parser.add_argument("--labels", action="store_true", help="look for labels that are probably wrong (labels.csv)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -53,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     exp = experiment(compose([f"dataset={n}" for n in names] + [w for w in args.words if "=" in w]))
     data = images.load(exp.dataset, exp.split)
     found = inspection.inspect(data, args.near)
-    out = args.out or Path("inspect") / exp.dataset.source
+    out = args.out or Path("inspect") / folder_of(exp.dataset)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,6 +75,13 @@ def main(args: argparse.Namespace) -> int:
     if data.skipped:
         (out / "skipped.txt").write_text("\n".join(data.skipped) + "\n", encoding="utf-8", errors="surrogateescape")
         files.append("skipped.txt")
+    doubtful = None
+    if args.labels:
+        from bench.data import label_errors
+
+        doubtful = label_errors.label_errors(data)
+        label_errors.save(doubtful, data, out / "labels.csv")
+        files.append("labels.csv")
     facts = {
         "dataset": exp.dataset.source,
         "images": len(data.labels),
@@ -77,11 +89,23 @@ def main(args: argparse.Namespace) -> int:
         "classes": list(data.classes),
         "fingerprint": data.fingerprint,
         "skipped": len(data.skipped),
+        "remarks": list(data.remarks),
+        **({} if doubtful is None else {"doubtful_labels": len(doubtful)}),
         **found.row(),
         "files": [str(out / f) for f in files],
     }
     print(json.dumps(facts) if args.json else text(facts, data, found))
     return 0
+
+
+def folder_of(dataset: Any) -> str:
+    """The name of a set's folder: its own for each folder, list or set of the hub."""
+    place = getattr(dataset, "root", None) or getattr(dataset, "file", None) or getattr(dataset, "name", None)
+    if dataset.source not in ("folder", "csv", "huggingface") or not place:
+        return str(dataset.source)
+    whole = str(Path(place).expanduser().resolve()) if "://" not in place else place
+    words = re.sub(r"[^\w.-]+", "-", Path(redacted(place)).stem).strip("-.")[:40]
+    return f"{dataset.source}-{words or 'set'}-{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 
 def own(path: Path) -> str | None:
@@ -92,13 +116,16 @@ def own(path: Path) -> str | None:
 
 
 def duplicates(found: Inspection, data: ImageData, path: Path) -> None:
-    """A row for each pair: kind, the two numbers, their splits and labels."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """A row for each pair: kind, the two numbers, their splits, labels and files."""
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
-        writer.writerow(["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"])
+        columns = ["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"]
+        writer.writerow([*columns, "first_file", "second_file"])
         for kind, pairs in (("exact", found.exact), ("near", found.near)):
             for p in pairs:
-                writer.writerow([kind, p.first, p.second, *p.splits, *(data.classes[k] for k in p.labels)])
+                labels = [data.classes[k] for k in p.labels]
+                files = ["", ""] if data.paths is None else [data.paths[p.first], data.paths[p.second]]
+                writer.writerow([kind, p.first, p.second, *p.splits, *labels, *files])
 
 
 def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
@@ -130,6 +157,9 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
         lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
     if data.skipped:
         lines.append(f"skipped: {len(data.skipped)} files, listed in skipped.txt")
+    if "doubtful_labels" in facts:
+        lines.append(f"labels: {facts['doubtful_labels']:,} are probably wrong, the most doubtful first in labels.csv")
+    lines += list(data.remarks)
     for finding in found.findings:
         lines += ["", f"{finding.level}: {finding.name}", f"  {finding.reason}", f"  {finding.remedy}"]
     return "\n".join([*lines, "", *facts["files"]])

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
 from bench.schema.dataset import Shapes
@@ -16,11 +18,15 @@ from bench.schema.experiment import Experiment
 from bench.schema.pixels import Augment
 
 WRITTEN = ("digits", "mnist5k", "mnist", "svhn", "kmnist", "emnist_letters")
+DIGITS = set("0123456789")
+MIRRORED = set("bdpq")  # letters that flips and turns make of each other
+ANGLE = re.compile(r"(?:rot|rotated?|angle|orientation)?[\s_-]*(\d+)\s*(?:°|deg|degrees)?")
 NUMBERS = {"zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"}
 # What a class is told apart by -> words for it.
 WORDS = {
-    "side": {"left", "right", "east", "west"},
-    "height": {"up", "down", "upper", "lower", "top", "bottom", "above", "below"},
+    "side": {"left", "right", "east", "west", "l", "r"},
+    "height": {"up", "down", "upper", "lower", "top", "bottom", "above", "below", "north", "south"},
+    "sense of rotation": {"clockwise", "counterclockwise", "cw", "ccw"},
     "size": {"small", "medium", "large", "big", "tiny"},
     "colour": {
         "red", "green", "blue", "yellow", "orange", "purple", "violet", "pink", "magenta", "cyan", "brown", "white",
@@ -39,6 +45,11 @@ def label_changes(exp: Experiment, data: ImageData) -> Iterator[Finding]:
     yield from _flips(a, what)
     if "writing" in what and (a.rotate >= 90 or a.policy == "trivialaugment"):
         yield _changes("rotation", "Large rotations turn one sign into another (a 6 into a 9).")
+    for kind in ("side", "height"):
+        if kind in what and a.rotate >= 90:
+            yield _changes(
+                "rotation", f"Large rotations turn {kind} into its opposite: the label is {kind}{what[kind]}."
+            )
     if "orientation" in what and (a.rotate > 22.5 or policy):
         yield _changes("rotation", "Rotations turn one orientation into another (0 into 45 degrees).")
     if "position" in what and (max(a.shift, a.crop) > min(data.shape[1:]) / 8 or policy):
@@ -59,13 +70,18 @@ def labels_of(exp: Experiment, data: ImageData) -> dict[str, str]:
     if exp.dataset.source in WRITTEN:
         found["writing"] = f" of {exp.dataset.source}"
     elif _signs(data):
-        found["writing"] = f" ({', '.join(data.classes[:3])}, ...)"
+        found["writing"] = f" ({', '.join(data.classes[:3])}{', ...' if len(data.classes) > 3 else ''})"
+    angles = [ANGLE.fullmatch(name.strip().lower()) for name in data.classes]
+    degrees = {int(angle.group(1)) for angle in angles if angle}
+    if all(angles) and all(d % 45 == 0 and d < 360 for d in degrees) and degrees & {90, 180, 270}:
+        found["orientation"] = f" ({', '.join(data.classes[:3])})"
     return found
 
 
 def _flips(a: Augment, what: dict[str, str]) -> Iterator[Finding]:
-    horizontal: list[str] = [k for k in ("writing", "orientation", "position", "side") if k in what and a.flip]
-    vertical: list[str] = [k for k in ("writing", "orientation", "position", "height") if k in what and a.flip_vertical]
+    both = ("writing", "orientation", "position", "sense of rotation")
+    horizontal: list[str] = [k for k in (*both, "side") if k in what and a.flip]
+    vertical: list[str] = [k for k in (*both, "height") if k in what and a.flip_vertical]
     for kind in dict.fromkeys(horizontal + vertical):
         yield _changes("flip", f"A mirrored image may be of another class or of none: the label is {kind}{what[kind]}.")
 
@@ -74,7 +90,8 @@ def _pair(classes: Sequence[str], words: set[str]) -> str:
     """Two classes whose names differ in one of `words` only, or none."""
     seen: dict[tuple[str, ...], str] = {}
     for name in classes:
-        parts = re.findall(r"[a-z]+|\d+", name.lower())
+        text = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()  # LeftTurn
+        parts = re.findall(r"[a-z]+|\d+", re.sub(r"(?:counter|anti)[\s_-]*clockwise", "counterclockwise", text))
         rest = tuple("" if part in words else part for part in parts)
         if "" in rest and rest in seen:
             return f"{seen[rest]}, {name}"
@@ -83,11 +100,22 @@ def _pair(classes: Sequence[str], words: set[str]) -> str:
 
 
 def _signs(data: ImageData) -> bool:
-    """Whether the classes are letters or digits: named by them, for digits also grey (0 and 1 may be mere numbers)."""
-    names = [name.lower() for name in data.classes]
-    letters = len(names) >= 5 and all(len(name) == 1 and name.isalpha() for name in names)
-    spelled = len(names) >= 5 and set(names) <= NUMBERS
-    return letters or spelled or (set(names) >= set("0123456789") and data.shape[0] == 1)
+    """Whether the classes are letters or digits, by their names; digits also by grey (they may be mere numbers)."""
+    names = {name.lower() for name in data.classes}
+    letters = all(len(name) == 1 and name.isalpha() for name in names)
+    if letters:
+        return len(names) >= 5 or len(names & MIRRORED) >= 2
+    if names <= NUMBERS:
+        return len(names) >= 5
+    return names <= DIGITS and (len(names) >= 5 or {"6", "9"} <= names) and _grey(data)
+
+
+def _grey(data: ImageData) -> bool:
+    """Whether images hold no colour, also where they are stored with three channels."""
+    if data.shape[0] == 1:
+        return True
+    some = np.asarray(data.images[data.train[:16]])
+    return bool((some == some[:, :1]).all())
 
 
 def _changes(what: str, reason: str) -> Finding:

@@ -11,6 +11,11 @@ from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
 
 LEAK = 0.01  # of the test images; more duplicates than this in train is an error
+MEANS = {  # that a class is missing
+    "train": "Nothing can learn it.",
+    "val": "What is selected on val says nothing of it.",
+    "test": "Test scores say nothing of it, and macro F1 is over the others.",
+}
 TELLING = 16  # bytes; of smaller images (points of the plane) two are equal by chance, and no copies
 
 
@@ -59,9 +64,19 @@ def duplicates(data: ImageData, one: str, other: str) -> Iterator[Finding]:
     yield Finding(
         f"{one}_duplicates_in_{other}",
         "error" if grave else "warning",
-        f"{count} of {len(second)} images of {other} ({share:.2%}) are in {one} with exactly the same pixels.",
+        f"{count} of {len(second)} images of {other} ({share:.2%}) are in {one} with exactly the same pixels"
+        f"{_example(data, one, other, hashes)}.",
         "'bench data NAME' lists them; remove the copies, or keep them in one split.",
     )
+
+
+def _example(data: ImageData, one: str, other: str, hashes: NDArray[np.uint64]) -> str:
+    """The files of the first pair, where there are files."""
+    if data.paths is None:
+        return ""
+    b = int(data.split(other)[np.isin(hashes[data.split(other)], hashes[data.split(one)])][0])
+    a = next(int(i) for i in data.split(one) if hashes[i] == hashes[b])
+    return f", the first: {data.paths[b]} is {data.paths[a]}"
 
 
 def telling(data: ImageData) -> bool:
@@ -87,7 +102,7 @@ def classes_missing(data: ImageData) -> Iterator[Finding]:
             yield Finding(
                 "class_missing",
                 "warning",
-                f"{len(absent)} of {len(data.classes)} classes have no image in {name}: {named}.",
+                f"{len(absent)} of {len(data.classes)} classes have no image in {name}: {named}. {MEANS[name]}",
                 "Use more images, a larger split fraction, or leave the class out.",
             )
 

@@ -19,6 +19,7 @@ from bench.data.reading import reading
 from bench.schema.experiment import Experiment
 
 SMALL = 64  # pixels; under this side an ImageNet stem throws away most of the image
+FEW = 30  # images of val
 WORN = 100  # looks at one test split
 # timm's families whose first convolution has stride 1, so that whatever is pooled later has been looked at in full.
 # All others begin with a stride, or with patches.
@@ -44,7 +45,7 @@ def lint(
     """
     found: list[Finding] = []
     for images in data.values():
-        found += [*splits(images), *reading(images)]
+        found += [*splits(images), *reading(images), *_val(images)]
     for key, count in (looks or {}).items():
         if key in data:
             found += worn(count, len(data[key].test))
@@ -52,6 +53,18 @@ def lint(
         found += single(exp, data[key])
     found += together(experiments, claims)
     return list(dict.fromkeys(found))
+
+
+def _val(data: ImageData) -> Iterator[Finding]:
+    """About a val split that is too small to select on."""
+    if 0 < len(data.val) < FEW:
+        yield Finding(
+            "val_small",
+            "warning",
+            f"val has {len(data.val)} images: one of them is {1 / len(data.val):.1%} of accuracy, and what is selected "
+            "on val is selected by chance.",
+            "Use more images, a larger split.val, or several folds (split=kfold).",
+        )
 
 
 def worn(looks: int, images: int) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def findings(
-    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = True
+    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = True, near: bool = False
 ) -> list[Finding]:
     """Everything there is to say about experiments, their data and what their store knows.
 
@@ -28,6 +28,7 @@ def findings(
         keys: the data fingerprint of each experiment.
         claims: how many claims rest on them.
         deep: also build the networks that keep a part frozen, one of each kind and without memory (below a second).
+        near: also look for near duplicates across splits (seconds for 10,000 images).
 
     Raises:
         RequestError: as loading the data does.
@@ -40,6 +41,10 @@ def findings(
         if key not in loaded:
             loaded[key] = images.load(exp.dataset, exp.split)
     found = lint(experiments, loaded, keys, claims, looks(experiments, keys))
+    if near:
+        from bench.data.near import across_splits
+
+        found += [f for data in loaded.values() for f in across_splits(data)]
     if deep:
         found += [f for f in dict.fromkeys(_frozen(experiments, loaded, keys)) if f not in found]
     return found

@@ -86,6 +86,18 @@ def test_the_same_settings_where_they_are_fine(overrides: list[str]) -> None:
         (("red apple", "green apple", "pear"), 3, ["augment=colour"], "colour_changes_label"),
         (("Red-Apple", "green-apple"), 3, ["augment=grey"], "colour_changes_label"),
         (("small", "large"), 3, ["augment=scale"], "scale_changes_label"),
+        (("LeftTurn", "RightTurn"), 3, ["augment=flip"], "flip_changes_label"),
+        (("L", "R"), 3, ["augment=flip"], "flip_changes_label"),
+        (("clockwise", "counter-clockwise"), 3, ["augment=flip_vertical"], "flip_changes_label"),
+        (("clockwise", "counterclockwise"), 3, ["augment.rotate=180"], None),
+        (("left", "right"), 3, ["augment.rotate=180"], "rotation_changes_label"),
+        (("thumbs_up", "thumbs_down"), 3, ["augment.rotate=180"], "rotation_changes_label"),
+        (("north", "south"), 3, ["augment=flip_vertical"], "flip_changes_label"),
+        (("0", "90", "180", "270"), 3, ["augment.rotate=30"], "rotation_changes_label"),
+        (("0", "90", "180", "270"), 3, ["augment=flip"], "flip_changes_label"),
+        (tuple("bdpq"), 3, ["augment=flip"], "flip_changes_label"),
+        (("6", "9"), 1, ["augment.rotate=180"], "rotation_changes_label"),
+        (tuple(str(i) for i in range(12)), 1, ["augment=flip"], None),  # numbered classes
         (("cat", "left"), 3, ["augment=flip"], None),
         (("arrow up", "arrow down"), 3, ["augment=flip"], None),
         (tuple("0123456789"), 3, ["augment=flip"], None),  # numbered classes of photographs
@@ -95,10 +107,19 @@ def test_the_same_settings_where_they_are_fine(overrides: list[str]) -> None:
 def test_labels_are_guessed_from_class_names(
     classes: tuple[str, ...], channels: int, words: list[str], name: str | None, data
 ) -> None:
-    source = data(shape=(channels, 12, 12), classes=len(classes))
+    source = data(count=240, shape=(channels, 12, 12), classes=len(classes))
     source = dataclasses.replace(source, classes=classes)
     found = linted("dataset=folder", "dataset.root=photos", "model=cnn", *words, data=source)
     assert names(found) == ({name} if name else set())
+
+
+def test_digits_saved_as_rgb_are_writing(data) -> None:
+    source = data(count=240, classes=10)
+    source.images[:] = source.images[:, :1]
+    source = dataclasses.replace(source, classes=tuple("0123456789"))
+    assert names(linted("dataset=folder", "dataset.root=x", "model=cnn", "augment=flip", data=source)) == {
+        "flip_changes_label"
+    }
 
 
 def test_equal_points_of_the_plane_are_no_copies() -> None:
@@ -226,7 +247,7 @@ def test_a_stem_is_said_to_skip_pixels_where_it_does(name: str, skips: bool, dat
     import torch
     from torch import nn
 
-    found = linted("dataset=cifar10", "model=timm", f"model.name={name}", data=data(shape=(3, 32, 32)))
+    found = linted("dataset=cifar10", "model=timm", f"model.name={name}", data=data(count=128, shape=(3, 32, 32)))
     assert names(found) == ({"imagenet_stem"} if skips else set())
     with torch.device("meta"):
         net = timm.create_model(name).eval()
