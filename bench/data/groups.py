@@ -14,6 +14,7 @@ from bench.schema.dataset import Split
 from bench.schema.errors import RequestError, near
 
 Indices = NDArray[np.int64]
+PASSES = 10  # over all groups, until none moves any more
 
 
 def groups_of(entry: Entry, split: Split) -> Indices | None:
@@ -56,8 +57,8 @@ def assign(groups: Indices, labels: Indices, shares: Sequence[float], seed: int)
     """The part of each image, int64 [n]: whole groups, every class as near to the shares as they allow.
 
     Groups come one by one, the largest first and equal ones in the seed's order; each goes where the sum over parts
-    and classes of squared relative distances from the shares becomes smallest (as scikit-learn's StratifiedGroupKFold,
-    for unequal parts).
+    and classes of squared relative distances from the shares becomes smallest, and moves on while that helps (as
+    scikit-learn's StratifiedGroupKFold, for unequal parts).
 
     Args:
         groups, labels: of n images.
@@ -73,11 +74,17 @@ def assign(groups: Indices, labels: Indices, shares: Sequence[float], seed: int)
     order = order[np.argsort(-counts[order].sum(1), kind="stable")]
     filled = np.zeros((len(shares), counts.shape[1]))
     part = np.zeros(len(counts), np.int64)
-    for g in order:
-        # Of the sum over parts only the part that takes the group changes.
-        change = ((filled + relative[g] - wanted) ** 2 - (filled - wanted) ** 2) / wanted
-        part[g] = int(np.argmin(np.round(change.sum(1), 12)))
-        filled[part[g]] += relative[g]
+    for again in range(PASSES):
+        before = part.copy()
+        for g in order:
+            if again:
+                filled[part[g]] -= relative[g]
+            # Of the sum over parts only the part that takes the group changes.
+            change = ((filled + relative[g] - wanted) ** 2 - (filled - wanted) ** 2) / wanted
+            part[g] = int(np.argmin(np.round(change.sum(1), 12)))
+            filled[part[g]] += relative[g]
+        if again and (part == before).all():
+            break
     for empty in range(len(shares)):
         held = np.bincount(part, minlength=len(shares))
         if not held[empty] and held.max() > 1:  # few groups: the smallest one of the part that has most

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from bench.data.sources.decode import MIXED, BadImage, Header, Rule, header, rule
+from bench.schema.errors import RequestError
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)
 
@@ -140,3 +143,70 @@ def test_a_decompression_bomb_is_refused_unopened(monkeypatch: pytest.MonkeyPatc
     assert len(raw) < 20000
     with pytest.raises(BadImage, match="9500 x 9500 pixels"):
         grey(raw)
+
+
+def tiff(array: np.ndarray, **settings: object) -> bytes:
+    import tifffile
+
+    tifffile.imwrite(raw := io.BytesIO(), array, **settings)
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize("make", ["png", "tiff"])
+def test_sixteen_bit_colour_is_scaled_not_cut(make: str) -> None:
+    wide = np.array([0, 128, 129, 300, 65535], np.uint16).repeat(15).reshape(5, 5, 3)
+    if make == "tiff":
+        raw = tiff(wide, photometric="rgb")
+    else:
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in wide)
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 5, 5, 16, 2, 0, 0, 0)),
+            (b"IDAT", zlib.compress(rows)),
+            (b"IEND", b""),
+        ]
+        raw = b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+            for kind, body in chunks
+        )
+    assert Rule(3, None, "crop")(raw)[0, :, 0].tolist() == [0, 0, 1, 1, 255]
+    deep = header(raw).deep
+    assert deep is not None
+    assert (deep.high, deep.special) == (65535, True)
+
+
+def test_miniswhite_is_not_inverted() -> None:
+    assert Rule(1, None, "crop")(tiff(np.full((8, 8), 60000, np.uint16), photometric="miniswhite")).max() == 22
+    assert Rule(1, None, "crop")(tiff(np.full((8, 8), 200, np.uint8), photometric="miniswhite")).max() == 55
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_turned_tiff_has_the_size_it_is_shown_in(kind: type) -> None:
+    stored = np.zeros((16, 8), kind)
+    stored[:8] = np.iinfo(kind).max
+    raw = tiff(stored, extratags=[(274, 3, 1, 6, True)])
+    assert header(raw).size == (16, 8)
+    shown = Rule(1, None, "crop")(raw)[0]
+    assert shown.shape == (8, 16)
+    assert shown[:, 8:].min() == 255  # turned clockwise: what was above is on the right
+
+
+def test_values_whose_range_nobody_says_are_asked_for() -> None:
+    deep = [header(tiff(np.full((8, 8), v, np.float32))) for v in (-3.0, 900.0)]
+    with pytest.raises(RequestError, match=r"from -3 to 900.*dataset\.range=\[-3,900\]"):
+        rule(deep, None, "crop", "auto")
+    assert rule(deep, None, "crop", "auto", (-3.0, 900.0)).floats == (-3.0, 900.0)
+
+
+def test_photographs_of_one_size_are_not_kept_whole_unasked() -> None:
+    with pytest.raises(RequestError, match=r"4000 x 3000.*dataset\.size=224"):
+        rule([Header((4000, 3000), False)] * 80, None, "crop", "auto")
+    assert rule([Header((4000, 3000), False)] * 80, 224, "crop", "auto").size == 224
+
+
+def test_heic_where_the_extra_is_installed() -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.new("RGB", (64, 48), "red")).save(raw := io.BytesIO())
+    assert header(raw.getvalue()).size == (64, 48)
+    red, green, _ = rgb(raw.getvalue()).mean((1, 2))
+    assert red > 230
+    assert green < 25

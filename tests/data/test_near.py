@@ -82,7 +82,7 @@ def test_a_set_without_copies_has_none_and_findings_name_files(tmp_path) -> None
         for split in ("train", "test") if i < 4 else ("train", "val", "test")[i % 3 : i % 3 + 1]:
             file = tmp_path / split / "ab"[i % 2] / f"{i}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            (image if split == "train" or i else jpeg(image)).save(file)
+            (image if split == "train" or i else mirrored(image)).save(file)
     data = load(Folder(source="folder", root=str(tmp_path)), Split())
     (exact,) = [f for f in splits(data) if f.name == "train_duplicates_in_test"]
     assert "test/a/2.png is train/a/2.png" in exact.reason

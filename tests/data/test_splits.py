@@ -145,3 +145,50 @@ def test_wrong_settings(settings: dict, message: str) -> None:
 def test_too_few_images() -> None:
     with pytest.raises(RequestError, match="would be empty"):
         splits.split(np.arange(4) % 2, np.zeros(4, np.int8), Split())
+
+
+grouped = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=60, max_size=200).map(np.array)
+
+
+@given(grouped, st.sampled_from(["holdout", "kfold", "hash"]), seeds)
+def test_no_group_is_on_two_sides(rows: np.ndarray, kind: str, seed: int) -> None:
+    groups, labels = rows.T.astype(np.int64)
+    for how in (Split(kind=kind, group="g", seed=seed), Split(kind=kind, group="g", seed=seed, train_fraction=0.5)):
+        try:
+            made = splits.split(labels, np.zeros(len(labels), np.int8), how, groups, groups.astype(np.uint64))
+        except RequestError:
+            assume(False)
+        sides = [set(groups[part].tolist()) for part in made]
+        assert len(set.union(*sides)) == sum(map(len, sides))
+        if how.train_fraction == 1:
+            assert sorted(np.concatenate(made).tolist()) == list(range(len(labels)))
+
+
+def test_grouped_folds_are_about_as_even_as_scikit_learns() -> None:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    ours = theirs = 0.0
+    for seed in range(6):
+        stream = np.random.RandomState(seed)
+        groups = stream.randint(0, 60, 600)
+        labels = (stream.rand(60, 1) * 3 + stream.rand(60, 600)).astype(int)[groups, np.arange(600)]
+        share = np.bincount(labels, minlength=4) / 5
+
+        def uneven(fold: np.ndarray, labels: np.ndarray = labels, share: np.ndarray = share) -> float:
+            return float(np.abs(np.bincount(labels[fold], minlength=4) - share).sum())
+
+        for f in range(5):
+            how = Split(kind="kfold", fold=f, group="g", seed=seed)
+            ours += uneven(splits.split(labels, np.zeros(600, np.int8), how, groups).test)
+        folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+        theirs += sum(uneven(test) for _, test in folds.split(labels, labels, groups))
+    assert ours <= 1.2 * theirs
+
+
+def test_a_thousand_classes_of_three_share_val_and_test() -> None:
+    labels = np.arange(3000) % 1000
+    both = []
+    for seed in range(5):
+        made = splits.split(labels, np.zeros(3000, np.int8), Split(seed=seed))
+        both.append(len(set(labels[made.val]) & set(labels[made.test])))
+    assert min(both) > 50  # 240 of val, of which the 600 classes of test once had none

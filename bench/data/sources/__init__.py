@@ -1,4 +1,12 @@
-"""The sources of images: `SOURCES` maps `dataset.source` to how it is read."""
+"""The sources of images: `SOURCES` maps `dataset.source` to how it is read.
+
+- contract: what a source owes. bundled, fashion_mnist, torchvision_sets, shapes, plane, huggingface: one each.
+- folder, csv: the user's own files, which files reads; split_names: what people call train, val and test;
+  classes: the order of class names, and those that are one but for their spelling.
+- fetch: the bytes of a path or an address. scan: hash and header of each file, read once and remembered.
+- decode: image files to uint8 pixels by one rule; depth: those of more than 8 bits.
+- idx, checksums: for published files.
+"""
 
 from bench.data.sources import bundled, csv, fashion_mnist, folder, huggingface, own, plane, shapes, torchvision_sets
 from bench.data.sources.contract import Source

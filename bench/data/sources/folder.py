@@ -103,14 +103,14 @@ def _are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> b
 
 def _check_tops(root: Path, tops: Sequence[Path]) -> None:
     """Raise RequestError where the top folders look like splits of unknown names, or classes lie deeper."""
-    inside = {top: frozenset(e.name for e in _entries(top) if _is_dir(e)) for top in tops}
+    inside = {top: frozenset(_sub_folders(top)) for top in tops}
     if len(tops) == 1:
         (only,) = tops
         deeper = only
-        while len(names := [e for e in _entries(deeper) if _is_dir(e)]) == 1 and not _is_split(names[0].name):
-            deeper = deeper / names[0].name
+        while len(names := _sub_folders(deeper)) == 1 and split_of(names[0]) is None:
+            deeper = deeper / names[0]
         if len(names) > 1:
-            shown = ", ".join(e.name for e in names[:3])
+            shown = ", ".join(names[:3])
             raise RequestError(
                 f"{root} holds one folder, {only.name}; the folders {shown} lie in {deeper}. "
                 f"Point dataset.root at {deeper}."
@@ -129,12 +129,8 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
                 )
 
 
-def _is_split(name: str) -> bool:
-    return split_of(name) is not None
-
-
 def _holds_folders(folder: Path) -> bool:
-    return any(_is_dir(e) for e in _entries(folder))
+    return bool(_sub_folders(folder))
 
 
 def _check_class(folder: Path, may_hold_splits: bool) -> None:
@@ -144,7 +140,7 @@ def _check_class(folder: Path, may_hold_splits: bool) -> None:
         raise RequestError(
             f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
         )
-    inside = assigned(e.name for e in _entries(folder) if _is_dir(e)).values()
+    inside = assigned(_sub_folders(folder)).values()
     if not may_hold_splits and TRAIN in inside and (TEST in inside or VAL in inside):
         raise RequestError(
             f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "
@@ -182,6 +178,19 @@ def _walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str]) -> Ite
             yield entry.path
 
 
+def _sub_folders(folder: Path) -> list[str]:
+    """Their names; without sorting the files beside them, of which there may be many."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if _is_dir(e) and not _litter(e.name))
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def _unreadable(folder: str | Path, error: OSError) -> RequestError:
+    return RequestError(f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions.")
+
+
 def _is_dir(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
@@ -205,7 +214,7 @@ def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return sorted((e for e in entries if not _litter(e.name)), key=lambda e: e.name)
     except OSError as error:
-        raise RequestError(f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions.") from error
+        raise _unreadable(folder, error) from error
 
 
 def _litter(name: str) -> bool:
