@@ -78,6 +78,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     from bench.schema.errors import RequestError
     from bench.sweep.completed import find_completed
     from bench.sweep.plan import points, records_of
+    from bench.track.provenance import repository
     from bench.track.spool import Spool
     from bench.track.store import Store
 
@@ -97,6 +98,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     context = {
         "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=deep)],
         "test_looks": max(looked.values()),
+        **({"repository": address} if (address := repository()) else {}),
     }
     return records, artifacts.stored(store), context
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,24 @@ def code_version() -> tuple[str, str]:
         except (OSError, subprocess.SubprocessError):
             return "unknown", "unknown"
     return f"imagebench {packages()['imagebench']}", "false"
+
+
+def repository() -> str:
+    """Address of the repository that this package runs from, as https without credentials; "" where it has none."""
+    here = Path(__file__).resolve().parents[2]
+    try:
+        return web_address(_git(here, "config", "--get", "remote.origin.url")) if (here / ".git").exists() else ""
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def web_address(remote: str) -> str:
+    """`git@host:owner/name.git` or an http address as https://host/owner/name; "" for a folder or anything else."""
+    found = re.fullmatch(
+        r"(?:https?://(?:[^@/]*@)?|ssh://(?:[^@/]*@)?|git@)([\w-]+(?:\.[\w-]+)+)(?::\d+)?[:/]([\w.~/-]+?)(?:\.git)?/?",
+        remote.strip(),
+    )
+    return f"https://{found[1]}/{found[2]}" if found else ""
 
 
 def _git(folder: Path, *words: str) -> str:
