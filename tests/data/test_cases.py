@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from bench.data import ImageData, load
+from bench.data.near import across_splits
 from bench.schema.dataset import Csv, Folder, Split
 from bench.schema.errors import RequestError
 from tests.data.conftest import class_folders, picture
@@ -181,6 +182,9 @@ def test_no_subject_is_on_two_sides(how: dict, cases: Path) -> None:
         assert len(set.union(*sides)) == sum(map(len, sides))
         if how.get("kind") != "hash":
             assert np.ptp(np.bincount(data.labels[data.test])) <= 3
+    (asked,) = across_splits(listed(cases / "groups" / "list.csv"))
+    assert "split.group=COLUMN" in asked.remedy
+    assert list(across_splits(listed(cases / "groups" / "list.csv", Split(group="subject")))) == []
     with pytest.raises(RequestError, match=r"split\.group=subjct: no such column\. Did you mean 'subject'"):
         listed(cases / "groups" / "list.csv", Split(group="subjct"))
 
