@@ -11,7 +11,11 @@ from bench.data.imagedata import ImageData
 from bench.schema.experiment import Experiment, experiment
 
 MNIST = (1, 28, 28)
-PARTS = [f.name for f in dataclasses.fields(Experiment) if f.name not in ("dataset", "model", "norm_layer", "seed")]
+PARTS = [
+    f.name
+    for f in dataclasses.fields(Experiment)
+    if f.default is dataclasses.MISSING and f.name not in ("dataset", "model", "norm_layer")
+]
 RESIDUAL = (
     *("model=resnet20", "model.depth=8", "model.width=4", "model.drop_path=0.5", "model.dropout=0.3"),
     "transfer.weights=run:source",
