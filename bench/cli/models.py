@@ -161,7 +161,12 @@ def counts(
         if not chosen:
             raise
         return row | {"error": str(error)}
-    row |= {"parameters": found.parameters, "flops": found.flops, "norm_layers": list(found.norm_layers)}
+    row |= {
+        "parameters": found.parameters,
+        "flops": found.flops,
+        "norm_layers": list(found.norm_layers),
+        "norms": found.norms,
+    }
     if with_stages:
         row["stages"] = [{"name": name, "parameters": n} for name, n in found.stages]
     return row
@@ -170,7 +175,7 @@ def counts(
 def uncounted(shape: tuple[int, int, int], classes: int, min_size: int | None, pretrained: bool) -> dict[str, Any]:
     """The second half of a row before anything is counted."""
     row: dict[str, Any] = {"parameters": None, "flops": None, "min_size": min_size, "pretrained": pretrained}
-    return row | {"norm_layers": [], "input": list(shape), "classes": classes}
+    return row | {"norm_layers": [], "norms": {}, "input": list(shape), "classes": classes}
 
 
 def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
@@ -178,8 +183,10 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
     # A stage stands two columns in, and two columns lie between.
     staged = [len(s["name"]) for r in rows if with_stages for s in r.get("stages", [])]
     width = max([len(r["name"]) for r in rows] + [n + 2 for n in staged])
-    head = ("model", "parameters", "FLOPs", "input", "min", "weights", "norm_layer", "paper")
-    line = f"{{:<{width}}}  {{:>11}}  {{:>6}}  {{:<9}}  {{:>3}}  {{:<7}}  {{:<16}}  {{}}"
+    counted = {r["name"]: " ".join(f"{kind} {n}" for kind, n in r["norms"].items()) or "-" for r in rows}
+    norms = max([5] + [len(text) for text in counted.values()])
+    head = ("model", "parameters", "FLOPs", "input", "min", "weights", "norms", "norm_layer", "paper")
+    line = f"{{:<{width}}}  {{:>11}}  {{:>6}}  {{:<9}}  {{:>3}}  {{:<7}}  {{:<{norms}}}  {{:<16}}  {{}}"
     lines = [line.format(*head)]
     for r in rows:
         if "error" in r:
@@ -188,7 +195,7 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
         paper = " ".join(str(p) for p in (r["paper"], r["year"]) if p is not None)
         numbers = (f"{r['parameters']:,}", _short(r["flops"]), "x".join(map(str, r["input"])), r["min_size"] or "-")
         weights = "yes" if r["pretrained"] else "no"
-        lines.append(line.format(r["name"], *numbers, weights, _norms(r["norm_layers"]), paper))
+        lines.append(line.format(r["name"], *numbers, weights, counted[r["name"]], _norms(r["norm_layers"]), paper))
         if with_stages:
             lines += [f"  {s['name']:<{width - 2}}  {s['parameters']:>11,}" for s in r["stages"]]
     return lines

@@ -11,6 +11,7 @@ Own networks
 Networks of timm and torchvision
     zoo.py              built by name and fitted to the images
     stem.py             model.stem=small
+    norms.py            which norms a network has
     swap.py             other norms, activations and first convolutions
     bias.py             biases that a norm makes useless
 All networks

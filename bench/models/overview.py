@@ -9,6 +9,7 @@ from torch import nn
 
 from bench.models import cost
 from bench.models.build import network
+from bench.models.norms import norms_of, tally
 from bench.models.stages import stages
 from bench.schema.errors import RequestError
 from bench.schema.model import Model, NormLayer, OwnModel, Timm, Torchvision
@@ -22,12 +23,14 @@ class Counts:
         parameters: 0 for models without a network.
         flops: per image; None for models without a network.
         norm_layers: which it takes.
+        norms: kind -> how many it has with its native norm_layer.
         stages: (name, parameters), from input to head.
     """
 
     parameters: int
     flops: int | None
     norm_layers: tuple[str, ...]
+    norms: dict[str, int]
     stages: tuple[tuple[str, int], ...]
 
 
@@ -41,11 +44,12 @@ def count(model: Model, shape: tuple[int, int, int], classes: int) -> Counts:
         native = NormLayer(name=model.native_norm)  # type: ignore[arg-type]
         net = network(model, native, shape, classes)
     if net is None:
-        return Counts(0, None, ("native", *model.norm_layers), ())
+        return Counts(0, None, ("native", *model.norm_layers), {}, ())
     return Counts(
         cost.parameters(net),
         cost.flops(net, shape),
         ("native", *_norm_layers(model, net)),
+        tally(norms_of(net).values()),
         tuple((s.name, sum(p.numel() for p in s.parameters)) for s in stages(net)),
     )
 

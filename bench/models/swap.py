@@ -10,14 +10,15 @@ from torch import nn
 from bench.models.activation import activation, initialise
 from bench.models.layers import silence
 from bench.models.norm_layer import NormAct, norm, normalise_weight
+from bench.models.norms import describe, norms_of
 from bench.models.stages import head_name
 from bench.schema.errors import RequestError
 from bench.schema.model import ALL_NORMS, Activation, NormLayer
 
+OWN = ("batch", "layer")  # what networks have throughout, that no other norm can be put into
 INSERTED = ("batch", "layer", "group", "instance", "own")  # norms that are modules
 # Networks that call functions for their activations, which no module swap reaches.
 FUNCTIONAL = {"GoogLeNet"}
-TOKEN_NORMS = {"LayerNorm", "RmsNorm", "RMSNorm"}  # over the channels of each token
 # timm's names for activations, apart from torch's own classes; gates (sigmoid, hardsigmoid) are no activations.
 ACTIVATION_NAMES = {
     *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "GELUTanh", "QuickGELU"),
@@ -27,18 +28,31 @@ ACTIVATION_NAMES = {
 
 
 def supported_norms(net: nn.Module) -> tuple[str, ...]:
-    """The norm_layers that a network of timm or torchvision takes, besides `native`.
+    """The norm_layers that a network of timm or torchvision takes, besides `native`: with no other norm beside them.
 
-    - networks normalised by batch, group or per-pixel layer norm: all;
+    - networks all of whose norms are batch, group or per-pixel layer norms of [B, C, H, W]: all;
     - networks that list their convolutions in `features` (vgg, alexnet, squeezenet): all;
-    - transformers and others with layer norm over tokens: only that.
+    - networks with layer norm alone, over tokens (transformers), or batch norm alone: that;
+    - any other, which keeps a norm of tokens, vectors or weights whatever is swapped: none.
     """
-    kinds = _kinds(net)
-    if kinds & TOKEN_NORMS and type(net).__name__ != "ConvNeXt":
-        return ("layer",) if "LayerNorm" in kinds else ()
-    if not _norms(net) and type(net).__name__ != "ConvNeXt" and not isinstance(_features(net), nn.Sequential):
+    every, images = norms_of(net), _norms(net)
+    if is_convnext(net):  # whose layer norms are all of [B, C, H, W] where another norm is asked for
+        images = {path: net.get_submodule(path) for path, kind in every.items() if kind == "layer"}
+    if every.keys() - images.keys():
+        return tuple(kind for kind in OWN if set(every.values()) == {kind})
+    if not images and not isinstance(_features(net), nn.Sequential):
         return ("none", "weight")
-    return tuple(n for n in ALL_NORMS if n != "selu" or type(net).__name__ not in FUNCTIONAL)
+    out = {*ALL_NORMS}
+    if type(net).__name__ in FUNCTIONAL:
+        out.discard("selu")
+    if any(path.startswith("head") for path in images):
+        out.discard("instance")  # after global pooling there is one pixel, which has no deviation
+    return tuple(n for n in ALL_NORMS if n in out)
+
+
+def is_convnext(net: nn.Module) -> bool:
+    """Whether it is a ConvNeXt of timm."""
+    return type(net).__name__ == "ConvNeXt"
 
 
 def replace_norms(net: nn.Module, kind: NormLayer, name: str) -> None:
@@ -53,10 +67,33 @@ def replace_norms(net: nn.Module, kind: NormLayer, name: str) -> None:
         RequestError: the network cannot take it; the message says what it takes.
     """
     options = supported_norms(net)
-    if kind.name not in options and not (kind.own is not None and "batch" in options):
-        raise RequestError(f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.")
-    if kind.name == "layer" and (type(net).__name__ == "ConvNeXt" or _kinds(net) & TOKEN_NORMS):
-        return  # its own: over the channels of each pixel or token
+    mine = kind.own is not None  # can be put where any other can
+    if kind.name not in options and not (mine and "group" in options):
+        stays = {p: k for p, k in norms_of(net).items() if p not in _norms(net) or p.startswith("head")}
+        raise _refusal(kind, name, options, stays)
+    mixed = bool(norms_of(net).keys() - _norms(net).keys())
+    if not (mixed or (is_convnext(net) and kind.name == "layer")):  # they have it already
+        _replace(net, kind, name)
+    if not mine and (left := other_norms(net, kind)):
+        raise _refusal(kind, name, tuple(n for n in options if n != kind.name), left)
+
+
+def other_norms(net: nn.Module, kind: NormLayer) -> dict[str, str]:
+    """Path -> kind of the norms in a network that are not of the kind asked for."""
+    right = {kind.name}
+    if kind.name == "group":
+        right.add("layer")  # channels that no number of groups divides make one
+    return {path: found for path, found in norms_of(net).items() if found not in right}
+
+
+def _refusal(kind: NormLayer, name: str, options: tuple[str, ...], left: dict[str, str]) -> RequestError:
+    stays = f" Norms that would stay: {describe(left)}." if left else ""
+    return RequestError(
+        f"norm_layer '{kind.name}' is not for {name}; it takes {', '.join(('native', *options))}.{stays}"
+    )
+
+
+def _replace(net: nn.Module, kind: NormLayer, name: str) -> None:
     found = _norms(net)
     if kind.name in INSERTED:
         if not found:
@@ -120,10 +157,6 @@ def replace(net: nn.Module, path: str, new: nn.Module) -> None:
     net.get_submodule(parent).register_module(child, new)
 
 
-def _kinds(net: nn.Module) -> set[str]:
-    return {type(m).__name__ for m in net.modules()}
-
-
 def _features(net: nn.Module) -> nn.Module | None:
     return getattr(net, "features", None)
 
@@ -145,13 +178,13 @@ def _channels(layer: nn.Module) -> int:
 
 
 def _swap(net: nn.Module, path: str, old: nn.Module, kind: NormLayer) -> None:
-    if kind.name == "instance" and path.startswith("head"):
-        return  # after global pooling there is one pixel, which has no deviation
     new = norm(kind, _channels(old), dim=2)
     assert new is not None
     with torch.no_grad():
         for name in ("weight", "bias"):
             before, after = getattr(old, name), getattr(new, name, torch.empty(0))
+            if before is None:  # some norms have no shift
+                continue
             if kind.own is None or (isinstance(after, nn.Parameter) and after.shape == before.shape):
                 after.copy_(before)  # one of somebody's own may have no scale and shift of this form
     replace(net, path, _with_activation(old, new))
