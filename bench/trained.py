@@ -31,7 +31,7 @@ from bench.earlier import HERE, derived, fetched
 from bench.features import features
 from bench.models import origin, preprocess, transfer, weights
 from bench.models.hashes import file_sha256
-from bench.models.stages import Backbone
+from bench.models.heads import Backbone
 from bench.recorded import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment

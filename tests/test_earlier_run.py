@@ -14,8 +14,8 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.data import pixel_norm
+from bench.models.heads import Backbone
 from bench.models.preprocess import resize_crop
-from bench.models.stages import Backbone
 from bench.schema.experiment import experiment
 from bench.track.store import Store
 from bench.train import heads

@@ -20,7 +20,7 @@ from bench.compose import compose
 from bench.data import augment
 from bench.features import cached_array, features
 from bench.models import preprocess
-from bench.models.stages import Backbone
+from bench.models.heads import Backbone
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.pixels import Augment
@@ -72,7 +72,7 @@ def test_features_are_the_heads_input(cache, digits):
     with torch.inference_mode():
         x = prepare(torch.from_numpy(digits.images[digits.val]))
         torch.testing.assert_close(torch.from_numpy(found), backbone(x), atol=1e-5, rtol=1e-5)
-        torch.testing.assert_close(models.head(net)(torch.from_numpy(found)), net(x), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(models.Readout(net)(torch.from_numpy(found)), net(x), atol=1e-5, rtol=1e-5)
 
 
 def test_the_same_content_is_computed_once_and_any_other_again(cache, digits):

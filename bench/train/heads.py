@@ -19,7 +19,7 @@ from bench.data.augment import Augmentation
 from bench.data.imagedata import ImageData
 from bench.features import features
 from bench.models import cost, origin, preprocess, transfer
-from bench.models.stages import Backbone, head, head_name
+from bench.models.heads import Backbone, Readout, readout
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, science
 from bench.schema.model import Knn, Ncm
@@ -48,7 +48,8 @@ def transferred(
     """The Result of an Experiment whose transfer.mode is not scratch.
 
     A frozen backbone's features are computed once, and the head is trained on them: the same numbers as with the
-    backbone in every epoch, but for rounding. With augmentation that holds for `transfer.views` views of every
+    backbone in every epoch, but for rounding. Where a network makes its logits of more than them (squeezenet, volo) the
+    backbone runs in every epoch. With augmentation that holds for `transfer.views` views of every
     image, one of them drawn at random each time the image comes up; with views=0 the backbone runs in every epoch.
 
     Args:
@@ -75,6 +76,14 @@ def _trained(
         raise RequestError(f"transfer.head={exp.transfer.head} trains nothing, so nothing is augmented: augment=none.")
     if augmentation is not None and not exp.transfer.views:
         return fit(exp, data, net, on_epoch, checkpoint)
+    part = readout(net, preprocess.make(exp, data)(torch.from_numpy(data.images[data.train[:2]])))
+    if part is None and not untrained:  # more than the heads stands between features and logits
+        if augmentation is not None:
+            raise RequestError(
+                f"transfer.views keeps features for the head alone, and {type(net).__name__} makes its logits of more "
+                "than those. With transfer.views=0 the whole network runs in every epoch."
+            )
+        return fit(exp, data, net, on_epoch, checkpoint)
     if distributed.several(exp.trainer):
         raise RequestError("Features of a frozen backbone are computed on one device: set trainer.devices=1.")
     fabric = launched(exp.trainer)
@@ -84,11 +93,16 @@ def _trained(
     flops = cost.flops(net, preprocess.input_shape(exp, data.shape))
     if untrained:
         result = _untrained(exp, data, train, val, test)
-        whole = {"cost/params": float(cost.parameters(Backbone(net))), "cost/flops": flops + result.costs["cost/flops"]}
+        params, more = cost.parameters(Backbone(net)), result.costs.pop("cost/flops")
     else:
-        result = _head(exp, data, net, (train, val, test), fabric, on_epoch, checkpoint)
-        whole = {"cost/params": float(cost.parameters(net)), "cost/flops": float(flops)}
-    return dataclasses.replace(result, costs={**result.costs, **whole, "cost/feature_seconds": seconds})
+        assert part is not None
+        result = _head(exp, data, net, part, (train, val, test), fabric, on_epoch, checkpoint)
+        params, more = cost.parameters(net), 0.0
+        result.costs.pop("cost/flops", None)  # of the head alone
+    costs = {**result.costs, "cost/params": float(params), "cost/feature_seconds": seconds}
+    if flops is not None:
+        costs["cost/flops"] = flops + more
+    return dataclasses.replace(result, costs=costs)
 
 
 def _features(
@@ -126,22 +140,22 @@ def _head(
     exp: Experiment,
     data: ImageData,
     net: nn.Module,
+    part: Readout,
     features: Sequence[NDArray[np.float32]],
     fabric: Fabric,
     on_epoch: Told | None,
     checkpoint: Path | None,
 ) -> Result:
-    """The net's own head, trained on features of train, val and test; the state is that of the whole net."""
+    """The net's own head `part`, trained on features of train, val and test; the state is that of the whole net."""
     examples = of_features(data, features, fabric.device)
     alone_ = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
-    part = nn.Sequential(nn.Flatten(), head(net))
     result = alone(alone_, lambda: Single(alone_, part, examples, fabric), on_epoch, checkpoint)
     assert result.state is not None
-    trained = {f"{head_name(net)}.{name.partition('.')[2]}": tensor for name, tensor in result.state.items()}
+    trained = part.named(result.state)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     assert trained.keys() <= whole.keys()
     net.load_state_dict({**whole, **trained})
-    device = next(head(net).parameters()).device  # where `fit` left it; the backbone may never have been there
+    device = next(part.parameters()).device  # where `fit` left it; the backbone may never have been there
     net.to(device)
     prepare = preprocess.make(exp, data).to(device)
     trained_on = preprocess.as_input(prepare, preprocess.input_shape(exp, data.shape))

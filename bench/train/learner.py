@@ -48,7 +48,7 @@ class Learner(Protocol):
     Attributes:
         kind: checkpoints are taken over by learners of the kind that wrote them.
         first: whether this process records; of several devices one does.
-        params, flops: of one network; flops for one image.
+        params, flops: of one network; flops for one image, None where they cannot be counted.
     """
 
     kind: str
@@ -56,7 +56,7 @@ class Learner(Protocol):
     device: torch.device
     first: bool
     params: int
-    flops: int
+    flops: int | None
 
     def train(self, epoch: int, clock: Clock) -> list[float]:
         """Train one epoch (from 0); each run's mean loss over its images.

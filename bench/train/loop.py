@@ -153,11 +153,12 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
     val, test = (learner.final_scores(split).cpu().numpy() if alive else None for split in ("val", "test"))
     costs = {
         "cost/params": learner.params,
-        "cost/flops": learner.flops,
         "cost/fit_seconds": seconds,
         "cost/peak_memory_mb": peak_memory_mb(learner.device),
     }
     images = len(learner.examples.splits["train"])
+    if learner.flops is not None:
+        costs["cost/flops"] = learner.flops
     return [
         run.failed
         or Result(

@@ -46,7 +46,8 @@ class Single:
         self.views = requested(exp, examples.augmentation, self.world)
         parts.check(settings, net, examples.shape, len(examples.splits["train"]), self.world)
         self.params, self.flops = cost.parameters(net), cost.flops(net, examples.shape)
-        self.layout = layout(settings, self.device, net)
+        images = len(examples.shape) == 3  # not features, which have no channels to be last
+        self.layout = layout(settings, self.device, net) if images else torch.contiguous_format
         net = net.to(memory_format=self.layout)  # type: ignore[call-overload]
         if self.world > 1 and settings.sync_batchnorm:
             net = synchronise(net)

@@ -68,7 +68,7 @@ def test_a_frozen_backbone_of_the_zoo_keeps_every_tensor(name):
         assert torch.equal(first, second)
         nn.functional.cross_entropy(first, torch.arange(8)).backward()
         optimizer.step()
-    head = models.head_name(net) + "."
+    head = models.head_names(net)[0] + "."
     changed = {n for n, t in net.state_dict().items() if not torch.equal(t, before[n])}
     assert changed == {n for n in before if n.startswith(head)}
 
@@ -128,6 +128,6 @@ def test_neighbours_of_features_are_asked_for_as_a_head():
 
 def test_a_dense_head_takes_the_heads_place():
     _, net = residual("transfer=frozen", "transfer.head=dnn", "transfer.hidden=[32,16]")
-    widths = [m.out_features for m in models.head(net) if isinstance(m, nn.Linear)]
+    widths = [m.out_features for m in net.get_submodule(*models.head_names(net)) if isinstance(m, nn.Linear)]
     assert widths == [32, 16, 10]
     assert net(torch.randn(2, 1, 8, 8)).shape == (2, 10)

@@ -87,7 +87,7 @@ def test_files_of_torchvision_fit_the_same_model_here(tmp_path, name):
     exp = composed(f"model={name}", "transfer=finetune", "transfer.weights=file:w", "transfer.preprocess=own")
     net = models.build(exp, (3, 224, 224), 1000).eval()
     weights.load(net, path)
-    models.head(net).load_state_dict(
+    net.get_submodule(*models.head_names(net)).load_state_dict(
         list(source.children())[-1].state_dict() if name == "googlenet" else source.classifier[-1].state_dict()
     )
     x = torch.randn(1, 3, 224, 224)

@@ -84,7 +84,7 @@ def test_the_norm_layer_is_the_factory_s(convmixer: Path) -> None:
 def test_its_stages_and_head_serve_transfer(convmixer: Path) -> None:
     net = models.build(exp("model=convmixer"), (1, 8, 8), 10)
     assert [stage.name for stage in models.stages(net)][-1] == "head"
-    assert models.head_name(net) == "6"
+    assert models.head_names(net) == ("6",)
     assert models.Backbone(net)(torch.zeros(2, 1, 8, 8)).shape == (2, 8)
 
 
