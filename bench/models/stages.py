@@ -66,13 +66,23 @@ def _numbers(module: nn.Module) -> dict[str, int]:
         name.isdigit() for name, _ in features.named_children()
     ):
         return _flat_numbers(module, features, names)
-    if hasattr(module, "group_matcher"):
-        from timm.models import group_parameters
-
-        matcher: Any = module.group_matcher
-        return dict(group_parameters(module, matcher(coarse=True), reverse=True))
+    if (grouped := _timm_numbers(module)) is not None:
+        return grouped
     order = {child: i for i, (child, _) in enumerate(module.named_children())}
     return {name: order.get(name.split(".")[0], 0) for name in names}  # what the network holds itself comes first
+
+
+def _timm_numbers(module: nn.Module) -> dict[str, int] | None:
+    """timm's coarse groups; None where it states none (rdnet refuses to)."""
+    if not hasattr(module, "group_matcher"):
+        return None
+    from timm.models import group_parameters
+
+    matcher: Any = module.group_matcher
+    try:
+        return dict(group_parameters(module, matcher(coarse=True), reverse=True))
+    except Exception:  # whatever a library's network raises
+        return None
 
 
 def _flat_numbers(module: nn.Module, features: nn.Sequential, names: list[str]) -> dict[str, int]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import pickle
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +21,9 @@ from bench.schema.errors import RequestError
 BUNDLED_MODEL = "tf_efficientnet_lite0"
 BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
+# Under which names checkpoints hold a state dict, and what wrappers put before its names.
+WRAPPED = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+PREFIXES = ("module.", "net.", "network.", "model.", "_orig_mod.", "backbone.", "encoder.")
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads beside the trunk, in files that torchvision publishes
 
 OFFLINE = (
@@ -33,8 +38,8 @@ def load(net: nn.Module, path: Path, sha256: str = "") -> str:
 
     Args:
         net: made by `bench.models.build`, with the same backbone as the weights come from.
-        path: .safetensors, or a file of torch.save: a state dict, or a checkpoint with one under `state_dict`
-            or `model`. Tensors only: nothing in the file is executed.
+        path: .safetensors, or a file of torch.save: a state dict, or a checkpoint with one under a name of
+            `WRAPPED`; below a prefix (`backbone.`, `encoder.`, `module.`). Nothing in the file is executed.
         sha256: expected hash of the file (hex), or "" for any.
 
     Raises:
@@ -42,7 +47,14 @@ def load(net: nn.Module, path: Path, sha256: str = "") -> str:
             is another one.
     """
     found = verify(path, sha256)
-    copy_backbone(net, to_timm_names(net, unwrap(read(path))), str(path))
+    content = read(path)
+    state = unwrap(content)
+    if not state:
+        raise RequestError(
+            f"{path} holds no weights, but {_list(content)}. Expected a state dict (names to tensors), alone or under "
+            f"{', '.join(WRAPPED)}."
+        )
+    copy_backbone(net, to_timm_names(net, below_prefix(net, state)), str(path))
     return found
 
 
@@ -132,28 +144,63 @@ def read(path: Path) -> dict[str, Tensor]:
             raise RequestError(f"{path} is not a safetensors file: {error}.") from error
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # a damaged file or one of another kind makes torch raise anything
         raise RequestError(
-            f"{path} could not be read as weights ({line[:200]}). Files are read as tensors only: save the state "
-            "dict, torch.save(model.state_dict(), path), or use safetensors."
+            f"{path} could not be read as weights: {_unreadable(path, error)}. Files are read as tensors only: save "
+            "the state dict, torch.save(model.state_dict(), path), or use safetensors."
         ) from error
     if not isinstance(content, Mapping):
         raise RequestError(f"{path} holds a {type(content).__name__}, expected a state dict (names to tensors).")
     return dict(content)
 
 
+def _unreadable(path: Path, error: Exception) -> str:
+    """Why torch reads no weights in a file, in plain words."""
+    if isinstance(error, pickle.UnpicklingError):
+        try:
+            inside = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        except Exception:
+            inside = []  # an old or damaged format
+        if inside:
+            return f"it holds objects besides tensors ({', '.join(sorted(inside)[:3])})"
+    line = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {line[:200] or 'no message'}"
+
+
 def unwrap(content: Mapping[str, object]) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, without the prefix that a wrapper (Lightning, DataParallel) gave all names."""
-    for key in ("state_dict", "model"):
+    """The state dict in a checkpoint, without the prefix that a wrapper (Lightning, DataParallel) gave all names.
+
+    Beside the state dict there may be anything: an epoch, an optimizer's state, settings.
+    """
+    for key in WRAPPED:
         inner = content.get(key)
-        if isinstance(inner, Mapping):
+        if isinstance(inner, Mapping) and any(isinstance(value, Tensor | Mapping) for value in inner.values()):
             return unwrap(inner)
     state = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
-    for prefix in ("module.", "net.", "model.", "_orig_mod."):
+    for prefix in PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
             return unwrap({name.removeprefix(prefix): tensor for name, tensor in state.items()})
     return state
+
+
+def below_prefix(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a state dict that is this network's backbone, where it lies below a prefix with others beside it.
+
+    As a backbone with a projection head, or a teacher and a student, of self-supervised training. The prefix is the
+    one below which every name of the backbone is; the state as it is, where there is none or more than one.
+    """
+    wanted = [n for n in net.state_dict() if not in_heads(n, head_names(net)) and not n.endswith("num_batches_tracked")]
+    if not wanted or all(name in state for name in wanted):
+        return state
+    prefixes = {name.removesuffix(wanted[0]) for name in state if name.endswith("." + wanted[0])}
+    whole = [prefix for prefix in prefixes if all(prefix + name in state for name in wanted)]
+    if len(whole) > 1:
+        raise RequestError(
+            f"The weights hold this backbone {len(whole)} times, below {', '.join(sorted(whole))}: keep one of them."
+        )
+    if not whole:
+        return state
+    return {name.removeprefix(whole[0]): tensor for name, tensor in state.items() if name.startswith(whole[0])}
 
 
 def to_timm_names(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -174,6 +221,11 @@ def to_timm_names(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]
         return state  # another network's: `copy_backbone` says what differs
 
 
+def _list(names: Iterable[object]) -> str:
+    first = [str(name) for name in itertools.islice(names, 6)]
+    return f"{', '.join(first[:5])}{', ...' if len(first) > 5 else ''}" or "nothing"
+
+
 def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
 
@@ -190,6 +242,11 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
     # Too much is wrong as well: all of resnet18's names and shapes are in resnet34's weights.
     extra = [n for n in state if n not in wanted and not in_heads(n, heads) and not n.startswith(AUXILIARY)]
     if missing or other or extra:
+        if len(missing) == len([n for n in wanted if not n.endswith("num_batches_tracked")]):
+            raise RequestError(
+                f"{whence}: none of this network's tensors is there. It holds {_list(state)}; expected "
+                f"{_list(wanted)}. Model, norm_layer, stem, channels and size must be those of the weights."
+            )
         lines = [f"'{n}' is missing" for n in missing[:3]]
         lines += [f"'{n}' is {list(state[n].shape)}, here {list(wanted[n].shape)}" for n in other[:3]]
         lines += [f"'{n}' is not in this network" for n in extra[:3]]

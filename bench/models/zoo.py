@@ -24,6 +24,7 @@ NOT_IN_TIMM = {
     "squeezenet1_1": "as small are mobilenetv3_small_050 and lcnet_050",
 }
 LARGEST = 640  # pixels; where the search for a model's smallest input gives up
+USUAL = (1, 2, 4, 8, 16, 32, 64, 96, 128, 224, 256, 299, 384, LARGEST)  # pixels a side
 
 
 def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -38,8 +39,10 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
         net = construct(make, model, kind, shape, classes)
         with before_norms(net) as biased:
             logits = _logits(net, shape)
-    except (RuntimeError, ValueError, AssertionError, TypeError) as error:
-        raise _too_small(model, kind, shape, classes, error) from error
+    except RequestError:
+        raise
+    except Exception as error:  # whatever a library's network raises while it is built or looked at
+        raise _refused(model, kind, shape, error) from error
     if logits != (1, classes):
         raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
     if kind.name in swap.INSERTED:  # native stays as published: its biases are in the weights
@@ -66,6 +69,9 @@ def construct(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int
 def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3) -> int:
     """Pixels along the side of the smallest square image that the network takes (found by trying, without memory).
 
+    Not every size above the smallest is taken (patches, windows): the powers of two and the usual sizes are tried
+    first, with the one that the model was made for among them.
+
     Raises:
         RequestError: none up to `LARGEST` is taken.
     """
@@ -81,11 +87,13 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
                 if once:
                     built[0] = net  # one network for all sizes
                 return _logits(net, shape) == (1, 2)
-        except (RuntimeError, ValueError, AssertionError, TypeError):
+        except RequestError:
+            raise
+        except Exception:  # whatever a library's network raises
             return False
 
-    # Not every size above the smallest is taken (patches), so first the powers of two and the usual sizes.
-    works = next((s for s in (1, 2, 4, 8, 16, 32, 64, 96, 128, 224, 256, 299, 384, LARGEST) if takes(s)), None)
+    sides = sorted({*USUAL, *_own_sides(model)})
+    works = next((side for side in sides if takes(side)), None)
     if works is None:
         raise RequestError(f"{model.name} takes no square image up to {LARGEST} pixels.")
     fails = 0
@@ -93,6 +101,15 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
         middle = (works + fails) // 2
         works, fails = (middle, fails) if takes(middle) else (works, middle)
     return works
+
+
+def _own_sides(model: Timm | Torchvision) -> set[int]:
+    """Pixels a side of the images that timm says a model was made for."""
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(model.name) if isinstance(model, Timm) else None
+    sizes = (config.input_size, config.min_input_size, config.test_input_size) if config is not None else ()
+    return {int(max(size[1:])) for size in sizes if size}
 
 
 def timm_names() -> list[str]:
@@ -179,15 +196,32 @@ def _logits(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
     return tuple(getattr(blank_output(net, shape), "shape", ()))
 
 
-def _too_small(
-    model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int, error: Exception
-) -> RequestError:
-    """What to say when a network was not built or did not take an image."""
+def _refused(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Exception) -> RequestError:
+    """What to say when a network was not built or did not take an image: the model, its settings, the reason."""
     c, h, w = shape
-    least = smallest_input(model, kind, c)
-    hint = "" if model.stem == "small" else ", or model.stem=small where the model has one"
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    line = str(error).strip().partition("\n")[0]
+    reason = line if line and not isinstance(error, KeyError) else f"{type(error).__name__} {line}".strip()
+    try:
+        least = smallest_input(model, kind, c)
+    except RequestError:
+        return RequestError(f"{model.name} cannot be used: {_set(model, kind)}it fails by itself ({reason}).")
+    if least > min(h, w):
+        hint = "" if model.stem == "small" else ", or model.stem=small where the model has one"
+        return RequestError(
+            f"{model.name} cannot take {h}x{w} images ({reason}). Its smallest input is {least}x{least}: "
+            f"transfer.size={max(least, 32)}{hint}."
+        )
     return RequestError(
-        f"{model.name} cannot take {h}x{w} images ({reason}). Its smallest input is {least}x{least}: "
-        f"transfer.size={max(least, 32)}{hint}."
+        f"{model.name} cannot take {h}x{w} images ({reason}), {_set(model, kind)}though it takes {least}x{least}: "
+        f"another transfer.size may do, such as {max([least, *_own_sides(model)])}."
     )
+
+
+def _set(model: Any, kind: NormLayer) -> str:
+    """`with model.stem=small, ` and the like: what was not left at its default."""
+    chosen = {f"model.{f.name}": getattr(model, f.name) for f in dataclasses.fields(model)}
+    defaults = {f"model.{f.name}": f.default for f in dataclasses.fields(model)}
+    words = [f"{n}={v}" for n, v in chosen.items() if n not in ("model.family", "model.name") and v != defaults[n]]
+    if kind.name != "native":
+        words.append(f"norm_layer={kind.name}")
+    return f"with {', '.join(words)}, " if words else ""

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.models.heads import Backbone
 from bench.models.ncm import class_means
-from bench.models.stages import Backbone
 from bench.schema.errors import RequestError
 from bench.schema.model import Knn, Ncm
 from bench.trained import Trained

@@ -175,3 +175,44 @@ def test_a_files_hash_follows_its_content(tmp_path):
         found.append(hashes.file_sha256(path))
         assert found[-1] == hashlib.sha256(content).hexdigest()
     assert found[0] == found[2] != found[1]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: {"model_state_dict": s, "optimizer_state_dict": {"state": {}}, "epoch": 3},
+        lambda s: {"net": {f"module.{n}": t for n, t in s.items()}, "acc": 91.2},
+        lambda s: {"state_dict": {f"backbone.{n}": t for n, t in s.items()}, "loss": torch.ones(1)},
+        lambda s: {f"encoder.{n}": t for n, t in s.items()},
+        lambda s: {"model": {f"module.encoder.{n}": t for n, t in s.items()}, "epoch": 1},
+        # A projection head beside the backbone, as self-supervised training leaves it.
+        lambda s: {**{f"backbone.{n}": t for n, t in s.items()}, "projector.0.weight": torch.ones(2, 2)},
+        lambda s: {"state_dict": {f"student.net.{n}": t for n, t in s.items()} | {"centre": torch.ones(3)}},
+    ],
+)
+def test_checkpoints_as_others_write_them(wrap, tmp_path):
+    _, source = residual("seed=3")
+    torch.save(wrap(source.state_dict()), tmp_path / "w.pt")
+    _, net = residual("transfer=finetune")
+    weights.load(net, tmp_path / "w.pt")
+    for name, tensor in source.state_dict().items():
+        assert name.startswith("head.") or torch.equal(tensor, net.state_dict()[name])
+
+
+def test_what_is_inside_is_said(tmp_path):
+    _, net = residual("transfer=finetune")
+    state = net.state_dict()
+    twice = {f"{who}.{n}": t for n, t in state.items() for who in ("teacher", "student")}
+    for content, says in (
+        (torch.nn.Linear(2, 2), r"holds objects besides tensors \(.*Linear"),
+        ({"epoch": 3, "optimizer": {"lr": 0.1}}, r"holds no weights, but epoch, optimizer\. Expected a state dict"),
+        ({"a.weight": torch.ones(1)}, r"none of this network's tensors is there\. It holds a\.weight; expected conv1"),
+        (twice, r"this backbone 2 times, below student\., teacher\."),
+    ):
+        torch.save(content, tmp_path / "w.pt")
+        with pytest.raises(RequestError, match=says) as told:
+            weights.load(net, tmp_path / "w.pt")
+        assert "\x1b" not in str(told.value)
+    (tmp_path / "w.pt").write_text("no weights at all")
+    with pytest.raises(RequestError, match="could not be read as weights"):
+        weights.load(net, tmp_path / "w.pt")

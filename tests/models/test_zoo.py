@@ -268,3 +268,26 @@ def test_smallest_input_is_the_smallest():
     assert net_of("squeezenet1_1", shape=(3, least_side, least_side)) is not None
     with pytest.raises(RequestError, match="cannot take"):
         net_of("squeezenet1_1", shape=(3, least_side - 1, least_side - 1))
+
+
+def test_whatever_a_library_raises_is_one_message(monkeypatch):
+    import timm
+
+    def fail(*_args, **_settings):
+        raise KeyError("patch_size")
+
+    monkeypatch.setattr(timm, "create_model", fail)
+    with pytest.raises(
+        RequestError, match=r"resnet18 cannot be used: with model\.stem=small, it fails by itself \(KeyError"
+    ):
+        net_of("resnet18", stem="small")
+
+
+@pytest.mark.parametrize("name", ["crossvit_tiny_240", "deepseek_vit_412m_enc"])
+def test_a_model_is_taken_at_its_own_size_or_said_to_be_no_classifier(name):
+    model = part(Model, {"family": "timm", "name": name})
+    if name.endswith("_enc"):
+        with pytest.raises(RequestError, match=f"{name} "):
+            smallest_input(model, NormLayer())
+    else:
+        assert smallest_input(model, NormLayer()) <= 240
