@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from bench.models import swap, zoo
+from bench.models.heads import head_names, in_heads
 from bench.models.norms import norms_of
 from bench.models.overview import count
 from bench.schema.errors import RequestError
@@ -75,8 +76,8 @@ def test_every_norm_of_a_network_is_of_the_kind_asked_for_or_it_is_refused():
             accepted += 1
             left = foreign(net, kind)
             if kind == "weight":
-                layers = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-                left += [str(m) for m in layers if not is_parametrized(m)][1:]  # the head
+                layers = [(n, m) for n, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+                left += [n for n, m in layers if not is_parametrized(m) and not in_heads(n, head_names(native))]
             if left or kind not in options:
                 wrong[name, kind] = left[:3] or "is not among the options"
     assert not wrong
