@@ -59,7 +59,8 @@ def execute(
     after the other. What one run dies of is in its own Record alone.
 
     Args:
-        labels: for each what it is a point of, `sweep` and `axes`, and `name`, for people; a single run has none.
+        labels: for each what it is a point of, `sweep` and `axes`, the digest of that sweep's `claims`, and `name`, for
+            people; a single run has none.
         on_epoch: called with the place of a run in `exps` and each row of its history.
 
     Returns:
@@ -128,6 +129,7 @@ def seal(
     sweep: str = "",
     axes: dict[str, Any] | None = None,
     name: str = "",
+    claims: str = "",
 ) -> Path:
     """Measure what training handed back, or note what it died of, and seal the run's folder in the spool."""
     key = run_key(exp, data.fingerprint)
@@ -168,6 +170,8 @@ def seal(
             "data_fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,
             **({"skipped_images": str(len(data.skipped))} if data.skipped else {}),
+            "images": f"{len(data.train)}/{len(data.val)}/{len(data.test)}",  # train / val / test
+            **({"claims_sha256": claims} if claims else {}),  # what was claimed when it was run
             "started": f"{started:.3f}",
             **weights,
             **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),

@@ -45,6 +45,9 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of a sweep without a file (default: adhoc)")
     parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
     parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+    parser.add_argument(
+        "--confirm", action="store_true", help="run the claims again on as many fresh seeds, judged on these alone"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and run nothing")
     parser.add_argument("--fail-fast", action="store_true", help="begin nothing more after the first run that fails")
     parser.add_argument("--retry-failed", action="store_true", help="run again what failed before")
@@ -66,7 +69,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
-    from bench.cli.sweep_arguments import experiment_name, of_hydra, requested_sweep, seeds
+    from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, find_completed
     from bench.sweep.parent_run import describe
@@ -77,8 +80,10 @@ def main(args: argparse.Namespace) -> int:
     named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
     sweep = at_scale(named, args.scale, seeds(args.seeds))
-    planned = points(sweep, [w for w in words if w not in launcher])
     title = experiment_name(sweep.name, args.scale)
+    if args.confirm:
+        sweep, title = confirming(sweep, title, seeds(args.seeds))
+    planned = points(sweep, [w for w in words if w not in launcher])
     uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
     store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
     if store is not None:
@@ -98,6 +103,7 @@ def main(args: argparse.Namespace) -> int:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})
     if todo and not args.dry_run:
         warn(planned, sweep, title)
+        register(planned, sweep, title, store, before)
         store, outcome = launched(args, planned, todo, title, store, before, launcher)
         after = completed_after(planned, before, outcome, title, store, args.fresh, say)
     records = records_of(sweep, planned, after.found)
@@ -173,6 +179,19 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
             say(f"{finding.level}: {finding.name}: {finding.reason}")
 
 
+def register(planned: list[Point], sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
+    """Write down what is claimed and which seeds are planned, before anything runs."""
+    from bench.protocol import register as log
+    from bench.schema.claim import digest
+    from bench.sweep.plan import seeds_of
+
+    if sweep.claims:
+        ended = sum(p.key in before.found for p in planned)
+        path, known = log.log_file(title), log.stored(store, title)
+        if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, len(planned), known):
+            say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
+
+
 def missing(planned: list[Point], before: Completed, retry: bool) -> tuple[list[Point], list[Point]]:
     """The points to run, in the order to run them, and those that failed before."""
     from bench.sweep.plan import widest_first
@@ -200,6 +219,7 @@ def launched(
     launcher: list[str],
 ) -> tuple[Store, LaunchResult]:
     """Run what is to do, here or through one of Hydra's launchers; gives the store too, made where there was none."""
+    from bench.protocol.register import log_file, publish
     from bench.sweep import cluster, machine
     from bench.sweep.launch import Launch
     from bench.sweep.pool import workers
@@ -230,6 +250,7 @@ def launched(
         workers(count, trainer.devices, trainer.accelerator, places) as pool,
     ):
         store = store or Store(uri)  # the workers import meanwhile
+        publish(store, title, log_file(title))
         stop = Stopping(live.say)
         outcome = Launch(
             todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop, fail_fast=args.fail_fast
@@ -284,6 +305,7 @@ def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcom
     if not args.dry_run and not args.json:
         # As it was called: a file by its path, settings that are part of the plan.
         words = shlex.join(w for w in ([args.name or "adhoc"] if args.axes else args.words) if not of_hydra(w))
+        words += " --confirm" if args.confirm else ""
         say(f"Next: bench table {words} --scale {args.scale}   writes the table, the figure and the verdicts")
     unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
     return 1 if unfinished else 0

@@ -77,3 +77,39 @@ def seeds(text: str | None) -> int | list[int] | None:
 def experiment_name(sweep: str, scale: str) -> str:
     """The MLflow experiment and results folder of a sweep at a scale; `small` is the one that is published."""
     return sweep if scale == "small" else f"{sweep}-{scale}"
+
+
+def confirming(sweep: Sweep, title: str, wanted: int | list[int] | None, made: bool = True) -> tuple[Sweep, str]:
+    """The sweep on seeds that nobody has looked at, and the name of its own experiment and results folder.
+
+    The seeds are drawn once, after all that any launch planned or any committed record has, as many as the sweep has
+    or `wanted` says; the same command later goes on with the same ones.
+
+    Args:
+        made: whether seeds may be drawn; else those of an earlier launch are needed.
+
+    Raises:
+        RequestError: when there are none.
+    """
+    import dataclasses
+
+    from bench.protocol import register
+    from bench.sweep.completed import records_file
+    from bench.sweep.plan import seeds_of
+    from bench.track.record import read_csv
+
+    own = f"{title}-confirm"
+    launches = [e for e in register.read(register.log_file(own)) if e["event"] == "launch"]
+    if launches and not isinstance(wanted, list):
+        fresh = list(launches[-1]["seeds"])
+    elif isinstance(wanted, list):
+        fresh = wanted
+    elif not made:
+        raise RequestError(f"No fresh seeds of {title} were run: bench sweep {sweep.name} --confirm.")
+    else:
+        planned = seeds_of(sweep.seeds)
+        used = {*planned, *(s for e in register.read(register.log_file(title)) for s in e["seeds"])}
+        if records_file(title).is_file():
+            used |= {record.seed for record in read_csv(records_file(title))}
+        fresh = [max(used) + 1 + i for i in range(wanted if isinstance(wanted, int) else len(planned))]
+    return dataclasses.replace(sweep, seeds=fresh), own

@@ -32,6 +32,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of a sweep without a file (default: adhoc)")
     parser.add_argument("--scale", help="smoke, small or full (default: small)", default="small")
     parser.add_argument("--seeds", help="a count, or a list such as 0,1,7")
+    parser.add_argument("--confirm", action="store_true", help="the fresh seeds of bench sweep NAME --confirm alone")
     parser.add_argument("--records", type=Path, metavar="CSV", help="read this records.csv instead of the store")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: results/NAME)")
 
@@ -40,24 +41,39 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the files and print the table; 0 also for verdicts that are open or refuted."""
     from bench import report
-    from bench.cli.sweep_arguments import experiment_name, requested_sweep, seeds
+    from bench.cli.sweep_arguments import confirming, experiment_name, requested_sweep, seeds
+    from bench.protocol import register
+    from bench.report.seal import seal
     from bench.sweep.plan import at_scale
 
     named, overrides = requested_sweep(args)
     sweep = at_scale(named, args.scale, seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
+    if args.confirm:
+        sweep, title = confirming(sweep, title, seeds(args.seeds), made=False)
+    out = args.out or Path("results") / title
+    source = [args.records.parent] if args.records else []
     if args.records:
         records, reader, context = committed(args.records, sweep)
     else:
         records, reader, context = stored(sweep, overrides, title)
     context = {"scale": args.scale, "command": command(args)} | context
+    logs = [register.read(folder / register.FILE) for folder in dict.fromkeys((out, *source))]
+    entries = register.merged(*logs, context.pop("log", ()))
+    for kind, name in (("launch", "registered"), ("look", "looks")):
+        if found := [e for e in entries if e["event"] == kind]:
+            context[name] = found
     # What is written is shown: of addresses only what may be.
     scales = {
         n: dataclasses.replace(s, **everywhere({"overrides": s.overrides, "axes": s.axes}))
         for n, s in sweep.scales.items()
     }
     sweep = dataclasses.replace(sweep, base=everywhere(sweep.base), axes=everywhere(sweep.axes), scales=scales)
-    written = report.write(sweep, records, args.out or Path("results") / title, context, reader)
+    written = report.write(sweep, records, out, context, reader)
+    if written.look and written.look["verdicts"] not in [one["verdicts"] for one in context.get("looks", ())]:
+        register.append(out / register.FILE, written.look)
+    if (out / register.FILE).exists():
+        seal(out, [*written.files, register.FILE])
     if args.json:
         print(json.dumps(written.data(), default=str))
     else:
@@ -72,6 +88,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
+    from bench.protocol import register
     from bench.protocol.ledger import looks
     from bench.protocol.lint import findings
     from bench.report import artifacts
@@ -99,6 +116,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=deep)],
         "test_looks": max(looked.values()),
         **({"repository": address} if (address := repository()) else {}),
+        "log": register.stored(store, title),
     }
     return records, artifacts.stored(store), context
 
@@ -109,8 +127,9 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     Raises:
         RequestError: for a file that is no records.csv, or holds another sweep's records.
     """
-    from bench.report import evidence
+    from bench.report import evidence, seal
     from bench.report.artifacts import kept
+    from bench.schema.claim import digest
     from bench.schema.errors import RequestError
     from bench.track.record import read_csv
 
@@ -119,12 +138,21 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     if others:
         raise RequestError(f"{path} holds records of {', '.join(others)}, not of {sweep.name}.")
     beside = path.parent / evidence.MANIFEST
-    return records, kept(path.parent), evidence.context(evidence.manifest(beside)) if beside.exists() else {}
+    if not beside.exists():
+        return records, kept(path.parent), {}
+    before = evidence.read(path.parent)
+    context = evidence.context(before.manifest)
+    if edited := [fault for fault in before.changed if not fault.startswith(f"{seal.FILE}: missing")]:
+        context["edited"] = list(dict.fromkeys([*context.get("edited", ()), *edited]))
+    if digest(before.sweep.claims) != digest(sweep.claims):
+        context.setdefault("claims_were", digest(before.sweep.claims))
+    return records, kept(path.parent), context
 
 
 def command(args: argparse.Namespace) -> str:
     """The command that runs the sweep again."""
     words = ["bench", "sweep", *args.words, *(["--axes", *args.axes] if args.axes else [])]
     words += ["--name", args.name] if args.name else []
+    words += ["--confirm"] if args.confirm else []
     words += ["--scale", args.scale] + (["--seeds", args.seeds] if args.seeds else [])
     return without_credentials(" ".join(words))

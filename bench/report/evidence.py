@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.report.manifest import FORMAT
+from bench.report.seal import faults
 from bench.schema.errors import RequestError, near
 from bench.schema.sweep import Sweep, sweep
 from bench.track.record import Record, read_csv
@@ -25,12 +26,14 @@ class Evidence:
         manifest: content of manifest.json.
         sweep: the sweep as it was run.
         records: content of records.csv.
+        changed: what is no longer as it was written (`bench.report.seal`), one line each.
     """
 
     folder: Path
     manifest: dict[str, Any]
     sweep: Sweep
     records: list[Record]
+    changed: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -39,8 +42,8 @@ class Evidence:
 
     @property
     def context(self) -> dict[str, Any]:
-        """What `bench.report.write` was given as context."""
-        return context(self.manifest)
+        """What `bench.report.write` was given as context, and what was changed since then."""
+        return {**context(self.manifest), **({"changed": self.changed} if self.changed else {})}
 
 
 def context(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +83,9 @@ def read(folder: Path) -> Evidence:
         RequestError: naming the file, for one that is missing, not readable, or written by a newer version.
     """
     content = manifest(folder / MANIFEST)
-    return Evidence(folder, content, _sweep(content, folder / MANIFEST), read_csv(folder / "records.csv"))
+    return Evidence(
+        folder, content, _sweep(content, folder / MANIFEST), read_csv(folder / "records.csv"), faults(folder)
+    )
 
 
 def manifest(path: Path) -> dict[str, Any]:

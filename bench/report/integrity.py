@@ -15,8 +15,9 @@ from typing import Any
 
 from bench import report
 from bench.report import artifacts
-from bench.report.evidence import MANIFEST, Evidence
+from bench.report.evidence import MANIFEST, Evidence, context
 from bench.report.naming import point
+from bench.report.registered import broken_promises
 from bench.schema.label import same
 from bench.track.record import Record
 
@@ -27,6 +28,9 @@ MOST = 20  # contradictions that are listed
 def faults(evidence: Evidence) -> list[str]:
     """Every contradiction, one line each, the most exact first; at most MOST and a line that counts the rest."""
     found = [*_records(evidence), *_files(evidence)]
+    found += broken_promises(evidence.sweep, evidence.records, context(evidence.manifest))
+    named = {fault.partition(":")[0].partition(",")[0] for fault in found}
+    found += [fault for fault in evidence.changed if fault.partition(":")[0] not in named]
     return found if len(found) <= MOST else [*found[:MOST], f"... and {len(found) - MOST} more"]
 
 
@@ -77,7 +81,7 @@ def _files(evidence: Evidence) -> list[str]:
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
         reader = artifacts.kept(evidence.folder)
-        report.write(evidence.sweep, evidence.records, fresh, evidence.context, reader)
+        report.write(evidence.sweep, evidence.records, fresh, context(evidence.manifest), reader)
         for name, digest in sorted(evidence.manifest.get("files", {}).items()):
             path = evidence.folder / name
             if not path.is_file():

@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.frame import Frame
 from bench.report.replicates import Replicate
-from bench.schema.claim import Claim
+from bench.schema.claim import Claim, digest
 from bench.schema.sweep import Sweep
 
 
@@ -67,6 +68,27 @@ def looks_at(
     return Looks(earlier, float(k * (k + 1)), any(look.full for look in earlier), decided)
 
 
+def look(verdicts: Sequence[Any], frame: Frame, sweep: Sweep, context: Mapping[str, Any]) -> dict[str, Any]:
+    """What the log remembers of a judgement (`bench.protocol.register`)."""
+    whole = complete(frame, sweep, context)
+    return {
+        "event": "look",
+        "claims": digest(sweep.claims),
+        "seeds": sorted({r.seed for r in frame.records if r.status in ("finished", "failed")}),
+        "verdicts": [
+            {
+                "claim": identity_of(v.claim),
+                "n": v.n,
+                "word": v.word,
+                "p": None if math.isnan(v.p) else v.p,
+                "values": digest_of(v.values),
+                "full": whole and not v.looks.earlier and not sweep.sequential,
+            }
+            for v in verdicts
+        ],
+    }
+
+
 def planned_seeds(sweep: Sweep, context: Mapping[str, Any]) -> list[int]:
     """The seeds that were planned: by the last launch where one is on record, else by the sweep itself."""
     if registered := context.get("registered"):
@@ -83,7 +105,8 @@ def complete(frame: Frame, sweep: Sweep, context: Mapping[str, Any]) -> bool:
 
 def identity_of(claim: Claim) -> str:
     """What makes a claim the same claim: all that is tested, not how it is put."""
-    said = {name: value for name, value in dataclasses.asdict(claim).items() if name not in ("says", "smallest")}
+    said = dataclasses.asdict(claim)
+    said = {name: value for name, value in said.items() if name not in ("says", "smallest") and value is not None}
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -52,7 +52,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "packages": [_parsed(text) for text in _counted(finished, "packages")],
         "hardware": _counted(finished, "hardware"),
         "platform": {name: _counted(finished, name) for name in ("python", "platform", "threads")},
-        "context": {k: v for k, v in context.items() if k not in ("scale", "command")},
+        "context": {k: v for k, v in context.items() if k not in ("scale", "command", "changed")},
         "files": {name: hashlib.sha256(_bytes(body)).hexdigest() for name, body in files.items()},
     }
     # The definition keeps its order: it is the order of axes, rows and panels. All else is sorted, as it depends on

@@ -11,6 +11,7 @@ from typing import Any
 from bench.report.frame import Frame
 from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
+from bench.report.registered import stamps, unregistered
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -35,12 +36,13 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         context: see `bench.report.write`.
     """
     cells = grid.cells()
-    out = []
+    out = [Note(text, stamp=True) for text in stamps(sweep, records, context)]
     if not any(c.values for c in cells):
         out.append(Note("No run has finished: there is nothing to compare yet.", stamp=True))
     if cells and max(c.interval.n for c in cells) == 1:
         out.append(Note("One seed a cell: without a second one there is no interval and no test.", stamp=True))
-    out += [Note("Cells: mean ± half width of the 95% t-interval over n seeds.")]
+    over = "seeds" if not frame.drawn else f"replicates (seeds and {' and '.join(axis(n) + 's' for n in frame.drawn)})"
+    out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; it ends where the metric does.")]
     if any(mark for panel in grid.panels for row in panel.marks for mark in row):
         out.append(Note(MARKED))
     if sweep.select:
@@ -64,6 +66,8 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out.append(Note(f"{text} Allowed: {reason}" if reason else text, stamp=not reason))
     if "findings" not in context:  # nobody looked; otherwise what is allowed but not found at this scale has no say
         out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items()]
+    if unregistered(sweep, records, context):
+        out.append(Note("Claims: not on record from before the runs."))
     out.append(Note(looks(records, context)))
     return out
 

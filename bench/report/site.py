@@ -22,6 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bench import __version__
 from bench.disk import write_atomically
 from bench.report import evidence, page, readme
+from bench.report.seal import seal
 from bench.schema.errors import RequestError
 
 HERE = Path(__file__).resolve().parent
@@ -77,6 +78,8 @@ def build(results: Path, single: bool = False, store: str = "") -> Site:
     if not single:
         _put(site, results / SCRIPT, script())
         _put(site, results / STYLE, (HERE / "templates" / "style.css").read_text(encoding="utf-8"))
+    for folder in dict.fromkeys(path.parent for path in site.files):
+        seal(folder, [path.name for path in site.files if path.parent == folder])
     return site
 
 

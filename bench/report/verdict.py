@@ -17,7 +17,7 @@ TESTED = (
     "Each claim is tested on one number a replicate (differences of runs with the same seed and all else equal), "
     "two-sided at 5% (a bound at 1%), corrected for the claims of the sweep (Holm) and for earlier looks. An interval "
     "is at the level at which its claim is decided, so that it leaves out what is tested against exactly where the "
-    "claim is settled. Open means that these runs do not settle it."
+    "claim is settled, unless an earlier look settled it. Open means that these runs do not settle it."
 )
 TESTS = {"t": "t-test", "wilcoxon": "Wilcoxon's signed-rank test", "bootstrap": "studentized bootstrap"}
 

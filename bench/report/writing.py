@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from bench.report.figures.verdicts import claims_figure
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
+from bench.report.looks import look
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
 from bench.report.runs import WITH_FILES
+from bench.report.seal import seal
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, to_csv
 
@@ -43,6 +45,7 @@ class Report:
     notes: list[Note]
     published: list[Beside]
     verdicts: list[Verdict]
+    look: dict[str, Any] = field(default_factory=dict)  # for the sweep's log; {} where nothing was judged
 
     def text(self, width: int = 100) -> str:
         """The question, the table, the verdicts and where the files are, for a terminal."""
@@ -138,7 +141,9 @@ def write(
     files["manifest.json"] = manifest(sweep, records, files, context)
     for name, body in files.items():
         write_atomically(folder / name, body)
-    return Report(sweep, folder, list(files), grid, said, theirs, verdicts)
+    seal(folder, files)
+    seen = look(verdicts, frame, sweep, context) if verdicts else {}
+    return Report(sweep, folder, list(files), grid, said, theirs, verdicts, seen)
 
 
 def _finite(value: float) -> float | None:

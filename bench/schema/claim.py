@@ -10,6 +10,10 @@ A claim without a direction takes the one that is better: less for NLL and calib
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -159,6 +163,15 @@ def with_direction(claim: Any) -> Any:
 
 Claim = Annotated[Compare | Trend | Interaction | Equivalence | Bound, Field(discriminator="kind")]
 KINDS = ("compare", "trend", "interaction", "equivalence", "bound")
+
+
+def digest(claims: Sequence[Claim]) -> str:
+    """What is claimed, in the order of the file: SHA-256 of all that the claims say; "" for none."""
+    if not claims:
+        return ""
+    # What is not said is left out, so that a later version's new settings do not change what was claimed.
+    said = [{k: v for k, v in dataclasses.asdict(claim).items() if v is not None} for claim in claims]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def sides(claim: Claim) -> dict[str, Point]:

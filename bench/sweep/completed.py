@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.report import seal
+from bench.report.seal import faults
+from bench.schema.errors import RequestError
 from bench.sweep.launch_result import LaunchResult
 from bench.sweep.plan import Point
 from bench.track.record import Record, read_csv
@@ -52,6 +55,11 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
     stored = store.find(keys, title) if store is not None else {}
     committed: dict[str, Record] = {}
     if not fresh and records_file(title).is_file():
+        if (changed := faults(records_file(title).parent)) and not changed[0].startswith(f"{seal.FILE}: missing"):
+            raise RequestError(
+                f"{records_file(title).parent} was changed after it was written ({changed[0]}), so that its records "
+                "count for nothing. Restore it, or say --fresh to run what it holds again."
+            )
         for record in read_csv(records_file(title)):
             if record.key in keys and record.status == "finished" and _unfinished(stored.get(record.key)):
                 committed[record.key] = record

@@ -25,6 +25,7 @@ def seal_failure(spool: Spool, point: Point, title: str, reason: str, threads: i
         config={k: v for k, v in flat(point.experiment).items() if not k.startswith("tracking.")},
         provenance={
             **provenance(),
+            **({"claims_sha256": point.claims} if point.claims else {}),
             "threads": str(point.experiment.trainer.threads or threads),
             "data_fingerprint": point.data,
             "started": f"{time.time():.3f}",

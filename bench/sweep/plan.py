@@ -11,7 +11,7 @@ from typing import Any
 from bench import data as images
 from bench.compose import Composer, parse
 from bench.parts.metrics import enter_listed
-from bench.schema.claim import sides
+from bench.schema.claim import digest, sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
 from bench.schema.label import numeric, same, show
@@ -30,6 +30,7 @@ class Point:
         key: run key.
         name: for people: `cnn · batch · 0.1 · seed 2`.
         data: fingerprint of the data.
+        claims: digest of what the sweep claims, as it stands when the point is planned.
     """
 
     axes: dict[str, Any]
@@ -38,6 +39,7 @@ class Point:
     key: str
     name: str
     data: str
+    claims: str = ""
 
 
 def seeds_of(seeds: int | list[int]) -> list[int]:
@@ -101,6 +103,7 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     composer = Composer([*own_metrics(sweep), *sweep.base, *overrides])
     fingerprints: dict[Any, str] = {}
     out: list[Point] = []
+    claims = digest(sweep.claims)
     owner: dict[str, str] = {}
     for labels, texts in combinations(sweep):
         for seed in seeds_of(sweep.seeds):
@@ -118,7 +121,7 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
                     "An axis that changes nothing, or that another override replaces, must go."
                 )
             owner[key] = name
-            out.append(Point(labels, seed, exp, key, name, fingerprints[place]))
+            out.append(Point(labels, seed, exp, key, name, fingerprints[place], claims))
     return out
 
 

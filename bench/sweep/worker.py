@@ -48,7 +48,7 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> None
     parts = [points] if together(points[0].experiment) is not None else [[p] for p in points]
     for part in parts:
         torch.set_num_threads(part[0].experiment.trainer.threads or threads)
-        labels = [{"sweep": title, "axes": p.axes, "name": p.name} for p in part]
+        labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims} for p in part]
         with outside_slurm(part[0].experiment):
             told = Told([spool / p.key / PROGRESS for p in part])
             execute([p.experiment for p in part], labels=labels, spool=Spool(spool), on_epoch=told)

@@ -12,7 +12,7 @@ from bench.track.record import Record
 ENDED = ("FINISHED", "FAILED")
 PROVENANCE = (
     *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
-    *("hardware", "threads", "started", "weights_sha256", "skipped_images"),
+    *("hardware", "threads", "started", "weights_sha256", "skipped_images", "claims_sha256", "images"),
 )
 METRICS = ("val", "test", "corrupt")
 

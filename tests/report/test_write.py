@@ -40,7 +40,7 @@ def test_everything_is_written_and_read_back(
     batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path
 ) -> None:
     written = report.write(batchnorm_sweep, batchnorm_records, tmp_path / "made", CONTEXT)
-    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == sorted([*FILES, "digest.json"])
     assert written.files == FILES
     again = read_csv(tmp_path / "made" / "records.csv")
     assert again == batchnorm_records

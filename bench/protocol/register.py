@@ -1,0 +1,125 @@
+"""The log of a sweep: which claims and seeds were planned at each launch, and each look at the verdicts.
+
+It is written before anything runs, line by line and never rewritten, into results/NAME/protocol.jsonl and, one
+parameter a line, which a store never changes, into the sweep's parent run. Each line holds the checksum of the one
+before it. Who deletes both starts anew, which no tool on that machine can see.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.disk import disk_errors
+from bench.track.provenance import code_version
+
+if TYPE_CHECKING:
+    from bench.track.store import Store
+
+FILE = "protocol.jsonl"
+PARAMETER = "protocol."  # of the parent run, and a number
+ROOM = 5000  # characters of a parameter
+
+
+def log_file(title: str, results: Path = Path("results")) -> Path:
+    """Where the log of a sweep is."""
+    return results / title / FILE
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a log, oldest first; those that are no JSON are left out (`broken` names them)."""
+    out = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("event") in ("launch", "look"):
+            out.append(entry)
+    return out
+
+
+def broken(path: Path) -> list[str]:
+    """Where the chain of checksums does not hold: a line was edited, removed or put in."""
+    before, out = "", []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
+        try:
+            entry = json.loads(line)
+            if not isinstance(entry, dict) or entry.get("previous") != before:
+                out.append(f"{FILE}, line {number}: not what followed the line before it")
+        except ValueError:
+            out.append(f"{FILE}, line {number}: not JSON")
+        before = _checksum(line)
+    return out
+
+
+def append(path: Path, entry: dict[str, Any]) -> None:
+    """Add a line, with time and commit, that holds the checksum of the last one."""
+    commit, dirty = code_version()
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        whole = {
+            **entry,
+            "time": now,
+            "commit": commit + ("+" if dirty == "true" else ""),
+            "previous": _checksum(lines[-1]) if lines else "",
+        }
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(whole, sort_keys=True) + "\n")
+
+
+def launch(
+    path: Path, claims: str, seeds: Sequence[int], ended: int, planned: int, stored: Iterable[dict] = ()
+) -> bool:
+    """Register a launch: claims' digest, planned seeds, how many of the runs had ended. False where nothing is new.
+
+    Args:
+        stored: entries that the store remembers.
+    """
+    known = [e for e in merged(read(path), stored) if e["event"] == "launch"]
+    entry = {"event": "launch", "claims": claims, "seeds": list(seeds), "ended": ended, "planned": planned}
+    if known and all(known[-1][name] == entry[name] for name in ("claims", "seeds")):
+        return False
+    append(path, entry)
+    return True
+
+
+def stored(store: Store | None, title: str) -> list[dict[str, Any]]:
+    """The entries that a sweep's parent run holds."""
+    parent = store.parent(title) if store is not None else None
+    if store is None or parent is None:
+        return []
+    found = {name: text for name, text in store.params(parent).items() if name.startswith(PARAMETER)}
+    return [json.loads(found[name]) for name in sorted(found)]
+
+
+def publish(store: Store, title: str, path: Path) -> None:
+    """Write the lines of a log that the parent run does not have yet into it."""
+    if not path.is_file():
+        return
+    parent = store.parent(title, make=True)
+    assert parent is not None
+    known = {n: t for n, t in store.params(parent).items() if n.startswith(PARAMETER)}
+    number = len(known)
+    for entry in read(path):
+        text = json.dumps(entry, sort_keys=True)
+        if text not in known.values() and len(text) <= ROOM:
+            while not store.set_once(parent, f"{PARAMETER}{number:04d}", text):
+                number += 1  # another launch has written that one
+            number += 1
+
+
+def merged(*logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries of several copies of a log, each once, by time."""
+    found = {json.dumps(entry, sort_keys=True): entry for log in logs for entry in log}
+    return sorted(found.values(), key=lambda entry: str(entry.get("time", "")))
+
+
+def _checksum(line: str) -> str:
+    return hashlib.sha256(line.encode()).hexdigest()

@@ -1,0 +1,64 @@
+"""What was planned against what is shown: changed claims, missing seeds, seeds left out, edited files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.report.looks import identity_of, planned_seeds
+from bench.schema.claim import digest
+from bench.schema.sweep import Sweep
+from bench.track.record import Record
+
+
+def stamps(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> list[str]:
+    """What limits the trust in a table, a sentence each."""
+    out = []
+    for name, what in (("changed", "after it was written"), ("edited", "before this was made from it")):
+        if faults := context.get(name):
+            more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+            out.append(f"Changed {what}: {'; '.join(faults[:3])}{more}.")
+    return [*out, *_seeds(sweep, records, context), *_claims(sweep, records, context)]
+
+
+def broken_promises(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> list[str]:
+    """What contradicts a plan: planned seeds without a record, claims that are not those of before, edited records."""
+    edited = [f"edited before it was made: {fault}" for fault in context.get("edited", ())]
+    said = [*_seeds(sweep, records, context), *_claims(sweep, records, context)]
+    return [*edited, *(text for text in said if not text.startswith("Planned for"))]
+
+
+def _seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:
+    shown = {r.seed for r in records}
+    planned = planned_seeds(sweep, context)
+    if lost := [seed for seed in planned if seed not in shown]:
+        yield f"Planned and missing: {_named(lost)}."
+    ever = {seed for launch in context.get("registered", ()) for seed in launch["seeds"]}
+    if hidden := sorted(ever - shown - set(planned)):
+        yield f"Planned for an earlier launch and not shown: {_named(hidden)}."
+
+
+def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:
+    if not sweep.claims:
+        return
+    now = digest(sweep.claims)
+    said = [r.provenance["claims_sha256"] for r in records if r.provenance.get("claims_sha256")]
+    registered = [launch["claims"] for launch in context.get("registered", ())]
+    if other := sum(one != now for one in said):
+        yield f"Claims were changed after {other} of {len(said)} runs."
+    elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:
+        yield "Claims were changed after the runs."
+    looked = {entry["claim"] for one in context.get("looks", ()) for entry in one.get("verdicts", ())}
+    if looked and (new := sum(identity_of(claim) not in looked for claim in sweep.claims)):
+        yield f"{new} claim{'s were' if new > 1 else ' was'} changed or added after a look at the results."
+
+
+def unregistered(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> bool:
+    """Whether nothing says what was claimed before the runs, as with runs of earlier versions."""
+    recorded = any(r.provenance.get("claims_sha256") for r in records)
+    return bool(sweep.claims) and not recorded and not context.get("registered")
+
+
+def _named(seeds: Sequence[int]) -> str:
+    shown = ", ".join(map(str, seeds[:12])) + (" ..." if len(seeds) > 12 else "")
+    return f"seed{'s' if len(seeds) > 1 else ''} {shown}"
