@@ -16,6 +16,7 @@ from bench.disk import write_atomically
 
 FILE = "digest.json"
 NEEDED = ("records.csv", "manifest.json")  # of a sweep's folder
+SOURCES = (*NEEDED, FILE, "artifacts.json", "predictions.npz")  # what the other files are made from
 TEXTS = (".md", ".csv", ".tex", ".html", ".json", ".jsonl", ".svg", ".js", ".css")
 ABOUT = (
     "One digest over every file here, written with them; it finds accidents and edits, not a forger who runs the tool."
