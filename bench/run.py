@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from torch import nn
@@ -218,8 +219,21 @@ def measured(result: Result, data: ImageData, owns: Sequence[Own] = ()) -> dict[
     return out
 
 
+def predictions(result: Result, data: ImageData) -> bytes:
+    """An .npz of what was said of each image of val and test; `bench.report.predictions` reads it."""
+    arrays = {}
+    for split, scores in (("val", result.val_scores), ("test", result.test_scores)):
+        true = data.labels[data.split(split)]
+        arrays[f"{split}_true"] = true.astype(np.uint16)
+        arrays[f"{split}_class"] = scores.argmax(axis=1).astype(np.uint16)
+        arrays[f"{split}_logp"] = scores[np.arange(len(true)), true].astype(np.float16)
+    np.savez_compressed(out := io.BytesIO(), **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
 def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) -> None:
-    """What a run leaves beside its numbers: curves, confusion matrix, reliability, split membership, weights.
+    """What a run leaves beside its numbers: curves, confusion matrix, reliability, predictions, split membership,
+    weights.
 
     Beside the weights, preprocessing.json says what images they were trained on (`bench.models.origin`).
     """
@@ -236,6 +250,7 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
         folder / "confusion.json", json.dumps({"split": "test", "classes": data.classes, "counts": matrix.tolist()})
     )
     write_atomically(folder / "reliability.json", json.dumps(reliability(result.test_scores, labels)))
+    write_atomically(folder / "predictions.npz", predictions(result, data))
     splits.save(data, folder / "split.npz")
     seen = {"shape": data.shape, "classes": data.classes}  # what somebody who brings other images has to know
     write_atomically(folder / "images.json", json.dumps(seen))

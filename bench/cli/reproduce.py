@@ -7,8 +7,9 @@
 
 First the files in results/NAME are checked against each other: a number that was changed by hand is found. Then cells
 are run again from the settings in records.csv, in a scratch place that counts for nothing else. Each cell is
-identical (same seeds, every metric equal to the last digit), within seed noise (the mean lies in the prediction
-interval of the committed seeds) or different. Last, how this environment differs, most suspicious first.
+identical (same seeds, every metric equal to the last digit), equal within rounding, compatible (paired differences of
+the same seeds, or the prediction interval of the committed ones, show none; what could have been missed is said) or
+different. Last, how this environment differs, most suspicious first.
 Exit status 1 when a cell is different or the files contradict each other.
 """
 
@@ -31,6 +32,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
     parser.add_argument("words", nargs="+", metavar="NAME | SETTING=VALUE", help="a sweep in results/, then settings")
     parser.add_argument("--cells", default="3", help="how many, spread over the table, or 'all' (default: 3)")
+    parser.add_argument("--cell", action="append", default=[], metavar="AXIS=VALUE", help="only cells with this value")
     parser.add_argument("--seeds", choices=("same", "new"), default="same", help="committed seeds or as many new ones")
     parser.add_argument("--check", action="store_true", help="check the committed files, run nothing")
     parser.add_argument("--workers", type=int, help="worker processes (default: cores / recorded threads)")
@@ -57,9 +59,19 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(data(read, faults, cells, differences, different)))
     else:
-        print(text(cells, differences))
-        print("DIFFERENT" if different else "REPRODUCED" if cells else "CONSISTENT")
+        print(text(cells, differences, overrides))
+        print(outcome(cells, different))
     return 1 if different else 0
+
+
+def outcome(cells: list[CellVerdict], different: bool) -> str:
+    """The last word: REPRODUCED is equal, within rounding at most; anything else that fits is COMPATIBLE."""
+    if different:
+        return "DIFFERENT"
+    if not cells:
+        return "CONSISTENT"
+    equal = all(c.word in ("identical", "equal within rounding") for c in cells)
+    return "REPRODUCED" if equal else "COMPATIBLE" if all(c.word != "undecided" for c in cells) else "UNDECIDED"
 
 
 def split(words: list[str]) -> tuple[str, dict[str, Any]]:
@@ -91,12 +103,13 @@ def rerun(
 
     frame = Frame(read.records, read.sweep)
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
-    cells = [runs for runs in cells if runs]
+    cells = [runs for runs in cells if runs and at(runs[0].axes, args.cell)]
     if not cells:
-        raise RequestError(f"{read.folder}: no finished run with its settings; there is nothing to run again.")
+        what = f" at {', '.join(args.cell)}" if args.cell else ""
+        raise RequestError(f"{read.folder}: no finished run with its settings{what}; there is nothing to run again.")
     if args.cells != "all" and not args.cells.isdecimal():
         raise RequestError(f"--cells {args.cells}: expected a number from 1, or 'all'.")
-    chosen = cells if args.cells == "all" else reproduce.spread_out(cells, int(args.cells))
+    chosen = cells if args.cells == "all" or args.cell else reproduce.spread_out(cells, int(args.cells))
     wanted, sizes = [], []
     for runs in chosen:
         seeds = [r.seed for r in runs]
@@ -129,13 +142,30 @@ def rerun(
     return reproduce.judge(chosen, new, shown), differences
 
 
+def at(axes: dict[str, Any], wanted: list[str]) -> bool:
+    """Whether a cell has the values that --cell asks for, by an axis' name or its last part."""
+    from bench.schema.errors import RequestError, unknown
+    from bench.schema.label import same
+
+    for text in wanted:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise RequestError(f"--cell {text}: expected AXIS=VALUE, such as --cell optim.lr=0.1.")
+        found = [axis for axis in axes if name in (axis, axis.rpartition(".")[2])]
+        if not found:
+            raise unknown("axis of --cell:", name, axes)
+        if same(axes[found[0]]) != same(value):
+            return False
+    return True
+
+
 def threads(record: Record) -> int:
     """The thread count that a committed run had; one where it was not recorded, as that is what a worker has."""
     recorded = record.provenance.get("threads", "") or str(record.config.get("trainer.threads") or "")
     return int(recorded) if recorded.isdecimal() and int(recorded) else 1
 
 
-def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
+def text(cells: list[CellVerdict], differences: list[Difference], overrides: dict[str, Any]) -> str:
     """What a person reads: a line a cell, then the environments."""
     from bench.report.naming import point
     from bench.schema.metric import metric
@@ -143,6 +173,9 @@ def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
     lines = [f"{c.word.upper():<18} {point(c.at) or 'the only cell'}, {metric(c.metric).title}: {c.why}" for c in cells]
     if not cells:
         return ""
+    if overrides:
+        said = ", ".join(f"{name}={value}" for name, value in overrides.items())
+        lines += ["", f"Other settings by your own override: {said}"]
     if differences:
         lines += ["", "This environment differs, most suspicious first:"]
         lines += [f"  {d.name}: {d.then} -> {d.now}   ({d.why})" for d in differences]

@@ -127,7 +127,7 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     Raises:
         RequestError: for a file that is no records.csv, or holds another sweep's records.
     """
-    from bench.report import evidence, seal
+    from bench.report import evidence, predictions, seal
     from bench.report.artifacts import kept
     from bench.schema.claim import digest
     from bench.schema.errors import RequestError
@@ -137,9 +137,10 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     others = sorted({r.sweep for r in records} - {sweep.name})
     if others:
         raise RequestError(f"{path} holds records of {', '.join(others)}, not of {sweep.name}.")
+    reader = predictions.kept(path.parent, kept(path.parent))
     beside = path.parent / evidence.MANIFEST
     if not beside.exists():
-        return records, kept(path.parent), {}
+        return records, reader, {}
     before = evidence.read(path.parent)
     context = evidence.context(before.manifest)
     # What is made anew from them may have been edited: that is gone now. Not so what it is made from.
@@ -147,7 +148,7 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
         context["edited"] = list(dict.fromkeys([*context.get("edited", ()), *edited]))
     if digest(before.sweep.claims) != digest(sweep.claims):
         context.setdefault("claims_were", digest(before.sweep.claims))
-    return records, kept(path.parent), context
+    return records, reader, context
 
 
 def command(args: argparse.Namespace) -> str:

@@ -13,6 +13,7 @@ again without the store.
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -72,7 +73,11 @@ def stored(store: Files) -> Reader:
     def read(record: Record, name: str) -> str | None:
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return store.artifact(record.run_id, name, Path(folder)).read_text(encoding="utf-8")
+                path = store.artifact(record.run_id, name, Path(folder))
+                # A reader gives text: binary files come in base64.
+                if path.suffix == ".npz":
+                    return base64.b64encode(path.read_bytes()).decode()
+                return path.read_text(encoding="utf-8")
             except Missing:
                 return None
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bench.report.frame import value
 from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
-from bench.report.stats import Interval, t_interval
+from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import same, show
 from bench.schema.metric import metric
@@ -55,6 +55,7 @@ class Pair:
     b: Interval
     difference: Interval
     values: dict[int, tuple[float, float]]
+    p: float = math.nan  # two-sided, corrected (Holm) for all rows of the comparison
 
     @property
     def word(self) -> str:
@@ -64,7 +65,7 @@ class Pair:
             return "equal"
         if d.n < 2 or not math.isfinite(d.half):
             return "one pair: no interval"
-        if d.low <= 0 <= d.high:
+        if d.sd > 0 and not self.p <= 1 - LEVEL:
             return "not told apart"
         better = metric(self.metric).better
         if not better:
@@ -112,6 +113,8 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     for one, other in matched:
         points.setdefault(_place(one) if rule != "the two runs" else (), []).append((one, other))
     pairs = [made for runs in points.values() for name in wanted if (made := _pair(runs, name, rule)) is not None]
+    adjusted = holm([_p(pair) for pair in pairs])
+    pairs = [replace(pair, p=p) for pair, p in zip(pairs, adjusted, strict=True)]
     return Comparison(
         a=a,
         b=b,
@@ -122,6 +125,12 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
         only_b=len(right) - len({id(other) for _, other in matched}),
         environment=environment([r.provenance for r in left], [r.provenance for r in right]),
     )
+
+
+def _p(pair: Pair) -> float:
+    """Two-sided p of a row alone; NaN for costs, which nobody doubts to differ, and where it cannot be tested."""
+    outcome = one_sample([y - x for x, y in pair.values.values()])
+    return min(1.0, 2 * min(outcome.p_less, outcome.p_greater)) if not math.isnan(outcome.p_less) else math.nan
 
 
 def settings(left: Sequence[Record], right: Sequence[Record]) -> list[Setting]:

@@ -30,6 +30,8 @@ def text(found: Comparison) -> str:
     widths = [max(len(row[i]) for row in (heads, *body)) for i in range(len(heads))]
     for row in (heads, *body):
         lines.append("  " + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip())
+    if len(found.pairs) > 1:
+        lines.append(f"  Words are corrected for the {len(found.pairs)} rows (Holm); intervals are of each row alone.")
     if found.only_a or found.only_b:
         lines += ["", f"Without a partner: {found.only_a} finished runs of a, {found.only_b} of b."]
     if found.environment:
@@ -67,6 +69,7 @@ def data(found: Comparison) -> dict[str, Any]:
                 "low": _finite(p.difference.low),
                 "high": _finite(p.difference.high),
                 "n": p.difference.n,
+                "p_corrected": _finite(p.p),
                 "verdict": p.word,
                 "values": {str(seed): [_finite(x) for x in both] for seed, both in p.values.items()},
             }

@@ -9,6 +9,8 @@ from typing import Any
 
 from bench.report.frame import Cell, Frame
 from bench.report.naming import Digits, axis, key
+from bench.report.replicates import summary
+from bench.report.stats import LEVEL, one_sample
 from bench.schema.label import show
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep, Table, names
@@ -31,7 +33,7 @@ class Panel:
         at: values of the panel axes.
         rows: values of the row axes, one mapping a row.
         cells: [rows][columns]; None where no such point was planned.
-        marks: [rows][columns]; "best" for the best mean of a column, "within" for means inside the best one's interval.
+        marks: [rows][columns]; "best" for the best mean of a column, "within" where not told apart from it.
     """
 
     at: dict[str, Any]
@@ -156,30 +158,47 @@ def pivot(frame: Frame, sweep: Sweep) -> Grid:
             for r in rows
         ]
         if rows:
-            panels.append(Panel(at, rows, body, _marks(body, columns)))
+            panels.append(Panel(at, rows, body, _marks(body, columns, frame.overlap)))
     title = sweep.question or sweep.name
     return Grid(title, roles["rows"], roles["columns"], roles["panels"], columns, panels)
 
 
-def _marks(body: list[list[Cell | None]], columns: list[Column]) -> list[list[str]]:
-    """Per column the best mean, and the means that lie inside the best one's interval."""
+def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float = 0.0) -> list[list[str]]:
+    """Per column the best mean, and the cells that are not told apart from the best.
+
+    Multiple comparisons with the best (Hsu 1984), by Bonferroni: a cell is out where any other one of its column is
+    better in paired differences with a one-sided p of at most 5% / (k (k - 1)), in a column of k cells. So in 95% of
+    tables no cell is out that is as good as the best.
+    """
     marks = [["" for _ in columns] for _ in body]
     for j, column in enumerate(columns):
         if not column.metric.better:
             continue
         sign = 1.0 if column.metric.better == "greater" else -1.0
-        means = {i: c.interval.mean for i, row in enumerate(body) if (c := row[j]) and math.isfinite(c.interval.mean)}
-        if len(means) < 2:
+        cells = {i: c for i, row in enumerate(body) if (c := row[j]) and math.isfinite(c.interval.mean)}
+        if len(cells) < 2:
             continue
-        best = max(means, key=lambda i: sign * means[i])
-        champion = body[best][j]
-        assert champion is not None
-        for i, mean in means.items():
-            if mean == means[best]:
+        best = max(cells, key=lambda i: sign * cells[i].interval.mean)
+        for i, cell in cells.items():
+            if cell.interval.mean == cells[best].interval.mean:
                 marks[i][j] = "best"
-            elif champion.interval.low <= mean <= champion.interval.high:
+            elif cell.interval.n > 1 and not any(
+                _better(other, cell, sign, overlap) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
+                for k, other in cells.items()
+                if k != i
+            ):
                 marks[i][j] = "within"
     return marks
+
+
+def _better(one: Cell, other: Cell, sign: float, overlap: float) -> float:
+    """One-sided p for "`one` is better", paired by replicate; 1 where no test can say so."""
+    changes = {name: sign * (v - other.values[name]) for name, v in one.values.items() if name in other.values}
+    given = summary(changes, overlap)
+    if given.n > 1 and given.error == 0 and given.mean > 0:
+        return 0.0  # better by the same amount with every replicate
+    p = one_sample(given).p_greater
+    return 1.0 if math.isnan(p) else p
 
 
 def number(cell: Cell, digits: Digits) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.report import artifacts
+from bench.report import artifacts, predictions
 from bench.report.evidence import MANIFEST, Evidence, context
 from bench.report.naming import point
 from bench.report.registered import broken_promises
@@ -80,7 +80,8 @@ def _files(evidence: Evidence) -> list[str]:
     out = []
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
-        reader = artifacts.kept(evidence.folder)
+        reader = predictions.kept(evidence.folder, artifacts.kept(evidence.folder))
+        out += predictions.faults(evidence.records, reader)
         report.write(evidence.sweep, evidence.records, fresh, context(evidence.manifest), reader)
         for name, digest in sorted(evidence.manifest.get("files", {}).items()):
             path = evidence.folder / name

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bench.report.fairness import doubts
 from bench.report.frame import Frame
 from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
@@ -16,7 +17,7 @@ from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
-MARKED = "Marked: * best of its column, ~ mean within the best one's interval."
+MARKED = "Marked: * best of its column, ~ not told apart from the best (paired, corrected for the column)."
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     out += [Note(text, stamp=True) for text in mixed(frame.records)]
     if not any(finding["name"] == "images_skipped" for finding in context.get("findings", ())):
         out += [Note(text, stamp=True) for text in skipped(frame.records)]
+    for name, doubt in doubts(frame, sweep):
+        reason = sweep.allow.get(name)
+        out.append(Note(f"{name}: {doubt}" + (f" Allowed: {reason}" if reason else ""), stamp=not reason))
     for finding in context.get("findings", ()):
         reason = sweep.allow.get(finding["name"])
         text = f"{finding['name']}: {finding['message']}"

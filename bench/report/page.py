@@ -31,7 +31,7 @@ MEANINGS = (
 )
 MOST_SEEDS = 50  # single values of a verdict; records.csv has all
 MOST_SELECTED = 4_000  # cells of all metrics together that a page holds for its selector
-WORDS = {"best": "best of its column", "within": "within the best one's interval", "": ""}
+WORDS = {"best": "best of its column", "within": "not told apart from the best", "": ""}
 
 
 def content(evidence: Evidence) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class Beside:
             mean, half = number(self.cells[0], digits)
             ours = f"{mean} ± {half}" if half else mean
             ours += f" ({', '.join(remarks(self.cells[0], shown))})"
-            if "dataset" not in self.differs:  # a difference over two datasets means nothing
+            # A difference over other images, or another number of them, means nothing.
+            if not any(name.startswith(("dataset", "split.")) for name in self.differs):
                 more = means[0] - self.published.value
                 gap = f"{'+' if more >= 0 else ''}{digits(more)} {shown.difference}".rstrip()
         elif means:

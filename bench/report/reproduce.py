@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import special
+from scipy import special, stats
 
 from bench.report.frame import value
 from bench.report.naming import Digits
-from bench.report.stats import LEVEL
+from bench.report.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
 from bench.schema.label import same
 from bench.schema.metric import metric
 from bench.track.record import Record
 
-Word = Literal["identical", "within seed noise", "different", "undecided"]
+Word = Literal["identical", "equal within rounding", "compatible", "different", "undecided"]
 PACKAGE_WEIGHT = {"torch": 80, "torchvision": 62, "pytorch-lightning": 60, "timm": 58, "faiss-cpu": 52, "numpy": 50}
 
 
@@ -34,8 +34,9 @@ class CellVerdict:
     Attributes:
         at: axis -> value.
         metric: its name.
-        word: identical (same seeds, every metric equal to the last digit), within seed noise, different, or undecided
-            (one seed says nothing about the spread between seeds).
+        word: identical (same seeds, every metric equal to the last digit), equal within rounding (this metric is, some
+            other is not), compatible (no difference seen, and `why` says which could have been missed), different, or
+            undecided (one seed says nothing about the spread between seeds).
         then, now: seed -> value, stored units.
         low, high: where the mean of the new runs was to be expected; NaN where that cannot be said.
         why: what the word rests on.
@@ -93,24 +94,87 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
         return said("different", f"no run here has {name}")
     by_seed = {r.seed: r for r in old}
     common = [r for r in new if r.seed in by_seed]
-    kind = "new seeds"
     if len(common) == len(new):
         other = sorted({n for r in common for n in _unequal(by_seed[r.seed], r)})
         if not other:
             return said("identical", f"same seeds, all metrics equal to the last digit ({len(common)} runs)")
-        equal = all(v == then.get(seed) for seed, v in now.items())
-        kind = f"same seeds, equal here but not in {other[0]}" if equal else "same seeds, other numbers"
-    mean = float(np.mean(list(now.values())))
+        return said(*_paired(then, now, name, other[0], level))
     if math.isnan(low):
-        word: Word = "different" if len(common) == len(new) and then != now else "undecided"
-        return said(word, f"{kind}; one committed seed says nothing about the spread between seeds")
+        return said("undecided", "new seeds; one committed seed says nothing about the spread between seeds")
+    return said(*_unpaired(then, now, name, low, high, level))
+
+
+ROUNDING = 1e-6  # sums in another order on another machine; of fractions far less than an image
+
+
+def _paired(
+    then: Mapping[int, float], now: Mapping[int, float], name: str, unequal: str, level: float
+) -> tuple[Word, str]:
+    """The same seeds again: their paired differences decide, as everything but last digits should be equal."""
     described = metric(name)
+    pairs = [(then[seed], v) for seed, v in now.items() if seed in then]
+    changes = [b - a for a, b in pairs]
+    if all(abs(d) <= ROUNDING * max(1.0, abs(a)) for d, (a, _) in zip(changes, pairs, strict=True)):
+        return "equal within rounding", f"same seeds, equal here but not in {unequal}"
+    interval = t_interval(changes, level)
+    shown = Digits(described, [abs(interval.mean), interval.half])
+    if interval.n < 2 or interval.sd == 0:
+        return "different", f"same seeds, other numbers by {shown(interval.mean)} {described.difference}".strip()
+    miss = max(abs(interval.low), abs(interval.high))
+    said = f"same seeds, other numbers: {shown(interval.mean)} [{shown(interval.low)}, {shown(interval.high)}]"
+    said = f"{said} {described.difference}".strip()
+    if not interval.low <= 0 <= interval.high:
+        return "different", said
+    return "compatible", f"{said}; could have missed a change of {shown(miss)} {described.difference}".strip()
+
+
+def _unpaired(
+    then: Mapping[int, float], now: Mapping[int, float], name: str, low: float, high: float, level: float
+) -> tuple[Word, str]:
+    """Other seeds: their mean against the prediction interval of the committed ones."""
+    described = metric(name)
+    old, new = list(then.values()), list(now.values())
+    mean = math.fsum(new) / len(new)
     shown = Digits(described, [(high - low) / 2])
+    if _collapsed(old) or _collapsed(new):
+        p = permutation(old, new)
+        said = f"new seeds, some runs collapsed: permutation test p = {p:.2g} ({len(old)} and {len(new)} runs)"
+        return ("different" if p <= 1 - level else "compatible"), said
     expected = f"expected {shown(low)} to {shown(high)} {described.unit}".strip()
     # Rounding in the last digits must not make a spread of zero a difference.
     near = 1e-12 * max(1.0, abs(mean))
     inside = low - near <= mean <= high + near
-    return said("within seed noise" if inside else "different", f"{kind}: mean {shown(mean)}, {expected}")
+    said = f"new seeds: mean {shown(mean)}, {expected}"
+    if not inside:
+        return "different", said
+    missed = f"{shown((high - low) / 2)} {described.difference}".strip()
+    return "compatible", f"{said}; could have missed a change of {missed}"
+
+
+def _collapsed(values: Sequence[float]) -> bool:
+    """Whether values fall into two groups far apart, as where some runs collapse to chance: no normal spread.
+
+    The largest gap between neighbours is more than half of the range, and more than ten times the spread within.
+    """
+    x = np.sort(np.asarray(values, dtype=float))
+    if len(x) < 3 or x[0] == x[-1]:
+        return False
+    gaps = np.diff(x)
+    cut = int(gaps.argmax())
+    within = max(float(np.ptp(x[: cut + 1])), float(np.ptp(x[cut + 1 :])))
+    return bool(gaps[cut] > (x[-1] - x[0]) / 2 and gaps[cut] > 10 * within / max(1, len(x) - 2) ** 0.5)
+
+
+def permutation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Two-sided p of the difference of two means by permutation: exact for few values, else 9,999 draws."""
+    found = stats.permutation_test(
+        (np.asarray(one), np.asarray(other)),
+        lambda x, y, axis: x.mean(axis=axis) - y.mean(axis=axis),
+        vectorized=True,
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
 
 
 def _unequal(old: Record, new: Record) -> list[str]:

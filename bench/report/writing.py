@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
-from bench.report import artifacts, figures, markup, single_run, tables, verdict
+from bench.report import artifacts, figures, markup, predictions, single_run, tables, verdict
 from bench.report.artifacts import Reader
 from bench.report.claims import Verdict, judge
 from bench.report.figures.choice import stem
@@ -132,6 +132,8 @@ def write(
         kept = artifacts.keep(records, wanted | of_each, reader)
         if wanted or kept != artifacts.keep([], [], reader):
             files[artifacts.KEPT] = kept
+    if reader is not None and (said_of_images := predictions.keep(records, reader)) is not None:
+        files[predictions.FILE] = said_of_images
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

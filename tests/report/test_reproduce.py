@@ -62,9 +62,10 @@ OLD = {0: 0.90, 1: 0.91, 2: 0.92}
     ("new", "word"),
     [
         (runs(OLD), "identical"),
-        (runs(OLD, nll=0.3000001), "within seed noise"),  # accuracy is equal, another metric is not
-        (runs({0: 0.90, 1: 0.91, 2: 0.921}), "within seed noise"),
-        (runs({3: 0.90, 4: 0.90, 5: 0.93}), "within seed noise"),
+        (runs(OLD, nll=0.3000001), "equal within rounding"),  # accuracy is equal, another metric is not
+        (runs({0: 0.90, 1: 0.91, 2: 0.921}), "compatible"),
+        (runs({3: 0.90, 4: 0.90, 5: 0.93}), "compatible"),
+        (runs({0: 0.89, 1: 0.901, 2: 0.909}), "different"),  # the same seeds, each a point worse: not noise,
         (runs({3: 0.80, 4: 0.81, 5: 0.82}), "different"),
         (runs({0: 0.70, 1: 0.70, 2: 0.70}), "different"),
         (runs(OLD, "failed"), "different"),
@@ -77,10 +78,11 @@ def test_words(new: list[Record], word: str) -> None:
 
 def test_a_number_that_is_equal_while_others_are_not_is_not_called_other() -> None:
     (found,) = reproduce.judge([runs(OLD)], [runs(OLD, nll=0.31)], ["test/accuracy"])
-    assert found.word == "within seed noise"
-    assert found.why.startswith("same seeds, equal here but not in test/nll: mean")
+    assert found.word == "equal within rounding"
+    assert found.why == "same seeds, equal here but not in test/nll"
     (found,) = reproduce.judge([runs(OLD)], [runs({**OLD, 0: 0.905})], ["test/accuracy"])
-    assert found.why.startswith("same seeds, other numbers: mean")
+    assert found.why.startswith("same seeds, other numbers: 0.17 [")
+    assert "could have missed a change of" in found.why
 
 
 def test_one_committed_seed_cannot_say_what_noise_is() -> None:
@@ -92,7 +94,7 @@ def test_one_committed_seed_cannot_say_what_noise_is() -> None:
 
 def test_a_spread_of_zero_allows_no_other_value() -> None:
     (found,) = reproduce.judge([runs({0: 0.9, 1: 0.9})], [runs({2: 0.9, 3: 0.9})], ["test/accuracy"])
-    assert found.word == "within seed noise"
+    assert found.word == "compatible"
     (found,) = reproduce.judge([runs({0: 0.9, 1: 0.9})], [runs({2: 0.9, 3: 0.901})], ["test/accuracy"])
     assert found.word == "different"
 
@@ -199,3 +201,15 @@ def test_a_manifest_that_cannot_be_read_says_why(committed: Path, text: str, sai
 def test_an_unknown_name_lists_what_is_there(committed: Path) -> None:
     with pytest.raises(RequestError, match=r"No results of 'mde'.* made"):
         evidence.named("mde", committed.parent)
+
+
+def test_collapsed_runs_are_permuted() -> None:
+    """A prediction interval of collapsing runs raised a false alarm in 22 to 59% of reproductions."""
+    draw = np.random.default_rng(1)
+    alarms = {"different": 0, "compatible": 0}
+    for _ in range(120):
+        old, new = (np.where(draw.random(5) < 0.4, 0.1, draw.normal(0.95, 0.005, 5)) for _ in range(2))
+        made = runs(dict(enumerate(old))), runs({5 + i: v for i, v in enumerate(new)})
+        (found,) = reproduce.judge([made[0]], [made[1]], ["test/accuracy"])
+        alarms[found.word] += 1
+    assert alarms["different"] / 120 < 0.12

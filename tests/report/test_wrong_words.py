@@ -10,6 +10,10 @@ import pytest
 import yaml
 
 from bench.report.claims import Verdict, judge
+from bench.report.compare import Side, compare
+from bench.report.fairness import doubts
+from bench.report.frame import Frame, selected
+from bench.report.grid import pivot
 from bench.report.verdict import describe, remarks
 from bench.schema.sweep import sweep
 from bench.track.record import Record, read_csv
@@ -133,3 +137,51 @@ def test_what_else_differs_between_the_sides_is_said() -> None:
     (found,) = judge(make_sweep({"model": ["cnn", "resnet"]}, claims=[claim]), made)
     assert found.differs == {"epochs": ("8", "30"), "parameters": ("270 k", "200 k")}
     assert "Its sides also differ in: epochs 8 / 30; parameters 270 k / 200 k." in remarks(found)
+
+
+def test_unequal_and_too_short_training_is_said() -> None:
+    axes = {"model": ["cnn", "resnet"]}
+    made = [
+        dataclasses.replace(
+            r,
+            config={**r.config, "trainer.epochs": 30 if r.axes["model"] == "cnn" else 8},
+            costs={"cost/selected_epoch": 20.0 if r.axes["model"] == "cnn" else 8.0},
+        )
+        for r in make_records(axes, lambda _: 0.9)
+    ]
+    found = dict(doubts(Frame(made), make_sweep(axes)))
+    assert "after 8, 30 epochs" in found["unequal_budget"]
+    assert found["undertrained"].endswith("help: model resnet.")
+
+
+def test_a_value_on_the_edge_of_the_search_is_said() -> None:
+    axes = {"model": ["a"], "optim.lr": [0.001, 0.01, 0.1]}
+    made = make_records(axes, lambda p: 0.5 + p["optim.lr"])
+    sweep_ = make_sweep(axes, select={"over": ["optim.lr"]})
+    ((_, said),) = [d for d in doubts(selected(sweep_, made), sweep_) if d[0] == "grid_edge"]
+    assert "(0.1)" in said
+
+
+def test_marks_are_a_test() -> None:
+    """With seven equal cells some cell was unmarked in 34 to 69% of tables."""
+    axes = {"m": list("abcdefg")}
+    unmarked = 0
+    for rng in range(60):
+        made = make_records(axes, lambda _: 0.8, seeds=5, rng=rng)
+        grid = pivot(Frame(made, make_sweep(axes, seeds=5)), make_sweep(axes, table={"rows": "m"}, seeds=5))
+        unmarked += any(mark == [""] for mark in grid.panels[0].marks)
+    assert unmarked / 60 < 0.25
+    clear = make_records(axes, lambda p: 0.9 if p["m"] == "a" else 0.7, seeds=5)
+    grid = pivot(Frame(clear, make_sweep(axes, seeds=5)), make_sweep(axes, table={"rows": "m"}, seeds=5))
+    assert grid.panels[0].marks == [["best"], *[[""]] * 6]
+
+
+def test_a_comparison_of_equals_is_corrected_over_its_rows() -> None:
+    """24 rows of an A/A comparison said "better" at least once in half of the tries."""
+    axes = {"m": list(range(24))}
+    wrong = 0
+    for rng in range(40):
+        one, other = (make_records(axes, lambda _: 0.8, seeds=4, rng=100 * k + rng) for k in (1, 2))
+        found = compare(Side("a", one), Side("b", other), ["test/accuracy"])
+        wrong += any("better" in pair.word for pair in found.pairs)
+    assert wrong / 40 < 0.2

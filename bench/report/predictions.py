@@ -1,0 +1,122 @@
+"""What each run said of each image of val and test: kept with the results, so that nobody has to load weights for it.
+
+A run leaves predictions.npz: for each split `val` and `test` `<split>_true`, `<split>_class` (uint16 [N], the label
+and the predicted class) and `<split>_logp` (float16 [N], log-probability of the true class, in nats). A results folder
+keeps those of all finished runs in one predictions.npz, equal labels once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.report.artifacts import Reader
+from bench.schema.errors import RequestError
+from bench.track.record import Record
+
+FILE = "predictions.npz"
+SPLITS = ("val", "test")
+INDEX = "index"
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
+    """The arrays of a run's predictions.npz; None where it left none, as runs of earlier versions."""
+    text = reader(record, FILE)
+    if text is None:
+        return None
+    try:
+        with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (OSError, ValueError, KeyError):
+        raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
+
+
+def keep(records: Iterable[Record], reader: Reader) -> bytes | None:
+    """One predictions.npz for all finished runs; None where no run left any."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    index: dict[str, dict[str, str]] = {}
+    for record in records:
+        found = of(record, reader) if record.status == "finished" else None
+        if found is None:
+            continue
+        place = record.key or record.run_id
+        for name, array in found.items():
+            label = hashlib.sha256(array.tobytes()).hexdigest()[:16] if name.endswith("_true") else place[:16]
+            index.setdefault(place, {})[name] = f"{label}.{name}"
+            arrays[f"{label}.{name}"] = array
+    if not arrays:
+        return None
+    arrays[INDEX] = np.frombuffer(json.dumps(index, sort_keys=True).encode(), dtype=np.uint8)
+    np.savez_compressed(out := io.BytesIO(), **arrays)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def kept(folder: Path, other: Reader) -> Reader:
+    """Reads predictions from the folder's own file, and everything else by `other`."""
+    path = folder / FILE
+    if not path.is_file():
+        return other
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays = {name: found[name] for name in found.files}
+        index = json.loads(arrays[INDEX].tobytes())
+    except (OSError, ValueError, KeyError):
+        raise RequestError(f"{path}: not what 'bench table' wrote. Restore it, or take it away.") from None
+
+    def read(record: Record, name: str) -> str | None:
+        if name != FILE:
+            return other(record, name)
+        mine = index.get(record.key or record.run_id)
+        if mine is None:
+            return None
+        np.savez(out := io.BytesIO(), **{name: arrays[label] for name, label in mine.items()})
+        return base64.b64encode(out.getvalue()).decode()
+
+    return read
+
+
+def faults(records: Iterable[Record], reader: Reader) -> list[str]:
+    """Where a record's accuracy or NLL is not that of its predictions."""
+    out = []
+    for record in records:
+        found = of(record, reader) if record.status == "finished" else None
+        for split in SPLITS if found is not None else ():
+            assert found is not None
+            right = found[f"{split}_true"] == found[f"{split}_class"]
+            nll = -found[f"{split}_logp"].astype(float).mean()
+            for name, given, room in (("accuracy", right.mean(), 1e-9), ("nll", nll, 2e-3 + 2e-3 * abs(nll))):
+                said = record.metrics.get(f"{split}/{name}")
+                if said is not None and math.isfinite(nll) and abs(said - given) > room:
+                    where = f"seed {record.seed}: {split}/{name}"
+                    out.append(f"{where} is {said:.6g}, but its predictions give {given:.6g}")
+    return out
+
+
+def mcnemar(one: Arrays, other: Arrays, split: str = "test") -> float:
+    """Two-sided p of the exact McNemar test: of the images that one gets right and the other wrong, half each way?
+
+    Raises:
+        RequestError: for predictions on other images.
+    """
+    true = one[f"{split}_true"]
+    if not np.array_equal(true, other[f"{split}_true"]):
+        raise RequestError("These two runs were not scored on the same images.")
+    a, b = (side[f"{split}_class"] == true for side in (one, other))
+    only, unequal = int((a & ~b).sum()), int((a != b).sum())
+    return float(stats.binomtest(only, unequal).pvalue) if unequal else 1.0
+
+
+def always_wrong(runs: Sequence[Arrays], split: str = "test") -> NDArray[np.int64]:
+    """Places of the images, in the order of the split, that every run gets wrong."""
+    wrong = [r[f"{split}_class"] != r[f"{split}_true"] for r in runs]
+    return np.flatnonzero(np.logical_and.reduce(wrong)) if wrong else np.zeros(0, dtype=np.int64)

@@ -1,0 +1,125 @@
+"""Sweeps drawn where the truth is known, judged by the product's own `judge`: how often is a verdict false?
+
+`python -m tests.report.simulated [DRAWS]` prints the table that VERDICTS.md holds. Nothing is going on: both arms have
+one distribution, a cell's mean is its bound, a difference is exactly its margin; so every settled verdict is false.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.claims import judge
+from bench.report.frame import Frame
+from bench.report.looks import look
+from bench.track.record import Record
+from tests.report.conftest import make_records, make_sweep
+
+AXES = {"model": ["a", "b"], "depth": [8, 20, 56]}
+PAIR = {"compare": {"model": "a"}, "against": {"model": "b"}}
+MARGIN = 0.02
+KINDS: dict[str, dict[str, Any]] = {
+    "compare": {**PAIR, "at": {"depth": 8}},
+    "trend": {"kind": "trend", "over": "depth", "at": {"model": "a"}},
+    "interaction": {"kind": "interaction", **PAIR, "where": {"depth": 56}, "versus": {"depth": 8}},
+    "equivalence": {"kind": "equivalence", **PAIR, "at": {"depth": 8}, "margin": MARGIN},
+    "bound": {"kind": "bound", "at": {"model": "a", "depth": 8}, "bound": 0.9},
+}
+SD = 0.01
+Draw = NDArray[np.float64]  # [cells, seeds], mean 0.9
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int]) -> Draw:
+    return 0.9 + rng.normal(0, SD, shape)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, int]) -> Draw:
+    return 0.9 + SD * (1 - rng.exponential(1, shape))  # a tail to the bad side
+
+
+def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> Draw:
+    return np.clip(0.9 + SD * rng.standard_t(3, shape) / 3**0.5, 0, 1)
+
+
+def collapsing(rng: np.random.Generator, shape: tuple[int, int]) -> Draw:
+    """A fifth of the runs stays at chance; the mean is 0.9 nevertheless, so that bounds can be asked about."""
+    return np.where(rng.random(shape) < 0.2, 0.5, 1.0 - np.abs(rng.normal(0, 1e-3, shape)))
+
+
+SHAPES = {"normal": normal, "skewed": skewed, "heavy tails": heavy, "collapsing": collapsing}
+MISSING = ("nothing", "at random", "when bad")  # what becomes of runs: none fail, a fifth of all, the worst 30% of a
+
+
+def lost(values: Draw, missing: str, cells: list[Record], rng: np.random.Generator) -> NDArray[np.bool_]:
+    if missing == "at random":
+        return rng.random(values.shape) < 0.2
+    if missing == "when bad":
+        mine = np.array([cell.axes["model"] == "a" for cell in cells])[:, None]
+        return mine & (values < 0.9 - 0.524 * SD)  # the normal distribution's 30% point
+    return np.zeros(values.shape, dtype=bool)
+
+
+def error_rate(kind: str, n: int, shape: str, missing: str = "nothing", draws: int = 1000, test: str = "t") -> float:
+    """The share of draws without an effect in which the claim comes out supported or refuted."""
+    rng = np.random.default_rng([n, draws, *map(ord, kind + shape + missing)])
+    claim = {"says": "x", **KINDS[kind], "test": test}
+    axes = AXES if kind in ("trend", "interaction") else {**AXES, "depth": [8]}
+    sweep = make_sweep(axes, claims=[claim], seeds=n)
+    template = make_records(axes, lambda _: 0.5, seeds=n)
+    cells = template[::n]
+    shift = MARGIN * np.array([kind == "equivalence" and cell.axes["model"] == "a" for cell in cells])[:, None]
+    wrong = 0
+    for _ in range(draws):
+        values = SHAPES[shape](rng, (len(cells), n))
+        failed = lost(values, missing, cells, rng).ravel()
+        records = [
+            dataclasses.replace(r, status="failed" if f else "finished", metrics={} if f else {"test/accuracy": v})
+            for r, v, f in zip(template, (values + shift).ravel(), failed, strict=True)
+        ]
+        wrong += judge(sweep, records)[0].word != "open"
+    return wrong / draws
+
+
+def looking(first: int, step: int, last: int, draws: int, sequential: bool = False) -> float:
+    """The share of draws in which looks at `first`, `first` + `step`, ... seeds settle a claim without an effect."""
+    rng = np.random.default_rng(5)
+    axes = {**AXES, "depth": [8]}
+    sweep = make_sweep(axes, claims=[{"says": "x", **KINDS["compare"]}], seeds=last, sequential=sequential)
+    template = make_records(axes, lambda _: 0.5, seeds=last)
+    wrong = 0
+    for _ in range(draws):
+        values = normal(rng, (2, last)).ravel()
+        every = [dataclasses.replace(r, metrics={"test/accuracy": v}) for r, v in zip(template, values, strict=True)]
+        looks: list[dict[str, Any]] = []
+        for n in range(first, last + 1, step):
+            records = [r for r in every if r.seed < n]
+            verdicts = judge(sweep, records, {"looks": looks})
+            if verdicts[0].word != "open":
+                wrong += 1
+                break
+            looks.append(look(verdicts, Frame(records, sweep), sweep, {"looks": looks}))
+    return wrong / draws
+
+
+def table(draws: int) -> str:
+    """Markdown: a row a kind of claim and number of seeds, a column a distribution."""
+    heads = [*SHAPES, *(f"lost {m}" for m in MISSING[1:])]
+    lines = [f"| claim | n | {' | '.join(heads)} |", "|---|---|" + "---|" * len(heads)]
+    for kind in KINDS:
+        for n in (3, 5, 10):
+            rates = [error_rate(kind, n, shape, draws=draws) for shape in SHAPES]
+            rates += [error_rate(kind, n, "normal", missing, draws) for missing in MISSING[1:]]
+            lines.append(f"| {kind} | {n} | " + " | ".join(f"{100 * rate:.1f}" for rate in rates) + " |")
+            print(lines[-1], flush=True)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    print("looks at 3, 5, ..., 15 of 15 planned seeds:", looking(3, 2, 15, count), flush=True)
+    print("the same, sequential:", looking(3, 2, 15, count, sequential=True), flush=True)
+    print(table(count))

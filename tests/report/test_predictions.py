@@ -1,0 +1,74 @@
+"""What runs say of each image is kept, held against their metrics, and enough to compare two of them."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.report import artifacts, predictions
+from bench.track.record import Record
+from tests.report.conftest import make_records
+
+TRUE = np.arange(200) % 10
+
+
+def arrays(wrong: int, rng: int) -> dict[str, np.ndarray]:
+    """200 images in each split, the first `wrong` of them taken for another class."""
+    said = np.where(np.arange(200) < wrong, (TRUE + 1) % 10, TRUE)
+    logp = np.log(np.random.default_rng(rng).uniform(0.1, 1, 200))
+    parts = {"true": TRUE.astype(np.uint16), "class": said.astype(np.uint16), "logp": logp.astype(np.float16)}
+    return {f"{split}_{name}": part for split in predictions.SPLITS for name, part in parts.items()}
+
+
+def record(found: dict[str, np.ndarray], made: Record) -> Record:
+    right = float((found["test_true"] == found["test_class"]).mean())
+    nll = float(-found["test_logp"].astype(float).mean())
+    said = {f"{s}/{n}": v for s in predictions.SPLITS for n, v in (("accuracy", right), ("nll", nll))}
+    return dataclasses.replace(made, metrics=said)
+
+
+def text(found: dict[str, np.ndarray]) -> str:
+    np.savez(out := io.BytesIO(), **found)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+@pytest.fixture
+def runs() -> tuple[list[Record], dict[str, str]]:
+    made = make_records({"model": ["a", "b"]}, lambda _: 0.5, seeds=2)
+    found = [arrays(10 + 5 * i, i) for i in range(len(made))]
+    records = [record(one, r) for one, r in zip(found, made, strict=True)]
+    return records, {r.key: text(one) for r, one in zip(records, found, strict=True)}
+
+
+def test_they_come_back_as_they_were_and_labels_are_kept_once(
+    runs: tuple[list[Record], dict[str, str]], tmp_path: Path
+) -> None:
+    records, texts = runs
+    body = predictions.keep(records, lambda r, _: texts.get(r.key))
+    assert body is not None
+    assert body == predictions.keep(records, lambda r, _: texts.get(r.key))  # the same bytes again
+    (tmp_path / predictions.FILE).write_bytes(body)
+    reader = predictions.kept(tmp_path, artifacts.kept(tmp_path))
+    for r in records:
+        one, other = predictions.of(r, reader), predictions.of(r, lambda r, _: texts[r.key])
+        assert one is not None
+        assert other is not None
+        assert one.keys() == other.keys()
+        assert all((one[name] == other[name]).all() for name in one)
+    with np.load(tmp_path / predictions.FILE) as kept:
+        assert sum(name.endswith("_true") for name in kept.files) == 2  # val and test, not four runs of each
+    assert predictions.faults(records, reader) == []
+    better = [dataclasses.replace(records[0], metrics={**records[0].metrics, "test/accuracy": 0.97}), *records[1:]]
+    assert predictions.faults(better, reader) == ["seed 0: test/accuracy is 0.97, but its predictions give 0.95"]
+
+
+def test_two_runs_on_the_same_images() -> None:
+    one, other = arrays(10, 0), arrays(16, 1)
+    assert predictions.mcnemar(one, other) == pytest.approx(2 / 2**6)  # six images, all one way
+    assert predictions.mcnemar(one, one) == 1.0
+    assert list(predictions.always_wrong([one, other])) == list(range(10))

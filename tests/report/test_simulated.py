@@ -1,0 +1,41 @@
+"""Where nothing is going on hardly any claim is settled; VERDICTS.md has the whole table."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.report.simulated import KINDS, MISSING, SHAPES, error_rate, looking
+
+
+def limit(draws: int) -> float:
+    """5% and what chance may add to it."""
+    return 0.05 + 3.1 * (0.05 * 0.95 / draws) ** 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_of_null_sweeps(kind: str) -> None:
+    draws = 120
+    assert error_rate(kind, 5, "skewed" if kind == "bound" else "normal", draws=draws) <= limit(draws)
+    assert error_rate(kind, 5, "normal", "when bad", draws) <= limit(draws)
+
+
+def test_a_sample_of_looks() -> None:
+    assert looking(3, 2, 15, 120) <= limit(120)
+    assert looking(3, 2, 15, 120, sequential=True) <= limit(120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_null_sweeps_of_every_shape(kind: str, n: int) -> None:
+    for shape in SHAPES:
+        if (kind, shape) != ("bound", "collapsing"):  # VERDICTS.md says why no test can
+            assert error_rate(kind, n, shape, draws=1000) <= limit(1000), shape
+    for missing in MISSING[1:]:
+        assert error_rate(kind, n, "normal", missing, 1000) <= limit(1000), missing
+
+
+@pytest.mark.slow
+def test_looks_are_paid_for() -> None:
+    assert looking(3, 2, 15, 2000) <= limit(2000)
+    assert looking(3, 2, 15, 2000, sequential=True) <= limit(2000)
