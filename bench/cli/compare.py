@@ -78,7 +78,10 @@ def side(word: str, results: Path) -> Found:
         return of_commit(word, results)
     folder = next((p for p in (results / word, path) if (p / "records.csv").exists()), None)
     if folder is not None:
-        return Side(word, evidence.read(folder).records), artifacts.kept(folder)
+        found = evidence.read(folder)
+        for change in found.changed[:3]:
+            print(f"warning: {folder} was changed after it was written: {change}", file=sys.stderr)
+        return Side(word, found.records), artifacts.kept(folder)
     return of_run(word, results)
 
 

@@ -41,11 +41,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Check, run again, compare; 0 when nothing differs."""
+    from bench.protocol import register
     from bench.report import evidence, integrity
 
     name, overrides = split(args.words)
     read = evidence.read(evidence.named(name, args.results))
-    faults = integrity.faults(read)
+    faults = [*integrity.faults(read), *register.broken(read.folder / register.FILE)]
     say(f"{read.name}: {read.sweep.question}")
     for fault in faults:
         say(f"CONTRADICTION  {fault}")

@@ -166,6 +166,19 @@ def test_a_dropped_seed_and_swapped_sides_are_said(
     assert "Planned and missing: seed 1." in check(folder, capsys)
 
 
+def test_a_further_launch_is_no_edit_of_the_log(
+    edited: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert table(edited.parent, monkeypatch, FILE) == 0
+    path = edited / "made" / register.FILE
+    register.launch(path, "other", [0, 1, 2, 3, 4], 6, 10)
+    assert faults(edited) == [] or all("protocol" not in fault for fault in faults(edited))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0].replace("open", "supported").replace('"n": 3', '"n": 9'), *lines[1:]]) + "\n")
+    assert "protocol.jsonl: not the file that was written" in faults(edited)
+    assert "not what followed the line before it" in check(edited.parent, capsys)
+
+
 def records(seeds: int, rng: int = 1) -> list[Record]:
     return make_records(AXES, lambda _: 0.8, seeds=seeds, sd=0.006, rng=rng)
 
