@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -65,7 +65,8 @@ class Pair:
             return "equal"
         if d.n < 2 or not math.isfinite(d.half):
             return "one pair: no interval"
-        if d.sd > 0 and not self.p <= 1 - LEVEL:
+        sure = self.metric.startswith("cost/") and d.sd == 0  # parameters, say, are counted and not drawn
+        if not sure and not self.p <= 1 - LEVEL:
             return "not told apart"
         better = metric(self.metric).better
         if not better:
@@ -128,9 +129,13 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
 
 
 def _p(pair: Pair) -> float:
-    """Two-sided p of a row alone; NaN for costs, which nobody doubts to differ, and where it cannot be tested."""
-    outcome = one_sample([y - x for x, y in pair.values.values()])
+    """Two-sided p of a row alone; NaN where it cannot be tested, as where all seeds differ by the same."""
+    outcome = one_sample(_differences(pair.values))
     return min(1.0, 2 * min(outcome.p_less, outcome.p_greater)) if not math.isnan(outcome.p_less) else math.nan
+
+
+def _differences(values: Mapping[int, tuple[float, float]]) -> list[float]:
+    return [round(y - x, 13) for x, y in values.values()]  # beyond 13 digits there is only rounding
 
 
 def settings(left: Sequence[Record], right: Sequence[Record]) -> list[Setting]:
@@ -204,6 +209,6 @@ def _pair(runs: list[tuple[Record, Record]], name: str, rule: Rule) -> Pair | No
         metric=name,
         a=t_interval(a),
         b=t_interval(b),
-        difference=t_interval([y - x for x, y in values.values()]),
+        difference=t_interval(_differences(values)),
         values=values,
     )

@@ -50,6 +50,11 @@ class Compare:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
+        if self.metric == "run/failed" and self.by:
+            return (
+                f"by is {self.by:g}, but whether one side fails more often is tested on the seeds where both differ, "
+                "which knows no margin. Take `by` out, or bound the rate of one side (kind: bound)."
+            )
         return _two_sides(self.compare, self.against, self.at) or _too_much(
             {"by": self.by, "smallest": self.smallest}, self.metric
         )

@@ -217,9 +217,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
                     f"{near(show(value), options)} Its values: {', '.join(options)}."
                 )
     for i, claim in enumerate(made.claims):
-        if claim.metric == "run/failed" and (
-            claim.kind not in ("compare", "bound") or bool(getattr(claim, "by", False))
-        ):
+        if claim.metric == "run/failed" and claim.kind not in ("compare", "bound"):
             raise RequestError(
                 f"{where}: claims[{i}] ('{claim.says}'): a rate of failures is compared or bounded only."
             )
@@ -304,6 +302,12 @@ def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: st
     if made.sequential and made.replicates != ["seed"]:
         raise RequestError(f"{where}: sequential: true tests seeds one after another; replicates must be [seed].")
     for i, claim in enumerate(made.claims):
+        if made.sequential and (claim.test != "t" or claim.metric == "run/failed"):
+            what = f"test: {claim.test}" if claim.test != "t" else f"metric: {claim.metric}"
+            raise RequestError(
+                f"{where}: claims[{i}] ('{claim.says}') says {what}, for which no test holds however often "
+                "one looks. Take it out, or take out sequential: true."
+            )
         if made.replicates != ["seed"] and claim.test != "t":
             raise RequestError(f"{where}: claims[{i}].test is {claim.test}; crossed replicates are tested by t only.")
 

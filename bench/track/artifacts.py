@@ -39,9 +39,12 @@ def location(uri: str, experiment: str) -> str | None:
 
 
 def local(address: str) -> Path | None:
-    """The folder that an artifact address means on this machine; None for one elsewhere."""
+    """The folder that an artifact address means on this machine; None for one elsewhere.
+
+    MLflow reads file://host/path as /path, whatever the host, so that this is a folder of this machine too.
+    """
     parts = urlsplit(address)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+    if parts.scheme == "file":
         return Path(unquote(parts.path))
     return Path(address) if parts.scheme == "" and address else None
 

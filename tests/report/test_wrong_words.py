@@ -15,6 +15,7 @@ from bench.report.fairness import doubts
 from bench.report.frame import Frame, selected
 from bench.report.grid import pivot
 from bench.report.verdict import describe, remarks
+from bench.schema.errors import RequestError
 from bench.schema.sweep import sweep
 from bench.track.record import Record, read_csv
 from tests.report.conftest import make_records, make_sweep
@@ -185,3 +186,32 @@ def test_a_comparison_of_equals_is_corrected_over_its_rows() -> None:
         found = compare(Side("a", one), Side("b", other), ["test/accuracy"])
         wrong += any("better" in pair.word for pair in found.pairs)
     assert wrong / 40 < 0.2
+
+
+def test_equal_small_differences_are_no_proof() -> None:
+    """0.9 - 0.7 and 0.8 - 0.6 differ in the last digit of a float only."""
+    a, b = [0.7, 0.6, 0.5], [0.9, 0.8, 0.7]
+    assert len({y - x for x, y in zip(a, b, strict=True)}) > 1
+    for n in (2, 3):
+        made = with_values("m", {"a": a[:n], "b": b[:n]})
+        left, right = ([dataclasses.replace(r, axes={}) for r in made if r.axes["m"] == m] for m in "ab")
+        right = [dataclasses.replace(r, key=f"{r.key}b") for r in right]
+        (pair,) = compare(Side("a", left), Side("b", right), ["test/accuracy"]).pairs
+        assert pair.word == "not told apart"
+        (panel,) = pivot(Frame(made), make_sweep({"m": ["a", "b"]})).panels
+        assert panel.marks == [["within"], ["best"]]
+
+
+@pytest.mark.parametrize(
+    ("claim", "more", "said"),
+    [
+        ({"metric": "run/failed", "by": 0.1}, {}, "knows no margin. Take `by` out"),
+        ({"metric": "run/failed"}, {"sequential": True}, "metric: run/failed, for which no test holds"),
+        ({"test": "wilcoxon"}, {"sequential": True}, "test: wilcoxon, for which no test holds"),
+    ],
+)
+def test_a_claim_whose_test_would_leave_something_out_is_refused(claim: dict, more: dict, said: str) -> None:
+    with pytest.raises(RequestError, match=said):
+        make_sweep(
+            {"m": ["a", "b"]}, claims=[{"says": "x", "compare": {"m": "a"}, "against": {"m": "b"}, **claim}], **more
+        )

@@ -16,6 +16,7 @@ import pytest
 from bench.cli import complain
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name, printable
+from bench.track.artifacts import local
 from bench.track.importing import bring
 from bench.track.record import Record, read_csv, to_csv
 from bench.track.spool import Spool
@@ -166,3 +167,11 @@ def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixtu
     assert printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
     complain("run \x1b]0;title\x07", as_json=False)
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("address", ["file:///a/b", "file://host/a/b", "file://localhost/a/b", "file://u:p@host:1/a/b"])
+def test_a_host_in_an_address_hides_no_folder_of_this_machine(address: str) -> None:
+    """MLflow drops the host: what it would read here is checked as a folder of this machine."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+
+    assert str(local(address)) == local_file_uri_to_path(address) == "/a/b"
