@@ -112,6 +112,9 @@ NOT_SCIENCE = frozenset(
     }
 )
 
+# Families of timm that have a batch norm inside their classifier; frozen, it belongs to the backbone.
+NORM_IN_HEAD = ("levit", "efficientvit_m", "repvit", "shvit", "iformer")
+
 # Raise this when a default or an algorithm changes so that old results no longer answer for new ones.
 SCIENCE_VERSION = 1
 
@@ -220,6 +223,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.trains and exp.optim.schedule == "step" and exp.optim.drops < math.ceil(1 / exp.optim.step_every) - 1:
         # At first there was one drop more, at the very end: with the default of 0.33 a third one in the last percent.
         settings["optim.step_rule"] = 2
+    if exp.transfer.mode == "frozen" and str(getattr(exp.model, "name", "")).startswith(NORM_IN_HEAD):
+        # At first this norm was trained with the head.
+        settings["transfer.head_rule"] = 2
     content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": settings}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

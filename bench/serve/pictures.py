@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from bench.data.sources.decode import BadImage, Rule, opened
+from bench.data.sources import depth
+from bench.data.sources.decode import BadImage, Rule, described, opened
 from bench.data.sources.fetch import fetch, is_remote
 from bench.schema.errors import RequestError
 
@@ -61,26 +62,29 @@ def read(place: str) -> bytes:
     return fetch(place)
 
 
-def pixels(raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None = None) -> NDArray[np.uint8]:
+def pixels(
+    raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None = None, span: depth.Range | None = None
+) -> NDArray[np.uint8]:
     """An encoded image as the run's set would have stored it: uint8 [C, H, W].
 
     An image that has the set's size is taken as it is, any other is brought to it as `dataset.fit` says.
 
     Args:
         most_pixels: refuse what unpacks to more.
+        span: the run's `dataset.range`, for an image of more than 8 bits; without it what the image says counts, as it
+            did for the set (`bench.data.sources.depth.ranges`).
 
     Raises:
-        BadImage: for what is no image, is damaged, or is a decompression bomb.
+        BadImage: for what is no image, is damaged, or is a decompression bomb, and for values whose range nobody says.
     """
     channels, height, width = shape
     with opened(raw) as image:
         if most_pixels is not None and image.width * image.height > most_pixels:
             raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
-        if height == width:
-            return np.array(Rule(channels, height, fit).pixels(image))  # a copy: Pillow's own memory is read-only
-        flat = Rule(channels, None, fit).pixels(image)
+        how = _rule(image, raw, channels, height if height == width else None, fit, span)
+        flat = np.array(how.pixels(image, raw))  # a copy: Pillow's own memory is read-only
     if flat.shape[1:] == (height, width):
-        return np.array(flat)
+        return flat
     shown = Image.fromarray(flat[0] if channels == 1 else np.ascontiguousarray(flat.transpose(1, 2, 0)))
     if fit == "squash":
         shown = shown.resize((width, height), Image.Resampling.BICUBIC)
@@ -89,6 +93,15 @@ def pixels(raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None 
         shown = method(shown, (width, height), method=Image.Resampling.BICUBIC)
     array = np.array(shown, np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _rule(image: Image.Image, raw: bytes, channels: int, size: int | None, fit: str, span: depth.Range | None) -> Rule:
+    """The set's rule for one image of it."""
+    try:
+        spans = depth.ranges([described(image, raw)], span)
+    except RequestError as error:
+        raise BadImage(f"has values whose range is not known ({error})") from None
+    return Rule(channels, size, fit, spans.get("int", depth.INTS), spans.get("float", depth.BITS8))
 
 
 __all__ = ["BadImage", "Shape", "pixels", "places", "read"]

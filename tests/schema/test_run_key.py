@@ -22,6 +22,12 @@ def key(*overrides: str, data: str = "d") -> str:
     return run_key(experiment(compose(overrides)), data)
 
 
+def unversioned(exp: Experiment) -> str:
+    """The key without the versions of parts that changed a number."""
+    content = {"version": 1, "data": "d", "settings": science(exp)}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def test_the_order_of_overrides_does_not_matter() -> None:
     assert key(*BASE) == key(*reversed(BASE))
 
@@ -82,12 +88,6 @@ def test_devices_are_no_science_without_batch_norm(model: str) -> None:
 
 def test_group_norm_has_another_key_where_its_groups_were_single_channels() -> None:
     """The keys before that rule; those of networks that it does not change stay."""
-
-    def old(exp: Experiment) -> str:
-        content = {"version": 1, "data": "d", "settings": science(exp)}
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
     for words, changed in (
         ("model=cnn model.filters=[32,64]", True),
         ("model=cnn model.filters=[33,64]", False),
@@ -98,7 +98,13 @@ def test_group_norm_has_another_key_where_its_groups_were_single_channels() -> N
         ("model=dnn", False),
     ):
         exp = experiment(compose(["norm_layer=group", *words.split()]))
-        assert (run_key(exp, "d") != old(exp)) == changed, words
+        assert (run_key(exp, "d") != unversioned(exp)) == changed, words
+
+
+def test_a_frozen_norm_inside_a_classifier_has_another_key_than_a_trained_one() -> None:
+    for name, changed in (("levit_128s", True), ("repvit_m1", True), ("resnet18", False)):
+        exp = experiment(compose(["model=timm", f"model.name={name}", "transfer=frozen", "transfer.weights=timm"]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed, name
 
 
 def test_the_data_is_science() -> None:
