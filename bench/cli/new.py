@@ -14,6 +14,8 @@ from pathlib import Path
 
 from bench.schema.errors import RequestError, unknown
 
+EXAMPLES = Path(__file__).resolve().parents[1] / "parts" / "examples"
+
 # Kind -> what it is used by. Two examples of training: an average of the weights, and an earlier run as a teacher.
 USES = {
     "model": "bench run model={name}",
@@ -52,13 +54,11 @@ def write(kind: str, name: str) -> Path:
     Raises:
         RequestError: for an unknown kind, a name that is none, or a file that is there already.
     """
-    from bench.compose import shipped
-
     if kind not in USES:
         raise unknown("kind", kind, USES)
     if not name.isidentifier() or keyword.iskeyword(name):
         raise RequestError(f"'{name}' is no name for a function. Expected letters, digits and _, as in my_{kind}.")
-    source = shipped("examples") / ("sweeps/sweep.yaml" if kind == "sweep" else f"parts/{kind}.py")
+    source = EXAMPLES / ("sweep.yaml" if kind == "sweep" else f"{kind}.py")
     path = Path("sweeps") / f"{name}.yaml" if kind == "sweep" else Path("parts") / f"{name}.py"
     if path.exists():
         raise RequestError(f"{path} exists already. Choose another name, or remove it.")

@@ -27,7 +27,7 @@ def examples(folder: Path) -> Path:
     """parts/ with the shipped examples under names of their own."""
     (folder / "parts").mkdir()
     for name, file in EXAMPLES.items():
-        text = (REPO / "examples" / "parts" / f"{file}.py").read_text()
+        text = (REPO / "bench" / "parts" / "examples" / f"{file}.py").read_text()
         (folder / "parts" / f"{name}.py").write_text(text.replace("NAME", name))
     (folder / "parts" / "falling.py").write_text(
         "from bench.parts import schedule\n\n@schedule\ndef falling(done, *, power: float = 1.0):\n"
