@@ -176,12 +176,12 @@ def sweep(
     Raises:
         RequestError: for a request that is wrong.
     """
-    from bench.cli.sweep import main
+    from bench.cli import sweep as verb
 
     _use(parts)
     asked = _asked(name, overrides, axes, scale, seeds)
-    more = {"workers": workers, "retry_failed": retry_failed, "fresh": fresh, "dry_run": dry_run, "patience": 10.0}
-    counts = _spoken(main, {**asked, **more})
+    more = {"workers": workers, "retry_failed": retry_failed, "fresh": fresh, "dry_run": dry_run}
+    counts = _spoken(verb, {**asked, **more})
     return Sweep(counts.pop("sweep"), counts, asked)
 
 
@@ -226,12 +226,12 @@ def compare(a: str, b: str, metric: Sequence[str] = (), out: str = "compare.svg"
     Raises:
         RequestError: for a word that names nothing.
     """
-    from bench.cli.compare import main
+    from bench.cli import compare as verb
 
     words = {"a": a, "b": b, "metric": list(metric), "out": Path(out), "results": Path("results")}
-    data = _spoken(main, words)
+    data = _spoken(verb, words)
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        main(argparse.Namespace(**words, json=False))
+        verb.main(_arguments(verb, words, as_json=False))
     return Comparison(said.getvalue(), Path(data.get("figure", out)), data)
 
 
@@ -261,20 +261,28 @@ def _asked(
             "seeds": number}  # fmt: skip
 
 
-def _spoken(main: Any, words: dict[str, Any]) -> dict[str, Any]:
+def _arguments(verb: Any, words: dict[str, Any], as_json: bool) -> argparse.Namespace:
+    """The words, and the verb's own defaults for what they leave open."""
+    parser = argparse.ArgumentParser()
+    verb.options(parser)
+    defaults = {action.dest: action.default for action in parser._actions if action.dest != "help"}
+    return argparse.Namespace(**{**defaults, **words, "json": as_json})
+
+
+def _spoken(verb: Any, words: dict[str, Any]) -> dict[str, Any]:
     """What a verb says with --json."""
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        main(argparse.Namespace(**words, json=True))
+        verb.main(_arguments(verb, words, as_json=True))
     return dict(json.loads(said.getvalue().strip().splitlines()[-1]))
 
 
 def _table(asked: dict[str, Any], out: str | None) -> Table:
-    from bench.cli.table import main
+    from bench.cli import table as verb
 
     words = {**asked, "records": None, "out": None if out is None else Path(out)}
-    data = _spoken(main, words)
+    data = _spoken(verb, words)
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        main(argparse.Namespace(**words, json=False))
+        verb.main(_arguments(verb, words, as_json=False))
     return Table(Path(data["folder"]), said.getvalue(), data)
 
 

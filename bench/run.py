@@ -188,6 +188,10 @@ def train(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: P
     if exp.transfer.mode != "scratch":
         return transfer(exp, data, on_epoch, checkpoint)
     if not exp.trains:
+        if exp.augment.test_time:
+            raise RequestError(
+                f"augment.test_time averages views for networks; {exp.model.family} scores one image: leave it out."
+            )
         return nearest(exp, data)
     return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
 

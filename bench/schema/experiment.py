@@ -189,11 +189,11 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def devices_matter(exp: Experiment) -> bool:
     """Whether the number of devices is part of the experiment: each would normalise by its own share of a batch.
 
-    A network of timm or torchvision with its own norms may have batch norm.
+    A network of timm or torchvision with its own norms may have batch norm, and so may a norm_layer of one's own.
     """
     norm = exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name
     several = exp.trainer.devices * exp.trainer.num_nodes > 1
-    return several and not exp.trainer.sync_batchnorm and exp.trains and norm in ("batch", "native")
+    return several and not exp.trainer.sync_batchnorm and exp.trains and norm in ("batch", "native", "own")
 
 
 def fewest_channels(model: Model) -> float:
@@ -217,6 +217,10 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
         settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
     if devices_matter(exp):
         settings["trainer.devices"] = exp.trainer.devices * exp.trainer.num_nodes
+    several = exp.trainer.devices * exp.trainer.num_nodes > 1
+    if several and exp.trainer.sync_batchnorm and exp.model.family == "timm" and exp.norm_layer.name == "native":
+        # At first synchronised batch norm lost the activation that timm fuses with it.
+        settings["trainer.sync_rule"] = 2
     if exp.norm_layer.name == "group" and exp.norm_layer.groups >= fewest_channels(exp.model):
         # At first a layer of few channels got groups of a single one, which is instance norm.
         settings["norm_layer.group_rule"] = 2

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -85,8 +88,7 @@ def log_model(store: Store, run_id: str) -> str:
             raise RequestError(
                 f"{trained.title}: its exported form differs by {found.difference:.2g}; it is not logged."
             )
-        mlflow.set_tracking_uri(store.uri)
-        with quiet(), warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        with quiet(), warnings.catch_warnings(), tracked(store.uri), mlflow.start_run(run_id=run_id):
             warnings.simplefilter("ignore")
             info = mlflow.pyfunc.log_model(
                 name=NAME,
@@ -99,6 +101,22 @@ def log_model(store: Store, run_id: str) -> str:
                 registered_model_name=registered(trained),
             )
     return f"models:/{registered(trained)}/{info.registered_model_version}"
+
+
+@contextmanager
+def tracked(uri: str) -> Iterator[None]:
+    """MLflow's fluent calls go to this store within; it says so in the environment, which is put back after.
+
+    What stayed there would be taken for the user's own choice of a store by whatever runs later in this process.
+    """
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 def registered(trained: Trained) -> str:

@@ -74,6 +74,11 @@ def _trained(
     untrained = exp.transfer.head in ("knn", "ncm")
     if untrained and augmentation is not None:
         raise RequestError(f"transfer.head={exp.transfer.head} trains nothing, so nothing is augmented: augment=none.")
+    if exp.augment.test_time and (augmentation is None or exp.transfer.views):
+        raise RequestError(
+            "augment.test_time needs the whole network for each view: with transfer.mode=frozen choose augment=... and "
+            "transfer.views=0."
+        )
     if augmentation is not None and not exp.transfer.views:
         return fit(exp, data, net, on_epoch, checkpoint)
     part = readout(net, preprocess.make(exp, data)(torch.from_numpy(data.images[data.train[:2]])))

@@ -64,7 +64,7 @@ def fit(
     try:
         return _fit(make(range(len(runs))), runs, on_epoch)
     except OutOfTime as error:
-        return [error] * len(runs)
+        return [run.failed or error for run in runs]  # who had diverged has not run out of time
     except torch.OutOfMemoryError as error:
         if len(runs) == 1:
             return [RunFailed(f"out of memory: {str(error).splitlines()[0]}")]

@@ -20,6 +20,7 @@ from bench.train.step import Averaged, TrainingStep
 HOOKS = ("start", "begin", "loss", "end", "scored", "state_dict", "load_state_dict")
 # What of a LightningModule is used; of what else it defines it is said that it is not.
 LIGHTNING = ("forward", "training_step", "configure_optimizers")
+OF_THE_LOSS = ("loss", "label_smoothing", "class_weights", "l1", "l2")  # settings of optim
 UNUSED = (
     "validation_step", "test_step", "predict_step", "train_dataloader", "val_dataloader", "test_dataloader",
     "configure_callbacks", "on_train_start", "on_train_epoch_start", "on_train_batch_start", "on_train_batch_end",
@@ -132,6 +133,11 @@ class LightningStep(TrainingStep):
 
     def __init__(self, exp: Experiment, net: Any, criterion: Loss) -> None:
         super().__init__(criterion)
+        stated = [f"optim.{name}" for name in OF_THE_LOSS if getattr(exp.optim, name) != getattr(Optim(), name)]
+        if stated := ["loss"] * (exp.loss is not None) + stated:
+            raise RequestError(
+                f"{type(net).__name__} makes its loss in its own training_step: leave out {', '.join(stated)}."
+            )
         if not net.automatic_optimization:
             raise RequestError(
                 f"{type(net).__name__} steps its optimizers itself (automatic_optimization=False). Write its step as a "

@@ -62,6 +62,9 @@ class Averaged(TrainingStep):
     def end(self, net: nn.Module) -> None:
         """One more step in the average."""
         self.average.update_parameters(net)
+        for mine, now in zip(self.average.module.buffers(), net.buffers(), strict=True):
+            if not mine.is_floating_point():  # position indices, masks, counts: there is no mean of them
+                mine.copy_(now)
 
     def scored(self, net: nn.Module) -> nn.Module:
         """The average."""

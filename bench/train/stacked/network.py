@@ -37,9 +37,31 @@ def layers(net: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
 
 def can_stack(nets: Sequence[nn.Module]) -> bool:
     """Whether the networks are chains of known layers that differ in nothing but weights and dropout rates."""
-    known = {*SPATIAL, *FLAT, *EITHER, nn.Flatten}
     forms = {re.sub(r"Dropout\(p=[^,]*,", "Dropout(", str(net)) for net in nets}
-    return len(forms) == 1 and all(type(layer) in known for _, layer in layers(nets[0]))
+    return len(forms) == 1 and all(
+        all(_is_followed(layer) for _, layer in layers(net)) and _is_plain(net) for net in nets
+    )
+
+
+def _is_plain(net: nn.Module) -> bool:
+    """Whether each layer stands in one place, and everything is trained."""
+    places = [id(module) for _, module in net.named_modules(remove_duplicate=False)]
+    return len(places) == len(set(places)) and all(weight.requires_grad for weight in net.parameters())
+
+
+def _is_followed(layer: nn.Module) -> bool:
+    """Whether `Stacked` computes what this layer does, with its settings."""
+    if type(layer) not in {*SPATIAL, *FLAT, *EITHER, nn.Flatten}:
+        return False
+    if isinstance(layer, nn.Conv2d):
+        return layer.padding_mode == "zeros"
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        return layer.affine and layer.track_running_stats and layer.momentum is not None
+    if isinstance(layer, nn.InstanceNorm2d):
+        return layer.affine and not layer.track_running_stats
+    if isinstance(layer, nn.LayerNorm | nn.GroupNorm):
+        return layer.weight is not None and layer.bias is not None
+    return not isinstance(layer, nn.Flatten) or (layer.start_dim, layer.end_dim) == (1, -1)
 
 
 class Stacked(nn.Module):
