@@ -132,9 +132,14 @@ def _tested(frame: Frame, sweep: Sweep, claim: Claim) -> _Tested:
         if found.counted is not None:
             outcome_too, other, other_toward = _test(claim, sweep, summary(found.counted, frame.overlap), LEVEL)
             effect = outcome_too.estimate
-        agree = found.counted is None or (not math.isnan(other) and other_toward == toward)
+        # Without a worst value a run that diverged counts as nothing, and what is left proves nothing.
+        if found.counted is None:
+            agree = not metric(claim.metric).better
+        else:
+            agree = not math.isnan(other) and other_toward == toward
         failures = Failures(len(found.dropped), found.worst, effect, other, agree)
-        p = p if found.counted is None else max(p, other) if agree else 1.0 if not math.isnan(p) else p
+        if not math.isnan(p):
+            p = 1.0 if not agree else p if found.counted is None else max(p, other)
     stricter = STRICTER if isinstance(claim, Bound) and claim.metric != "run/failed" else 1.0
     return _Tested(claim, found, given, outcome, p, toward, failures, stricter)
 
@@ -184,7 +189,8 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     if found.absent:
         note = f"these records have no {found.absent}"
     elif not settled and tested.failures and not tested.failures.agrees:
-        note = "left out or counted, the runs that did not finish decide the word"
+        said = "left out or counted, the runs that did not finish decide the word"
+        note = said if found.counted is not None else "runs that did not finish may be worse than any number here"
     elif not settled and alone and tested.p * tested.stricter * factor > 1 - LEVEL:
         note = f"significant alone, but not among the {len(sweep.claims)} claims of this sweep"
     if isinstance(claim, Trend) and not found.absent:

@@ -115,7 +115,7 @@ def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     rests = [rest for rest in frame.product(free) if any(runs(frame, {**at, **rest}) for _, at in parts)]
     groups = [(w / len(rests), runs(frame, {**at, **rest})) for rest in rests for w, at in parts]
     averaged = {name: len({same(rest[name]) for rest in rests}) for name in free}
-    worst = _worst(frame, of)
+    worst = _worst(of)
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}
     dropped = []
@@ -143,15 +143,10 @@ def _sum(weights: list[float], values: list[float | None]) -> float:
     return round(math.fsum(w * v for w, v in zip(weights, values, strict=True) if v is not None), 13)
 
 
-def _worst(frame: Frame, of: str) -> float:
-    """What a run that failed counts as: the worst value there can be, or the worst that there is; NaN for none."""
-    described = metric(of)
-    if described.worst is not None:
-        return described.worst
-    found = [v for r in frame.records if (v := value(r, of)) is not None and math.isfinite(v)]
-    if not described.better or not found:
-        return math.nan
-    return max(found) if described.better == "less" else min(found)
+def _worst(of: str) -> float:
+    """What a run that failed counts as: the worst value there can be; NaN where it can always be worse."""
+    worst = metric(of).worst
+    return math.nan if worst is None else worst
 
 
 def _in_order(names: set[Replicate]) -> list[Replicate]:

@@ -215,3 +215,17 @@ def test_a_claim_whose_test_would_leave_something_out_is_refused(claim: dict, mo
         make_sweep(
             {"m": ["a", "b"]}, claims=[{"says": "x", "compare": {"m": "a"}, "against": {"m": "b"}, **claim}], **more
         )
+
+
+def test_a_diverged_run_is_no_evidence_where_nothing_is_the_worst() -> None:
+    """One arm has a lower NLL wherever it did not diverge."""
+    made = make_records({"m": ["a", "b"]}, lambda p: 0.9 if p["m"] == "a" else 0.6, seeds=8)
+    lost = [
+        dataclasses.replace(r, status="failed", metrics={}) if (r.axes["m"], r.seed) == ("a", 0) else r for r in made
+    ]
+    claim = {"says": "x", "compare": {"m": "a"}, "against": {"m": "b"}, "metric": "test/nll"}
+    asked = make_sweep({"m": ["a", "b"]}, claims=[claim], seeds=8)
+    assert judge(asked, made)[0].word == "supported"
+    (found,) = judge(asked, lost)
+    assert (found.word, found.failures.agrees) == ("open", False)
+    assert "may be worse than any number" in found.note
