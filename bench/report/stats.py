@@ -22,6 +22,7 @@ class Interval:
     high: float
     n: int
     sd: float  # ddof=1
+    cut: bool = False  # at an end of what the metric can be
 
     @property
     def half(self) -> float:
@@ -33,7 +34,7 @@ class Interval:
         least, most = -math.inf if low is None else low, math.inf if high is None else high
         if math.isnan(self.low) or (least <= self.low and self.high <= most):
             return self
-        return replace(self, low=max(self.low, least), high=min(self.high, most))
+        return replace(self, low=max(self.low, least), high=min(self.high, most), cut=True)
 
 
 def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:

@@ -112,7 +112,9 @@ def was_cut(cells: Sequence[Cell], shown: Metric) -> list[str]:
         return []
     least, most = shown.ends
     beyond = any(
-        c.interval.low * shown.factor < least or c.interval.high * shown.factor > most for c in cells if c.values
+        c.interval.cut or c.interval.low * shown.factor < least or c.interval.high * shown.factor > most
+        for c in cells
+        if c.values
     )
     return ["Intervals that go beyond 0 or 100% are cut there"] if beyond else []
 
