@@ -118,6 +118,13 @@ def put(file: Path, folder: Path) -> None:
         write_atomically(folder / file.name, lambda target: shutil.copyfileobj(source, target), REMEDY)
 
 
+def clear_parts(folder: Path) -> None:
+    """Remove what killed writes left in a run's folder; for whoever alone writes there now."""
+    for left in folder.glob(".*"):
+        if left.is_file() and not left.is_symlink():
+            left.unlink(missing_ok=True)
+
+
 def plain_files(folder: Path) -> Iterator[Path]:
     """The files in a folder that are really there: no links, nothing hidden, no folders."""
     with os.scandir(folder) as entries:

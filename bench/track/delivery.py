@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from bench.track.artifacts import plain_files
+from bench.track.artifacts import clear_parts, plain_files
 from bench.track.index import Row
 from bench.track.lease import LeaseLost
 from bench.track.record import Record
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bench.track.store import Store
 
 DIGEST = 36  # letters of a data set's digest that MLflow takes
+# How PostgreSQL, SQLite, MySQL and SQL Server say that a row is there already.
+TWICE = ("duplicate key", "UNIQUE constraint failed", "Duplicate entry", "PRIMARY KEY constraint")
 BATCH = 900  # a request takes at most 1,000 metrics
 
 
@@ -156,8 +158,27 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
                 synchronous=True,
             )
         if inputs := _inputs(record):
-            store.client.log_inputs(run_id, datasets=inputs)
+            _log_inputs(store, run_id, inputs)
+    # An earlier attempt at this delivery may have been killed in the middle of a file; the lock keeps others out.
+    if (folder := store.files_of(run_id)) is not None:
+        clear_parts(folder)
     store.add_files(run_id, (p for p in plain_files(place) if p.name != OUTCOME))
+
+
+def _log_inputs(store: Store, run_id: str, inputs: list[Any]) -> None:
+    """Log the data set, which all runs of an experiment share.
+
+    MLflow looks for its row, then adds it: of two jobs that do so at once the database refuses one, which finds the
+    other's row when it looks again.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store.client.log_inputs(run_id, datasets=inputs)
+    except MlflowException as error:
+        if not any(sign in str(error) for sign in TWICE):
+            raise
+        store.client.log_inputs(run_id, datasets=inputs)
 
 
 def _inputs(record: Record) -> list[Any]:

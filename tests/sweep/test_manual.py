@@ -38,7 +38,8 @@ def test_a_look_at_the_plan_leaves_nothing_behind(tmp_path: Path, monkeypatch: p
     """Not even an empty store."""
     monkeypatch.chdir(tmp_path)
     status, out, _ = bench("sweep", "--axes", "model=linear,dnn", "--seeds", "2", "dataset=digits", "--dry-run")
-    assert (status, out) == (0, "4 planned · 0 skipped · 0 ran · 4 left · 0 failed\n")
+    listed = "".join(f"to do     {model} · seed {seed}\n" for model in ("linear", "dnn") for seed in (0, 1))
+    assert (status, out) == (0, f"{listed}4 planned · 0 skipped · 0 ran · 4 left · 0 failed\n")
     assert list(tmp_path.iterdir()) == []
 
 

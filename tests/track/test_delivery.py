@@ -1,0 +1,56 @@
+"""A delivery into a real store, where others deliver at the same moment or an earlier one was killed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.track.record import Record
+from bench.track.spool import Spool
+from bench.track.store import Store
+
+
+def sealed(key: str) -> Path:
+    record = Record(
+        key=key, sweep="", axes={}, seed=0, status="finished", config={"dataset.source": "digits"},
+        provenance={"data_fingerprint": "f" * 64},
+    )  # fmt: skip
+    (Spool().folder(key) / "config.yaml").write_text("seed: 0\n")
+    return Spool().put(record, key, "delivered")
+
+
+def test_what_a_killed_delivery_left_in_the_runs_folder_goes(folder: Path) -> None:
+    """It died while it wrote a file, under the name that a file has until it is whole."""
+    store = Store()
+    run_id = store.start("delivered", "one", {"run_key": "one"})
+    place = store.files_of(run_id)
+    assert place is not None
+    place.mkdir(parents=True)
+    (place / ".config.yaml.37qxy0v7").write_text("se")
+    assert store.deliver(sealed("one")) == run_id
+    assert [p.name for p in place.iterdir()] == ["config.yaml"]
+
+
+def test_two_jobs_that_log_the_same_data_set_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow looks for the data set's row and adds it; here the other job adds it between the two."""
+    from mlflow.store.tracking.dbmodels.models import SqlDataset
+
+    places = [sealed("one"), sealed("two")]
+    store, other = Store(), Store()
+    store.experiment("delivered")
+    make = SqlDataset.__init__
+
+    def overtaken(self: Any, **values: Any) -> None:
+        monkeypatch.setattr(SqlDataset, "__init__", make)
+        other.deliver(places[1])
+        make(self, **values)
+
+    monkeypatch.setattr(SqlDataset, "__init__", overtaken)
+    runs = [store.deliver(places[0])]
+    runs.append(next(r.run_id for r in store.rows("delivered") if r.run_id not in runs))
+    for run_id in runs:
+        run = store.client.get_run(run_id)
+        assert run.info.status == "FINISHED"
+        assert [i.dataset.name for i in run.inputs.dataset_inputs] == ["digits"]
