@@ -112,6 +112,9 @@ NOT_SCIENCE = frozenset(
     }
 )
 
+# Families of timm whose batch norm holds the activation.
+FUSED_NORM = ("densenet", "efficientnet", "tf_efficientnet", "mobilenet", "tf_mobilenet", "vgg")
+
 # Families of timm that have a batch norm inside their classifier; frozen, it belongs to the backbone.
 NORM_IN_HEAD = ("levit", "efficientvit_m", "repvit", "shvit", "iformer")
 
@@ -166,7 +169,10 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
     for attribute, name, default in _scientific(type(value), prefix):  # type: ignore[arg-type]
         item = getattr(value, attribute)
         if attribute == "own":
-            out.update({k: v for k, v in _own(item, out, prefix).items() if k not in NOT_SCIENCE})
+            # The code of a part of an installed package is the package's version, which does not say which part it is.
+            packaged = "==" in str(getattr(item, "code", ""))
+            found = _own(item, out, prefix).items()
+            out.update({k: v for k, v in found if k not in NOT_SCIENCE or (packaged and k == f"{prefix}name")})
         elif hasattr(item, "__dataclass_fields__"):
             out.update(_science(item, name + "."))
         elif default is dataclasses.MISSING or item != default:
@@ -218,7 +224,8 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if devices_matter(exp):
         settings["trainer.devices"] = exp.trainer.devices * exp.trainer.num_nodes
     several = exp.trainer.devices * exp.trainer.num_nodes > 1
-    if several and exp.trainer.sync_batchnorm and exp.model.family == "timm" and exp.norm_layer.name == "native":
+    fused = str(getattr(exp.model, "name", "")).startswith(FUSED_NORM)
+    if several and fused and exp.trainer.sync_batchnorm and exp.norm_layer.name == "native":
         # At first synchronised batch norm lost the activation that timm fuses with it.
         settings["trainer.sync_rule"] = 2
     if exp.norm_layer.name == "group" and exp.norm_layer.groups >= fewest_channels(exp.model):

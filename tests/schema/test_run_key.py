@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from bench.compose import compose
 from bench.recorded import experiment_of
 from bench.schema.experiment import Experiment, experiment, flat, run_key, science
+from bench.schema.own import Own
 from bench.track.record import Record
 
 LINEAR = compose(["model=linear"])
@@ -105,6 +107,18 @@ def test_a_frozen_norm_inside_a_classifier_has_another_key_than_a_trained_one() 
     for name, changed in (("levit_128s", True), ("repvit_m1", True), ("resnet18", False)):
         exp = experiment(compose(["model=timm", f"model.name={name}", "transfer=frozen", "transfer.weights=timm"]))
         assert (run_key(exp, "d") != unversioned(exp)) is changed, name
+
+
+def test_two_augmentations_of_one_package_are_two_experiments() -> None:
+    """Its version does not say which of its parts it is; the hash of a file's code does."""
+    plain = experiment(compose(BASE))
+
+    def augmented(name: str, code: str) -> str:
+        own = Own(name=name, code=code)
+        return run_key(dataclasses.replace(plain, augment=dataclasses.replace(plain.augment, own=own)), "d")
+
+    assert augmented("noise", "package==1.0") != augmented("blur", "package==1.0")
+    assert augmented("noise", "package==1.0") != augmented("noise", "package==1.1")
 
 
 def test_the_data_is_science() -> None:
