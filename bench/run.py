@@ -210,13 +210,16 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
 
 
 def measured(result: Result, data: ImageData, owns: Sequence[Own] = ()) -> dict[str, float]:
-    """Metrics of both splits under their own names: `val/accuracy`, `test/nll`, ...
+    """Metrics of each split that was scored under their own names: `val/accuracy`, `test/nll`, ...
 
     Args:
         owns: metrics of somebody's own to measure too.
     """
     out = {}
-    for split, scores in (("val", result.val_scores), ("test", result.test_scores)):
+    scored = {"val": result.val_scores, "test": result.test_scores, "train": result.train_scores}
+    for split, scores in scored.items():
+        if scores is None:
+            continue
         labels = data.labels[data.split(split)]
         for metric, value in {**metrics(scores, labels), **own_metrics(owns, scores, labels, data.classes)}.items():
             out[f"{split}/{metric}"] = value

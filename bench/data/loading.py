@@ -24,7 +24,7 @@ def load(dataset: Dataset, split: Split) -> ImageData:
     found, member = _parted(dataset, split)
     return ImageData(
         found.images(getattr(dataset, "workers", None)),
-        found.labels,
+        splits.with_noise(found.labels, member.train, split, len(found.classes)),
         found.classes,
         *member,
         _fingerprint(found, member),

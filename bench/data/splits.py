@@ -121,6 +121,21 @@ def _number(text: str) -> float:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "little") / 2**48
 
 
+def with_noise(labels: NDArray[np.int64], train: Indices, how: Split, classes: int) -> NDArray[np.int64]:
+    """The labels, of which `label_noise` of the training images' are drawn from all classes; drawn by the split's seed.
+
+    A larger share holds a smaller one, with the same draws.
+    """
+    if not how.label_noise:
+        return labels
+    rng = np.random.RandomState((how.seed + 0x9E3779B9) % 2**32)  # not the order in which the split was drawn
+    order, drawn = rng.permutation(len(labels)), rng.randint(classes, size=len(labels))
+    chosen = order[np.isin(order, train)][: round(how.label_noise * len(train))]
+    out = labels.copy()
+    out[chosen] = drawn[chosen]
+    return out
+
+
 def _check_groups(parts: tuple[Indices, Indices, Indices], groups: Indices) -> None:
     """Raise RequestError where a group is on two sides: only official splits do that."""
     inside = [set(groups[part].tolist()) for part in parts]

@@ -202,6 +202,8 @@ class Split:
     # What belongs together and is never on two sides: a column of the list, `folder` (below the class), or a pattern of
     # the path such as */{group}_*.png.
     group: str | None = None
+    # Share of the training images whose label is drawn anew, all classes alike (Zhang et al. 2016); val and test stay.
+    label_noise: Probability = 0.0
     seed: Seed = 0
 
     def __post_init__(self) -> None:

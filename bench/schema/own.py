@@ -58,9 +58,10 @@ def own_or_named(name: str, own: Own | None, group: str) -> None:
 
 @part
 class Metrics:
-    """Metrics of one's own, measured on val and test beside those that always are."""
+    """What is measured beside that which always is: metrics of one's own, and the training images."""
 
     names: tuple[str, ...] = ()
+    train: bool = False  # the training images are scored too, unaugmented, at the selected epoch: train/accuracy, ...
     own: tuple[Own, ...] = ()
 
     def __post_init__(self) -> None:

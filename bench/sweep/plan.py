@@ -100,7 +100,7 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
         RequestError: for a setting that is wrong at any point, before anything runs.
     """
     _refuse_replaced(sweep, overrides)
-    composer = Composer([*own_metrics(sweep), *sweep.base, *overrides])
+    composer = Composer([*asked_metrics(sweep), *sweep.base, *overrides])
     fingerprints: dict[Any, str] = {}
     out: list[Point] = []
     claims = digest(sweep.claims)
@@ -176,15 +176,19 @@ def _refuse_replaced(sweep: Sweep, overrides: Sequence[str]) -> None:
             )
 
 
-def own_metrics(sweep: Sweep) -> list[str]:
-    """The override that measures the metrics of somebody's own that a sweep shows or judges; none for none."""
+def asked_metrics(sweep: Sweep) -> list[str]:
+    """The overrides that measure what a sweep shows or judges and no run measures unasked.
+
+    These are metrics of somebody's own, and those of the training images.
+    """
     offered = enter_listed()
     asked = [sweep.table.metric] if sweep.table is not None else []
     asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
     asked += [claim.metric for claim in sweep.claims] + ([sweep.select.by] if sweep.select is not None else [])
     words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
     mine = sorted({w.rpartition("/")[2] for w in words if w} & set(offered))
-    return [f"metrics.names=[{','.join(mine)}]"] if mine else []
+    train = ["metrics.train=true"] if any(w.startswith("train/") for w in words) else []
+    return [*train, *([f"metrics.names=[{','.join(mine)}]"] if mine else [])]
 
 
 def widest_first(planned: Iterable[Point]) -> list[Point]:

@@ -189,15 +189,16 @@ def _untrained(
         assert how.metric != "l1"
         model = Ncm(family="ncm", metric=how.metric)
         flops = 3.0 * train.shape[1] * len(data.classes)
+    labels, classes = data.labels[data.train], len(data.classes)
     if how.cache and exp.split.kind == "kfold" and isinstance(model, Knn):
         order = np.argsort(np.concatenate([data.train, data.val, data.test]))
         scores, seconds = folded(model, np.concatenate([train, val, test])[order], data, device)
     else:
-        labels, both = data.labels[data.train], np.concatenate([val, test])
-        scores, seconds = scored(model, train, labels, both, len(data.classes), device, how.cache)
+        scores, seconds = scored(model, train, labels, np.concatenate([val, test]), classes, device, how.cache)
     return Result(
         val_scores=scores[: len(val)],
         test_scores=scores[len(val) :],
+        train_scores=scored(model, train, labels, train, classes, device, how.cache)[0] if exp.metrics.train else None,
         history=[],
         costs={
             "cost/flops": flops,

@@ -45,6 +45,7 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     else:
         both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
         scores, seconds = scored(exp.model, train, labels, both, classes, device, keep)
+    own = scored(exp.model, train, labels, train, classes, device, keep)[0] if exp.metrics.train else None
     params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
 
     def classify(images: Tensor) -> Tensor:
@@ -55,6 +56,7 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     return Result(
         val_scores=scores[: len(data.val)],
         test_scores=scores[len(data.val) :],
+        train_scores=own,  # each of them is its own nearest neighbour
         history=[],
         costs={
             "cost/params": float(params),

@@ -149,8 +149,9 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
     for s, run in enumerate(runs):
         if run.failed is None:
             learner.use(s, run.selection.best)
+    splits = ("val", "test", "train") if runs[0].exp.metrics.train else ("val", "test")
     alive = any(run.failed is None for run in runs)
-    val, test = (learner.final_scores(split).cpu().numpy() if alive else None for split in ("val", "test"))
+    scores = {split: learner.final_scores(split).cpu().numpy() if alive else None for split in splits}
     costs = {
         "cost/params": learner.params,
         "cost/fit_seconds": seconds,
@@ -162,8 +163,7 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
     return [
         run.failed
         or Result(
-            val_scores=val[s],  # type: ignore[index]
-            test_scores=test[s],  # type: ignore[index]
+            **{f"{split}_scores": found[s] for split, found in scores.items()},  # type: ignore[index]
             history=run.selection.history,
             gradients=run.gradients,
             classify=learner.classify(s),

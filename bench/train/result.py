@@ -21,6 +21,7 @@ class Result:
 
     Attributes:
         val_scores, test_scores: float32 [N, K], log-probabilities, at the selected epoch. Test is scored once.
+        train_scores: the same of the training images, where `metrics.train` asks for them.
         history: one mapping a finished epoch: "train_loss", "val_loss", "val_accuracy", "lr", ...
         costs: see `bench.track.record.Record.costs`.
         gradients: one mapping an epoch, 0 before training: "epoch" and each layer's gradient norm; [] unless asked for.
@@ -36,6 +37,7 @@ class Result:
     history: list[dict[str, float]]
     costs: dict[str, float]
     selected_epoch: int
+    train_scores: NDArray[np.float32] | None = None
     gradients: list[dict[str, float]] = field(default_factory=list)
     classify: Classify | None = field(default=None, repr=False, compare=False)
     state: dict[str, Any] | None = field(default=None, repr=False)

@@ -192,3 +192,37 @@ def test_a_thousand_classes_of_three_share_val_and_test() -> None:
         made = splits.split(labels, np.zeros(3000, np.int8), Split(seed=seed))
         both.append(len(set(labels[made.val]) & set(labels[made.test])))
     assert min(both) > 50  # 240 of val, of which the 600 classes of test once had none
+
+
+def test_label_noise_is_drawn_for_training_images_alone() -> None:
+    labels = np.arange(1000) % 5
+    clean = Split()
+    member = splits.split(labels, np.zeros(1000, np.int8), clean)
+    some, all_ = (splits.with_noise(labels, member.train, Split(label_noise=share), 5) for share in (0.3, 1.0))
+    held = np.concatenate([member.val, member.test])
+    for noisy in (some, all_):
+        assert (noisy[held] == labels[held]).all()
+    changed, every = some != labels, all_ != labels
+    # A label drawn from 5 classes is another one in 4 of 5 cases; 4 sd of that.
+    for share, found in ((0.3, changed), (1.0, every)):
+        n = share * len(member.train)
+        assert abs(found.sum() - 0.8 * n) < 4 * (n * 0.16) ** 0.5
+    assert (all_[changed] == some[changed]).all()  # the larger share holds the smaller one
+    assert (labels == np.arange(1000) % 5).all()
+    other = splits.with_noise(labels, member.train, Split(label_noise=0.3, seed=1), 5)
+    assert (other != some).any()
+
+
+def test_label_noise_reaches_what_is_trained_on_and_makes_another_run() -> None:
+    from bench.compose import compose
+    from bench.schema.experiment import experiment, run_key
+
+    dataset = build(Bundled, {"source": "digits"})
+    clean, noisy = (load(dataset, Split(label_noise=share)) for share in (0.0, 0.5))
+    assert (clean.labels[clean.train] != noisy.labels[noisy.train]).mean() == pytest.approx(0.45, abs=0.06)
+    assert (clean.labels[clean.test] == noisy.labels[noisy.test]).all()
+    keys = {
+        run_key(experiment(compose(["dataset=digits", *more])), noisy.fingerprint)
+        for more in ([], ["split.label_noise=0.5"])
+    }
+    assert len(keys) == 2

@@ -58,3 +58,17 @@ def test_a_setting_that_refers_to_another_takes_that_points_value() -> None:
     made = sweep({**data, "base": ["dataset=digits", "split.seed=${seed}"]}, "refers.yaml")
     assert [p.experiment.split.seed for p in points(made)] == [0, 1, 2]
     assert len({p.data for p in points(made)}) == 3
+
+
+def test_a_sweep_that_shows_train_accuracy_measures_it() -> None:
+    content = {
+        "name": "both",
+        "question": "Does it memorise?",
+        "base": ["dataset=digits"],
+        "axes": {"model": ["linear", "dnn"]},
+        "seeds": 1,
+        "table": {"rows": "model", "metric": ["test/accuracy", "train/accuracy"]},
+    }
+    assert all(point.experiment.metrics.train for point in points(sweep(content, "both.yaml")))
+    alone = {**content, "table": {"rows": "model", "metric": "test/accuracy"}}
+    assert not any(point.experiment.metrics.train for point in points(sweep(alone, "both.yaml")))

@@ -1,5 +1,7 @@
 """Every metric against scikit-learn, on scores that a real classifier gave to real images."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, top_k_accuracy_score
 
+from bench.run import measured, train
 from bench.train.metrics import confusion, metrics, reliability
 
 
@@ -93,3 +96,26 @@ def test_a_confidence_of_exactly_one_is_no_bin_of_its_own() -> None:
     assert metrics(scores, labels)["ece"] == pytest.approx(0.475, abs=1e-6)
     diagram = reliability(scores, labels)
     assert diagram["count"][-1] == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("model=dnn",), ("model=knn", "model.k=1"), ("model=dnn", "optim.ema=0.5", "augment=shift")],
+    ids=["dnn", "knn", "averaged and augmented"],
+)
+def test_the_training_images_are_measured_where_asked_for(exp, digits, words):
+    """By the selected epoch's network, as they are."""
+    made = exp("trainer.epochs=3", *words, "metrics.train=true")
+    result = train(made, digits, None)
+    found = measured(result, digits)
+    rows = torch.from_numpy(digits.images[digits.train])
+    assert result.classify is not None
+    right = result.classify(rows).argmax(1).numpy() == digits.labels[digits.train]
+    assert found["train/accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+    assert found["train/accuracy"] != found["val/accuracy"]
+    if words[0] == "model=knn":
+        assert found["train/accuracy"] == 1.0
+    unasked = train(dataclasses.replace(made, metrics=dataclasses.replace(made.metrics, train=False)), digits, None)
+    same = measured(unasked, digits)
+    assert not any(name.startswith("train/") for name in same)
+    assert same == {name: value for name, value in found.items() if not name.startswith("train/")}
