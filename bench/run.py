@@ -28,7 +28,7 @@ from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
-from bench.schema.own import Own, owned
+from bench.schema.own import Metrics, owned
 from bench.track.provenance import provenance
 from bench.track.record import OWN_METRICS, Record
 from bench.track.spool import RESUME, Spool
@@ -40,11 +40,14 @@ from bench.train.heads import transferred
 from bench.train.knn import nearest
 from bench.train.loop import OnEpoch
 from bench.train.metrics import confusion, metrics, reliability
+from bench.train.on_request import on_request
 from bench.train.own_metrics import own_metrics
 from bench.train.result import Result
 from bench.train.robustness import robustness
 from bench.train.stacked import fit as stacked
 from bench.train.stacked.which import compatible, together
+
+NO_MORE = Metrics()  # than what is always measured
 
 
 def execute(
@@ -139,7 +142,7 @@ def seal(
     try:
         if isinstance(outcome, Exception):
             raise outcome
-        found = {**measured(outcome, data, exp.metrics.own), **robustness(exp.corrupt, data, outcome.classify)}
+        found = {**measured(outcome, data, exp.metrics), **robustness(exp.corrupt, data, outcome.classify)}
         costs = {**outcome.costs, "cost/selected_epoch": float(outcome.selected_epoch)}
         write_files(folder, exp, data, outcome)
     except RequestError:
@@ -209,11 +212,11 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
         return transferred(exp, data, path, on_epoch, checkpoint)
 
 
-def measured(result: Result, data: ImageData, owns: Sequence[Own] = ()) -> dict[str, float]:
+def measured(result: Result, data: ImageData, asked: Metrics = NO_MORE) -> dict[str, float]:
     """Metrics of each split that was scored under their own names: `val/accuracy`, `test/nll`, ...
 
     Args:
-        owns: metrics of somebody's own to measure too.
+        asked: those to measure too, ours on request and somebody's own.
     """
     out = {}
     scored = {"val": result.val_scores, "test": result.test_scores, "train": result.train_scores}
@@ -221,8 +224,12 @@ def measured(result: Result, data: ImageData, owns: Sequence[Own] = ()) -> dict[
         if scores is None:
             continue
         labels = data.labels[data.split(split)]
-        for metric, value in {**metrics(scores, labels), **own_metrics(owns, scores, labels, data.classes)}.items():
-            out[f"{split}/{metric}"] = value
+        found = {
+            **metrics(scores, labels),
+            **on_request(asked.names, scores, labels),
+            **own_metrics(asked.own, scores, labels, data.classes),
+        }
+        out.update({f"{split}/{metric}": value for metric, value in found.items()})
     return out
 
 

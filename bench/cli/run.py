@@ -208,7 +208,7 @@ def summary(record: Any, ran: bool, store: str) -> str:
             f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "
             f"macro F1 {m[f'{split}/macro_f1']:.4f}   NLL {m[f'{split}/nll']:.4f}   ECE {m[f'{split}/ece']:.4f}"
         )
-    lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if own_metric(name)]
+    lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if further(name)]
     lines += corrupted(m)
     flops = f"{c['cost/flops']:,.0f}" if "cost/flops" in c else "uncounted"
     lines.append(
@@ -224,12 +224,13 @@ def summary(record: Any, ran: bool, store: str) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def own_metric(name: str) -> bool:
-    """Whether a metric is one of somebody's own."""
+def further(name: str) -> bool:
+    """Whether a metric is measured on request only: one of somebody's own, or of ours that the lines above lack."""
     from bench.parts.metrics import OURS
+    from bench.schema.metric import ON_REQUEST, last_part
 
-    scope, _, last = name.rpartition("/")
-    return scope in ("val", "test") and last not in OURS
+    asked = last_part(name)
+    return name.split("/")[0] in ("val", "test") and (asked not in OURS or asked in ON_REQUEST)
 
 
 def corrupted(metrics: dict[str, float]) -> list[str]:

@@ -87,7 +87,11 @@ METRICS: dict[str, Metric] = {
     for m in (
         _share("accuracy", "accuracy"),
         _share("top5", "top-5 accuracy"),
+        # Measured where they are asked for (ON_REQUEST).
         _share("balanced_accuracy", "balanced accuracy"),
+        _share("recall", "recall"),
+        Metric("kappa", "Cohen's kappa", "", True, -1.0, 1.0),
+        _share("auroc", "AUROC"),
         _share("macro_f1", "macro F1"),
         _share("ece", "calibration error", higher_is_better=False),
         Metric("nll", "NLL", "nats", False, 0.0),
@@ -102,6 +106,15 @@ METRICS: dict[str, Metric] = {
         Metric("selected_epoch", "selected epoch", low=0.0),
     )
 }
+
+# Of ours, those that a run measures on request, `metrics.names=[kappa]`, or because its sweep shows or judges them.
+ON_REQUEST = ("balanced_accuracy", "recall", "kappa", "auroc")
+
+
+def last_part(name: str) -> str:
+    """What is measured, without on what: `kappa` of "test/kappa", `recall` of "test/recall/3" (a class of its own)."""
+    scope, _, last = name.rpartition("/")
+    return scope.rpartition("/")[2] if last.isdigit() and "/" in scope else last
 
 
 def add(own: Metric) -> None:
@@ -120,10 +133,14 @@ def add(own: Metric) -> None:
 def metric(name: str) -> Metric:
     """The metric `name`, "test/accuracy"; one that nobody entered under its own name, as it is stored.
 
-    What stands before the last slash says on which images: `val`, `test`, `corrupt/blur/3`. It leads the title.
+    What stands before the last slash says on which images: `val`, `test`, `corrupt/blur/3`. It leads the title. A
+    number after it is a class: `test/recall/3`.
     `cost` and `run` are not said.
     """
-    scope, _, last = name.rpartition("/")
+    last = last_part(name)
+    scope, _, of = name.rpartition(f"{last}")
+    scope = scope.removesuffix("/")
     known = METRICS.get(last) or Metric(last, last.replace("_", " "))
     words = ("" if scope in ("cost", "run") else scope).replace("/", " ").replace("_", " ").strip()
-    return replace(known, name=name, title=f"{words} {known.title}".strip())
+    of_class = f" of class {of[1:]}" if of else ""
+    return replace(known, name=name, title=f"{words} {known.title}{of_class}".strip())

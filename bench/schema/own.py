@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from bench.schema.metric import ON_REQUEST
 from bench.schema.part import part
 
 
@@ -58,18 +59,21 @@ def own_or_named(name: str, own: Own | None, group: str) -> None:
 
 @part
 class Metrics:
-    """What is measured beside that which always is: metrics of one's own, and the training images."""
+    """What is measured beside that which always is: ours on request, one's own, and the training images."""
 
     names: tuple[str, ...] = ()
     train: bool = False  # the training images are scored too, unaugmented, at the selected epoch: train/accuracy, ...
     own: tuple[Own, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.names:
+        strange = [name for name in self.names if name not in ON_REQUEST]
+        if strange:
             raise ValueError(
-                f"names: '{self.names[0]}' is none of your own metrics, which are functions with @metric in parts/. "
-                "Those that come along are always measured."
+                f"names: '{strange[0]}' is none of your own metrics, which are functions with @metric in parts/. "
+                f"Of those that come along these are measured on request: {', '.join(ON_REQUEST)}; the others always."
             )
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("names: a metric is named twice.")
 
 
 def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from bench.schema.claim import digest, sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
 from bench.schema.label import numeric, same, show
+from bench.schema.metric import ON_REQUEST, last_part
 from bench.schema.sweep import Axis, Sweep, steps_of
 from bench.track.record import Record
 
@@ -179,14 +180,14 @@ def _refuse_replaced(sweep: Sweep, overrides: Sequence[str]) -> None:
 def asked_metrics(sweep: Sweep) -> list[str]:
     """The overrides that measure what a sweep shows or judges and no run measures unasked.
 
-    These are metrics of somebody's own, and those of the training images.
+    These are ours on request, those of somebody's own, and those of the training images.
     """
-    offered = enter_listed()
+    offered = (*enter_listed(), *ON_REQUEST)
     asked = [sweep.table.metric] if sweep.table is not None else []
     asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
     asked += [claim.metric for claim in sweep.claims] + ([sweep.select.by] if sweep.select is not None else [])
     words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
-    mine = sorted({w.rpartition("/")[2] for w in words if w} & set(offered))
+    mine = sorted({last_part(w) for w in words if w} & set(offered))
     train = ["metrics.train=true"] if any(w.startswith("train/") for w in words) else []
     return [*train, *([f"metrics.names=[{','.join(mine)}]"] if mine else [])]
 

@@ -42,15 +42,15 @@ def test_a_share_is_shown_in_percent_and_differs_by_points() -> None:
 
 
 def test_an_own_metric_is_one_more_entry() -> None:
-    own = Metric("kappa", "Cohen's kappa", "", True, -1.0, 1.0)
+    own = Metric("mcc", "correlation", "", True, -1.0, 1.0)
     try:
         add(own)
         add(own)  # reading the same file twice is no conflict
-        assert metric("test/kappa").title == "test Cohen's kappa"
-        assert metric("test/kappa").better == "greater"
+        assert metric("test/mcc").title == "test correlation"
+        assert metric("test/mcc").better == "greater"
         with pytest.raises(RequestError, match="there already"):
-            add(Metric("kappa", "another", "", False))
+            add(Metric("mcc", "another", "", False))
         with pytest.raises(RequestError, match="without a slash"):
-            add(Metric("test/kappa", "kappa"))
+            add(Metric("test/mcc", "mcc"))
     finally:
-        del METRICS["kappa"]
+        del METRICS["mcc"]

@@ -7,10 +7,22 @@ import pytest
 import torch
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, top_k_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    top_k_accuracy_score,
+)
 
 from bench.run import measured, train
+from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
 from bench.train.metrics import confusion, metrics, reliability
+from bench.train.on_request import on_request
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +131,40 @@ def test_the_training_images_are_measured_where_asked_for(exp, digits, words):
     same = measured(unasked, digits)
     assert not any(name.startswith("train/") for name in same)
     assert same == {name: value for name, value in found.items() if not name.startswith("train/")}
+
+
+def test_what_is_measured_on_request_is_scikit_learns(scored):
+    scores, labels = scored
+    keep = (labels > 2) | (np.arange(len(labels)) % 9 == 0)  # three rare classes
+    scores, labels = np.round(scores[keep], 1), labels[keep]  # with ties
+    found, chosen = on_request(ON_REQUEST, scores, labels), scores.argmax(1)
+    assert found.pop("balanced_accuracy") == pytest.approx(balanced_accuracy_score(labels, chosen), abs=1e-12)
+    assert found.pop("kappa") == pytest.approx(cohen_kappa_score(labels, chosen), abs=1e-12)
+    each = [roc_auc_score(labels == k, scores[:, k]) for k in range(10)]
+    assert found.pop("auroc") == pytest.approx(np.mean(each), abs=1e-12)
+    assert list(found) == [f"recall/{k}" for k in range(10)]
+    np.testing.assert_allclose(list(found.values()), recall_score(labels, chosen, average=None), atol=1e-12)
+
+
+def test_two_classes_have_the_auroc_of_one_of_them():
+    logit, labels = np.random.default_rng(0).normal(size=60), np.arange(60) % 3 // 2
+    scores = np.stack([-np.logaddexp(0, logit), -np.logaddexp(0, -logit)], 1).astype(np.float32)
+    expected = roc_auc_score(labels, scores[:, 1])
+    assert on_request(["auroc"], scores, labels) == {"auroc": pytest.approx(expected, abs=1e-12)}
+
+
+def test_what_is_not_defined_is_left_out():
+    scores = np.log(np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1]], np.float32))
+    assert on_request(ON_REQUEST, scores, np.array([0, 0])) == {"balanced_accuracy": 1.0, "recall/0": 1.0}
+    assert set(on_request(ON_REQUEST, scores, np.array([0, 2]))) == {
+        "balanced_accuracy", "kappa", "auroc", "recall/0", "recall/2",
+    }  # fmt: skip
+
+
+def test_a_metric_of_one_class_has_its_entry():
+    assert [last_part(n) for n in ("test/recall/3", "recall", "test/3", "corrupt/blur/3/nll")] == [
+        "recall", "recall", "3", "nll",
+    ]  # fmt: skip
+    assert metric("test/recall/3").title == "test recall of class 3"
+    assert metric("test/recall/3").unit == "%"
+    assert set(ON_REQUEST) <= set(METRICS)

@@ -1,0 +1,36 @@
+"""Metrics on request: named in a run, or because a sweep shows them; the others stay as they were."""
+
+import pytest
+
+from bench.schema.errors import RequestError
+from bench.schema.experiment import run_key
+from bench.sweep.file import read
+from bench.sweep.plan import at_scale, points
+
+
+def test_they_are_measured_where_named_and_are_part_of_the_key(exp, folder, bench):
+    word = "metrics.names=[balanced_accuracy,recall,kappa,auroc]"
+    words = ("dataset=digits", "model=linear", "trainer.epochs=2")
+    assert run_key(exp(word), "d") != run_key(exp(), "d")
+    status, out, err = bench("run", *words, word)
+    assert status == 0, err
+    for name in ("balanced_accuracy", "kappa", "auroc", "recall/9"):
+        assert f"test  {name}" in out
+    status, out, _ = bench("run", *words)
+    assert status == 0
+    assert "kappa" not in out
+
+
+def test_an_unknown_one_is_told_with_what_there_is(exp):
+    with pytest.raises(RequestError, match="on request: balanced_accuracy, recall, kappa, auroc"):
+        exp("metrics.names=[kapa]")
+
+
+def test_a_sweep_measures_what_it_shows(folder):
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps/mine.yaml").write_text(
+        "question: Is the rare class found?\nbase: [dataset=digits, model=linear]\naxes: {optim.lr: [0.1, 0.01]}\n"
+        "seeds: 2\ntable: {rows: optim.lr, metric: [test/accuracy, test/kappa, test/recall/3]}\n"
+    )
+    planned = points(at_scale(read("mine"), "smoke"))
+    assert {p.experiment.metrics.names for p in planned} == {("kappa", "recall")}
