@@ -13,6 +13,7 @@ demo: install
 	@$(BENCH) sweep batchnorm --scale smoke
 	@$(BENCH) table ladder --scale smoke
 	@$(BENCH) table batchnorm --scale smoke
+	@$(BENCH) report
 	@echo
 	@echo "Where to look next:"
 	@echo "  results/ladder-smoke/ and results/batchnorm-smoke/   tables, figures, verdicts, every record"

@@ -121,6 +121,8 @@ def _dispatch(argv: list[str]) -> int:
 
         print(f"imagebench {__version__}")
         return DONE
+    if argv[0] == "help":  # `bench help sweep`, as other programs have it
+        return _dispatch([*argv[1:2], "--help"])
     verb = argv[0]
     if verb not in VERBS:
         raise unknown("verb", verb, VERBS, "'bench --help' lists them.")
@@ -137,14 +139,34 @@ def _dispatch(argv: list[str]) -> int:
     parser.add_argument("--parts", metavar="DIR", help="a folder of own parts, besides parts/ here")
     if getattr(module, "HYDRA_APP", False):
         args, rest = parser.parse_known_args(argv[1:])
+        _refuse_flags(parser, rest, of_hydra=True)
         args.hydra = rest
     else:
-        args = parser.parse_intermixed_args(argv[1:])
+        args, rest = parser.parse_known_intermixed_args(argv[1:])
+        if rest:
+            _refuse_flags(parser, rest, of_hydra=False)
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if args.parts is not None:
         from bench.parts.listing import use
 
         use(args.parts)
     return int(module.main(args))
+
+
+def _refuse_flags(parser: Parser, words: list[str], of_hydra: bool) -> None:
+    """Refuse words with dashes that neither the verb nor, where it passes them on, Hydra takes.
+
+    Raises:
+        RequestError: with what was probably meant.
+    """
+    from bench.cli.flags import HYDRAS, hint
+
+    known = [o for action in parser._actions for o in action.option_strings]
+    for i, word in enumerate(words):
+        if word.startswith("-") and not (of_hydra and word.split("=")[0] in HYDRAS):
+            overrides = of_hydra or any("OVERRIDE" in str(a.metavar) for a in parser._actions)
+            remedy = hint(words[i:], known, overrides) or f" '{parser.prog} --help' shows what it takes."
+            raise RequestError(f"'{parser.prog}' has no flag '{word.split('=')[0]}'.{remedy}")
 
 
 class Parser(argparse.ArgumentParser):

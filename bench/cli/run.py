@@ -41,7 +41,28 @@ def main(args: argparse.Namespace) -> int:
     overrides = [a for a in args.hydra if not a.startswith("-")]
     if len(overrides) == len(args.hydra):
         return one(compose(overrides), args.json, args.fresh, reasons(args.allow))
+    flags = [a for a in args.hydra if a not in overrides]
+    if flags == ["--cfg=job"] or (flags in (["--cfg"], ["-c"]) and "job" in overrides):
+        print(settings([w for w in overrides if w != "job"]), end="")
+        return 0
     return hydra_app(args)
+
+
+def settings(overrides: list[str]) -> str:
+    """Every setting of the experiment as YAML, those at their defaults too; addresses as they may be shown."""
+    import yaml
+
+    from bench.compose import compose
+    from bench.schema.experiment import experiment, flat
+
+    nested: dict[str, Any] = {}
+    for name, value in flat(experiment(compose(overrides))).items():
+        *groups, last = name.split(".")
+        here = nested
+        for group in groups:
+            here = here.setdefault(group, {})
+        here[last] = value
+    return yaml.safe_dump(nested, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
 def hydra_app(args: argparse.Namespace) -> int:
@@ -94,7 +115,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
     Args:
         allowed: findings of `bench check` that do not stop this run -> why.
     """
-    record, ran, shown = finished(config, fresh, allowed)
+    record, ran, shown = finished(config, fresh, allowed, tell=not as_json)
     address, problem = logged(config, ran, record)
     if as_json:
         skipped = int(record.provenance.get("skipped_images", 0))
@@ -117,8 +138,13 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
 
 
 @once
-def finished(config: dict[str, Any], fresh: bool, allowed: dict[str, str]) -> tuple[Record, bool, str]:
+def finished(
+    config: dict[str, Any], fresh: bool, allowed: dict[str, str], tell: bool = False
+) -> tuple[Record, bool, str]:
     """The record of a composed configuration, run where the store does not have it; whether it ran; the store.
+
+    Args:
+        tell: say at once, on standard error, what is going to run.
 
     Raises:
         RequestError: for a request that is wrong, before anything is trained.
@@ -137,6 +163,10 @@ def finished(config: dict[str, Any], fresh: bool, allowed: dict[str, str]) -> tu
     known = {} if fresh else store.find([key], name)
     ran = not (key in known and known[key].status == "finished")
     if ran:
+        if tell:
+            from bench.cli.announce import begins
+
+            print(begins(exp, data.load(exp.dataset, exp.split)), file=sys.stderr, flush=True)
         from bench.protocol.lint import findings, require, untested
         from bench.run import execute
 
@@ -201,8 +231,10 @@ def summary(record: Any, ran: bool, store: str) -> str:
     """What a person wants to know after a run."""
     if record.status != "finished":
         return f"FAILED: {record.reason}\nrun     {record.run_id}  in {store}"
+    from bench.cli.announce import was
+
     m, c = record.metrics, record.costs
-    lines = ["" if ran else "Already in the store; --fresh runs it again."]
+    lines = ["" if ran else "Already in the store; --fresh runs it again.", was(record)]
     for split in ("val", "test"):
         lines.append(
             f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "

@@ -291,8 +291,6 @@ def failed_before(failed: list[Point], before: Completed) -> str:
 
 def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcome: LaunchResult | None) -> int:
     """Say how to go on; the exit status."""
-    from bench.cli.sweep_arguments import of_hydra
-
     if failed and not args.retry_failed:
         say(failed)
     if counts["undelivered"]:
@@ -302,13 +300,30 @@ def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcom
     if outcome is not None and outcome.signal:
         say(f"Interrupted with {counts['left']} runs to do. The same command goes on where this one stopped.")
         return 128 + outcome.signal
-    if not args.dry_run and not args.json:
-        # As it was called: a file by its path, settings that are part of the plan.
-        words = shlex.join(w for w in ([args.name or "adhoc"] if args.axes else args.words) if not of_hydra(w))
-        words += " --confirm" if args.confirm else ""
-        say(f"Next: bench table {words} --scale {args.scale}   writes the table, the figure and the verdicts")
+    if not args.json:
+        say(following(args))
     unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
     return 1 if unfinished else 0
+
+
+def following(args: argparse.Namespace) -> str:
+    """The command that does the next thing with the same sweep, as this one was called."""
+    from bench.cli.sweep_arguments import of_hydra
+
+    options = ["--scale", args.scale, *(["--parts", args.parts] if args.parts else [])]
+    options += ["--confirm"] if args.confirm else []
+    if args.dry_run:
+        named = ["--axes", *args.axes] if args.axes else []
+        options += ["--name", args.name] if args.name else []
+        options += ["--seeds", args.seeds] if args.seeds else []
+        for flag in ("retry_failed", "fresh", "fail_fast"):
+            options += [f"--{flag.replace('_', '-')}"] if getattr(args, flag) else []
+        options += ["--workers", str(args.workers)] if args.workers else []
+        return f"Next: bench sweep {shlex.join([*args.words, *named, *options])}   runs it"
+    # What --axes stated is kept under its name, with its seeds and settings.
+    words = [args.name or "adhoc"] if args.axes else [w for w in args.words if not of_hydra(w)]
+    options += ["--seeds", args.seeds] if args.seeds and not args.axes else []
+    return f"Next: bench table {shlex.join([*words, *options])}   writes the table, the figure and the verdicts"
 
 
 def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,15 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(written.data(), default=str))
     else:
         print(written.text(min(shutil.get_terminal_size((100, 24)).columns, 160)))
+        print(f"\nNext: {following(out)}")
     return 0
+
+
+def following(out: Path) -> str:
+    """The command that makes the page of what was just written, and where that page then is."""
+    folder = out.parent
+    which = "" if folder == Path("results") else f" --results {shlex.quote(str(folder))}"
+    return f"bench report{which}   makes the page {out / 'index.html'}"
 
 
 def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any]]:
