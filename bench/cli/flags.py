@@ -49,12 +49,13 @@ def hint(words: Sequence[str], known: Iterable[str], takes_overrides: bool) -> s
     flag, equals, value = words[0].partition("=")
     value = value if equals else (words[1] if len(words) > 1 and not words[1].startswith("-") else "VALUE")
     name = flag.lstrip("-").replace("-", "_")
-    if OTHERS.get(flag) in known:
-        return f" Did you mean '{OTHERS[flag]}'?"
-    close = near(flag, known)
+    options, other = list(known), OTHERS.get(flag, "")
+    if other in options:
+        return f" Did you mean '{other}'?"
+    close = near(flag, options)
     if close and close.endswith(f"'{flag}s'?"):  # --seed for --seeds
         return close
-    if takes_overrides and (setting := _setting(OTHERS.get(flag) or name)):
+    if takes_overrides and (setting := _setting(other or name)):
         return f" Settings are written without dashes: {setting}={value}."
     if flag == "--resume":
         return " Nothing is needed to resume: the same command goes on where it stopped."
