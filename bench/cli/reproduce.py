@@ -16,6 +16,7 @@ Exit status 1 when a cell is different or the files contradict each other.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -102,7 +103,8 @@ def rerun(
     from bench.sweep.machine import cores
     from bench.sweep.rerun import rerun
 
-    frame = Frame(read.records, read.sweep)
+    # A split is a cell of its own here: only the seed can be compared with itself.
+    frame = Frame(read.records, dataclasses.replace(read.sweep, replicates=["seed"]))
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
     cells = [runs for runs in cells if runs and at(runs[0].axes, args.cell)]
     if not cells:

@@ -79,10 +79,10 @@ def main(args: argparse.Namespace) -> int:
 
     named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
-    sweep = at_scale(named, args.scale, seeds(args.seeds))
+    sweep = at_scale(named, args.scale, None if args.confirm else seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
     if args.confirm:
-        sweep, title = confirming(sweep, title, seeds(args.seeds))
+        sweep, title = confirming(sweep, title, seeds(args.seeds), [w for w in words if w not in launcher])
     planned = points(sweep, [w for w in words if w not in launcher])
     uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
     store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
@@ -182,13 +182,16 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
 def register(planned: list[Point], sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
     """Write down what is claimed and which seeds are planned, before anything runs."""
     from bench.protocol import register as log
+    from bench.report.looks import settings_of
     from bench.schema.claim import digest
+    from bench.schema.experiment import flat
     from bench.sweep.plan import seeds_of
 
     if sweep.claims:
         ended = sum(p.key in before.found for p in planned)
         path, known = log.log_file(title), log.stored(store, title)
-        if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, len(planned), known):
+        settings = settings_of(sweep, [flat(p.experiment) for p in planned], [p.data for p in planned])
+        if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, len(planned), settings, known):
             say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
 
 
@@ -239,6 +242,7 @@ def launched(
         if args.fail_fast:
             raise RequestError("--fail-fast is for the workers of this machine: jobs of a launcher know of no other.")
         store = store or Store(uri)
+        publish(store, title, log_file(title))
         with Live(len(todo), 0) as live:
             outcome = cluster.launch(
                 todo, title, store, Spool(), ids, args.workers, len(planned), live, launcher, 60 * args.patience

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from bench.compose import parse
 from bench.schema.errors import RequestError
@@ -79,37 +80,48 @@ def experiment_name(sweep: str, scale: str) -> str:
     return sweep if scale == "small" else f"{sweep}-{scale}"
 
 
-def confirming(sweep: Sweep, title: str, wanted: int | list[int] | None, made: bool = True) -> tuple[Sweep, str]:
+def confirming(
+    sweep: Sweep, title: str, wanted: int | list[int] | None, overrides: Sequence[str] = (), made: bool = True
+) -> tuple[Sweep, str]:
     """The sweep on seeds that nobody has looked at, and the name of its own experiment and results folder.
 
-    The seeds are drawn once, after all that any launch planned or any committed record has, as many as the sweep has
-    or `wanted` says; the same command later goes on with the same ones.
+    The seeds are drawn once, after all that any launch planned and any record has, committed or in the store, as many
+    as the sweep has or `wanted` says; the same command later goes on with the same ones.
 
     Args:
         made: whether seeds may be drawn; else those of an earlier launch are needed.
 
     Raises:
-        RequestError: when there are none.
+        RequestError: when there are none, or those asked for were used already.
     """
     import dataclasses
 
     from bench.protocol import register
     from bench.sweep.completed import records_file
-    from bench.sweep.plan import seeds_of
+    from bench.sweep.plan import points, seeds_of
     from bench.track.record import read_csv
+    from bench.track.store import existing
 
     own = f"{title}-confirm"
     launches = [e for e in register.read(register.log_file(own)) if e["event"] == "launch"]
-    if launches and not isinstance(wanted, list):
-        fresh = list(launches[-1]["seeds"])
-    elif isinstance(wanted, list):
+    planned = seeds_of(sweep.seeds)
+    # Judged or about to be, wherever it was: a look at any of them may have led to the claim.
+    store = existing(points(sweep, overrides)[0].experiment.tracking.uri)
+    entries = [*register.read(register.log_file(title)), *register.stored(store, title)]
+    records = [*(store.records(title) if store is not None else ())]
+    records += read_csv(records_file(title)) if records_file(title).is_file() else []
+    used = {*planned, *(seed for entry in entries for seed in entry["seeds"]), *(record.seed for record in records)}
+    if isinstance(wanted, list):
         fresh = wanted
+        if seen := sorted({*fresh} & used):
+            raise RequestError(
+                f"--confirm --seeds {','.join(map(str, fresh))}: {title} has used seed{'s'[: len(seen) != 1]} "
+                f"{', '.join(map(str, seen))} already. Take seeds above {max(used)}, or leave --seeds away."
+            )
+    elif launches:
+        fresh = list(launches[-1]["seeds"])
     elif not made:
         raise RequestError(f"No fresh seeds of {title} were run: bench sweep {sweep.name} --confirm.")
     else:
-        planned = seeds_of(sweep.seeds)
-        used = {*planned, *(s for e in register.read(register.log_file(title)) for s in e["seeds"])}
-        if records_file(title).is_file():
-            used |= {record.seed for record in read_csv(records_file(title))}
         fresh = [max(used) + 1 + i for i in range(wanted if isinstance(wanted, int) else len(planned))]
     return dataclasses.replace(sweep, seeds=fresh), own

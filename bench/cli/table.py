@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bench.report.artifacts import Reader
     from bench.schema.sweep import Sweep
     from bench.track.record import Record
+    from bench.track.store import Store
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -45,21 +46,25 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_arguments import confirming, experiment_name, requested_sweep, seeds
     from bench.protocol import register
     from bench.report.seal import seal
+    from bench.sweep.parent_run import judged
     from bench.sweep.plan import at_scale
 
     named, overrides = requested_sweep(args)
-    sweep = at_scale(named, args.scale, seeds(args.seeds))
+    sweep = at_scale(named, args.scale, None if args.confirm else seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
     if args.confirm:
-        sweep, title = confirming(sweep, title, seeds(args.seeds), made=False)
+        sweep, title = confirming(sweep, title, seeds(args.seeds), overrides, made=False)
     out = args.out or Path("results") / title
-    source = [args.records.parent] if args.records else []
+    store = None
     if args.records:
         records, reader, context = committed(args.records, sweep)
     else:
-        records, reader, context = stored(sweep, overrides, title)
+        records, reader, context, store = stored(sweep, overrides, title)
     context = {"scale": args.scale, "command": command(args)} | context
-    logs = [register.read(folder / register.FILE) for folder in dict.fromkeys((out, *source))]
+    # Wherever the table goes, the sweep has one log: a look is none the less one for being written elsewhere.
+    home = register.log_file(title)
+    read = (home, out / register.FILE, *([args.records.parent / register.FILE] if args.records else []))
+    logs = [register.read(path) for path in dict.fromkeys(read)]
     entries = register.merged(*logs, context.pop("log", ()))
     for kind, name in (("launch", "registered"), ("look", "looks")):
         if found := [e for e in entries if e["event"] == kind]:
@@ -72,7 +77,11 @@ def main(args: argparse.Namespace) -> int:
     sweep = dataclasses.replace(sweep, base=everywhere(sweep.base), axes=everywhere(sweep.axes), scales=scales)
     written = report.write(sweep, records, out, context, reader)
     if written.look and written.look["verdicts"] not in [one["verdicts"] for one in context.get("looks", ())]:
-        register.append(out / register.FILE, written.look)
+        for path in dict.fromkeys((home, out / register.FILE)):
+            register.append(path, written.look)
+    if store is not None and sweep.claims:
+        register.publish(store, title, home)
+        judged(store, title, out / "verdict.md")
     if (out / register.FILE).exists():
         seal(out, [*written.files, register.FILE])
     if args.json:
@@ -90,9 +99,9 @@ def following(out: Path) -> str:
     return f"bench report{which}   makes the page {out / 'index.html'}"
 
 
-def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any]]:
-    """The store's record of each planned point (points that never ran say so), how to read the runs' files, and
-    what the protocol lint and the ledger of test looks say.
+def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any], Store]:
+    """The store's record of each planned point (points that never ran say so), how to read the runs' files, what the
+    protocol lint and the ledger of test looks say, and the store.
 
     Raises:
         RequestError: when no point of the sweep was ever run.
@@ -127,7 +136,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         **({"repository": address} if (address := repository()) else {}),
         "log": register.stored(store, title),
     }
-    return records, artifacts.stored(store), context
+    return records, artifacts.stored(store), context, store
 
 
 def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,15 +75,20 @@ def append(path: Path, entry: dict[str, Any]) -> None:
 
 
 def launch(
-    path: Path, claims: str, seeds: Sequence[int], ended: int, planned: int, stored: Iterable[dict] = ()
-) -> bool:
+    path: Path, claims: str, seeds: Sequence[int], ended: int, planned: int, settings: Mapping[str, Any] | None = None,
+    stored: Iterable[dict] = (),
+) -> bool:  # fmt: skip
     """Register a launch: claims' digest, planned seeds, how many of the runs had ended. False where nothing is new.
 
     Args:
+        settings: at which the claims are to be judged (`bench.report.looks`).
         stored: entries that the store remembers.
     """
     known = [e for e in merged(read(path), stored) if e["event"] == "launch"]
     entry = {"event": "launch", "claims": claims, "seeds": list(seeds), "ended": ended, "planned": planned}
+    if settings:
+        entry["settings"] = json.loads(json.dumps(settings, default=str))
+        known = [e for e in known if e.get("settings") in (None, entry["settings"])]
     if known and all(known[-1][name] == entry[name] for name in ("claims", "seeds")):
         return False
     append(path, entry)
@@ -95,24 +100,43 @@ def stored(store: Store | None, title: str) -> list[dict[str, Any]]:
     parent = store.parent(title) if store is not None else None
     if store is None or parent is None:
         return []
-    found = {name: text for name, text in store.params(parent).items() if name.startswith(PARAMETER)}
-    return [json.loads(found[name]) for name in sorted(found)]
+    out = []
+    for text in _published(store.params(parent)).values():
+        try:
+            out.append(json.loads(text))
+        except ValueError:  # whoever wrote it was killed between two pieces; the folder has it whole
+            continue
+    return out
 
 
 def publish(store: Store, title: str, path: Path) -> None:
-    """Write the lines of a log that the parent run does not have yet into it."""
-    if not path.is_file():
+    """Write the lines of a log that the parent run does not have yet into it, long ones in pieces."""
+    entries = read(path)
+    if not entries:
         return
     parent = store.parent(title, make=True)
     assert parent is not None
-    known = {n: t for n, t in store.params(parent).items() if n.startswith(PARAMETER)}
+    known = _published(store.params(parent))
     number = len(known)
-    for entry in read(path):
+    for entry in entries:
         text = json.dumps(entry, sort_keys=True)
-        if text not in known.values() and len(text) <= ROOM:
-            while not store.set_once(parent, f"{PARAMETER}{number:04d}", text):
-                number += 1  # another launch has written that one
-            number += 1
+        if text in known.values():
+            continue
+        first, *rest = [text[i : i + ROOM] for i in range(0, len(text), ROOM)]
+        while not store.set_once(parent, f"{PARAMETER}{number:04d}", first):
+            number += 1  # another launch has written that one
+        for k, piece in enumerate(rest, 1):
+            store.set_once(parent, f"{PARAMETER}{number:04d}.{k:03d}", piece)
+        number += 1
+
+
+def _published(params: Mapping[str, str]) -> dict[str, str]:
+    """Number -> entry, its pieces put together."""
+    found: dict[str, str] = {}
+    for name in sorted(name for name in params if name.startswith(PARAMETER)):
+        number = name.removeprefix(PARAMETER).partition(".")[0]
+        found[number] = found.get(number, "") + params[name]
+    return found
 
 
 def merged(*logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from bench.report.contrast import Contrast, contrast, steps
 from bench.report.frame import Frame, selected
-from bench.report.looks import Looks, looks_at
+from bench.report.looks import Looks, looks_at, settings_of_records
 from bench.report.naming import axis
 from bench.report.replicates import Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
@@ -106,7 +106,8 @@ def judge(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | 
     frame = selected(sweep, list(records))
     tested = [_tested(frame, sweep, claim) for claim in sweep.claims]
     factors = holm_factors([t.p * t.stricter for t in tested])
-    looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}) for t in tested]
+    settings = settings_of_records(sweep, records)
+    looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}, settings) for t in tested]
     return [_verdict(frame, sweep, *one) for one in zip(tested, factors, looked, strict=True)]
 
 
@@ -195,7 +196,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         note = f"significant alone, but not among the {len(sweep.claims)} claims of this sweep"
     if isinstance(claim, Trend) and not found.absent:
         word, note = _shape(frame, claim, word, note)
-    if looks.decided and not found.absent:
+    if looks.decided and found.values and not found.absent:
         # Decided at an earlier look: that word had its share of the 5%, and stays unless the numbers turned round.
         turned = not math.isnan(tested.p) and tested.toward != (looks.decided == "supported")
         word = "open" if turned else looks.decided  # type: ignore[assignment]

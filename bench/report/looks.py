@@ -5,6 +5,8 @@ The 5% of a claim may be spent in one of two ways.
     then refine the numbers, and what was open can only be judged on fresh seeds (`bench sweep NAME --confirm`).
     Looks before that: the k-th one has 5% / (k (k + 1)), so that all of them together stay within the 5%.
 What a look settled stays settled. A sweep with `sequential: true` is tested so that looks cost nothing.
+A sweep judged at other settings (`bench sweep NAME trainer.epochs=30`) is another experiment: only looks at the
+settings of today count, and the others are told.
 """
 
 from __future__ import annotations
@@ -13,14 +15,20 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.frame import Frame
-from bench.report.replicates import Replicate
+from bench.report.manifest import common
+from bench.report.replicates import Replicate, named
 from bench.schema.claim import Claim, digest
-from bench.schema.sweep import Sweep
+from bench.schema.experiment import NOT_SCIENCE
+from bench.schema.label import same, show
+from bench.schema.sweep import Sweep, steps_of
+from bench.track.record import Record
+
+ENDED = ("finished", "failed")
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,7 @@ class Look:
     word: str
     p: float | None
     full: bool  # it was the one look at all planned seeds, and had all of the 5%
+    settings: str = ""  # which settings it had otherwise than today: "trainer.epochs 10"
 
 
 @dataclass(frozen=True)
@@ -38,43 +47,57 @@ class Looks:
     """The earlier looks at one claim, in their order.
 
     Attributes:
-        factor: what they multiply p by.
+        earlier: those at the settings of today.
+        elsewhere: those at other settings, which cost nothing here.
+        factor: what the earlier ones multiply p by.
         spent: an earlier look had all of the 5%.
         decided: the word of the first look that settled the claim, or "".
     """
 
     earlier: list[Look] = field(default_factory=list)
+    elsewhere: list[Look] = field(default_factory=list)
     factor: float = 1.0
     spent: bool = False
     decided: str = ""
 
 
 def looks_at(
-    claim: Claim, values: Mapping[Replicate, float], sweep: Sweep, frame: Frame, context: Mapping[str, Any]
-) -> Looks:
-    """The looks that the context remembers of a claim; those at the very numbers of today are no other look."""
+    claim: Claim, values: Mapping[Replicate, float], sweep: Sweep, frame: Frame, context: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Looks:  # fmt: skip
+    """The looks that the context remembers of a claim; those at the very numbers of today are no other look.
+
+    Args:
+        settings: of today (`settings_of`).
+    """
     identity, today, seen = identity_of(claim), digest_of(values), {""}
-    earlier = []
-    for entry in (e for look in context.get("looks", ()) for e in look.get("verdicts", ())):
-        if entry["claim"] == identity and entry["values"] != today and entry["values"] not in seen:
-            seen.add(entry["values"])
-            earlier.append(Look(entry["n"], entry["word"], entry.get("p"), bool(entry.get("full"))))
+    found = []
+    for one in context.get("looks", ()):
+        other = differing(one, settings)
+        for entry in one.get("verdicts", ()):
+            if entry["claim"] == identity and entry["values"] != today and entry["values"] not in seen:
+                seen.add(entry["values"])
+                found.append(Look(entry["n"], entry["word"], entry.get("p"), bool(entry.get("full")), other))
+    earlier, elsewhere = ([look for look in found if bool(look.settings) == other] for other in (False, True))
     decided = next((look.word for look in earlier if look.word != "open"), "")
     if sweep.sequential:
-        return Looks(earlier, decided=decided)
+        return Looks(earlier, elsewhere, decided=decided)
     if not earlier:
-        return Looks(factor=1.0 if complete(frame, sweep, context) else 2.0)
+        return Looks(elsewhere=elsewhere, factor=1.0 if complete(frame, sweep, context, settings) else 2.0)
     k = len(earlier) + 1
-    return Looks(earlier, float(k * (k + 1)), any(look.full for look in earlier), decided)
+    return Looks(earlier, elsewhere, float(k * (k + 1)), any(look.full for look in earlier), decided)
 
 
-def look(verdicts: Sequence[Any], frame: Frame, sweep: Sweep, context: Mapping[str, Any]) -> dict[str, Any]:
+def look(
+    verdicts: Sequence[Any], frame: Frame, sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the log remembers of a judgement (`bench.protocol.register`)."""
-    whole = complete(frame, sweep, context)
+    whole = complete(frame, sweep, context, settings)
     return {
         "event": "look",
         "claims": digest(sweep.claims),
-        "seeds": sorted({r.seed for r in frame.records if r.status in ("finished", "failed")}),
+        "seeds": sorted({r.seed for r in frame.records if r.status in ENDED}),
+        "settings": dict(settings),
         "verdicts": [
             {
                 "claim": identity_of(v.claim),
@@ -89,18 +112,76 @@ def look(verdicts: Sequence[Any], frame: Frame, sweep: Sweep, context: Mapping[s
     }
 
 
-def planned_seeds(sweep: Sweep, context: Mapping[str, Any]) -> list[int]:
-    """The seeds that were planned: by the last launch where one is on record, else by the sweep itself."""
-    if registered := context.get("registered"):
-        return list(registered[-1]["seeds"])
+def settings_of(sweep: Sweep, configs: Sequence[Mapping[str, Any]], data: Iterable[str | None] = ()) -> dict[str, Any]:
+    """The settings and the data at which a sweep is judged: what all runs share, of what decides their numbers.
+
+    Axes, seeds and splits differ among the runs, candidates of a selection too, and so are not in it; those of
+    `select.over` are left out by name as well, as only one candidate may have run so far.
+
+    Args:
+        configs: flat settings of each run, candidates of a selection among them.
+        data: their data fingerprints.
+    """
+    found = set(data)
+    shared = common([dict(c) for c in configs if c])
+    if len(found) == 1 and found != {""} and found != {None} and sweep.replicates == ["seed"]:
+        shared["data"] = found.pop()
+    free = {
+        *sweep.replicates,
+        *(name for axis in (sweep.select.over if sweep.select else ()) for name in _set(axis, sweep)),
+    }
+    return {
+        name: value
+        for name, value in shared.items()
+        if name not in NOT_SCIENCE
+        and not name.startswith("tracking.")
+        and not any(name == one or name.startswith(f"{one}.") for one in free)
+    }
+
+
+def settings_of_records(sweep: Sweep, records: Sequence[Record]) -> dict[str, Any]:
+    """The same of records, before selection."""
+    configured = [r for r in records if r.config]
+    return settings_of(
+        sweep, [r.config for r in configured], [r.provenance.get("data_fingerprint") for r in configured]
+    )
+
+
+def _set(axis: str, sweep: Sweep) -> list[str]:
+    """What an axis sets: `optim.lr`, the group `augment`, or what the overrides behind its labels name."""
+    texts = [text for step in steps_of(axis, sweep.axes.get(axis, [])) for text in step[1]]
+    return [axis, *(text.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".") for text in texts)]
+
+
+def differing(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    """Which settings an entry of the log was made at, where they are not those of today; "" where they are.
+
+    Only what both know is compared, so that what a later version adds, and entries of an earlier one, count as today's.
+    """
+    there = entry.get("settings", {})
+    other = [name for name in there if name in settings and same(there[name]) != same(settings[name])]
+    said = ", ".join(f"{name} {show(there[name])}" if name != "data" else "other images" for name in other[:3])
+    return f"{said} and {len(other) - 3} more" if len(other) > 3 else said
+
+
+def planned_seeds(sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]) -> list[int]:
+    """The seeds that were planned: by the last launch at these settings, else by the sweep itself."""
+    if launches := launches_at(settings, context):
+        return list(launches[-1]["seeds"])
     return list(range(sweep.seeds)) if isinstance(sweep.seeds, int) else list(sweep.seeds)
 
 
-def complete(frame: Frame, sweep: Sweep, context: Mapping[str, Any]) -> bool:
-    """Whether every planned seed has ended, well or badly, at every point."""
-    planned = set(planned_seeds(sweep, context))
-    ended = [{r.seed for r in runs.values() if r.status in ("finished", "failed")} for runs in frame.points.values()]
-    return all(planned <= seeds for seeds in ended)
+def launches_at(settings: Mapping[str, Any], context: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The launches on record at these settings."""
+    return [launch for launch in context.get("registered", ()) if not differing(launch, settings)]
+
+
+def complete(frame: Frame, sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Whether every planned replicate has ended, well or badly, at every point: a seed with each of its splits."""
+    drawn = [[label for label, _ in steps_of(name, sweep.axes[name])] for name in frame.drawn]
+    planned = set(named(planned_seeds(sweep, context, settings), drawn))
+    ended = [{name for name, r in runs.items() if r.status in ENDED} for runs in frame.points.values()]
+    return all(planned <= names for names in ended)
 
 
 def identity_of(claim: Claim) -> str:

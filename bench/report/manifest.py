@@ -23,15 +23,15 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         files: name -> content of what is written beside it; their SHA-256 is kept.
         context: see `bench.report.write`.
     """
-    frame = Frame(records, sweep)
-    common = _common([r.config for r in records if r.config])
+    frame = Frame(records, dataclasses.replace(sweep, replicates=["seed"]))  # every split is a point of its own here
+    shared = common([r.config for r in records if r.config])
     points = []
     for runs in frame.points.values():
         first = next(iter(runs.values()))
         configured = next((r.config for r in runs.values() if r.config), {})
         point = {
             "axes": first.axes,
-            "config": {k: v for k, v in configured.items() if k not in common and k != "seed"},
+            "config": {k: v for k, v in configured.items() if k not in shared and k != "seed"},
             "runs": [_run(runs[seed]) for seed in sorted(runs)],
         }
         points.append(point)
@@ -45,7 +45,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "command": context.get("command", ""),
         "definition": dataclasses.asdict(sweep),
         "seeds": sorted({r.seed for r in records}),
-        "config": common,
+        "config": shared,
         "points": points,
         "data_fingerprints": _counted(finished, "data_fingerprint"),
         "code": {"commits": _counted(finished, "git_commit"), "dirty": _counted(finished, "git_dirty")},
@@ -75,7 +75,7 @@ def _run(record: Record) -> dict[str, Any]:
     return {**run, "metrics": record.metrics, "costs": record.costs}
 
 
-def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:
+def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings that all configurations share."""
     if not configs:
         return {}

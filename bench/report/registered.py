@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.looks import identity_of, planned_seeds
+from bench.report.looks import identity_of, launches_at, planned_seeds, settings_of_records
 from bench.schema.claim import digest
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -29,11 +29,11 @@ def broken_promises(sweep: Sweep, records: Sequence[Record], context: Mapping[st
 
 
 def _seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:
-    shown = {r.seed for r in records}
-    planned = planned_seeds(sweep, context)
+    shown, settings = {r.seed for r in records}, settings_of_records(sweep, records)
+    planned = planned_seeds(sweep, context, settings)
     if lost := [seed for seed in planned if seed not in shown]:
         yield f"Planned and missing: {_named(lost)}."
-    ever = {seed for launch in context.get("registered", ()) for seed in launch["seeds"]}
+    ever = {seed for launch in launches_at(settings, context) for seed in launch["seeds"]}
     if hidden := sorted(ever - shown - set(planned)):
         yield f"Planned for an earlier launch and not shown: {_named(hidden)}."
 
@@ -43,7 +43,7 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         return
     now = digest(sweep.claims)
     said = [r.provenance["claims_sha256"] for r in records if r.provenance.get("claims_sha256")]
-    registered = [launch["claims"] for launch in context.get("registered", ())]
+    registered = [launch["claims"] for launch in launches_at(settings_of_records(sweep, records), context)]
     if other := sum(one != now for one in said):
         yield f"Claims were changed after {other} of {len(said)} runs."
     elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:

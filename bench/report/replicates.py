@@ -6,6 +6,7 @@ its split: "0/2".
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +25,13 @@ def replicate(record: Record, axes: Sequence[str]) -> Replicate:
     if not axes:
         return record.seed
     return "/".join([str(record.seed), *(show(record.axes[name]) for name in axes if name in record.axes)])
+
+
+def named(seeds: Sequence[int], drawn: Sequence[Sequence[Any]]) -> list[Replicate]:
+    """The names of all replicates of these seeds; `drawn` are the values of each of the others."""
+    if not drawn:
+        return list(seeds)
+    return ["/".join([str(seed), *map(show, values)]) for seed in seeds for values in itertools.product(*drawn)]
 
 
 def overlap(records: Sequence[Record]) -> float:

@@ -94,12 +94,16 @@ def _failures(verdict: Verdict, shown: Metric) -> str:
 
 def _looks(verdict: Verdict) -> list[str]:
     looks = verdict.looks
+    out = []
+    if looks.elsewhere:
+        others = "; ".join(f"{look.settings}, n = {look.n}: {look.word}" for look in looks.elsewhere)
+        out.append(f"Judged at other settings too ({others}).")
     if not looks.earlier:
         if looks.factor > 1:
-            return [f"Not all planned seeds have ended: a look before that has {5 / looks.factor:g}%."]
-        return []
+            out.append(f"Not all planned seeds have ended: a look before that has {5 / looks.factor:g}%.")
+        return out
     before = "; ".join(f"n = {look.n}: {look.word}" for look in looks.earlier)
-    out = [f"Judged before at {before}."]
+    out.append(f"Judged before at {before}.")
     if looks.decided:
         return out
     if looks.spent:

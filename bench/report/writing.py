@@ -19,7 +19,7 @@ from bench.report.figures.verdicts import claims_figure
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
-from bench.report.looks import look
+from bench.report.looks import look, settings_of_records
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
@@ -144,7 +144,7 @@ def write(
     for name, body in files.items():
         write_atomically(folder / name, body)
     seal(folder, files)
-    seen = look(verdicts, frame, sweep, context) if verdicts else {}
+    seen = look(verdicts, frame, sweep, context, settings_of_records(sweep, records)) if verdicts else {}
     return Report(sweep, folder, list(files), grid, said, theirs, verdicts, seen)
 
 

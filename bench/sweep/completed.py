@@ -55,16 +55,25 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
     stored = store.find(keys, title) if store is not None else {}
     committed: dict[str, Record] = {}
     if not fresh and records_file(title).is_file():
-        if (changed := faults(records_file(title).parent)) and not changed[0].startswith(f"{seal.FILE}: missing"):
-            raise RequestError(
-                f"{records_file(title).parent} was changed after it was written ({changed[0]}), so that its records "
-                "count for nothing. Restore it, or say --fresh to run what it holds again."
-            )
         for record in read_csv(records_file(title)):
             if record.key in keys and record.status == "finished" and _unfinished(stored.get(record.key)):
                 committed[record.key] = record
                 stored.pop(record.key, None)
+    # Where nothing of the folder counts, what became of it does not matter; nor ever what is made from its sources.
+    if committed and (changed := _changed_sources(records_file(title).parent)):
+        raise RequestError(
+            f"{records_file(title).parent} was changed after it was written ({changed}), so that its records "
+            "count for nothing. Restore it, or say --fresh to run what it holds again."
+        )
     return Completed(stored, committed)
+
+
+def _changed_sources(folder: Path) -> str:
+    """What was edited of what a results folder is made from; "" for nothing, and for a folder without a digest."""
+    found = faults(folder)
+    if any(fault.startswith(f"{seal.FILE}: missing") for fault in found):
+        return ""
+    return next((fault for fault in found if fault.startswith(seal.SOURCES)), "")
 
 
 def completed_after(

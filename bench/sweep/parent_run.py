@@ -13,6 +13,8 @@ from bench.track.store import Store
 NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 ROOM = 8000  # characters of a tag
 DESCRIBED = ("verdict.md", "table.md")  # parts of the parent's description
+TO_JUDGE = "The claims are judged by `bench table`, which keeps a record of each look at them."
+JUDGED = "\n\n**Verdicts**\n\n"
 
 
 def lacks_description(store: Store, title: str) -> bool:
@@ -46,6 +48,22 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
     store.mark(parent, unfinished if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
 
 
+def judged(store: Store, title: str, verdicts: Path) -> None:
+    """Write the verdicts of `bench table` into the sweep's parent run, as a file and into its description.
+
+    Only that verb judges: each judgement is a look, which is on record and paid for (`bench.report.looks`).
+
+    Raises:
+        StoreUnavailable: when the store does not answer.
+    """
+    parent = store.parent(title, make=True)
+    assert parent is not None
+    store.add_files(parent, [verdicts])
+    body = _body(verdicts.read_text(encoding="utf-8"))[: ROOM // 2]
+    before = (store.tag_of(parent, NOTE) or "").replace(TO_JUDGE, "").partition(JUDGED)[0]
+    store.tag(parent, NOTE, before[: ROOM - len(body) - len(JUDGED)] + JUDGED + body)
+
+
 def _body(markdown: str) -> str:
     """A text without its first heading, which the description has already."""
     head, _, rest = markdown.partition("\n")
@@ -53,15 +71,12 @@ def _body(markdown: str) -> str:
 
 
 def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
-    """Verdicts, table and figures as files' contents; nothing of what the records do not have yet.
+    """Table and figures as files' contents; nothing of what the records do not have yet, and no verdict.
 
     Figures that need files of every run are left to `bench table`: fetching them would hold up the sweep's end.
     """
-    from bench.report import artifacts, figures, tables, verdict
-    from bench.report.claims import judge
+    from bench.report import artifacts, figures, tables
     from bench.report.figures.choice import stem
-    from bench.report.figures.paper import drawn
-    from bench.report.figures.verdicts import claims_figure
     from bench.report.frame import selected
     from bench.report.grid import pivot
     from bench.report.notes import notes
@@ -70,10 +85,7 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
     if not any(r.status == "finished" for r in records):
         return out
     if sweep.claims:
-        verdicts = judge(sweep, records)
-        out["verdict.md"] = verdict.markdown(sweep, verdicts)
-        if (claims := claims_figure(verdicts)) is not None:
-            out["claims.png"] = figures.png(drawn(claims))
+        out["verdict.md"] = f"# {sweep.name}: verdicts\n\n{TO_JUDGE}\n"
     if sweep.table is not None:
         frame = selected(sweep, records)
         grid = pivot(frame, sweep)

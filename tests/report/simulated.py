@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bench.report.claims import judge
 from bench.report.frame import Frame
-from bench.report.looks import look
+from bench.report.looks import look, settings_of_records
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
 
@@ -101,7 +101,9 @@ def looking(first: int, step: int, last: int, draws: int, sequential: bool = Fal
             if verdicts[0].word != "open":
                 wrong += 1
                 break
-            looks.append(look(verdicts, Frame(records, sweep), sweep, {"looks": looks}))
+            looks.append(
+                look(verdicts, Frame(records, sweep), sweep, {"looks": looks}, settings_of_records(sweep, records))
+            )
     return wrong / draws
 
 
