@@ -1,10 +1,14 @@
-"""The hash of a part's code: what it is made of, transitively, and nothing else of the files that hold it.
+"""The hash of a part's code: its definition, and what that uses of the user's own files, from file to file.
 
-Taken from the syntax: the definition, and every function, class, constant and import of the user's own files whose
-name it uses, from file to file. Comments, docstrings, layout and the names of files' folders do not count. What the
-syntax cannot tell apart counts as used: a statement at the top of a file that may change something, a module that is
-imported as a whole, and all files of the folder where code is looked up by computed names (importlib, eval, exec).
-A file that a constant text of the code names (`"weights.json"`) counts with its content.
+Taken from the syntax, statement by statement: of each file that is imported on the way, those statements count that
+may bind a name which is used, all of them, and those that may change something by being run. Comments, docstrings,
+layout and the place of files do not count. What the syntax cannot tell apart counts as used: all of a module that is
+imported as a whole, and all Python files in and beside the folder where code is looked up by computed names.
+
+A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
+(`Path("weights") / "first.bin"`), in the part's folder, beside it and in the working directory. A folder in the part's
+folder that is named counts as a whole. What is read by a name that is computed, or a setting, is not seen: a
+dataset says by `reads` which settings name files.
 """
 
 from __future__ import annotations
@@ -14,19 +18,19 @@ import functools
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from typing import Any
 
-from bench.parts.listing import Listed, installed
+from bench.parts.listing import Listed, folders, installed
+from bench.parts.syntax import Module, computed
+from bench.parts.walk import below
 
-VERSION = 1  # raise when the same code would get another hash
-COMPUTED = {"importlib", "__import__", "eval", "exec", "globals", "locals", "vars", "runpy"}
-# Decorators that leave nothing behind outside of what they decorate.
-HARMLESS = ("functools.", "dataclass", "staticmethod", "classmethod", "property", "torch.", "typing.", "contextmanager",
-            "contextlib.", "override", "cache", "lru_cache", "wraps", "no_grad", "bench.", "parts.")  # fmt: skip
-LARGEST = 64 * 2**20  # bytes of a data file that the code names
+VERSION = 2  # raise when the same code would get another hash
+ADDED: set[str] = set()  # entries of sys.path that own parts brought
+MOST = 100  # folders that are looked into for files that the code names
+State = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,12 @@ class Code:
     Attributes:
         hash: SHA-256 (hex), or "distribution==version".
         files: the user's own files that it is in: path relative to the part's folder -> text.
+        modules: dotted name -> file, of what is imported by an absolute name.
     """
 
     hash: str
     files: dict[str, str] = field(default_factory=dict)
+    modules: dict[str, Path] = field(default_factory=dict)
 
 
 def code(part: Listed) -> Code:
@@ -50,248 +56,214 @@ def code(part: Listed) -> Code:
     """
     if part.package:
         return Code(part.package)
-    made = _code(part.file, part.name)
-    if made is None or any(_state(Path(path)) != state for path, state in made[1]):
+    here = (part.file, part.name, Path.cwd())
+    made, states = _code(*here)
+    if any(_state(path) != state for path, state in states):
         _code.cache_clear()
-        made = _code(part.file, part.name)
-        assert made is not None
-    return made[0]
+        made, states = _code(*here)
+    return made
 
 
-def _state(path: Path) -> tuple[int, int] | None:
+def search_path(folder: Path) -> list[str]:
+    """Where a part's imports are looked for: its folder and the one around it last, so that none hides a package."""
+    own = [str(place) for chosen in (folder, *folders()) for place in (chosen, chosen.parent)]
+    return list(dict.fromkeys([*(place for place in sys.path if place not in ADDED), *own]))
+
+
+def _state(path: Path) -> State:
+    """(inode, ctime, size, mtime): no change of a file's content leaves all of them as they were."""
     try:
         stat = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
-    return stat.st_mtime_ns, stat.st_size
+    return stat.st_ino, stat.st_ctime_ns, stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=256)
-def _code(file: Path, name: str) -> tuple[Code, tuple[tuple[str, Any], ...]]:
-    use = _Use(file.parent)
-    states = []
-    use.definition(file, name)
-    for path in use.seen_files:
-        states.append((str(path), _state(path)))
-    text = "\n".join(f"{label}\n{dump}" for label, dump in sorted(use.found.items()))
-    digest = hashlib.sha256(f"imagebench code {VERSION}\n{text}".encode()).hexdigest()
-    sources = {use.label(path): module.text for path, module in sorted(use.modules.items())}
-    return Code(digest, sources), tuple(states)
-
-
-class _Module:
-    """One of the user's files, by the names that it defines at its top."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        content = path.read_bytes()
-        self.text = content.decode("utf-8", errors="replace")
-        self.tree = ast.parse(content, str(path))
-        self.definitions: dict[str, list[ast.stmt]] = {}
-        self.imports: dict[str, ast.Import | ast.ImportFrom] = {}
-        self.stars: list[ast.ImportFrom] = []
-        self.effects: list[ast.stmt] = []
-        for statement in self.tree.body:
-            self._sort(statement)
-
-    def _sort(self, statement: ast.stmt) -> None:
-        if isinstance(statement, ast.Import | ast.ImportFrom):
-            if isinstance(statement, ast.ImportFrom) and statement.names[0].name == "*":
-                self.stars.append(statement)
-                return
-            for alias in statement.names:
-                bound = alias.asname or alias.name.split(".")[0]
-                self.imports[bound] = statement
-            return
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            self.definitions.setdefault(statement.name, []).append(statement)
-            if not all(_harmless(d) for d in statement.decorator_list):
-                self.effects.append(statement)
-            return
-        if isinstance(statement, ast.Assign | ast.AnnAssign):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            bound_names = [n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)]
-            plain = all(isinstance(t, ast.Name | ast.Tuple) for t in targets)
-            for name in bound_names:
-                self.definitions.setdefault(name, []).append(statement)
-            if not plain or any(isinstance(n, ast.Call) for n in ast.walk(statement)):
-                self.effects.append(statement)
-            return
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            return  # a docstring
-        if isinstance(statement, ast.If) and ast.unparse(statement.test) in (
-            "TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'",
-        ):  # fmt: skip
-            return
-        self.effects.append(statement)  # if, for, try, with, a call, ...: it may bind names and change anything
-        for inner in ast.walk(statement):
-            if isinstance(inner, ast.Import | ast.ImportFrom):
-                for alias in inner.names:
-                    self.imports.setdefault(alias.asname or alias.name.split(".")[0], inner)
-
-
-def _harmless(decorator: ast.expr) -> bool:
-    text = ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator)
-    from bench.parts.declare import KINDS
-
-    return text.startswith(HARMLESS) or text in KINDS
+def _code(file: Path, name: str, cwd: Path) -> tuple[Code, tuple[tuple[Path, State], ...]]:
+    importlib.invalidate_caches()
+    use = _Use(file.parent, cwd)
+    use.names(use.module(file, file.stem, "."), {name})
+    use.follow()
+    use.data()
+    sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
+    text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
+    files = {module.label: module.text for module in use.modules.values()}
+    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported), tuple(use.states.items())
 
 
 class _Use:
-    """Collects what a definition uses."""
+    """Collects what a definition uses.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.found: dict[str, str] = {}  # label -> canonical text
-        self.modules: dict[Path, _Module] = {}
-        self.seen_files: set[Path] = set()
+    Attributes:
+        modules: the user's files that are imported on the way.
+        used: file -> indices of its statements that count.
+        found: data files, name and hash.
+        states: of every file and folder that was looked at, so that a change is noticed.
+    """
 
-    def label(self, path: Path) -> str:
-        """A file's name as the hash and the kept source have it: relative to the folder, wherever that is."""
-        for root in (self.folder, self.folder.parent):
-            if root in path.parents:
-                return path.relative_to(root).as_posix()
-        return path.name
+    def __init__(self, folder: Path, cwd: Path) -> None:
+        self.folder, self.places = folder, list(dict.fromkeys([folder, folder.parent, cwd]))
+        self.path = search_path(folder)
+        self.modules: dict[Path, Module] = {}
+        self.used: dict[Path, set[int]] = {}
+        self.imported: dict[str, Path] = {}
+        self.found: set[str] = set()
+        self.states = {place: _state(place) for place in (folder, folder.parent)}  # where a module may come
+        self._texts: set[str] = set()
+        self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
-    def module(self, path: Path) -> _Module:
-        """A file of the user's, read once; what changes something when it is imported counts at once."""
+    def module(self, path: Path, name: str, package: str) -> Module:
+        """One of the user's files, read once; what is run when it is imported counts."""
         if path not in self.modules:
-            self.seen_files.add(path)
-            made = self.modules[path] = _Module(path)
-            for i, statement in enumerate(made.effects):
-                self._add(f"{self.label(path)}: effect {i}", statement, made)
-            for star in made.stars:
-                self._import(star, "*", made)
+            self.states[path] = _state(path)
+            inside = self.folder in path.parents
+            start = "/__init__" if path.name == "__init__.py" else ""
+            label = path.relative_to(self.folder).as_posix() if inside else f"../{name.replace('.', '/')}{start}.py"
+            made = self.modules[path] = Module(path, label, package)
+            self.used[path] = set()
+            for i in made.effects:
+                self._add(made, i)
+            self._todo += [(made, s, False) for s in made.statements if isinstance(s, ast.Import | ast.ImportFrom)]
         return self.modules[path]
 
-    def definition(self, path: Path, name: str) -> None:
-        """What a file binds to `name`, and all that it uses."""
-        module = self.module(path)
-        if name in module.definitions:
-            for i, statement in enumerate(module.definitions[name]):
-                self._add(f"{self.label(path)}: {name} {i}", statement, module)
-        elif name in module.imports:
-            self._import(module.imports[name], name, module)
+    def names(self, module: Module, names: Iterable[str]) -> None:
+        """What a file binds to names; all of the file where it may come by another way."""
+        for name in names:
+            for i in module.binds.get(name, ()):
+                self._add(module, i)
+            if name not in module.binds and module.open:
+                self.everything(module)
 
-    def everything(self, path: Path) -> None:
-        """All that a file defines."""
-        module = self.module(path)
-        for name in (*module.definitions, *module.imports):
-            self.definition(path, name)
+    def everything(self, module: Module) -> None:
+        """All that a file holds."""
+        for i in range(len(module.statements)):
+            self._add(module, i)
 
-    def _add(self, label: str, node: ast.AST, module: _Module) -> None:
-        if label in self.found:
+    def _add(self, module: Module, index: int) -> None:
+        if index not in self.used[module.path]:
+            self.used[module.path].add(index)
+            self._todo.append((module, module.statements[index], True))
+
+    def follow(self) -> None:
+        """Go on from what was added until nothing is new."""
+        while self._todo:
+            module, statement, used = self._todo.pop()
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    for imported, wanted in self._imported(node, module):
+                        if used:
+                            self.everything(imported) if wanted is None else self.names(imported, [wanted])
+                if not used:
+                    continue
+                if isinstance(node, ast.Name):
+                    self.names(module, [node.id])
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    self._texts.add(node.value)
+                if computed(node):
+                    self._all_files()
+
+    def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
+        """(file, name that is taken from it or None for all) of the user's own files that an import runs."""
+        if isinstance(node, ast.Import):
+            yield from ((module, None) for alias in node.names for module in self._chain(alias.name))
             return
-        self.found[label] = canonical(node)
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name):
-                if inner.id in COMPUTED:
-                    for other in sorted(self.folder.glob("**/*.py")):
-                        self.everything(other)
-                if inner.id in module.definitions or inner.id in module.imports:
-                    self.definition(module.path, inner.id)
-            elif isinstance(inner, ast.Import | ast.ImportFrom):  # inside a function
-                for alias in inner.names:
-                    self._import(inner, alias.asname or alias.name.split(".")[0], module)
-            elif isinstance(inner, ast.Constant) and isinstance(inner.value, str):
-                self._named(inner.value)
+        origin = _join(importer.package, node.level, node.module)
+        parents = self._chain(origin)
+        for alias in node.names:
+            if alias.name != "*" and (inside := self._chain(_join(origin, 1, alias.name))):
+                yield inside[-1], None  # a module
+            if parents:
+                yield parents[-1], None if alias.name == "*" else alias.name
 
-    def _import(self, statement: ast.Import | ast.ImportFrom, bound: str, module: _Module) -> None:
-        for alias in statement.names:
-            if bound not in ("*", alias.asname or alias.name.split(".")[0]):
-                continue
-            if isinstance(statement, ast.Import):
-                places = list(self._resolve(alias.name, 0, module.path))
-                wanted = None
-            else:
-                inside = f"{statement.module}.{alias.name}" if statement.module else alias.name
-                submodule = list(self._resolve(inside, statement.level, module.path)) if alias.name != "*" else []
-                parent = list(self._resolve(statement.module or "", statement.level, module.path))
-                places, wanted = (submodule, None) if submodule else (parent, alias.name)
-            if not places:  # of a package: what is imported counts, the package does not
-                if bound != "*" or isinstance(statement, ast.ImportFrom):
-                    self.found[f"{self.label(module.path)}: import {bound}"] = f"{ast.unparse(statement)} {alias.name}"
-                continue
-            if alias.asname:
-                self.found[f"{self.label(module.path)}: import {bound}"] = f"{alias.name} as {alias.asname}"
-            for place in places:
-                if wanted is None or wanted == "*":
-                    self.everything(place)
-                else:
-                    self.definition(place, wanted)
+    def _chain(self, dotted: str) -> list[Module]:
+        """The user's files that importing a module runs: of its packages, then its own; none of what is installed.
 
-    def _resolve(self, dotted: str, level: int, importer: Path) -> Iterator[Path]:
-        """The user's own files that importing a module runs; none for an installed one."""
-        words = [w for w in dotted.split(".") if w]
-        if level:
-            roots = [importer.parents[level - 1]]
-        else:
-            if not words or words[0] in sys.stdlib_module_names or words[0] == "bench":
-                return
-            roots = [self.folder, self.folder.parent, *_elsewhere(words[0])]
-        for root in roots:
-            path = root.joinpath(*words)
-            for candidate in (path.with_suffix(".py") if words else path / "__init__.py", path / "__init__.py"):
-                if candidate.is_file() and not installed(candidate):
-                    yield candidate
-                    for package in candidate.parents:  # a package's __init__ is run too
-                        start = package / "__init__.py"
-                        if package == root or package not in root.joinpath(*words).parents:
-                            break
-                        if start != candidate and start.is_file():
-                            self.module(start)
-                    return
+        A name that starts with a dot is meant from the part's folder.
+        """
+        words = dotted.strip(".").split(".")
+        relative = dotted.startswith(".")
+        if not words[0] or (not relative and (words[0] in sys.stdlib_module_names or words[0] == "bench")):
+            return []
+        chain: list[Module] = []
+        places: list[str] | None = [str(self.folder)] if relative else self.path
+        for depth in range(1, len(words) + 1):
+            name = ".".join(words[:depth])
+            spec = PathFinder.find_spec(name, places)
+            if spec is None and depth == 1 and not relative:
+                spec = _hooked(name)
+            if spec is None:
+                return []
+            inside = spec.submodule_search_locations
+            places = list(inside or [])
+            self.states |= {Path(place): _state(Path(place)) for place in places}
+            if spec.origin is not None and spec.has_location:
+                path = Path(spec.origin).absolute()
+                if path.suffix != ".py" or installed(path):
+                    return []
+                if not relative:
+                    self.imported[name] = path
+                package = name if inside is not None else name.rpartition(".")[0]
+                chain.append(self.module(path, name, f".{package}" if relative or not package else package))
+        return chain
 
-    def _named(self, text: str) -> None:
-        """A file that the code names by a constant, with its content."""
-        if not 2 < len(text) < 200 or "\n" in text or "." not in text[1:]:
+    def _all_files(self) -> None:
+        """Every Python file of the part's folder, and of the modules and packages beside it."""
+        roots = [(self.folder, "**/*.py"), (self.folder.parent, "*.py")]
+        for start in self.folder.parent.glob("*/__init__.py"):
+            if start.parent != self.folder and start.parent.name != "bench":
+                roots.append((self.folder.parent, f"{start.parent.name}/**/*.py"))
+        for root, pattern in roots:
+            for file in sorted(root.glob(pattern)):
+                self.states[file.parent] = _state(file.parent)
+                if file.is_file() and not installed(file):
+                    words = file.relative_to(root).with_suffix("").parts
+                    package = ".".join(words[:-1])
+                    name = package if file.name == "__init__.py" else ".".join(words)
+                    self.everything(self.module(file, name, f".{package}" if root == self.folder else package))
+
+    def data(self) -> None:
+        """Count the files that the texts of the code name, with their content."""
+        texts = sorted(t for t in self._texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
+        places = list(self.places)
+        for place in places:  # it grows: a folder that is named may hold another that is
+            for text in texts:
+                path = place / text
+                if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
+                    self.states[path] = _state(path)
+                    for file in below(path):
+                        self._file(file.relative_to(place).as_posix(), file)
+                elif path.is_dir():
+                    places += [path] if path not in places and len(places) < MOST else []
+                elif "." in text or path.is_file():
+                    self._file(text, path)
+
+    def _file(self, text: str, path: Path) -> None:
+        if path in self.modules:
             return
-        for root in (self.folder, self.folder.parent):
-            path = root / text
-            try:
-                if path.is_file() and path.suffix != ".py" and path.stat().st_size <= LARGEST:
-                    self.seen_files.add(path)
-                    self.found[f"file {text}"] = hashlib.sha256(path.read_bytes()).hexdigest()
-                    return
-            except (OSError, ValueError):
-                return
+        self.states[path] = state = _state(path)
+        if state is not None:
+            self.found.add(f"file {text}: {_digest(path, state)}")
 
 
-@functools.cache
-def _elsewhere(top: str) -> tuple[Path, ...]:
-    """Where a module of the user's lies that is neither in the folder nor installed: on PYTHONPATH, or editable."""
+@functools.lru_cache(maxsize=1024)
+def _digest(path: Path, state: State) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _join(package: str, level: int, name: str | None) -> str:
+    """The dotted name that a relative import means: `_join(".", 1, "layers")` is ".layers", `("a.b", 2, "c")` "a.c"."""
+    if not level:
+        return name or ""
+    for _ in range(level - 1):
+        package = package.rpartition(".")[0] or ("." if package.startswith(".") else "")
+    return f"{package if package != '.' else ''}.{name}" if name else package
+
+
+def _hooked(name: str) -> ModuleSpec | None:
+    """A module that is found by a hook, as packages that are installed editable are."""
     try:
-        spec = importlib.util.find_spec(top)
+        return importlib.util.find_spec(name)
     except (ImportError, ValueError):
-        return ()
-    if spec is None or not spec.origin or not Path(spec.origin).is_file() or installed(Path(spec.origin)):
-        return ()
-    origin = Path(spec.origin)
-    return (origin.parent.parent if origin.name == "__init__.py" else origin.parent,)
-
-
-def canonical(node: ast.AST) -> str:
-    """A syntax tree as text that is the same in every version of Python: no positions, docstrings or empty fields."""
-    parts = []
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            value = _without_docstring(value)
-        if value is None or value == [] or name in ("type_comment", "kind", "type_ignores", "ctx"):
-            continue
-        parts.append(f"{name}={_text(value)}")
-    return f"{type(node).__name__}({', '.join(parts)})"
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, ast.AST):
-        return canonical(value)
-    if isinstance(value, list):
-        return "[" + ", ".join(_text(v) for v in value) + "]"
-    return f"{type(value).__name__}:{value!r}"
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        return body[1:]
-    return body
+        return None

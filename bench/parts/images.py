@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ class Images:
         labels: N class names, or N numbers from 0.
         classes: the names of the numbers; default: the labels themselves, sorted.
         split: N of "train", "val", "test" or "", where the publisher drew a line; default: none.
+        columns: name -> N texts or numbers that say what belongs together (`{"patient": [...]}`): split.group=patient.
     """
 
     images: NDArray[Any]
     labels: Sequence[Any] | NDArray[Any]
     classes: Sequence[str] = ()
     split: Sequence[str] | NDArray[Any] = ()
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)

@@ -161,7 +161,7 @@ def _parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
         tree = _tree(file, changed)
     except (SyntaxError, ValueError):
         return ()
-    known = _decorators(tree)
+    known = decorators(tree)
     found = []
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -176,7 +176,7 @@ def _parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
     return tuple(found)
 
 
-def _decorators(tree: ast.Module) -> dict[str, str]:
+def decorators(tree: ast.Module) -> dict[str, str]:
     """Dotted name in this file -> kind: `model`, `parts.model`, `bench.parts.model`."""
     known: dict[str, str] = {}
     for node in ast.walk(tree):

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench.parts.code import code
+from bench.parts.code import ADDED, code, search_path
 from bench.parts.declare import MARK, Declared
-from bench.parts.listing import Listed, listed
+from bench.parts.listing import Listed, folders, listed
 from bench.schema.errors import RequestError
 from bench.schema.own import Own
 
@@ -98,9 +98,10 @@ def _module(part: Listed) -> types.ModuleType:
     if before is not None and before[0] == state:
         return before[1]
     _forget(folder)
-    for place in (str(folder), str(folder.parent)):  # last, so that no file of the user's hides a package
-        if place not in sys.path:
-            sys.path.append(place)
+    _one_of_each_name(part)
+    places = search_path(folder)
+    ADDED.update(place for place in places if place not in sys.path)
+    sys.path[:] = places
     importlib.invalidate_caches()
     package = PREFIX + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     if package not in sys.modules:
@@ -123,6 +124,23 @@ def _module(part: Listed) -> types.ModuleType:
         sys.dont_write_bytecode = writing
     _loaded[part.file] = (state, module)
     return module
+
+
+def _one_of_each_name(part: Listed) -> None:
+    """Let go of modules that are other files than those which the part's code was hashed with.
+
+    Raises:
+        RequestError: where two folders that are both in use have a module of one name.
+    """
+    for name, path in code(part).modules.items():
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if file is None or Path(file) == path:
+            continue
+        live = [place.joinpath(*name.split(".")) for folder in folders() for place in (folder, folder.parent)]
+        if Path(file) in [p for place in live for p in (place.with_suffix(".py"), place / "__init__.py")]:
+            raise RequestError(f"{part.where}: '{name}' is {path} here, and {file} of another part that is in use. "
+                               "Rename one of the two files.")  # fmt: skip
+        del sys.modules[name]
 
 
 def _state(folder: Path) -> str:

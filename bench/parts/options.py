@@ -36,7 +36,13 @@ class OwnParts(ConfigSource):
         if part is None:
             raise ConfigLoadError(f"There is no own part '{config_path}'.")
         group = config_path.rpartition("/")[0]
-        node = {**part.defaults, **MARKS.get(group, {}), "name": part.name, CODE: None}
+        given = (*GROUPS[group].takes, *(("norm",) if group == "model" else ()))  # a default there is no setting's
+        node = {
+            **{k: v for k, v in part.defaults.items() if k not in given},
+            **MARKS.get(group, {}),
+            "name": part.name,
+            CODE: None,
+        }
         made = OmegaConf.create(node)
         return ConfigResult(provider=self.provider, path=f"{SCHEME}://", config=made, header={"package": None})
 

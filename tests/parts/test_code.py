@@ -124,6 +124,115 @@ def test_the_same_code_in_another_folder_has_the_same_hash(net: Path, monkeypatc
     assert hashes() == before
 
 
+PART = "from bench.parts import model\n{}\n@model\ndef net(shape, classes): return {}\n"
+OTHER = "@model\ndef second(shape, classes): return 1\n"
+WAYS = {  # files beside what net is; the one that changes; whether second, in the same file, changes too
+    "one name bound twice by imports": (
+        PART.format("try:\n    from fast import act\nexcept ImportError:\n    from slow import act", "act"),
+        {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, True,
+    ),
+    "by if and else": (
+        PART.format("if shape := True:\n    from fast import act\nelse:\n    from slow import act", "act"),
+        {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, True,
+    ),
+    "a definition that shadows an import": (
+        PART.format("from fast import act\nfrom slow import act as base\ndef act(x): return base(x)", "act"),
+        {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, False,
+    ),
+    "constants of packages": (
+        PART.format("import deep.er.most\nfrom deep import TWO", "deep.ONE, deep.er.THREE, deep.er.most.FOUR, TWO"),
+        {"deep/__init__.py": "ONE, TWO = 1, 2", "deep/er/__init__.py": "THREE = 3", "deep/er/most.py": "FOUR = 4"},
+        False,
+    ),
+    "relative imports of a package beside": (
+        PART.format("from deep.er import act", "act"),
+        {"deep/__init__.py": "ONE = 1", "deep/er.py": "from . import ONE\nfrom .most import act\nact = act, ONE, 1",
+         "deep/most.py": "act = 1"}, False,
+    ),
+    "files of one name": (
+        PART.format("from one import layers\nfrom two import layers as others", "layers.act, others.act"),
+        {"one/__init__.py": "", "one/layers.py": "act = 1", "two/layers.py": "act = 2"}, False,
+    ),
+    "what is imported for what it does": (
+        PART.format("import patches", "1"), {"parts/patches.py": "from torch import nn\nnn.act = 1"}, True,
+    ),
+    "names that come by a star": (
+        PART.format("from fast import *", "act"), {"parts/fast.py": "from slow import *\nuse = 1",
+                                                  "parts/slow.py": "act = 1"}, False,
+    ),
+    "import_module under another name": (
+        PART.format("from importlib import import_module as load", "load('fa' + 'st').act"),
+        {"parts/fast.py": "act = 1", "slow.py": "act = 1", "deep/__init__.py": "act = 2"}, False,
+    ),
+    "classes that register themselves": (
+        PART.format("from base import Base", "Base.all['fast']"),
+        {"parts/base.py": "class Base:\n    def __init_subclass__(cls): return 1", "parts/fast.py": "act = 1"}, False,
+    ),
+    "a decorator of one's own": (
+        PART.format("from registry import model as register\n@register\ndef act(x): return x", "1"),
+        {"parts/registry.py": "def model(f, n=1): return f"}, True,
+    ),
+    "data files": (
+        PART.format("from pathlib import Path\nHERE = Path(__file__).parent",
+                    "HERE / 'tables' / 'one.bin', open('lists/two.txt'), Path('far', 'off') / 'three', HERE / 'all'"),
+        {"parts/tables/one.bin": "1", "lists/two.txt": "2", "far/off/three": "3", "parts/all/of/it.json": "4"}, False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_way_of_using_a_file_is_missed(write: Write, way: str) -> None:
+    text, files, both = WAYS[way]
+    write("parts/net.py", text + OTHER)
+    for name, content in files.items():
+        write(name, content)
+    before = hashes()
+    for name, content in files.items():
+        file = write(name, content.translate({ord(digit): "7" for digit in "1234"}))
+        after = hashes()
+        assert (after[0] != before[0], after[1] != before[1]) == (bool(content), both and bool(content)), name
+        file.write_text(content)
+        assert hashes() == before
+    write("parts/unused.py", "act = 1")
+    assert (hashes() == before) == ("import_module" not in way and "register themselves" not in way)
+
+
+def test_data_beside_the_working_directory_and_large_files_count(
+    net: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net.write_text(net.read_text().replace("WIDTH = 4", "import numpy\nWIDTH = len(numpy.fromfile('large.bin'))"))
+    there = net.parent.rename(net.parent.parent / "elsewhere")
+    (there.parent / "work").mkdir()
+    monkeypatch.chdir(there.parent / "work")
+    monkeypatch.setenv("IMAGEBENCH_PARTS", str(there))
+    before = hashes()[0]
+    with Path("large.bin").open("wb") as file:
+        file.truncate(65 * 2**20)
+    large = hashes()[0]
+    with Path("large.bin").open("r+b") as file:
+        file.write(b"1")
+    assert len({before, large, hashes()[0]}) == 3
+
+
+def test_two_folders_with_a_module_of_one_name_are_refused_not_mixed(
+    net: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import models
+
+    write("other/layers.py", "def act(x):\n    return x * 0\n")
+    write("other/mine.py", NET.replace("def net(", "def mine(").replace("def second(", "def third("))
+    first = experiment(compose(["model=net"]))
+    models.build(first, (1, 2, 2), 3)
+    monkeypatch.setenv("IMAGEBENCH_PARTS", str(net.parents[1] / "other"))
+    with pytest.raises(RequestError, match=r"'layers' is .*other/layers.py here, and .*parts/layers.py of another"):
+        compose(["model=mine"])
+    monkeypatch.chdir(net.parents[1] / "other")  # the first folder is not in use any more
+    mine = models.build(experiment(compose(["model=mine"])), (1, 2, 2), 3)
+    import torch
+
+    assert torch.equal(mine(torch.rand(1, 1, 2, 2)), mine.last.bias[None])
+
+
 def test_a_changed_file_is_imported_anew_and_old_plans_are_refused(net: Path) -> None:
     from bench import models
 

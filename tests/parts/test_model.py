@@ -81,6 +81,15 @@ def test_the_norm_layer_is_the_factory_s(convmixer: Path) -> None:
         exp("model=convmixer", "norm_layer=weight")
 
 
+def test_a_default_where_a_part_is_called_with_something_is_no_setting(write: Write) -> None:
+    write("parts/bare.py", "from torch import nn\nfrom bench.parts import model\n@model\ndef bare(shape=(1, 2, 2), "
+          "classes=10, norm=None, *, bias: bool = True):\n    return nn.Sequential(nn.Conv2d(shape[0], 3, 1), norm(3), "
+          "nn.Flatten(), nn.LazyLinear(classes, bias=bias))\n")  # fmt: skip
+    made = exp("model=bare", "norm_layer=batch", "model.bias=false")
+    assert made.model.own.values == {"bias": False}
+    assert type(models.build(made, (1, 8, 8), 5).get_submodule("1")) is torch.nn.BatchNorm2d
+
+
 def test_its_stages_and_head_serve_transfer(convmixer: Path) -> None:
     net = models.build(exp("model=convmixer"), (1, 8, 8), 10)
     assert [stage.name for stage in models.stages(net)][-1] == "head"

@@ -175,6 +175,64 @@ def test_a_dataset_is_read_anew_and_its_labels_become_classes(mine: Path, write:
     assert images.fingerprint(first.dataset, first.split) != before.fingerprint
 
 
+GIVEN = """
+    import json
+    import numpy as np
+    from bench.parts import Images, dataset
+
+    @dataset
+    def given(*, shape: str = "[24, 4, 4]", more: str = "{}"):
+        images = np.zeros(json.loads(shape), np.uint8)
+        images.reshape(-1)[::7] = 9
+        return Images(images, [i % 2 for i in range(24)], **json.load(open("said" + ".json")))
+
+    @dataset(reads=("folder",))
+    def read(*, folder: str):
+        return given()
+    """
+
+
+def test_names_shape_and_columns_are_content(write: Write) -> None:
+    write("parts/given.py", GIVEN)
+    found = []
+    for said in ({"classes": ["a", "b"]}, {"classes": ["b", "a"]}, {"columns": {"who": [i // 3 for i in range(24)]}}):
+        write("said.json", json.dumps(said))
+        made = exp("dataset=given", *(["split.group=who"] if "columns" in said else []))
+        found.append(images.load(made.dataset, made.split))
+    assert [data.classes for data in found] == [("a", "b"), ("b", "a"), ("0", "1")]
+    assert len({data.fingerprint for data in found}) == 3
+    groups = found[2].groups
+    assert groups is not None
+    assert not set(groups[found[2].train]) & {*groups[found[2].val], *groups[found[2].test]}
+    write("said.json", '{"columns": {"who": [1]}}')
+    with pytest.raises(RequestError, match="column 'who' has 1 entries for 24 images"):
+        images.load(made.dataset, made.split)
+    from bench.data.sources import SOURCES
+
+    write("said.json", "{}")
+    other = exp("dataset=given").dataset, exp("dataset=given", "dataset.shape='[24,2,8]'").dataset
+    assert len({SOURCES["own"].identity(d)["content"] for d in other}) == 2
+
+
+def test_linked_folders_are_walked(write: Write) -> None:
+    from bench.data.sources import SOURCES
+    from bench.parts.walk import below
+
+    write("parts/given.py", GIVEN)
+    write("far/deep/one.txt", "1")
+    here = write("near/own.txt", "1").parent
+    (here / "link").symlink_to(Path("far").absolute(), target_is_directory=True)
+    (here / "circle").symlink_to(here.absolute(), target_is_directory=True)
+    assert [p.relative_to(here).as_posix() for p in below(here)] == ["own.txt", "link/deep/one.txt"]
+    for source, made in (
+        ("own", exp("dataset=read", "dataset.folder=near").dataset),
+        ("huggingface", exp("dataset=huggingface", "dataset.name=near").dataset),
+    ):
+        before = SOURCES[source].identity(made)
+        write("far/deep/one.txt", source)
+        assert SOURCES[source].identity(made) != before
+
+
 @pytest.mark.parametrize(
     ("gives", "message"),
     [

@@ -17,6 +17,7 @@ from bench.data.sources.contract import Contents, Note, Source, Write
 from bench.data.sources.decode import BadImage, Header
 from bench.data.sources.scan import scan
 from bench.data.sources.split_names import assigned
+from bench.parts.walk import below
 from bench.schema.errors import RequestError, unknown
 
 
@@ -24,7 +25,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     """Name, config and revision; the state of the files where the name is a local folder."""
     folder, digest = Path(dataset.name), ""
     if folder.is_dir():
-        places = sorted(str(p) for p in folder.rglob("*") if p.is_file())
+        places = sorted(str(p) for p in below(folder) if p.is_file())
         names = "\n".join(os.path.relpath(place, folder) for place in places)
         found = hashlib.sha256(scan(places, str(folder.resolve()), dataset.source).hashes.tobytes())
         found.update(names.encode(errors="surrogateescape"))

@@ -16,6 +16,7 @@ from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, 
 from bench.parts.images import Images
 from bench.parts.load import function, raised
 from bench.parts.signature import arguments
+from bench.parts.walk import below
 from bench.schema.dataset import OwnDataset
 from bench.schema.errors import RequestError
 
@@ -28,8 +29,11 @@ def _identity(dataset: OwnDataset) -> Mapping[str, Any]:
     if own.says("reads") is None:
         content = hashlib.sha256()
         for chunk in _chunks(dataset):
+            beside = {name: list(map(str, values)) for name, values in chunk.columns.items()}
+            said = [chunk.images.shape, list(map(str, chunk.classes)), list(map(str, chunk.labels)), list(chunk.split),
+                    beside]  # fmt: skip
+            content.update(json.dumps(said).encode())
             content.update(np.ascontiguousarray(chunk.images).tobytes())
-            content.update(json.dumps([list(map(str, chunk.labels)), list(chunk.split)]).encode())
         return {"code": own.code, "settings": own.settings, "content": content.hexdigest()}
     return {"code": own.code, "settings": own.settings, "files": list(_files(dataset))}
 
@@ -41,7 +45,7 @@ def _files(dataset: OwnDataset) -> Iterator[Any]:
             raise RequestError(f"dataset '{dataset.name}' says that it reads '{name}', which is none of its settings.")
         place = Path(str(values[name])).expanduser()
         if place.is_dir():
-            yield [[str(file.relative_to(place)), *stamp(file)] for file in sorted(place.rglob("*")) if file.is_file()]
+            yield [[str(file.relative_to(place)), *stamp(file)] for file in below(place) if file.is_file()]
         else:
             yield stamp(place)
 
@@ -50,13 +54,23 @@ def _read(dataset: OwnDataset, write: Write) -> Contents:
     labels: list[Any] = []
     official: list[int] = []
     classes: tuple[str, ...] = ()
+    columns: dict[str, list[str]] = {}
     for chunk in _chunks(dataset):
+        if labels and columns.keys() != chunk.columns.keys():
+            raise RequestError(f"dataset '{dataset.name}': columns {', '.join(chunk.columns) or 'none'} follow columns "
+                               f"{', '.join(columns) or 'none'}. All chunks have the same.")  # fmt: skip
+        if classes and chunk.classes and tuple(map(str, chunk.classes)) != classes:
+            raise RequestError(f"dataset '{dataset.name}': classes {', '.join(map(str, chunk.classes))} follow classes "
+                               f"{', '.join(classes)}. All chunks have the same.")  # fmt: skip
         write(np.ascontiguousarray(chunk.images))
         labels += list(chunk.labels)
         official += [SPLITS[str(s)] for s in chunk.split] if len(chunk.split) else [UNASSIGNED] * len(chunk.labels)
         classes = classes or tuple(map(str, chunk.classes))
+        for name, values in chunk.columns.items():
+            columns.setdefault(name, []).extend(map(str, values))
     numbers, names = _numbered(labels, classes, dataset.name)
-    return Contents(labels=numbers, classes=names, official=np.array(official, np.int8))
+    found = {name: tuple(values) for name, values in columns.items()}
+    return Contents(labels=numbers, classes=names, official=np.array(official, np.int8), columns=found)
 
 
 def _numbered(labels: list[Any], classes: tuple[str, ...], name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -117,12 +131,12 @@ def _chunks(dataset: OwnDataset) -> Iterator[Images]:
 
 
 def _checked(part: Any, name: str) -> Images:
-    if isinstance(part, tuple) and len(part) in (2, 3, 4):
+    if isinstance(part, tuple) and len(part) in (2, 3, 4, 5):
         part = Images(*part)
     if not isinstance(part, Images):
         raise RequestError(
-            f"dataset '{name}' gives {type(part).__name__}. Expected bench.parts.Images(images, labels, classes, split)"
-            ", or a generator of them."
+            f"dataset '{name}' gives {type(part).__name__}. Expected bench.parts.Images(images, labels, classes, "
+            "split, columns), or a generator of them."
         )
     images, labels = np.asarray(part.images), np.asarray(part.labels)
     if images.dtype != np.uint8:
@@ -142,7 +156,11 @@ def _checked(part: Any, name: str) -> Images:
         raise RequestError(f"dataset '{name}': split has {len(part.split)} entries for {len(images)} images.")
     if strange := sorted({str(s) for s in part.split} - SPLITS.keys()):
         raise RequestError(f"dataset '{name}': split '{strange[0]}' is unknown. Expected train, val, test or ''.")
-    return Images(images, labels.tolist(), part.classes, [str(s) for s in part.split])
+    for column, values in part.columns.items():
+        if len(values) != len(images):
+            raise RequestError(f"dataset '{name}': column '{column}' has {len(values)} entries for {len(images)} "
+                               "images.")  # fmt: skip
+    return Images(images, labels.tolist(), part.classes, [str(s) for s in part.split], part.columns)
 
 
 def _of(shape: tuple[int, ...]) -> str:

@@ -1,0 +1,170 @@
+"""A file of the user's as the hash of code sees it: its statements, the names they bind, what they may do."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.parts.listing import decorators
+
+# Decorators that leave nothing behind outside of what they decorate, by the module that they are imported from.
+HARMLESS = {"abc", "contextlib", "dataclasses", "functools", "typing", "typing_extensions"}
+HARMLESS_OF_TORCH = {"no_grad", "inference_mode", "enable_grad", "compile", "script"}
+# Where code is looked up by computed names, the syntax does not tell which.
+COMPUTED_NAMES = {"eval", "exec", "globals", "locals", "vars", "__import__"}
+COMPUTED_MODULES = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
+COMPUTED_ATTRIBUTES = {"import_module", "__subclasses__", "__init_subclass__", "__set_name__", "__globals__",
+                       "instantiate", "get_class", "get_method"}  # fmt: skip
+PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass,
+         ast.Assign, ast.AnnAssign)  # fmt: skip
+SKIPPED = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
+
+
+class Module:
+    """One of the user's files.
+
+    Attributes:
+        label: its name in the hash and in the kept source.
+        package: dotted, from which relative imports in it are meant; it starts with a dot in the part's folder.
+        statements: those at its top, but for docstrings and what is not run on import.
+        binds: name -> indices of all statements that may bind it, whatever the last one to do so.
+        effects: indices of those that may change something besides binding names: they count in any case.
+        open: whether it may offer names that it does not bind: by `from x import *` or `__getattr__`.
+    """
+
+    def __init__(self, path: Path, label: str, package: str) -> None:
+        self.path, self.label, self.package = path, label, package
+        content = path.read_bytes()
+        self.text = content.decode("utf-8", errors="replace")
+        tree = ast.parse(content, str(path))
+        self.statements = [s for s in tree.body if not _skipped(s)]
+        self.binds: dict[str, list[int]] = {}
+        for i, statement in enumerate(self.statements):
+            for name in dict.fromkeys(_bound(statement)):
+                self.binds.setdefault(name, []).append(i)
+        self._parts = decorators(tree)
+        self.effects = [i for i, s in enumerate(self.statements) if self._acts(s)]
+        self.open = "*" in self.binds or "__getattr__" in self.binds
+
+    def canonical(self, used: set[int]) -> str:
+        """Those statements as text: what binds one name, once, in any order; all else in the file's."""
+        several = {i for indices in self.binds.values() if len(indices) > 1 for i in indices}
+        ordered = [i for i in sorted(used) if i in several or i in self.effects]
+        free = sorted(canonical(self.statements[i]) for i in used.difference(ordered))
+        return "\n".join([self.label, *free, *(canonical(self.statements[i]) for i in ordered)])
+
+    def _acts(self, statement: ast.stmt) -> bool:
+        """Whether a statement may do more on import than bind names to values."""
+        if not isinstance(statement, PLAIN):
+            return not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant))
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            plain = all(isinstance(n, ast.Name | ast.Tuple | ast.List | ast.Starred | ast.expr_context)
+                        for t in targets for n in ast.walk(t))  # fmt: skip
+            return not plain or (statement.value is not None and _calls(statement.value))
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
+            return any(map(_calls, defaults)) or not all(map(self._harmless, statement.decorator_list))
+        if isinstance(statement, ast.ClassDef):
+            return (
+                bool(statement.keywords)
+                or any(map(_calls, statement.bases))
+                or not all(map(self._harmless, statement.decorator_list))
+                or any(map(self._acts, statement.body))
+            )
+        return False
+
+    def _harmless(self, decorator: ast.expr) -> bool:
+        target = decorator.func if isinstance(decorator, ast.Call) else decorator
+        text = ast.unparse(target)
+        if text in self._parts:
+            return True
+        root, _, rest = text.partition(".")
+        if root not in self.binds:  # of Python itself, or of the class
+            return text in ("property", "staticmethod", "classmethod") or rest in ("setter", "getter", "deleter")
+        (first, *more) = (self.statements[i] for i in self.binds[root])
+        if more or not isinstance(first, ast.Import | ast.ImportFrom):
+            return False
+        origin = first.module or "" if isinstance(first, ast.ImportFrom) else first.names[0].name
+        top = origin.partition(".")[0] if not getattr(first, "level", 0) else ""
+        return top in HARMLESS or (top == "torch" and text.rpartition(".")[2] in HARMLESS_OF_TORCH)
+
+
+def computed(node: ast.AST) -> bool:
+    """Whether one node of a syntax tree looks code up by a computed name."""
+    match node:
+        case ast.Name(id=name):
+            return name in COMPUTED_NAMES or name in COMPUTED_MODULES
+        case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
+            return True
+        case ast.Attribute(attr=name) | ast.FunctionDef(name=name):
+            return name in COMPUTED_ATTRIBUTES
+        case ast.keyword(arg="metaclass"):
+            return True
+        case ast.ImportFrom(module=module, names=names) if module:
+            return module.partition(".")[0] in COMPUTED_MODULES or any(
+                a.name in COMPUTED_ATTRIBUTES or (module, a.name) == ("sys", "modules") for a in names
+            )
+        case ast.Import(names=names):
+            return any(a.name.partition(".")[0] in COMPUTED_MODULES for a in names)
+    return False
+
+
+def _skipped(statement: ast.stmt) -> bool:
+    if isinstance(statement, ast.If) and not statement.orelse:
+        return ast.unparse(statement.test) in SKIPPED
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """The names that a statement may bind where it stands; the bodies of functions and classes are their own."""
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+            return
+        case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+            yield name
+        case ast.alias(name=name, asname=asname):
+            yield asname or name.split(".")[0]
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+    for inner in ast.iter_child_nodes(node):
+        yield from _bound(inner)
+
+
+def _calls(node: ast.AST) -> bool:
+    """Whether running an expression calls anything; the body of a lambda is not run."""
+    if isinstance(node, ast.Lambda):
+        return any(map(_calls, [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]))
+    return isinstance(node, ast.Call | ast.Await) or any(map(_calls, ast.iter_child_nodes(node)))
+
+
+def canonical(node: ast.AST) -> str:
+    """A syntax tree as text that is the same in every version of Python: no positions, docstrings or empty fields."""
+    parts = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+            value = _without_docstring(value)
+        if value is None or value == [] or name in ("type_comment", "kind", "type_ignores", "ctx"):
+            continue
+        parts.append(f"{name}={_text(value)}")
+    return f"{type(node).__name__}({', '.join(parts)})"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, ast.AST):
+        return canonical(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_text(v) for v in value) + "]"
+    return f"{type(value).__name__}:{value!r}"
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return body[1:]
+    return body
