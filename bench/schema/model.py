@@ -9,7 +9,7 @@ from pydantic import Field
 from bench.schema.own import Own, own_or_named
 from bench.schema.part import part
 
-Activation = Literal["relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]
 Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Norm = Literal["native", "none", "batch", "layer", "group", "instance", "weight", "selu", "own"]

@@ -226,7 +226,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     if made.select:
         for place, axis in axes:
             figure_on_val = place.startswith("figure") and not _reads_test(made, place)
-            if axis in made.select.over and place != "select.over" and not figure_on_val:
+            candidates = place == "select.over" or place.startswith("exclude[")
+            if axis in made.select.over and not candidates and not figure_on_val:
                 raise RequestError(
                     f"{where}: {place} names axis '{axis}', but `select` chooses it on val, so that test is read at "
                     "the selected value only. Take it out of one of the two."

@@ -201,7 +201,8 @@ def words(axis: str, label: Any) -> str:
     """An axis value as people say it: names stand alone, numbers bring the last part of their axis' name."""
     if isinstance(label, str) and numeric(label) is None:
         return label
-    return f"{axis.rsplit('.', 1)[-1]} {show(label)}"
+    last = "split" if axis == "split.seed" else axis.rsplit(".", 1)[-1]  # beside the run's own seed
+    return f"{last} {show(label)}"
 
 
 def records_of(sweep: Sweep, planned: Sequence[Point], found: dict[str, Record]) -> list[Record]:

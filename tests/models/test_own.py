@@ -84,3 +84,9 @@ def test_wrong_requests_name_the_remedy():
         build(make({"family": "cnn", "padding": "valid"}), (1, 8, 8), 10)
     with pytest.raises(RequestError, match="'knn' has no network"):
         build(make({"family": "knn"}), MNIST, 10)
+
+
+def test_a_network_without_activations_is_one_affine_map():
+    net = build(make({"family": "dnn", "hidden": [16, 16], "activation": "linear"}), (1, 8, 8), 10).eval()
+    one, two = torch.rand(2, 4, 1, 8, 8).unbind()
+    assert torch.allclose(net(one) + net(two), net(one + two) + net(torch.zeros_like(one)), atol=1e-5)

@@ -102,6 +102,11 @@ def test_what_is_wrong_is_said(content: dict[str, Any], message: str) -> None:
         load(**content)
 
 
+def test_a_candidate_may_be_left_out() -> None:
+    left_out = {"norm_layer": "none", "optim.lr": 0.1}
+    assert load(select={"over": ["optim.lr"]}, exclude=[left_out]).exclude == [left_out]
+
+
 def test_a_figure_of_val_may_show_what_is_selected() -> None:
     figure = {"x": "optim.lr", "lines": "norm_layer", "panels": "depth", "y": "val/accuracy"}
     made = load(select={"over": ["optim.lr"]}, figure=figure)
