@@ -240,7 +240,11 @@ def predictions(result: Result, data: ImageData) -> bytes:
         true = data.labels[data.split(split)]
         arrays[f"{split}_true"] = true.astype(np.uint16)
         arrays[f"{split}_class"] = scores.argmax(axis=1).astype(np.uint16)
-        arrays[f"{split}_logp"] = scores[np.arange(len(true)), true].astype(np.float16)
+        own = scores[np.arange(len(true)), true]
+        arrays[f"{split}_logp"] = own.astype(np.float16)
+        sharing = (scores == own[:, None]).sum(1) * (scores.max(1) == own)
+        if (sharing > 1).any():
+            arrays[f"{split}_sharing"] = sharing.astype(np.uint16)
     np.savez_compressed(out := io.BytesIO(), **arrays)  # type: ignore[arg-type]
     return out.getvalue()
 

@@ -1,7 +1,8 @@
 """k nearest neighbours (Cover & Hart 1967): votes of the neighbours as class scores.
 
 Rules for ties: of training samples at the same distance the lower index is nearer (`bench.models.search`);
-of classes with the same vote the lower class wins (argmax takes the first), as in scikit-learn.
+classes with the same vote share their places (`bench.train.metrics`); asked for one class, an image gets the lower
+one, as in scikit-learn.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """What each run said of each image of val and test: kept with the results, so that nobody has to load weights for it.
 
 A run leaves predictions.npz: for each split `val` and `test` `<split>_true`, `<split>_class` (uint16 [N], the label
-and the predicted class) and `<split>_logp` (float16 [N], log-probability of the true class, in nats). A results folder
-keeps those of all finished runs in one predictions.npz, equal labels once.
+and the predicted class, of equal ones the lower) and `<split>_logp` (float16 [N], log-probability of the true class, in
+nats). Where classes are tied, `<split>_sharing` (uint16 [N]) says how many share the first place with the true one, it
+counted, and 0 where it has not that place. A results folder keeps those of all finished runs in one predictions.npz,
+equal labels once.
 """
 
 from __future__ import annotations
@@ -92,7 +94,7 @@ def faults(records: Iterable[Record], reader: Reader) -> list[str]:
         found = of(record, reader) if record.status == "finished" else None
         for split in SPLITS if found is not None else ():
             assert found is not None
-            right = found[f"{split}_true"] == found[f"{split}_class"]
+            right = correct(found, split)
             nll = -found[f"{split}_logp"].astype(float).mean()
             for name, given, room in (("accuracy", right.mean(), 1e-9), ("nll", nll, 2e-3 + 2e-3 * abs(nll))):
                 said = record.metrics.get(f"{split}/{name}")
@@ -100,6 +102,14 @@ def faults(records: Iterable[Record], reader: Reader) -> list[str]:
                     where = f"seed {record.seed}: {split}/{name}"
                     out.append(f"{where} is {said:.6g}, but its predictions give {given:.6g}")
     return out
+
+
+def correct(found: Arrays, split: str) -> NDArray[np.float64]:
+    """How far each image counts as right: 1 or 0, and 1/m where the true class shares the first place with m - 1."""
+    sharing = found.get(f"{split}_sharing")
+    if sharing is None:
+        return (found[f"{split}_true"] == found[f"{split}_class"]).astype(np.float64)
+    return np.divide(1.0, sharing, out=np.zeros(len(sharing)), where=sharing > 0)
 
 
 def mcnemar(one: Arrays, other: Arrays, split: str = "test") -> float:

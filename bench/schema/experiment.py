@@ -223,6 +223,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
         settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
     if devices_matter(exp):
         settings["trainer.devices"] = exp.trainer.devices * exp.trainer.num_nodes
+    if exp.neighbours:
+        # At first classes with the same vote stood in the order of their numbers, in top5 as torch happened to.
+        settings["model.tie_rule" if isinstance(exp.model, Knn) else "transfer.tie_rule"] = 2
     several = exp.trainer.devices * exp.trainer.num_nodes > 1
     fused = str(getattr(exp.model, "name", "")).startswith(FUSED_NORM)
     if several and fused and exp.trainer.sync_batchnorm and exp.norm_layer.name == "native":

@@ -1,4 +1,10 @@
-"""From (scores, labels) to every metric: the one function that measures all model families."""
+"""From (scores, labels) to every metric: the one function that measures all model families.
+
+Classes with the same score have no order, and how they are numbered says nothing about an image. So wherever a rank
+counts, it is the expectation over all orders of the tied classes (McSherry & Najork 2008,
+doi:10.1007/978-3-540-78646-7_38): where the true class shares the first place with two others, a third of the image is
+right. It is the rule for every family; votes of neighbours are full of ties.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +26,9 @@ def metrics(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
         labels: int64 [N] in 0..K-1.
 
     Returns:
-        `accuracy`, `top5` (with fewer than five classes: all of them, so 1), `macro_f1` (a class that occurs
-        neither in the labels nor in the predictions does not count), `nll` in nats, `ece` with 15 bins of equal
-        width (Guo et al. 2017, arXiv:1706.04599). All but `nll` are fractions in 0..1.
+        `accuracy`, `top5` (with fewer than five classes: all of them, so 1), `macro_f1` (of the expected confusion
+        matrix; a class that occurs neither in the labels nor in the predictions does not count), `nll` in nats, `ece`
+        with 15 bins of equal width (Guo et al. 2017, arXiv:1706.04599). All but `nll` are fractions in 0..1.
 
     Raises:
         ValueError: when the shapes do not fit or a score is NaN.
@@ -32,18 +38,32 @@ def metrics(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN")
     logp, target = torch.from_numpy(scores), torch.from_numpy(np.ascontiguousarray(labels))
-    classes = scores.shape[1]
     return {
-        "accuracy": float(np.mean(scores.argmax(axis=1) == labels)),
-        "top5": float((logp.topk(min(5, classes)).indices == target[:, None]).any(1).double().mean()),
-        "macro_f1": macro_f1(torch.from_numpy(confusion(scores, labels))),
+        "accuracy": float(among_first(logp, target).mean()),
+        "top5": float(among_first(logp, target, 5).mean()),
+        "macro_f1": macro_f1(torch.from_numpy(expected_confusion(scores, labels))),
         "nll": float(-logp.double().gather(1, target[:, None]).mean()),
         "ece": ece(logp, target),
     }
 
 
+def among_first(scores: Tensor, labels: Tensor, places: int = 1) -> Tensor:
+    """How probably the true class has one of the first places, equal scores in a random order: float64 [N].
+
+    Of `tied` classes with the true one's score, it among them, behind `ahead` greater ones, `places - ahead` have such
+    a place.
+
+    Args:
+        scores: [N, K].
+        labels: int64 [N].
+    """
+    own = scores.gather(1, labels[:, None])
+    ahead, tied = (scores > own).sum(1), (scores == own).sum(1)
+    return ((places - ahead).double() / tied.clamp(min=1)).clamp(0, 1)
+
+
 def macro_f1(matrix: Tensor) -> float:
-    """Mean over classes of 2 tp / (2 tp + fn + fp) from a confusion matrix int64 [K, K]; see `metrics`."""
+    """Mean over classes of 2 tp / (2 tp + fn + fp) from a confusion matrix [K, K]; see `metrics`."""
     right, asked, said = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
     occurs = (asked + said > 0).float()
     return float((2 * right / (asked + said).clamp(min=1) * occurs / occurs.sum()).sum())
@@ -56,20 +76,31 @@ def ece(logp: Tensor, target: Tensor) -> float:
     its own, above the last one (its issue 3510), and one that rounding has made greater than 1 is 1, and not a reason
     to take all scores for logits.
     """
-    confidence, said = logp.exp().clamp(max=1 - 2**-24).max(1)
+    confidence = logp.exp().clamp(max=1 - 2**-24).max(1).values
     place = torch.bucketize(confidence, torch.linspace(0, 1, ECE_BINS + 1), right=True) - 1
     count, sure, right = (
         torch.zeros(ECE_BINS + 1).scatter_add_(0, place, values)
-        for values in (torch.ones_like(confidence), confidence, said.eq(target).float())
+        for values in (torch.ones_like(confidence), confidence, among_first(logp, target).float())
     )
     mean_right, mean_sure = (torch.nan_to_num(total / count) for total in (right, sure))
     return float(((mean_right - mean_sure).abs() * (count / count.sum())).sum())
 
 
 def confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Confusion matrix int64 [K, K]: row = true class, column = predicted class."""
+    """Confusion matrix int64 [K, K]: row = true class, column = predicted class; of equal scores the lower class."""
     classes = scores.shape[1]
     return np.bincount(labels * classes + scores.argmax(1), minlength=classes**2).reshape(classes, classes)
+
+
+def expected_confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.generic]:
+    """`confusion` with each image in equal parts in the columns of all classes that share the greatest score."""
+    first = scores == scores.max(axis=1, keepdims=True)
+    tied = np.flatnonzero(first.sum(1) > 1)
+    if not len(tied):
+        return confusion(scores, labels)
+    matrix = (confusion(scores, labels) - confusion(scores[tied], labels[tied])).astype(np.float64)
+    np.add.at(matrix, labels[tied], first[tied] / first[tied].sum(1, keepdims=True))
+    return matrix
 
 
 def reliability(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, list[Any]]:
@@ -78,7 +109,7 @@ def reliability(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[
     Empty bins have confidence and accuracy None.
     """
     confidence = np.exp(scores.max(axis=1))
-    right = scores.argmax(axis=1) == labels
+    right = among_first(torch.from_numpy(scores), torch.from_numpy(np.ascontiguousarray(labels))).numpy()
     place = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     out: dict[str, list[Any]] = {"edges": [i / ECE_BINS for i in range(ECE_BINS + 1)]}
     counts = [int((place == b).sum()) for b in range(ECE_BINS)]

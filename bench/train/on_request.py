@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.train.metrics import confusion
+from bench.train.metrics import expected_confusion
 
 
 def on_request(names: Sequence[str], scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
@@ -24,7 +24,7 @@ def on_request(names: Sequence[str], scores: NDArray[np.float32], labels: NDArra
         `auroc`: probability that an image of a class has a higher score for it than one of another class, ties half;
         mean over the classes that occur and are not all there is (Hand & Till 2001 call it one against the rest).
     """
-    matrix = confusion(scores, labels)
+    matrix = expected_confusion(scores, labels)  # classes that share the first place
     counts = matrix.sum(1)
     recall = {int(k): float(matrix[k, k] / counts[k]) for k in np.flatnonzero(counts)}
     found: dict[str, float] = {}
@@ -39,7 +39,7 @@ def on_request(names: Sequence[str], scores: NDArray[np.float32], labels: NDArra
     return found
 
 
-def kappa(matrix: NDArray[np.int64]) -> float | None:
+def kappa(matrix: NDArray[np.generic]) -> float | None:
     """Cohen's kappa of a confusion matrix [K, K]; None where chance alone agrees always (one class, always said)."""
     total = matrix.sum()
     chance = float(matrix.sum(0) @ matrix.sum(1)) / float(total) ** 2

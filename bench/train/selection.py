@@ -12,6 +12,7 @@ from bench.schema.errors import RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
 from bench.train.loss import minimises_nll
+from bench.train.metrics import among_first
 
 State = dict[str, Tensor]  # a network's state_dict
 
@@ -72,6 +73,6 @@ def row(
         "lr": lr,
         "train_loss": train_loss,
         "val_loss" if minimises_nll(exp) else "val_nll": float(-scores.gather(1, truth[:, None]).mean()),
-        "val_accuracy": float((scores.argmax(1) == truth).float().mean()),
+        "val_accuracy": float(among_first(scores, truth).float().mean()),
         "seconds": seconds,
     }

@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import run
+from bench.compose import compose
+from bench.data import load
 from bench.report import artifacts, predictions
+from bench.schema.experiment import experiment
 from bench.track.record import Record
+from bench.train.knn import nearest
 from tests.report.conftest import make_records
 
 TRUE = np.arange(200) % 10
@@ -72,3 +77,17 @@ def test_two_runs_on_the_same_images() -> None:
     assert predictions.mcnemar(one, other) == pytest.approx(2 / 2**6)  # six images, all one way
     assert predictions.mcnemar(one, one) == 1.0
     assert list(predictions.always_wrong([one, other])) == list(range(10))
+
+
+def test_a_tied_image_counts_as_the_share_that_its_metrics_gave_it() -> None:
+    """What a run of neighbours leaves gives its accuracy again, though its classes are no more than one each."""
+    exp = experiment(compose(["dataset=digits", "model=knn", "model.k=4"]))
+    data = load(exp.dataset, exp.split)
+    result = nearest(exp, data)
+    made = dataclasses.replace(make_records({"model": ["a"]}, lambda _: 0.5)[0], metrics=run.measured(result, data))
+    body = run.predictions(result, data)
+    with np.load(io.BytesIO(body)) as found:
+        assert found["test_sharing"].max() > 1
+        said = (found["test_class"] == found["test_true"]).mean()
+    assert made.metrics["test/accuracy"] != pytest.approx(said)
+    assert predictions.faults([made], lambda *_: base64.b64encode(body).decode()) == []

@@ -103,6 +103,13 @@ def test_group_norm_has_another_key_where_its_groups_were_single_channels() -> N
         assert (run_key(exp, "d") != unversioned(exp)) == changed, words
 
 
+def test_neighbours_have_another_key_since_tied_classes_share_their_places() -> None:
+    frozen = "model=resnet18 transfer=frozen transfer.weights=timm transfer.head="
+    for words, changed in (("model=knn", True), (f"{frozen}knn", True), (f"{frozen}ncm", False), ("model=ncm", False)):
+        exp = experiment(compose(words.split()))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed, words
+
+
 def test_a_frozen_norm_inside_a_classifier_has_another_key_than_a_trained_one() -> None:
     for name, changed in (("levit_128s", True), ("repvit_m1", True), ("resnet18", False)):
         exp = experiment(compose(["model=timm", f"model.name={name}", "transfer=frozen", "transfer.weights=timm"]))

@@ -1,6 +1,7 @@
 """Every metric against scikit-learn, on scores that a real classifier gave to real images."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sklearn.metrics import (
 
 from bench.run import measured, train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
-from bench.train.metrics import confusion, metrics, reliability
+from bench.train.metrics import among_first, confusion, expected_confusion, metrics, reliability
 from bench.train.on_request import on_request
 
 
@@ -168,3 +169,32 @@ def test_a_metric_of_one_class_has_its_entry():
     assert metric("test/recall/3").title == "test recall of class 3"
     assert metric("test/recall/3").unit == "%"
     assert set(ON_REQUEST) <= set(METRICS)
+
+
+def test_ties_count_as_the_mean_over_all_orders_of_the_classes() -> None:
+    """Closed form against every renumbering of six classes, measured by sorting."""
+    draws = np.random.default_rng(0)
+    scores = draws.integers(0, 3, (40, 6)).astype(np.float32)  # three values: ties everywhere
+    labels = draws.integers(0, 6, 40)
+    orders = [np.array(order) for order in itertools.permutations(range(6))]
+    places = np.stack([order[np.argsort(-scores[:, order], axis=1, kind="stable")] for order in orders])  # [O, N, K]
+    for many in (1, 2, 5, 6):
+        brute = (places[:, :, :many] == labels[:, None]).any(2).mean(0)
+        found = among_first(torch.from_numpy(scores), torch.from_numpy(labels), many)
+        np.testing.assert_allclose(found, brute, atol=1e-12)
+    matrices = [confusion_matrix(labels, said, labels=range(6)) for said in places[:, :, 0]]
+    np.testing.assert_allclose(expected_confusion(scores, labels), np.mean(matrices, axis=0), atol=1e-12)
+    logp = np.log(np.exp(scores) / np.exp(scores).sum(1, keepdims=True))
+    assert metrics(logp, labels)["accuracy"] == pytest.approx((places[:, :, 0] == labels).mean(), abs=1e-12)
+
+
+def test_no_metric_asks_how_classes_are_numbered() -> None:
+    draws = np.random.default_rng(1)
+    scores = np.log(draws.integers(1, 4, (200, 12)).astype(np.float32) / 48)
+    labels, order = draws.integers(0, 12, 200), draws.permutation(12)
+    found, again = metrics(scores, labels), metrics(scores[:, order], np.argsort(order)[labels])
+    assert found == pytest.approx(again, abs=1e-6)
+    mean = ("balanced_accuracy", "kappa", "auroc")
+    asked = on_request(mean, scores, labels)
+    assert asked == pytest.approx(on_request(mean, scores[:, order], np.argsort(order)[labels]), abs=1e-9)
+    assert found["accuracy"] < found["top5"] < 1
