@@ -111,7 +111,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     from bench.protocol.lint import findings
     from bench.report import artifacts
     from bench.schema.errors import RequestError
-    from bench.sweep.completed import find_completed
+    from bench.sweep.completed import find_completed, records_file
     from bench.sweep.plan import points, records_of
     from bench.track.provenance import repository
     from bench.track.spool import Spool
@@ -120,7 +120,8 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     planned = points(sweep, overrides)
     store = Store(planned[0].experiment.tracking.uri)
     store.deliver_waiting(Spool().pending())
-    records = records_of(sweep, planned, find_completed(planned, title, store, fresh=False).found)
+    completed = find_completed(planned, title, store, fresh=False)
+    records = records_of(sweep, planned, completed.found)
     if all(record.status == "missing" for record in records):
         raise RequestError(
             f"None of the {len(records)} runs of {title} is in {store.shown}. "
@@ -136,7 +137,16 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         **({"repository": address} if (address := repository()) else {}),
         "log": register.stored(store, title),
     }
-    return records, artifacts.stored(store), context, store
+    here, beside = artifacts.stored(store), committed_files(records_file(title).parent)
+    return records, lambda run, name: (beside if run.key in completed.committed else here)(run, name), context, store
+
+
+def committed_files(folder: Path) -> Reader:
+    """Reads what the report kept of runs beside their records, for those that no store here has."""
+    from bench.report import predictions
+    from bench.report.artifacts import kept
+
+    return predictions.kept(folder, kept(folder))
 
 
 def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:
@@ -145,8 +155,7 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     Raises:
         RequestError: for a file that is no records.csv, or holds another sweep's records.
     """
-    from bench.report import evidence, predictions, seal
-    from bench.report.artifacts import kept
+    from bench.report import evidence, seal
     from bench.schema.claim import digest
     from bench.schema.errors import RequestError
     from bench.track.record import read_csv
@@ -155,7 +164,7 @@ def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str,
     others = sorted({r.sweep for r in records} - {sweep.name})
     if others:
         raise RequestError(f"{path} holds records of {', '.join(others)}, not of {sweep.name}.")
-    reader = predictions.kept(path.parent, kept(path.parent))
+    reader = committed_files(path.parent)
     beside = path.parent / evidence.MANIFEST
     if not beside.exists():
         return records, reader, {}

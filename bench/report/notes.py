@@ -70,8 +70,8 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out.append(Note(f"{text} Allowed: {reason}" if reason else text, stamp=not reason))
     if "findings" not in context:  # nobody looked; otherwise what is allowed but not found at this scale has no say
         out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items()]
-    if unregistered(sweep, records, context):
-        out.append(Note("Claims: not on record from before the runs."))
+    if runs := unregistered(sweep, records, context):
+        out.append(Note(f"Claims: not on record from before {runs}."))
     out.append(Note(looks(records, context)))
     return out
 

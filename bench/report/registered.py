@@ -53,10 +53,19 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"{new} claim{'s were' if new > 1 else ' was'} changed or added after a look at the results."
 
 
-def unregistered(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> bool:
-    """Whether nothing says what was claimed before the runs, as with runs of earlier versions."""
-    recorded = any(r.provenance.get("claims_sha256") for r in records)
-    return bool(sweep.claims) and not recorded and not context.get("registered")
+def unregistered(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> str:
+    """Before which runs nothing says what was claimed, as with runs of earlier versions; empty where all is on record.
+
+    A launch that found ended runs came after those.
+    """
+    launches = context.get("registered", ())
+    if not sweep.claims or (launches and not launches[0].get("ended")):
+        return ""
+    finished = [r for r in records if r.status == "finished"]
+    silent = sum(not r.provenance.get("claims_sha256") for r in finished)
+    if silent == len(finished):
+        return "" if launches else "the runs"
+    return f"{silent} of {len(finished)} runs" if silent else ""
 
 
 def _named(seeds: Sequence[int]) -> str:

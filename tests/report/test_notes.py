@@ -11,6 +11,8 @@ import pytest
 from bench.report.frame import selected
 from bench.report.grid import pivot
 from bench.report.notes import looks, mixed, notes
+from bench.report.registered import unregistered
+from bench.schema.claim import digest
 from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep
 
@@ -100,3 +102,18 @@ def test_a_finding_that_nobody_allowed_is_a_stamp() -> None:
     frame = selected(sweep, made)
     said = notes(pivot(frame, sweep), frame, sweep, made, {"findings": [STEM]})
     assert "imagenet_stem: googlenet meets images of 48 pixels" in [n.text for n in said if n.stamp]
+
+
+def test_claims_are_on_record_from_before_the_runs_that_came_after() -> None:
+    """Runs of an earlier version, some of them run again: the launch that found the others ended came after these."""
+    sweep = make_sweep(BATCHNORM, claims=[{"says": "Better", "compare": {"norm_layer": "batch"},
+                                           "against": {"norm_layer": "none"}}])  # fmt: skip
+    launch = {"event": "launch", "claims": digest(sweep.claims), "seeds": [0, 1, 2], "planned": 18}
+    again = [
+        dataclasses.replace(r, provenance={**r.provenance, **({"claims_sha256": launch["claims"]} if i < 5 else {})})
+        for i, r in enumerate(make_records(BATCHNORM, lambda _: 0.9))
+    ]
+    assert unregistered(sweep, records(), {}) == "the runs"
+    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 13}]}) == "13 of 18 runs"
+    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 0}]}) == ""
+    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 0}, {**launch, "ended": 9}]}) == ""

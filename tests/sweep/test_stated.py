@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.schema.errors import RequestError
@@ -103,3 +106,15 @@ def test_a_plan_lists_its_points_and_estimates_and_what_was_stated_has_a_name(fo
     status, out, _ = bench("table", "adhoc")
     assert status == 0
     assert "optim.lr" in out
+
+
+def test_a_table_keeps_what_only_the_committed_records_have(folder: Path, empty_store: Path, bench: Any) -> None:
+    """On a machine with a store of its own: the files of the committed runs had been left out."""
+    words = ("--axes", "model=knn,ncm", "dataset=digits", "--scale", "smoke", "--seeds", "1")
+    assert bench("sweep", *words, "--workers", "1")[0] == 0
+    for _ in range(2):
+        status, _, err = bench("table", *words)
+        assert status == 0, err
+        with np.load(folder / "results" / "adhoc-smoke" / "predictions.npz") as kept:
+            assert len(json.loads(kept["index"].tobytes())) == 2
+        shutil.copy(empty_store, folder / "mlflow.db")

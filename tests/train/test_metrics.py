@@ -137,7 +137,9 @@ def test_the_training_images_are_measured_where_asked_for(exp, digits, words):
 def test_what_is_measured_on_request_is_scikit_learns(scored):
     scores, labels = scored
     keep = (labels > 2) | (np.arange(len(labels)) % 9 == 0)  # three rare classes
-    scores, labels = np.round(scores[keep], 1), labels[keep]  # with ties
+    scores, labels = np.round(scores[keep], 1), labels[keep]  # with ties, in which the first place has no part
+    first = (scores == scores.max(1, keepdims=True)).sum(1) == 1
+    scores, labels = scores[first], labels[first]
     found, chosen = on_request(ON_REQUEST, scores, labels), scores.argmax(1)
     assert found.pop("balanced_accuracy") == pytest.approx(balanced_accuracy_score(labels, chosen), abs=1e-12)
     assert found.pop("kappa") == pytest.approx(cohen_kappa_score(labels, chosen), abs=1e-12)
