@@ -109,7 +109,8 @@ def correct(found: Arrays, split: str) -> NDArray[np.float64]:
     sharing = found.get(f"{split}_sharing")
     if sharing is None:
         return (found[f"{split}_true"] == found[f"{split}_class"]).astype(np.float64)
-    return np.divide(1.0, sharing, out=np.zeros(len(sharing)), where=sharing > 0)
+    many = np.asarray(sharing, np.float64)
+    return np.divide(1.0, many, out=np.zeros(len(many)), where=many > 0)
 
 
 def mcnemar(one: Arrays, other: Arrays, split: str = "test") -> float:
