@@ -28,7 +28,7 @@ from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
-from bench.schema.own import Metrics, owned
+from bench.schema.own import SOURCE, Metrics, owned
 from bench.track.provenance import provenance
 from bench.track.record import OWN_METRICS, Record
 from bench.track.spool import RESUME, Spool
@@ -155,7 +155,7 @@ def seal(
     digest = outcome.started_from if isinstance(outcome, Result) else ""
     weights = {"weights_sha256": digest} if digest else {}
     if kept := source.text(owned(exp)):
-        write_atomically(folder / source.FILE, kept)
+        write_atomically(folder / SOURCE, kept)
     settings = {k: v for k, v in flat(exp).items() if not k.startswith("tracking.")}
     write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=True))
     record = Record(

@@ -4,6 +4,7 @@
     bench reproduce batchnorm --cells all --seeds new
     bench reproduce batchnorm --check        only whether the committed files agree with each other
     bench reproduce my_photos dataset.root=/data/photos
+    bench reproduce their_idea --with-parts  own code that is not here: the recorded one is shown, then run
 
 First the files in results/NAME are checked against each other: a number that was changed by hand is found. Then cells
 are run again from the settings in records.csv, in a scratch place that counts for nothing else. Each cell is
@@ -16,10 +17,13 @@ Exit status 1 when a cell is different or the files contradict each other.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +40,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell", action="append", default=[], metavar="AXIS=VALUE", help="only cells with this value")
     parser.add_argument("--seeds", choices=("same", "new"), default="same", help="committed seeds or as many new ones")
     parser.add_argument("--check", action="store_true", help="check the committed files, run nothing")
+    parser.add_argument("--with-parts", action="store_true", help="show the recorded source of own parts, then run it")
     parser.add_argument("--workers", type=int, help="worker processes (default: cores / recorded threads)")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
 
@@ -56,7 +61,10 @@ def main(args: argparse.Namespace) -> int:
     cells: list[CellVerdict] = []
     differences: list[Difference] = []
     if not args.check:
-        cells, differences = rerun(read, args, overrides)
+        chosen, count = choose(read, args)
+        runs = [record for each in chosen for record in each]
+        with recorded_parts(read, runs) if args.with_parts else contextlib.nullcontext():
+            cells, differences = rerun(read, args, overrides, chosen, count)
     different = bool(faults) or any(c.word == "different" for c in cells)
     if args.json:
         print(json.dumps(data(read, faults, cells, differences, different)))
@@ -91,17 +99,41 @@ def split(words: list[str]) -> tuple[str, dict[str, Any]]:
     return names[0], {key: yaml.safe_load(value) for key, value in pairs}
 
 
-def rerun(
-    read: Evidence, args: argparse.Namespace, overrides: dict[str, Any]
-) -> tuple[list[CellVerdict], list[Difference]]:
-    """Run the chosen cells again and judge them."""
-    from bench.recorded import experiment_of
+@contextlib.contextmanager
+def recorded_parts(read: Evidence, records: list[Record]) -> Iterator[None]:
+    """Inside, own parts are those of these runs, from the source that was kept, which is shown before.
+
+    Raises:
+        RequestError: where none was kept, or the person who was asked says no.
+    """
+    from bench.parts import source
+    from bench.parts.listing import alone
+    from bench.report.artifacts import KEPT, kept
+    from bench.schema.errors import RequestError
+    from bench.schema.own import SOURCE
+
+    reader = kept(read.folder)
+    files = source.files([text for r in records if (text := reader(r, SOURCE)) is not None], str(read.folder / KEPT))
+    if not files:
+        raise RequestError(f"{read.folder}: no source of own parts was kept with these cells. Leave out --with-parts.")
+    for name, text in files.items():
+        say(f"\n---- {name}, as recorded ----\n{text.rstrip()}")
+    say("----")
+    if sys.stdin.isatty() and input("Run this code? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise RequestError("Nothing was run.")
+    with tempfile.TemporaryDirectory(prefix="imagebench-parts-") as root, alone(source.lay_out(files, Path(root))):
+        yield
+
+
+def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]], int]:
+    """The finished runs of each cell to run again, and how many cells there are.
+
+    Raises:
+        RequestError: where none has what is asked for.
+    """
     from bench.report import reproduce
     from bench.report.frame import Frame
     from bench.schema.errors import RequestError
-    from bench.schema.sweep import names
-    from bench.sweep.machine import cores
-    from bench.sweep.rerun import rerun
 
     # A split is a cell of its own here: only the seed can be compared with itself.
     frame = Frame(read.records, dataclasses.replace(read.sweep, replicates=["seed"]))
@@ -113,6 +145,19 @@ def rerun(
     if args.cells != "all" and not args.cells.isdecimal():
         raise RequestError(f"--cells {args.cells}: expected a number from 1, or 'all'.")
     chosen = cells if args.cells == "all" or args.cell else reproduce.spread_out(cells, int(args.cells))
+    return chosen, len(cells)
+
+
+def rerun(
+    read: Evidence, args: argparse.Namespace, overrides: dict[str, Any], chosen: list[list[Record]], cells: int
+) -> tuple[list[CellVerdict], list[Difference]]:
+    """Run cells again and judge them."""
+    from bench.recorded import experiment_of
+    from bench.report import reproduce
+    from bench.schema.sweep import names
+    from bench.sweep.machine import cores as processors
+    from bench.sweep.rerun import rerun
+
     wanted, sizes = [], []
     for runs in chosen:
         seeds = [r.seed for r in runs]
@@ -122,8 +167,8 @@ def rerun(
             wanted.append((experiment_of(record, seed, threads(record), overrides), record.axes))
         sizes.append(len(runs))
     most = max(exp.trainer.threads or 1 for exp, _ in wanted)
-    workers = args.workers or max(1, min(len(wanted), cores() // most))
-    what = f"{len(wanted)} runs of {len(chosen)} of {len(cells)} cells"
+    workers = args.workers or max(1, min(len(wanted), processors() // most))
+    what = f"{len(wanted)} runs of {len(chosen)} of {cells} cells"
     say(f"running {what} again, {args.seeds} seeds, {workers} at once")
     count = 0
 

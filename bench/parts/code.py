@@ -14,6 +14,7 @@ dataset says by `reads` which settings name files.
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -30,6 +31,7 @@ from bench.parts.walk import below
 VERSION = 2  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
+KEPT = 2**20  # bytes of a text file that the code names and a run keeps
 State = tuple[int, ...] | None
 
 
@@ -39,7 +41,7 @@ class Code:
 
     Attributes:
         hash: SHA-256 (hex), or "distribution==version".
-        files: the user's own files that it is in: path relative to the part's folder -> text.
+        files: the user's own files that it is in, and small texts that it names: path from the part's folder -> text.
         modules: dotted name -> file, of what is imported by an absolute name.
     """
 
@@ -88,7 +90,7 @@ def _code(file: Path, name: str, cwd: Path) -> tuple[Code, tuple[tuple[Path, Sta
     use.data()
     sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
     text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
-    files = {module.label: module.text for module in use.modules.values()}
+    files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
     return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported), tuple(use.states.items())
 
 
@@ -110,7 +112,8 @@ class _Use:
         self.imported: dict[str, Path] = {}
         self.found: set[str] = set()
         self.states = {place: _state(place) for place in (folder, folder.parent)}  # where a module may come
-        self._texts: set[str] = set()
+        self.texts: dict[str, str] = {}  # label -> content, of small data files
+        self._named: set[str] = set()
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
     def module(self, path: Path, name: str, package: str) -> Module:
@@ -159,7 +162,7 @@ class _Use:
                 if isinstance(node, ast.Name):
                     self.names(module, [node.id])
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    self._texts.add(node.value)
+                    self._named.add(node.value)
                 if computed(node):
                     self._all_files()
 
@@ -224,7 +227,7 @@ class _Use:
 
     def data(self) -> None:
         """Count the files that the texts of the code name, with their content."""
-        texts = sorted(t for t in self._texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
+        texts = sorted(t for t in self._named if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
         places = list(self.places)
         for place in places:  # it grows: a folder that is named may hold another that is
             for text in texts:
@@ -244,6 +247,11 @@ class _Use:
         self.states[path] = state = _state(path)
         if state is not None:
             self.found.add(f"file {text}: {_digest(path, state)}")
+            root = next((p for p in (self.folder, self.folder.parent) if p in path.parents), None)
+            if root is not None and ".." not in path.parts and state[2] <= KEPT:
+                with contextlib.suppress(UnicodeDecodeError):
+                    name = path.relative_to(root).as_posix()
+                    self.texts[name if root == self.folder else f"../{name}"] = path.read_text(encoding="utf-8")
 
 
 @functools.lru_cache(maxsize=1024)

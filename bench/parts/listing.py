@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sysconfig
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 from bench.parts.declare import KINDS
 from bench.schema.errors import RequestError
 
-VARIABLE = "IMAGEBENCH_PARTS"  # the folder that --parts names, so that processes of this command find it too
+VARIABLE = "IMAGEBENCH_PARTS"  # folders, in place of the usual ones: processes of this command look there too
 ENTRY_POINTS = "imagebench.parts"
 
 
@@ -51,15 +52,13 @@ class Listed:
 
 
 def folders() -> list[Path]:
-    """Where own parts are looked for: the folder of --parts, then parts/ in the working directory."""
-    named = os.environ.get(VARIABLE)
-    chosen = [Path(named).expanduser().absolute()] if named else []
-    here = Path.cwd() / "parts"
-    return list(dict.fromkeys([*chosen, *([here] if here.is_dir() else [])]))
+    """Where own parts are looked for: those that `use` named, else parts/ in the working directory."""
+    named = [Path(p).expanduser().absolute() for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    return list(dict.fromkeys(p for p in named or [Path.cwd() / "parts"] if p.is_dir()))
 
 
 def use(folder: str) -> None:
-    """Look into `folder` for parts, in this process and in those that it starts.
+    """Look into `folder` for parts, then into parts/ here, in this process and in those that it starts.
 
     Raises:
         RequestError: when there is no such folder.
@@ -67,7 +66,20 @@ def use(folder: str) -> None:
     path = Path(folder).expanduser().absolute()
     if not path.is_dir():
         raise RequestError(f"--parts {folder}: there is no such folder. Expected one with Python files of own parts.")
-    os.environ[VARIABLE] = str(path)
+    os.environ[VARIABLE] = os.pathsep.join([str(path), str(Path.cwd() / "parts")])
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Inside, parts are looked for in `folder` only."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(VARIABLE)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def files() -> list[tuple[Path, str]]:

@@ -90,10 +90,11 @@ def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
     known = listing.names(kind.name)
     where = ", ".join(str(f) for f in listing.folders()) or "no parts/ in the working directory"
     version = f" (code {recorded[:12]})" if recorded else ""
+    kept = " 'bench reproduce NAME --with-parts' shows the recorded source, and runs it." if recorded else ""
     broken = "".join(f"\n{file}: {reason}" for file, reason in listing.broken().items())
     raise RequestError(
         f"{kind.name} '{name}'{version} is somebody's own code and not here.{near(name, known)} Looked into: {where}. "
-        f"Put its file into parts/, or name its folder: --parts DIR.{broken}"
+        f"Put its file into parts/, or name its folder: --parts DIR.{kept}{broken}"
     )
 
 

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.schema.errors import Missing, RequestError
+from bench.schema.own import SOURCE, codes
 from bench.track.record import Record
 
 Reader = Callable[
@@ -39,6 +40,7 @@ FILE = {
     "confusion": "confusion.json",
     "reliability": "reliability.json",
 }
+# Beside them, of runs with own code alone, its source: 'bench reproduce --with-parts' runs it again.
 KEPT = "artifacts.json"
 
 
@@ -90,7 +92,8 @@ def keep(records: Iterable[Record], names: Iterable[str], reader: Reader) -> str
     content = {}
     for record in records:
         if record.status == "finished":
-            files = {name: text for name in names if (text := reader(record, name)) is not None}
+            own = [SOURCE] if codes(record.config) else []
+            files = {name: text for name in (*names, *own) if (text := reader(record, name)) is not None}
             if files:
                 content[_place(record)] = files
     return json.dumps(content, indent=0, sort_keys=True) + "\n"

@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.report.frame import Frame
 from bench.schema.label import same
+from bench.schema.own import codes
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
@@ -49,6 +50,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "points": points,
         "data_fingerprints": _counted(finished, "data_fingerprint"),
         "code": {"commits": _counted(finished, "git_commit"), "dirty": _counted(finished, "git_dirty")},
+        **({"parts": parts} if (parts := _parts(finished)) else {}),
         "packages": [_parsed(text) for text in _counted(finished, "packages")],
         "hardware": _counted(finished, "hardware"),
         "platform": {name: _counted(finished, name) for name in ("python", "platform", "threads")},
@@ -92,6 +94,16 @@ def _counted(records: list[Record], name: str) -> dict[str, int]:
         text = record.provenance.get(name, "")
         if text:
             out[text] = out.get(text, 0) + 1
+    return out
+
+
+def _parts(records: list[Record]) -> dict[str, dict[str, int]]:
+    """Own part -> code -> runs; the source is beside, in artifacts.json."""
+    out: dict[str, dict[str, int]] = {}
+    for record in records:
+        for part, code in codes(record.config).items():
+            counts = out.setdefault(part, {})
+            counts[code] = counts.get(code, 0) + 1
     return out
 
 

@@ -14,6 +14,7 @@ from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
 from bench.report.registered import stamps, unregistered
 from bench.schema.metric import metric
+from bench.schema.own import codes
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
@@ -116,6 +117,14 @@ def mixed(records: list[Record]) -> list[str]:
     commits = _distinct(finished, "git_commit")
     if len(commits) > 1:
         out.append(f"Mixed code: {len(commits)} commits ({', '.join(c[:10] for c in commits)}).")
+    versions: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for record in finished:
+        for part, code in codes(record.config).items():
+            versions[part][code if "==" in code else code[:8]] += 1
+    for part, counts in versions.items():
+        if len(counts) > 1:
+            told = ", ".join(f"{code} in {count} run{'s'[: count != 1]}" for code, count in counts.items())
+            out.append(f"Mixed versions of {part}: {len(counts)} ({told}).")
     dirty = [r for r in finished if r.provenance.get("git_dirty", "").lower() in ("true", "1", "yes")]
     if dirty:
         out.append(f"Uncommitted code: {len(dirty)} of {len(finished)} runs came from a changed working tree.")

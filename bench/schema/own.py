@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from bench.schema.metric import ON_REQUEST
 from bench.schema.part import part
+
+SOURCE = "parts.json"  # what a run keeps of the code of its own parts
 
 
 @part
@@ -79,6 +81,18 @@ class Metrics:
 def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
     """The code of each of several parts that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
     return {f"{prefix}code": {own.name: own.code for own in owns}} if owns else {}
+
+
+def codes(config: Mapping[str, Any]) -> dict[str, str]:
+    """ "model net" -> its code, for each own part of a record's flat settings."""
+    found: dict[str, str] = {}
+    for setting, code in config.items():
+        group, _, last = setting.rpartition(".")
+        if last == "code" and isinstance(code, Mapping):
+            found |= {f"{group} {name}": str(one) for name, one in code.items()}
+        elif last == "code" and isinstance(code, str):
+            found[f"{group} {config.get(f'{group}.name', '')}"] = code
+    return found
 
 
 def owned(value: Any) -> list[tuple[str, Own]]:
