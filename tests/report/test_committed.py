@@ -18,7 +18,7 @@ import pytest
 from matplotlib.image import imread
 
 from bench import report
-from bench.report import evidence, integrity, page, site
+from bench.report import evidence, integrity, page, predictions, site
 from bench.report.artifacts import kept
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
@@ -37,7 +37,8 @@ def committed() -> list[Path]:
 def rebuilt(folder: Path, out: Path) -> list[str]:
     """Names of the files in `folder` that its own records and manifest do not give again, or that are no part of it."""
     read = evidence.read(folder)
-    written = report.write(read.sweep, read.records, out, evidence.context(read.manifest), kept(folder))
+    files = predictions.kept(folder, kept(folder))
+    written = report.write(read.sweep, read.records, out, evidence.context(read.manifest), files)
     strange = {p.name for p in folder.iterdir()} - set(written.files) - set(PAGES)
     return sorted(strange | {name for name in written.files if not alike(folder / name, out / name)})
 
