@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.report import artifacts, predictions
+from bench.report import artifacts, predictions, whole_images
 from bench.report.evidence import MANIFEST, Evidence, context
 from bench.report.naming import point
 from bench.report.registered import broken_promises
@@ -27,7 +27,7 @@ MOST = 20  # contradictions that are listed
 
 def faults(evidence: Evidence) -> list[str]:
     """Every contradiction, one line each, the most exact first; at most MOST and a line that counts the rest."""
-    found = [*_records(evidence), *_files(evidence)]
+    found = [*_records(evidence), *whole_images.faults(evidence.records), *_files(evidence)]
     found += broken_promises(evidence.sweep, evidence.records, context(evidence.manifest))
     named = {fault.partition(":")[0].partition(",")[0] for fault in found}
     found += [fault for fault in evidence.changed if fault.partition(":")[0] not in named]

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report.looks import identity_of, launches_at, planned_seeds, settings_of_records
+from bench.report.naming import axis, key, point
 from bench.schema.claim import digest
-from bench.schema.sweep import Sweep
+from bench.schema.label import same, show
+from bench.schema.sweep import Sweep, values
 from bench.track.record import Record
 
 
@@ -33,9 +35,33 @@ def _seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) 
     planned = planned_seeds(sweep, context, settings)
     if lost := [seed for seed in planned if seed not in shown]:
         yield f"Planned and missing: {_named(lost)}."
+    if gone := _gone(sweep, records, [seed for seed in planned if seed in shown]):
+        more = f"; and {len(gone) - 3} more" if len(gone) > 3 else ""
+        yield f"Planned and without a record: {'; '.join(gone[:3])}{more}."
     ever = {seed for launch in launches_at(settings, context) for seed in launch["seeds"]}
     if hidden := sorted(ever - shown - set(planned)):
         yield f"Planned for an earlier launch and not shown: {_named(hidden)}."
+
+
+def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list[str]:
+    """Planned values of an axis that no record has, and points that lack a planned seed which others have.
+
+    A run that never happened has a record that says so; one without any was taken away.
+    """
+    out = []
+    for name, steps in sweep.axes.items():
+        shown = {same(r.axes[name]) for r in records if name in r.axes}
+        if lost := [show(v) for v in values(steps) if same(v) not in shown] if shown else []:
+            out.append(f"{axis(name)} {', '.join(lost)}")
+    if getattr(sweep.select, "seeds", None):
+        return out  # which candidate runs the judged seeds is decided while the sweep runs
+    points: dict[tuple[str, ...], tuple[dict[str, Any], set[int]]] = {}
+    for r in records:
+        points.setdefault(key(r.axes, list(sweep.axes)), (r.axes, set()))[1].add(r.seed)
+    for at, present in points.values():
+        if lost_seeds := [seed for seed in seeds if seed not in present]:
+            out.append(f"{point(at)}, {_named(lost_seeds)}")
+    return out
 
 
 def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:
