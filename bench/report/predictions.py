@@ -52,7 +52,7 @@ def keep(records: Iterable[Record], reader: Reader) -> bytes | None:
         if found is None:
             continue
         place = record.key or record.run_id
-        for name, array in found.items():
+        for name, array in sorted(found.items()):  # the same bytes from a run and from what was kept of it
             label = hashlib.sha256(array.tobytes()).hexdigest()[:16] if name.endswith("_true") else place[:16]
             index.setdefault(place, {})[name] = f"{label}.{name}"
             arrays[f"{label}.{name}"] = array
