@@ -107,7 +107,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         RequestError: when no point of the sweep was ever run.
     """
     from bench.protocol import register
-    from bench.protocol.ledger import looks
+    from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings
     from bench.report import artifacts
     from bench.schema.errors import RequestError
@@ -134,6 +134,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     context = {
         "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=deep)],
         "test_looks": max(looked.values()),
+        "test_decisions": decisions(experiments, keys, store, title),
         **({"repository": address} if (address := repository()) else {}),
         "log": register.stored(store, title),
     }

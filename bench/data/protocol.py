@@ -73,7 +73,7 @@ def worn(looks: int, images: int) -> Iterator[Finding]:
         yield Finding(
             "test_worn",
             "warning",
-            f"Runs of this store have scored this test split of {images} images {looks} times.",
+            f"Runs known here have scored this test split of {images} images {looks} times.",
             "What is still unseen are images outside this set: another split.seed would make test images of what was "
             "trained on. Choose on val only, and confirm the final choice on new images, once.",
         )

@@ -98,6 +98,7 @@ def look(
         "claims": digest(sweep.claims),
         "seeds": sorted({r.seed for r in frame.records if r.status in ENDED}),
         "settings": dict(settings),
+        "tests": sorted({t for r in frame.records if (t := r.provenance.get("test_fingerprint"))}),
         "verdicts": [
             {
                 "claim": identity_of(v.claim),

@@ -98,6 +98,11 @@ def looks(records: list[Record], context: Mapping[str, Any]) -> str:
     text = f"Ledger: {what} {here} time{'s' if here != 1 else ''} in this sweep"
     if (total := context.get("test_looks")) is not None:
         text += f", {max(int(total), here)} in the store"
+    if (judged := context.get("test_decisions")) is not None:
+        text = text.removesuffix(" in the store") + " in all stores and results known here"
+        text += (
+            f"; claims of other sweeps were judged on it {judged} time{'s' if judged != 1 else ''}" if judged else ""
+        )
     return text + "."
 
 

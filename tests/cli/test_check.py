@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +121,32 @@ def test_runs_and_sweeps_check_frozen_parts_themselves(folder: Path, bench, monk
 
 
 def test_looks_at_one_test_split_add_up_over_training_subsets(folder: Path, bench: Any) -> None:
-    from bench.protocol.ledger import looks
+    from bench.protocol import register
+    from bench.protocol.ledger import decisions, looks, tests_of
 
     for subset in ("split.train_per_class=5", "split.train_per_class=10"):
         assert bench("run", "dataset=digits", "model=ncm", subset)[0] == 0
     exps = [experiment(compose(["dataset=digits", "model=ncm", *more])) for more in ([], ["split.seed=1"])]
     keys = [fingerprint(exp.dataset, exp.split) for exp in exps]
     assert looks(exps, keys) == dict(zip(keys, (2, 0), strict=True))
+    # Another store, committed results, and runs that were deleted: a look is never undone.
+    elsewhere = f"tracking.uri=sqlite:///{folder / 'other.db'}"
+    shutil.copy(folder / "mlflow.db", folder / "other.db")
+    for more in ([], ["split.train_per_class=7"]):
+        assert bench("run", "dataset=digits", "model=ncm", *more, elsewhere)[0] == 0
+    other = [experiment(compose(["dataset=digits", "model=ncm", elsewhere]))]
+    assert looks(other, keys[:1]) == {keys[0]: 4}  # the two of before are in both stores, and count once
+    assert looks(exps, keys)[keys[0]] == 4
+    (folder / "other.db").unlink()
+    assert looks(exps, keys)[keys[0]] == 4
+    kept = folder / "results" / "x" / "records.csv"
+    kept.parent.mkdir(parents=True)
+    test = tests_of(exps, keys)[keys[0]]
+    kept.write_text(f"key,status,prov.test_fingerprint\nnew,finished,{test}\nold,failed,{test}\n")
+    assert looks(exps, keys)[keys[0]] == 5
+    assert decisions(exps, keys, None, "mine") == 0
+    register.append(register.log_file("x"), {"event": "look", "seeds": [0], "verdicts": []})
+    register.append(register.log_file("y"), {"event": "look", "seeds": [0], "verdicts": [], "tests": [test]})
+    register.append(register.log_file("z"), {"event": "look", "seeds": [0], "verdicts": [], "tests": ["another"]})
+    assert decisions(exps, keys, None, "mine") == 2
+    assert decisions(exps, keys, None, "y") == 1
