@@ -42,8 +42,8 @@ def main(args: argparse.Namespace) -> int:
     from bench.schema.own import involved
 
     try:
-        title, experiments, keys, claims, allowed = asked(args)
-        found = findings(experiments, keys, claims, near=True)
+        title, experiments, keys, claims, replicates, allowed = asked(args)
+        found = findings(experiments, keys, claims, replicates, near=True)
         if involved(experiments):
             from bench.rehearsal import rehearse
 
@@ -60,8 +60,8 @@ def main(args: argparse.Namespace) -> int:
     return 2 if bad else 0
 
 
-def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, dict[str, str]]:
-    """What is to be checked: title, experiments, the fingerprint of each one's data, claims, allowed findings.
+def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, list[str], dict[str, str]]:
+    """What is to be checked: title, experiments, the fingerprint of each one's data, claims, replicates, allowed ones.
 
     Raises:
         RequestError: as reading a sweep file and composing do; `Refused` for selection on test.
@@ -79,11 +79,12 @@ def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], i
         raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
     if not names:
         exp = experiment(compose(args.words))
-        return "this experiment", [exp], [images.fingerprint(exp.dataset, exp.split)], 0, {}
+        return "this experiment", [exp], [images.fingerprint(exp.dataset, exp.split)], 0, ["seed"], {}
     sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in args.words if "=" in w])
     allowed = dict(checked(sweep.allow))
-    return names[0], [p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), allowed
+    experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
+    return names[0], experiments, keys, len(sweep.claims), sweep.replicates, allowed
 
 
 def named(as_json: bool) -> int:

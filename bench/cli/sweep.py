@@ -167,7 +167,7 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     from bench.protocol.lint import findings, require, untested
     from bench.schema.own import involved
 
-    found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims))
+    found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), sweep.replicates)
     require(found, sweep.allow, title)
     untested([p.experiment for p in planned])
     if involved(p.experiment for p in planned):

@@ -132,7 +132,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     looked = looks(experiments, keys)
     deep = bool(sweep.allow)  # what is allowed may be about networks, which are built to see whether it occurs
     context = {
-        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), deep=deep)],
+        "findings": [f.row() for f in findings(experiments, keys, len(sweep.claims), sweep.replicates, deep)],
         "test_looks": max(looked.values()),
         "test_decisions": decisions(experiments, keys, store, title),
         **({"repository": address} if (address := repository()) else {}),

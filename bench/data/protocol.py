@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from bench.data.finding import Finding
@@ -32,6 +33,7 @@ def lint(
     data: Mapping[str, ImageData],
     keys: Sequence[str],
     claims: int = 0,
+    replicates: Sequence[str] = ("seed",),
     looks: Mapping[str, int] | None = None,
 ) -> list[Finding]:
     """Every finding about a set of experiments, each name and reason once.
@@ -41,6 +43,7 @@ def lint(
         data: fingerprint -> ImageData.
         keys: the fingerprint of each experiment.
         claims: how many claims rest on them.
+        replicates: the settings whose values are drawn anew: seed, split.seed, split.fold.
         looks: fingerprint -> how often runs of the store have scored its test split.
     """
     found: list[Finding] = []
@@ -51,7 +54,7 @@ def lint(
             found += worn(count, len(data[key].test))
     for exp, key in zip(experiments, keys, strict=True):
         found += single(exp, data[key])
-    found += together(experiments, claims)
+    found += together(experiments, claims, replicates)
     return list(dict.fromkeys(found))
 
 
@@ -113,7 +116,9 @@ def _stem(exp: Experiment, data: ImageData) -> Iterator[Finding]:
         )
 
 
-def together(experiments: Sequence[Experiment], claims: int) -> Iterator[Finding]:
+def together(
+    experiments: Sequence[Experiment], claims: int, replicates: Sequence[str] = ("seed",)
+) -> Iterator[Finding]:
     """About what only several experiments show: batch sizes and seeds."""
     trained = [exp for exp in experiments if exp.trains]
     by_lr: dict[tuple[str, float], set[int]] = defaultdict(set)
@@ -129,12 +134,12 @@ def together(experiments: Sequence[Experiment], claims: int) -> Iterator[Finding
             f"Batch sizes {', '.join(map(str, sizes))} are compared at one lr, which suits one of them.",
             "Scale lr with trainer.batch_size (Goyal et al. 2017, arXiv:1706.02677), or sweep lr at each size.",
         )
-    seeds = {exp.seed for exp in experiments}
-    if claims and len(seeds) < SEEDS:
+    drawn = {tuple(attrgetter(name)(exp) for name in replicates) for exp in experiments}
+    if claims and len(drawn) < SEEDS:
         yield Finding(
             "few_seeds",
             "warning",
-            f"{claims} claim{'s rest' if claims > 1 else ' rests'} on {len(seeds)} seed{'s'[: len(seeds) != 1]}.",
+            f"{claims} claim{'s rest' if claims > 1 else ' rests'} on {len(drawn)} seed{'s'[: len(drawn) != 1]}.",
             f"Use at least {SEEDS} seeds (--seeds {SEEDS}).",
         )
 

@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 def findings(
-    experiments: Sequence[Experiment], keys: Sequence[str], claims: int = 0, deep: bool = True, near: bool = False
+    experiments: Sequence[Experiment],
+    keys: Sequence[str],
+    claims: int = 0,
+    replicates: Sequence[str] = ("seed",),
+    deep: bool = True,
+    near: bool = False,
 ) -> list[Finding]:
     """Everything there is to say about experiments, their data and what their store knows.
 
     Args:
         keys: the data fingerprint of each experiment.
         claims: how many claims rest on them.
+        replicates: the settings whose values are drawn anew.
         deep: also build the networks that keep a part frozen, one of each kind and without memory (below a second).
         near: also look for near duplicates across splits (seconds for 10,000 images).
 
@@ -40,7 +46,7 @@ def findings(
     for exp, key in zip(experiments, keys, strict=True):
         if key not in loaded:
             loaded[key] = images.load(exp.dataset, exp.split)
-    found = lint(experiments, loaded, keys, claims, looks(experiments, keys))
+    found = lint(experiments, loaded, keys, claims, replicates, looks(experiments, keys))
     if near:
         from bench.data.near import across_splits
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.naming import key, point
+from bench.report.naming import axis, key, point
 from bench.report.replicates import Replicate, interval, overlap, replicate
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown
@@ -60,6 +60,7 @@ class Frame:
         levels: axis -> its values in the sweep's order, those that only records have after them.
         points: canonical point -> replicate (a seed) -> Record.
         drawn: the sweep's replicates besides the seed.
+        replicates: all of them in words: `seeds and splits`.
 
     Raises:
         RequestError: for two records of one point and seed, records of several sweeps, or none at all.
@@ -78,6 +79,8 @@ class Frame:
         planned = {name: {same(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
+        named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]
+        self.replicates = " and ".join(f"{axis(name)}s" for name in named)
         self.axes = [name for name in planned if name in found] + [name for name in found if name not in planned]
         self.axes = [name for name in self.axes if name not in self.drawn]
         self.levels: dict[str, list[Any]] = {}

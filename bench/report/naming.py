@@ -16,6 +16,8 @@ _AXES = {
     "model.k": "k (neighbours)",
     "trainer.batch_size": "batch size (images)",
     "split.train_per_class": "training images a class",
+    "split.seed": "split",
+    "split.fold": "fold",
     "split.train_fraction": "fraction of the training images",
 }
 _UNSAID = (".name", ".source", ".mode", ".family")  # `dataset.source` says which dataset

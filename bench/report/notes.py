@@ -43,7 +43,7 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out.append(Note("No run has finished: there is nothing to compare yet.", stamp=True))
     if cells and max(c.interval.n for c in cells) == 1:
         out.append(Note("One seed a cell: without a second one there is no interval and no test.", stamp=True))
-    over = "seeds" if not frame.drawn else f"replicates (seeds and {' and '.join(axis(n) + 's' for n in frame.drawn)})"
+    over = "seeds" if not frame.drawn else f"replicates ({frame.replicates})"
     out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; it ends where the metric does.")]
     if any(mark for panel in grid.panels for row in panel.marks for mark in row):
         out.append(Note(MARKED))

@@ -72,7 +72,7 @@ def scope(claim: Claim, frame: Frame) -> str:
     if not frame.drawn:
         parts.append("one split and its test set")
     else:
-        parts.append(f"over {' and '.join(axis(name) + 's' for name in frame.drawn)}")
+        parts.append(f"over {frame.replicates}")
     return f"on {', '.join(parts)}" if parts else ""
 
 

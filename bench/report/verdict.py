@@ -71,7 +71,9 @@ def remarks(verdict: Verdict) -> list[str]:
     smallest = getattr(verdict.claim, "smallest", None)
     if verdict.word == "open" and smallest:
         need = f"about {verdict.seeds}" if verdict.seeds else "more than 1,000"
-        out.append(f"An effect of {shown.amount(smallest)} would need {need} seeds.")
+        crossed = any(isinstance(replicate, str) for replicate in verdict.values)
+        what = "replicates" if crossed else "seeds"
+        out.append(f"An effect of {shown.amount(smallest)} would need {need} {what}.")
     if verdict.differs:
         said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())
         out.append(f"Its sides also differ in: {said}.")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.compose import compose
-from bench.data import ImageData, load
+from bench.data import ImageData, load, protocol
 from bench.data.finding import NAMES, NEVER, Finding, stops
 from bench.data.leaks import splits
 from bench.data.protocol import frozen_updates, lint
@@ -260,3 +260,10 @@ def test_a_stem_is_said_to_skip_pixels_where_it_does(name: str, skips: bool, dat
         side = 224 if name.startswith("vit") else 64
         net(torch.zeros(1, 3, side, side))
     assert (sizes[0] < side) == skips
+
+
+def test_replicates_are_what_claims_rest_on() -> None:
+    """A model without randomness has one seed; folds drawn anew are its replicates."""
+    made = [experiment(compose(["dataset=digits", "split=kfold", f"split.fold={fold}"])) for fold in range(3)]
+    assert [f.name for f in protocol.together(made, 1)] == ["few_seeds"]
+    assert not list(protocol.together(made, 1, ["split.fold"]))
