@@ -38,7 +38,9 @@ def recipe(exp: Experiment) -> str:
         return ", ".join([*parts, "no training by gradient steps"])
     trainer = exp.trainer
     epochs = f"{trainer.epochs} epoch{'s' if trainer.epochs > 1 else ''} of batches of {trainer.batch_size}"
-    return ", ".join([*parts, f"{exp.optim.name} at lr {exp.optim.lr:g}", epochs])
+    return ", ".join(
+        [*parts, f"{exp.optim.own.name if exp.optim.own else exp.optim.name} at lr {exp.optim.lr:g}", epochs]
+    )
 
 
 def device(exp: Experiment) -> str:

@@ -76,6 +76,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.sweep.plan import at_scale, points, records_of
     from bench.track.spool import Spool
     from bench.track.store import Store, existing
+    from bench.train.stacked.which import lines
 
     named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
@@ -94,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed))
-    for line in run_again(todo, len(planned), title, store):
+    for line in (*run_again(todo, len(planned), title, store), *lines([point.experiment for point in todo])):
         say(line)
     if args.dry_run:
         show_plan(args, planned, todo, before, store, title)

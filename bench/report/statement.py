@@ -101,7 +101,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
         return {}
     out: dict[str, tuple[str, str]] = {}
     names = sorted({name for records in two for r in records for name in r.config})
-    fixed = set(claim.compare)
+    fixed = {name for chosen in claim.compare for name in (chosen, f"{chosen}.name", f"{chosen}.code")}
     for name in [*ASKED, *(n for n in names if n.startswith(ALSO) and n not in ASKED)]:
         if name in fixed or name in QUIET or not any(name in r.config for records in two for r in records):
             continue

@@ -203,6 +203,12 @@ def test_what_would_be_ignored_is_refused(examples: Path) -> None:
         assert message in str(told.value)
 
 
+def test_what_is_trained_alone_is_said(examples: Path, bench: Any) -> None:
+    words = ("--axes", "loss=cross_entropy,focal", "--seeds", "2", "dataset=digits", "model=dnn", "trainer.stack=4")
+    told = bench("sweep", *words, "--dry-run")[2]
+    assert "trainer.stack: 2 of 4 runs are trained alone, as one program has no loss.name=focal." in told
+
+
 def test_a_chain_of_known_layers_of_one_s_own_is_stacked(convmixer: Path) -> None:
     from bench.run import as_one_program
 

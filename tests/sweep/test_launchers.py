@@ -16,7 +16,29 @@ from tests.services.parts import missing
 from tests.sweep.calling import TINY, called
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("launchers")]
-SMALL = (*TINY, "--seeds", "2")  # 8 runs
+# Own code travels as other settings do: half of the points are of a network of the user's own, in two files.
+SMALL = (*TINY, "--seeds", "2", "--axes", "model=mine,dnn", "optim.lr=0.1,0.01")  # 8 runs
+MINE = """
+from torch import nn
+from bench.parts import augmentation, loss, model
+from layers import act
+
+@model
+def mine(shape, classes): return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), act(), nn.Linear(8, classes))
+
+@augmentation
+def dim(images, targets, draws): return images * draws.uniform(1).to(images.device)[:, :, None, None], targets
+
+@loss
+def plain(logits, targets): return nn.functional.cross_entropy(logits, targets)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _mine(folder: Path) -> None:
+    (folder / "parts").mkdir()
+    (folder / "parts" / "mine.py").write_text(MINE)
+    (folder / "parts" / "layers.py").write_text("from torch import nn\nact = nn.ReLU\n")
 
 
 def check(store: Store, runs: int = 8) -> None:
@@ -41,8 +63,8 @@ def test_launchers_of_this_machine(folder: Path, launcher: str) -> None:
 @pytest.mark.parametrize("trainer", ["ddp", "fsdp"])
 def test_points_on_two_devices_are_points_like_others(folder: Path, trainer: str) -> None:
     """One run and one folder each, from a worker that is a process of the sweep itself."""
-    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
-    words += (f"trainer={trainer}", "trainer.accelerator=cpu", "--workers", "1", "--json")
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=mine", "trainer.epochs=1")
+    words += ("augment=dim", "loss=plain", f"trainer={trainer}", "trainer.accelerator=cpu", "--workers", "1", "--json")
     found = called(folder, "sweep", *words).json()
     assert (found["ran"], found["failed"]) == (2, 0)
     check(Store(), 2)

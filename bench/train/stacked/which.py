@@ -7,6 +7,8 @@ another value than its default is not stacked. A test goes through every field o
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 
 from bench.schema.experiment import Experiment, flat, science
 
@@ -56,15 +58,33 @@ def form(exp: Experiment) -> str | None:
 
     Runs may differ in the seed, the lr, the weight decay and the rate of dropout (not in whether there is dropout).
     """
-    known = exp.model.family in FAMILIES and exp.norm_layer.name in NORMS and exp.optim.name in ELEMENTWISE
-    followed = FOLLOWED | FREE | ({"model.*"} if exp.model.family == "own" else set())
-    if not known or not all(listed(name, followed) for name in science(exp)):
+    if alone(exp):
         return None
     settings = flat(exp)
-    if any(settings[name] != value for name, value in ONLY.items()):
-        return None
     same = {name: value for name, value in settings.items() if name not in FREE}
     return json.dumps({**same, "drops": settings.get("model.dropout", 0) > 0}, sort_keys=True)
+
+
+def alone(exp: Experiment) -> str:
+    """The first setting by which a run must be trained alone, such as "loss.name=focal"; "" where none does."""
+    settings = flat(exp)
+    allowed = {"model.family": FAMILIES, "norm_layer.name": NORMS, "optim.name": ELEMENTWISE}
+    parts = {"model.family": exp.model.family, "norm_layer.name": exp.norm_layer.name, "optim.name": exp.optim.name}
+    followed = FOLLOWED | FREE | ({"model.*"} if exp.model.family == "own" else set())
+    found = [name for name, values in allowed.items() if parts[name] not in values]
+    found += [name for name in science(exp) if not listed(name, followed)]
+    found += [name for name, value in ONLY.items() if settings[name] != value]
+    return f"{found[0]}={settings.get(found[0], parts.get(found[0]))}" if found else ""
+
+
+def lines(experiments: Sequence[Experiment]) -> list[str]:
+    """What to say of runs that ask for a number of runs in one program and are trained alone, a line a reason."""
+    reasons = Counter(alone(exp) for exp in experiments if isinstance(exp.trainer.stack, int))
+    return [
+        f"trainer.stack: {count} of {len(experiments)} runs are trained alone, as one program has no {reason}."
+        for reason, count in reasons.items()
+        if reason
+    ]
 
 
 def most(exp: Experiment) -> int:
