@@ -183,9 +183,12 @@ def test_views_are_augmentations_of_their_image_drawn_from_the_seed(cache, digit
         features(digits, "train", flat, prepare, CPU, "flip", augment=change)
 
 
-@pytest.mark.parametrize("head", ["linear", "dnn"])
+@pytest.mark.parametrize("head", ["linear", "dnn", "dropping"])
 def test_a_head_on_features_is_the_head_of_the_frozen_network(cache, digits, source, head, monkeypatch):
     """The same training with the backbone in every epoch: same scores, same weights, the backbone untouched."""
+    if head == "dropping":  # as a network of somebody's own may have it
+        head, build = "linear", models.build
+        monkeypatch.setattr(models, "build", lambda *args: with_dropping_head(build(*args)))
     exp = experiment(compose([*OWN, "transfer=frozen", f"transfer.head={head}", "transfer.hidden=[12]", *source]))
     fast = transferred(exp, digits)
     monkeypatch.setattr(heads, "_features", None)
@@ -210,6 +213,12 @@ def test_a_head_on_features_is_the_head_of_the_frozen_network(cache, digits, sou
     # What is handed on for other images goes through the whole network.
     shown = torch.from_numpy(digits.images[digits.test])
     np.testing.assert_allclose(fast.classify(shown).numpy(), fast.test_scores, atol=1e-4)
+
+
+def with_dropping_head(net):
+    old = net.head
+    net.head = nn.Sequential(nn.BatchNorm1d(old.in_features), nn.Dropout(0.5), old)
+    return net
 
 
 def test_a_head_on_views_learns_and_its_training_is_not_the_plain_one(cache, digits, source):

@@ -81,7 +81,8 @@ def freeze(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
     """Make exactly those stages trainable that are to be trained in `epoch` (from 0).
 
     A frozen stage gets no gradient and stays in evaluation mode whatever `net.train()` says: its running
-    statistics do not move and it drops nothing. With mode=frozen the whole network stays in evaluation mode.
+    statistics do not move and it drops nothing. With mode=frozen all but the heads stays so, what drops or normalises
+    before them too; in the heads dropout and batch norm do what they do in training, as on features computed once.
     """
     if transfer.mode == "scratch":
         return
@@ -92,7 +93,9 @@ def freeze(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
             parameter.requires_grad_(i >= first)
         for module in stage.modules:
             _hold(module, i < first)
-    _hold(net, transfer.mode == "frozen")
+    if transfer.mode == "frozen":
+        net.eval()
+        net.__dict__["train"] = functools.partial(_train_heads, net, head_names(net))
 
 
 def first_trained(parts: list[Stage], transfer: Transfer, epoch: int) -> int:
@@ -135,6 +138,12 @@ def _hold(module: nn.Module, still: bool) -> None:
         module.__dict__["train"] = functools.partial(_stay, module)
     elif module.__dict__.pop("train", None) is not None:
         module.train()
+
+
+def _train_heads(net: nn.Module, heads: tuple[str, ...], mode: bool = True) -> nn.Module:
+    for head in heads:
+        net.get_submodule(head).train(mode)
+    return net
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:

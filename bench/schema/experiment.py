@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
-from bench.schema.model import Knn, Model, NormLayer, Resnet, Timm, Torchvision
+from bench.schema.model import Knn, Model, NormLayer, OwnModel, Resnet, Timm, Torchvision
 from bench.schema.own import Metrics, Own, among
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
@@ -118,6 +118,9 @@ FUSED_NORM = ("densenet", "efficientnet", "tf_efficientnet", "mobilenet", "tf_mo
 # Families of timm that have a batch norm inside their classifier; frozen, it belongs to the backbone.
 NORM_IN_HEAD = ("levit", "efficientvit_m", "repvit", "shvit", "iformer")
 
+# Families of timm that can have dropout inside their classifier.
+DROPS_IN_HEAD = ("caformer", "convformer")
+
 # Raise this when a default or an algorithm changes so that old results no longer answer for new ones.
 SCIENCE_VERSION = 1
 
@@ -211,6 +214,13 @@ def fewest_channels(model: Model) -> float:
     return min(getattr(model, "filters", ()), default=math.inf)
 
 
+def drops_in_head(model: Model) -> bool:
+    """Whether the head may act otherwise in training; of a network of somebody's own nobody knows."""
+    if isinstance(model, Timm):
+        return model.name.startswith(DROPS_IN_HEAD) and model.dropout > 0
+    return isinstance(model, OwnModel)
+
+
 def run_key(exp: Experiment, data_fingerprint: str) -> str:
     """SHA-256 (hex) of the canonical JSON of the scientific settings and the dataset's fingerprint.
 
@@ -240,6 +250,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.transfer.mode == "frozen" and str(getattr(exp.model, "name", "")).startswith(NORM_IN_HEAD):
         # At first this norm was trained with the head.
         settings["transfer.head_rule"] = 2
+    if exp.transfer.mode == "frozen" and exp.trains and drops_in_head(exp.model):
+        # At first dropout and batch norm of a head slept wherever the backbone ran in every epoch.
+        settings["transfer.head_mode"] = 2
     content = {"version": SCIENCE_VERSION, "data": data_fingerprint, "settings": settings}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

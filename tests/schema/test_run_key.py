@@ -116,6 +116,13 @@ def test_a_frozen_norm_inside_a_classifier_has_another_key_than_a_trained_one() 
         assert (run_key(exp, "d") != unversioned(exp)) is changed, name
 
 
+def test_a_frozen_networks_dropout_inside_the_head_has_another_key_since_it_drops() -> None:
+    for name, dropout, changed in (("caformer_s18", 0.1, True), ("caformer_s18", 0, False), ("resnet18", 0.1, False)):
+        words = ["model=timm", f"model.name={name}", f"model.dropout={dropout}", "transfer=frozen"]
+        exp = experiment(compose([*words, "transfer.weights=timm"]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed, name
+
+
 def test_two_augmentations_of_one_package_are_two_experiments() -> None:
     """Its version does not say which of its parts it is; the hash of a file's code does."""
     plain = experiment(compose(BASE))
