@@ -23,6 +23,7 @@ VERBS = {
     "report": "the site in results/: an index and a page for each sweep",
     "reproduce": "run cells of committed results again and compare",
     "compare": "two runs, sweeps, stores or commits side by side",
+    "options": "every setting, claim and figure kind, from the schema itself",
     "models": "parameters, FLOPs, smallest input, source paper",
     "check": "protocol lint, before compute is spent",
     "explain": "pictures of what a run learned and where it fails",

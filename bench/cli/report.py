@@ -1,4 +1,5 @@
-"""Write the site: results/index.html, a page for each sweep in results/, and results/README.md.
+"""Write the site: results/index.html, a page for each sweep in results/, options.html, and
+results/README.md.
 
     bench report
     bench report --results somewhere/results
@@ -30,9 +31,11 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the pages; 0 when every sweep could be shown, 1 when a folder could not be read."""
+    from bench.cli.reference import sections
     from bench.report import site
 
-    made = site.build(args.results, args.single_file, STORE_PAGE if args.link_store else "")
+    shipped = sections(own=False)  # pages are read elsewhere, where there is nothing of one's own
+    made = site.build(args.results, args.single_file, STORE_PAGE if args.link_store else "", shipped)
     if args.json:
         print(json.dumps({"files": [str(p) for p in made.files], "broken": made.broken}))
         return 1 if made.broken else 0

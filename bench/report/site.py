@@ -46,13 +46,14 @@ class Site:
     broken: list[str] = field(default_factory=list)
 
 
-def build(results: Path, single: bool = False, store: str = "") -> Site:
+def build(results: Path, single: bool = False, store: str = "", reference: Sequence[Any] = ()) -> Site:
     """Write the site for every sweep in `results`.
 
     A folder that cannot be read is named on the index and does not keep the others from being shown.
 
     Args:
         single: everything inside each page.
+        reference: what can be set, for a page of its own (`bench.cli.reference.sections`); none for no such page.
         store: address of MLflow's pages that runs are linked to; "" for no links, as a reader elsewhere has no store.
 
     Raises:
@@ -73,7 +74,11 @@ def build(results: Path, single: bool = False, store: str = "") -> Site:
             (folder / RUNS).unlink(missing_ok=True)
         else:
             _put(site, folder / RUNS, f"window.RUNS = {_json(content['runs'])};\n")
-    _put(site, results / "index.html", index_page([content for _, content in shown], site.broken, single))
+    contents = [content for _, content in shown]
+    _put(site, results / "index.html", index_page(contents, site.broken, single, bool(reference)))
+    if reference:
+        given = {"sections": reference, "root": "", "charts": []}
+        _put(site, results / "options.html", _render("options.html.j2", given, single))
     _put(site, results / "README.md", readme.text(shown, site.broken))
     if not single:
         _put(site, results / SCRIPT, script())
@@ -97,8 +102,10 @@ def sweep_page(content: dict[str, Any], inside: Path | None = None) -> str:
     return text
 
 
-def index_page(contents: Sequence[dict[str, Any]], broken: Sequence[str], single: bool = False) -> str:
-    """The list of sweeps, each with its verdicts, by theme."""
+def index_page(
+    contents: Sequence[dict[str, Any]], broken: Sequence[str], single: bool = False, reference: bool = False
+) -> str:
+    """The list of sweeps, each with its verdicts, by theme; `reference`: whether there is a page of all options."""
     verdicts = [v for content in contents for v in content["verdicts"]]
     tally = [(word, sum(v["word"] == word for v in verdicts)) for word in ("supported", "refuted", "open")]
     themes: dict[str, list[dict[str, Any]]] = {}
@@ -113,6 +120,7 @@ def index_page(contents: Sequence[dict[str, Any]], broken: Sequence[str], single
         "datasets": sorted({name for content in contents for name in content["datasets"]}),
         "words": page.MEANINGS,
         "broken": broken,
+        "reference": reference,
         "root": "",
         "charts": [],
     }

@@ -22,8 +22,8 @@ from bench.schema.label import same
 from bench.schema.metric import Metric, metric
 from bench.schema.part import part
 
-Direction = Literal["greater", "less"]
-Test = Literal["t", "wilcoxon", "bootstrap"]
+Direction = Literal["greater", "less"]  # none stated: the one that is better
+Test = Literal["t", "wilcoxon", "bootstrap"]  # on the contrasts of the seeds
 Point = dict[str, Any]  # axis -> value
 # The smallest effect of interest, in the metric's own unit: what a number of seeds has to be able to find.
 Smallest = Annotated[float, Field(gt=0)] | None
@@ -38,13 +38,13 @@ class Compare:
     """
 
     kind: Literal["compare"] = "compare"
-    says: str
-    compare: Point
-    against: Point
-    at: Point = Field(default_factory=dict)
-    metric: str = "test/accuracy"
+    says: str  # the claim, in a sentence
+    compare: Point  # axis values of the one side
+    against: Point  # of the other side
+    at: Point = Field(default_factory=dict)  # axis values that both sides have
+    metric: str = "test/accuracy"  # what is claimed about
     direction: Direction = "greater"
-    by: Annotated[float, Field(ge=0)] = 0.0
+    by: Annotated[float, Field(ge=0)] = 0.0  # more than so much
     test: Test = "t"
     smallest: Smallest = None
 
@@ -70,12 +70,12 @@ class Trend:
     """
 
     kind: Literal["trend"]
-    says: str
-    over: str
-    at: Point = Field(default_factory=dict)
-    metric: str = "test/accuracy"
+    says: str  # the claim, in a sentence
+    over: str  # axis
+    at: Point = Field(default_factory=dict)  # axis values that are fixed
+    metric: str = "test/accuracy"  # what is claimed about
     direction: Direction = "greater"
-    spacing: Literal["step", "value", "log"] = "step"
+    spacing: Literal["step", "value", "log"] = "step"  # of the steps along the axis
     test: Test = "t"
     smallest: Smallest = None
 
@@ -95,13 +95,13 @@ class Interaction:
     """
 
     kind: Literal["interaction"]
-    says: str
-    compare: Point
-    against: Point
-    where: Point
-    versus: Point
-    at: Point = Field(default_factory=dict)
-    metric: str = "test/accuracy"
+    says: str  # the claim, in a sentence
+    compare: Point  # axis values of the one side
+    against: Point  # of the other side
+    where: Point  # axis values where the effect is claimed to be greater
+    versus: Point  # and where it is less
+    at: Point = Field(default_factory=dict)  # axis values that both sides have
+    metric: str = "test/accuracy"  # what is claimed about
     direction: Direction = "greater"
     test: Test = "t"
     smallest: Smallest = None
@@ -125,12 +125,12 @@ class Equivalence:
     """
 
     kind: Literal["equivalence"]
-    says: str
-    compare: Point
-    against: Point
-    margin: Annotated[float, Field(gt=0)]
-    at: Point = Field(default_factory=dict)
-    metric: str = "test/accuracy"
+    says: str  # the claim, in a sentence
+    compare: Point  # axis values of the one side
+    against: Point  # of the other side
+    margin: Annotated[float, Field(gt=0)]  # the largest difference that does not matter
+    at: Point = Field(default_factory=dict)  # axis values that both sides have
+    metric: str = "test/accuracy"  # what is claimed about
     test: Test = "t"
 
     def fault(self) -> str:
@@ -143,10 +143,10 @@ class Bound:
     """The mean of the cell at `at` is greater, or less, than `bound`."""
 
     kind: Literal["bound"]
-    says: str
-    at: Point
-    bound: float
-    metric: str = "test/accuracy"
+    says: str  # the claim, in a sentence
+    at: Point  # the cell
+    bound: float  # what the mean is held against
+    metric: str = "test/accuracy"  # what is claimed about
     direction: Direction = "greater"
     test: Test = "t"
 

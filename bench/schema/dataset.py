@@ -13,7 +13,7 @@ Positive = Annotated[int, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Side = Annotated[int, Field(ge=4, le=2048)]
-OnBad = Literal["error", "skip"]
+OnBad = Literal["error", "skip"]  # a file that cannot be read: an error, or left out of every split and counted
 Storage = Literal["map", "stream"]
 # The values of images deeper than 8 bits that become 0 and 255. None: what the files say, else see the README.
 Range = tuple[float, float] | None
@@ -63,7 +63,7 @@ class Folder:
     """
 
     source: Literal["folder"]
-    root: str
+    root: str  # path of it
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"  # auto: grey where every image is
@@ -80,8 +80,8 @@ class Csv:
 
     source: Literal["csv"]
     file: str  # path or URL
-    path_column: str = "path"
-    label_column: str = "label"
+    path_column: str = "path"  # column with the path or address of each image
+    label_column: str = "label"  # column with its class
     split_column: str | None = "split"  # values train, val, test or empty; it may be absent. None: draw the splits
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
@@ -97,11 +97,11 @@ class HuggingFace:
     """A set of the Hugging Face hub, or a folder in its layout. Needs the extra `huggingface`."""
 
     source: Literal["huggingface"]
-    name: str
-    config: str | None = None
+    name: str  # as the hub has it, or a folder in its layout
+    config: str | None = None  # configuration of a set that has several
     revision: str | None = None  # a commit or tag: name one, or the content may change under the same name
-    image_column: str = "image"
-    label_column: str = "label"
+    image_column: str = "image"  # column with the image
+    label_column: str = "label"  # column with the class
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"
@@ -123,17 +123,20 @@ class Shapes:
     """
 
     source: Literal["shapes"]
-    count: Positive = 3000
-    side: Side = 32
-    seed: Seed = 0
+    count: Positive = 3000  # images in all
+    side: Side = 32  # pixels
+    seed: Seed = 0  # of all that is drawn
+    # The factor that is the class.
     label: Literal["shape", "colour", "orientation", "position", "size", "brightness"] = "shape"
+    # What is drawn.
     shapes: Annotated[tuple[ShapeName, ...], Field(min_length=1)] = ("circle", "square", "triangle", "cross", "star")
+    # What it is drawn in.
     colours: Annotated[tuple[ColourName, ...], Field(min_length=1)] = ("red", "green", "blue", "yellow", "magenta")
     rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, uniform in +-rotation
     shift: Annotated[float, Field(ge=0, le=0.5)] = 0.1  # fraction of the side, uniform in +-shift on both axes
     size: Annotated[float, Field(gt=0, le=1)] = 0.5  # the object's diameter as a fraction of the side
     size_range: Annotated[float, Field(ge=0, lt=1)] = 0.15  # relative, uniform in 1 +- size_range
-    brightness: Annotated[float, Field(gt=0, le=1)] = 1.0
+    brightness: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the object, where 1 is its full colour
     brightness_range: Annotated[float, Field(ge=0, lt=1)] = 0.0  # relative, uniform in 1 +- brightness_range
     clutter: Annotated[int, Field(ge=0)] = 0  # strokes of random colours behind the object
     occlusion: Annotated[float, Field(ge=0, lt=1)] = 0.0  # fraction of the object's width hidden by a grey bar
@@ -158,10 +161,10 @@ class Plane:
     """
 
     source: Literal["plane"]
-    pattern: Literal["quadrants", "ring", "modes", "spirals"] = "quadrants"
-    count: Positive = 2000
+    pattern: Literal["quadrants", "ring", "modes", "spirals"] = "quadrants"  # what tells the classes apart
+    count: Positive = 2000  # points in all
     noise: Annotated[float, Field(ge=0, le=1)] = 0.0  # standard deviation, where the square is [-1, 1] x [-1, 1]
-    seed: Seed = 0
+    seed: Seed = 0  # of all that is drawn
 
 
 @part
@@ -192,7 +195,7 @@ class Split:
     The training subset is nested: a smaller one lies inside a larger one of the same seed.
     """
 
-    kind: Literal["holdout", "kfold", "hash"] = "holdout"
+    kind: Literal["holdout", "kfold", "hash"] = "holdout"  # how test and val are drawn
     val: Annotated[float, Field(gt=0, lt=1)] = 0.1  # fraction of what is not test
     test: Annotated[float, Field(gt=0, lt=1)] = 0.2  # holdout: fraction of all, where there is no official test split
     folds: Annotated[int, Field(ge=2)] = 5  # kfold
@@ -204,7 +207,7 @@ class Split:
     group: str | None = None
     # Share of the training images whose label is drawn anew, all classes alike (Zhang et al. 2016); val and test stay.
     label_noise: Probability = 0.0
-    seed: Seed = 0
+    seed: Seed = 0  # of the split alone: the training seed is another
 
     def __post_init__(self) -> None:
         if self.fold >= self.folds:

@@ -9,9 +9,9 @@ from pydantic import Field
 from bench.schema.own import Own, own_or_named
 from bench.schema.part import part
 
-Activation = Literal["linear", "relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]
+Activation = Literal["linear", "relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "selu"]  # after each norm
 Positive = Annotated[int, Field(gt=0)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]  # how often a unit or block is left out
 Norm = Literal["native", "none", "batch", "layer", "group", "instance", "weight", "selu", "own"]
 
 NO_NORMS = ("none",)  # nothing inside to normalise
@@ -25,9 +25,9 @@ class Knn:
     norm_layers: ClassVar[tuple[str, ...]] = NO_NORMS
     native_norm: ClassVar[str] = "none"
     family: Literal["knn"]
-    k: Positive = 5
-    metric: Literal["l1", "l2", "cosine"] = "l2"
-    weights: Literal["uniform", "distance"] = "uniform"
+    k: Positive = 5  # how many neighbours vote
+    metric: Literal["l1", "l2", "cosine"] = "l2"  # distance between images
+    weights: Literal["uniform", "distance"] = "uniform"  # of a vote: one each, or by closeness
 
 
 @part
@@ -37,7 +37,7 @@ class Ncm:
     norm_layers: ClassVar[tuple[str, ...]] = NO_NORMS
     native_norm: ClassVar[str] = "none"
     family: Literal["ncm"]
-    metric: Literal["l2", "cosine"] = "l2"
+    metric: Literal["l2", "cosine"] = "l2"  # distance to a mean
 
 
 @part
@@ -57,7 +57,7 @@ class Dnn:
     norm_layers: ClassVar[tuple[str, ...]] = tuple(n for n in ALL_NORMS if n != "instance")
     native_norm: ClassVar[str] = "none"
     family: Literal["dnn"]
-    hidden: tuple[Positive, ...] = (400, 100)
+    hidden: tuple[Positive, ...] = (400, 100)  # units of each hidden layer
     activation: Activation = "relu"
     dropout: Probability = 0.0
 
@@ -72,13 +72,14 @@ class Cnn:
     norm_layers: ClassVar[tuple[str, ...]] = ALL_NORMS
     native_norm: ClassVar[str] = "none"
     family: Literal["cnn"]
-    filters: tuple[Positive, ...] = (32, 64)
-    kernels: tuple[Positive, ...] = (8, 4)
-    stride: Positive = 1
+    filters: tuple[Positive, ...] = (32, 64)  # of each convolution
+    kernels: tuple[Positive, ...] = (8, 4)  # side of each convolution's filters
+    stride: Positive = 1  # of the convolutions
+    # At the edges: as many pixels as before, or only where the filter fits.
     padding: Literal["same", "valid"] = "same"
-    pooling: Literal["max", "average", "none"] = "max"
-    pool_size: Positive = 2
-    dense: tuple[Positive, ...] = (128,)
+    pooling: Literal["max", "average", "none"] = "max"  # after each convolution
+    pool_size: Positive = 2  # side and stride of the pooling
+    dense: tuple[Positive, ...] = (128,)  # units of each layer after the convolutions
     activation: Activation = "relu"
     dropout: Probability = 0.0
 
@@ -119,7 +120,7 @@ class Fractal:
     native_norm: ClassVar[str] = "batch"
     family: Literal["fractalnet"]
     filters: tuple[Positive, ...] = (64, 128, 256, 512, 512)  # one block each, with a 2x2 max pooling after it
-    columns: Annotated[int, Field(gt=0, le=6)] = 3
+    columns: Annotated[int, Field(gt=0, le=6)] = 3  # paths of different depth in each block
     drop_path: Probability = 0.0  # local: how often a join drops each of its inputs; half the images: one column only
     activation: Activation = "relu"
     dropout: Probability = 0.0  # after the last block, rising linearly from 0 after the first
@@ -136,7 +137,7 @@ class Timm:
     norm_layers: ClassVar[tuple[str, ...]] = ALL_NORMS  # what the named model takes is checked when it is built
     native_norm: ClassVar[str] = "native"
     family: Literal["timm"]
-    name: str
+    name: str  # as `bench models` and timm call it
     stem: Literal["native", "small"] = "native"  # small: 3x3 stride-1 stem and no early pooling
     activation: Activation | None = None  # None: the model's own
     dropout: Probability = 0.0  # where the model has it, mostly before the head
@@ -150,7 +151,7 @@ class Torchvision:
     norm_layers: ClassVar[tuple[str, ...]] = ALL_NORMS
     native_norm: ClassVar[str] = "native"
     family: Literal["torchvision"]
-    name: Literal["alexnet", "squeezenet1_1", "googlenet"]
+    name: Literal["alexnet", "squeezenet1_1", "googlenet"]  # as torchvision calls it
     stem: Literal["native", "small"] = "native"
     activation: Activation | None = None
     dropout: Probability | None = None  # None: the model's own
@@ -189,7 +190,7 @@ Model = Annotated[
 class NormLayer:
     """What normalises activations inside the network; `native` is what the model's paper has."""
 
-    name: Norm = "native"
+    name: Norm = "native"  # what stands where a norm stands
     own: Own | None = None
     groups: Positive = 32  # group: at most so many, of two channels or more: the largest number that divides them
 

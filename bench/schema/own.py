@@ -63,7 +63,7 @@ def own_or_named(name: str, own: Own | None, group: str) -> None:
 class Metrics:
     """What is measured beside that which always is: ours on request, one's own, and the training images."""
 
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()  # of ours those that are not always measured, and your own
     train: bool = False  # the training images are scored too, unaugmented, at the selected epoch: train/accuracy, ...
     own: tuple[Own, ...] = ()
 

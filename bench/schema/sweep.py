@@ -26,10 +26,10 @@ class Table:
     Axes that are not named, and not fixed by `at`, become panels: nothing is averaged over but seeds.
     """
 
-    rows: str | list[str]
-    columns: str | list[str] | None = None
-    panels: str | list[str] | None = None
-    metric: str | list[str] = "test/accuracy"
+    rows: str | list[str]  # axis, or axes
+    columns: str | list[str] | None = None  # axis, or axes
+    panels: str | list[str] | None = None  # axis, or axes: a table for each of their values
+    metric: str | list[str] = "test/accuracy"  # one or several
     at: dict[str, Any] = Field(default_factory=dict)  # axis -> the one value to show
 
 
@@ -51,14 +51,14 @@ class Figure:
         confusion, reliability: the selected cells' matrices or diagrams. corruption: accuracy over severity.
     """
 
-    kind: FigureKind | None = None
-    x: str | None = None
-    lines: str | None = None
-    panels: str | None = None
-    y: str = "test/accuracy"
-    cost: str = "cost/params"
+    kind: FigureKind | None = None  # None: from the values of x
+    x: str | None = None  # axis
+    lines: str | None = None  # axis
+    panels: str | None = None  # axis
+    y: str = "test/accuracy"  # metric, or a column of curves.csv
+    cost: str = "cost/params"  # pareto: the metric across
     at: dict[str, Any] = Field(default_factory=dict)  # axis -> the one value to show
-    title: str = ""
+    title: str = ""  # none: made from what is shown
     log_x: bool | None = None  # None: where the numbers span a factor of 20, or are spaced by factors
     seeds: Literal["dots", "lines", "none"] = "dots"  # single seeds: as dots (line, bars), as thin lines (line, curves)
 
@@ -67,8 +67,8 @@ class Figure:
 class Select:
     """Choose hyperparameters on val: for each cell the best point over these axes, test read for that point only."""
 
-    over: Annotated[list[str], Field(min_length=1)]
-    by: str = "val/accuracy"
+    over: Annotated[list[str], Field(min_length=1)]  # axes
+    by: str = "val/accuracy"  # a metric on val
 
 
 @part
@@ -80,40 +80,41 @@ class Published:
     """
 
     value: float  # in the metric's own unit: accuracies are fractions
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1)]  # where it was published
     at: dict[str, Any] = Field(default_factory=dict)  # axis -> value: the cell to stand beside
-    metric: str = "test/accuracy"
-    label: str = ""
-    setting: dict[str, Any] = Field(default_factory=dict)
+    metric: str = "test/accuracy"  # which of ours it stands beside
+    label: str = ""  # how it is called
+    setting: dict[str, Any] = Field(default_factory=dict)  # what it was obtained with
 
 
 @part
 class Scale:
     """How much compute: overrides on top of `base`; `axes` replaces the axes that it names."""
 
-    overrides: list[str] = Field(default_factory=list)
-    axes: dict[str, Axis] = Field(default_factory=dict)
-    seeds: int | list[int] | None = None
+    overrides: list[str] = Field(default_factory=list)  # settings on top of `base`
+    axes: dict[str, Axis] = Field(default_factory=dict)  # axes with other values at this scale
+    seeds: int | list[int] | None = None  # in place of the sweep's
 
 
 @part
 class Sweep:
     """One question and everything that is needed to answer it."""
 
-    name: str
-    question: str
-    source: str = ""
+    name: str  # the file's name
+    question: str  # what is asked, in one sentence
+    source: str = ""  # a paper that asks it
     theme: str = ""  # sweeps of one theme stand together on the index
-    base: list[str] = Field(default_factory=list)
-    axes: Annotated[dict[str, Axis], Field(min_length=1)]
-    seeds: int | list[int] = 3
+    base: list[str] = Field(default_factory=list)  # settings that all runs share
+    axes: Annotated[dict[str, Axis], Field(min_length=1)]  # what is varied
+    seeds: int | list[int] = 3  # a count, or a list
+    # What smoke, small and full change.
     scales: dict[Literal["smoke", "small", "full"], Scale] = Field(default_factory=dict)
-    table: Table | None = None
-    figure: Figure | None = None
+    table: Table | None = None  # rows, columns, panels, metric
+    figure: Figure | None = None  # the first figure
     figures: list[Figure] = Field(default_factory=list)  # further ones
-    claims: list[Claim] = Field(default_factory=list)
-    select: Select | None = None
-    published: list[Published] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)  # sentences that are judged
+    select: Select | None = None  # hyperparameters that are chosen on val
+    published: list[Published] = Field(default_factory=list)  # numbers of papers to stand beside ours
     zip: list[list[str]] = Field(default_factory=list)  # axes that go together, value by value
     exclude: list[dict[str, Any]] = Field(default_factory=list)  # combinations to leave out: axis -> value
     replicates: list[str] = Field(default_factory=lambda: ["seed"])  # what is drawn anew: seed, split.seed, split.fold

@@ -44,18 +44,18 @@ Fraction = Annotated[float, Field(gt=0, lt=1)]
 class Optim:
     """Optimizer, schedule and loss. `lr` is per step, at the global `trainer.batch_size`."""
 
-    name: Optimizer = "adam"
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    name: Optimizer = "adam"  # torch's optimizers and some of timm's
+    lr: Annotated[float, Field(gt=0)] = 1e-3  # largest lr of the schedule
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # where the optimizer has one; not adam's betas
-    weight_decay: NonNegative = 0.0
+    weight_decay: NonNegative = 0.0  # as the optimizer means it: in the gradient, or decoupled (adamw and its kind)
     # What decays: everything, as torch does it; or weights only, not norms, biases and what timm's models except.
     decayed: Literal["all", "weights"] = "all"
     betas: tuple[Beta, Beta] | None = None  # of adam and its kind; None: the optimizer's own
-    eps: Annotated[float, Field(gt=0)] | None = None
+    eps: Annotated[float, Field(gt=0)] | None = None  # None: the optimizer's own
     # A running average of the weights and running statistics, updated after each step: average = ema * average +
     # (1 - ema) * weights. It is what is scored, selected and kept.
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    schedule: Schedule = "constant"
+    schedule: Schedule = "constant"  # how lr goes over all steps
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0  # fraction of all steps with a linearly rising lr
     step_every: Fraction = 0.33  # step, exponential: fraction of all steps between drops
     step_factor: Fraction = 0.1  # step, multistep, exponential: lr is multiplied by this at each drop
@@ -64,7 +64,7 @@ class Optim:
     cycles: Annotated[int, Field(gt=0)] = 4  # restarts
     cooldown: Fraction = 0.2  # wsd: fraction of all steps in which lr falls
     loss: Literal["cross_entropy", "mse", "bce"] = "cross_entropy"  # mse on softmax and one-hot, bce for each class
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a label that all classes get alike
     # balanced: an image of class k counts n / (K n_k), n_k of the n training images being of it, so 1 on average.
     class_weights: Literal["none", "balanced"] = "none"
     l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
@@ -92,20 +92,22 @@ class Chosen:
 class Trainer:
     """Length, batch and device. `batch_size` is the global one, whatever the number of devices."""
 
-    epochs: Annotated[int, Field(gt=0)] = 5
-    batch_size: Annotated[int, Field(gt=0)] = 128
+    epochs: Annotated[int, Field(gt=0)] = 5  # passes over the training images
+    batch_size: Annotated[int, Field(gt=0)] = 128  # images a step, over all devices
     select: Selection = "val/accuracy"  # which epoch is scored on test
     # Stop when `select` has not improved for so many epochs; schedules are still those of all `epochs`.
     patience: Annotated[int, Field(gt=0)] | None = None
+    # A run that takes longer has failed, and goes on where a later one allows more.
     max_minutes: Annotated[float, Field(gt=0)] | None = None
-    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"  # auto: a GPU where there is one
     devices: Annotated[int, Field(gt=0)] = 1  # on each node
-    num_nodes: Annotated[int, Field(gt=0)] = 1
+    num_nodes: Annotated[int, Field(gt=0)] = 1  # machines
     # What each of several devices keeps: the whole network (ddp), or a share of it (fsdp: for networks too large).
     strategy: Literal["ddp", "fsdp"] = "ddp"
     sync_batchnorm: bool = True  # batch norm over the global batch, not over each device's share
     accumulate: Annotated[int, Field(gt=0)] = 1  # parts that a device's share of a batch is cut into, to save memory
     clip: Annotated[float, Field(gt=0)] | None = None  # largest L2 norm of the gradient of all parameters
+    # Of the arithmetic; the parameters stay 32 bits.
     precision: Literal["32", "tf32", "16-mixed", "bf16-mixed"] = "32"
     channels_last: Literal["auto", "always", "never"] = "auto"  # how images lie; auto: on a GPU, and where a CPU gains
     compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
@@ -113,7 +115,7 @@ class Trainer:
     # pays. The last digits depend on which runs stand side by side, so they may differ from launch to launch.
     stack: Literal["auto", "off"] | Annotated[int, Field(gt=0)] = "off"
     threads: Annotated[int, Field(gt=0)] | None = None  # CPU threads of one run; None: all, or a worker's share
-    deterministic: bool = True
+    deterministic: bool = True  # only algorithms that give the same numbers again
     gradients: bool = False  # record each layer's gradient norm after each epoch
 
     def __post_init__(self) -> None:
@@ -127,6 +129,6 @@ class Trainer:
 class Tracking:
     """The MLflow store. None: $MLFLOW_TRACKING_URI, else SQLite, `mlflow.db` in the working directory."""
 
-    uri: str | None = None
+    uri: str | None = None  # SQLite, PostgreSQL or a server
     experiment: str = "runs"  # MLflow experiment of single runs; a sweep uses its own name
     log_model: bool = False  # single runs: log and register the model for `mlflow models serve` (extra `deploy`)

@@ -19,8 +19,8 @@ class Input:
     A run leaves it beside its weights (preprocessing.json); `mean` and `std` have one number a channel.
     """
 
-    mean: Annotated[tuple[float, ...], Field(min_length=1)]
-    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    mean: Annotated[tuple[float, ...], Field(min_length=1)]  # of each channel
+    std: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]  # of each channel
     range: Literal[1, 255] = 1  # of the pixels that mean and std are for: the value of white
     size: tuple[Positive, Positive] | None = None  # height and width in pixels; None: the images' own
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"  # where images have another size
@@ -39,7 +39,7 @@ class Transfer:
     The head is always a new one; weights are those of the backbone.
     """
 
-    mode: Literal["scratch", "frozen", "finetune", "partial"] = "scratch"
+    mode: Literal["scratch", "frozen", "finetune", "partial"] = "scratch"  # what is trained
     # bundled: tf_efficientnet_lite0 from an installed package. timm: the published weights of the model's name.
     # file:PATH: a state dict (.pt, .pth, .safetensors). run:ID: an earlier run of this store.
     weights: str = "bundled"
@@ -56,7 +56,7 @@ class Transfer:
     size: Positive | None = None  # pixels a side; None: what the weights were trained with, or the images' own
     channels: Literal[1, 3] | None = None  # None: 3 for bundled and timm, otherwise the images' own
 
-    head: Literal["linear", "dnn", "knn", "ncm"] = "linear"
+    head: Literal["linear", "dnn", "knn", "ncm"] = "linear"  # what stands behind the features
     hidden: tuple[Positive, ...] = (256,)  # dnn: widths between features and logits, each followed by ReLU
     k: Positive = 5  # knn
     metric: Literal["l1", "l2", "cosine"] = "l2"  # knn; ncm takes l2 and cosine

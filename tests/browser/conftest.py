@@ -15,6 +15,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from bench.cli.reference import sections
 from bench.report import site, write
 from bench.schema.sweep import sweep
 from bench.track.record import Record
@@ -191,5 +192,5 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     many = {"model.width": list(range(1, 101)), "optim.lr": [round(0.01 * i, 2) for i in range(1, 21)]}
     large = sweep({"name": "large", "question": "Do ten thousand runs fit?", "axes": many, "seeds": 5}, "large.yaml")
     write(large, records(many, 5, "large"), folder / "large")
-    site.build(folder)
+    site.build(folder, reference=sections(own=False))
     return folder

@@ -16,6 +16,7 @@ PAGES = (
     "levels/index.html",
     "nasty/index.html",
     "large/index.html",
+    "options.html",
 )
 
 
@@ -327,10 +328,11 @@ def test_ten_thousand_runs_stay_quick(page, results: Path) -> None:
 
 def test_dark_and_light_have_enough_contrast(page, results: Path) -> None:
     for dark in (False, True):
-        page.open(results / "plain" / "index.html", dark=dark)
-        ready(page)
-        poor = page.js(CONTRAST)
-        assert poor == [], f"dark={dark}"
+        for name in ("plain/index.html", "options.html"):
+            page.open(results / name, dark=dark)
+            ready(page)
+            poor = page.js(CONTRAST)
+            assert poor == [], f"{name} dark={dark}"
 
 
 # WCAG 2.1's contrast ratio of text to the first opaque ground behind it; 4.5 is level AA.

@@ -18,6 +18,7 @@ import pytest
 from matplotlib.image import imread
 
 from bench import report
+from bench.cli.reference import sections
 from bench.report import evidence, integrity, page, predictions, site
 from bench.report.artifacts import kept
 from bench.schema.sweep import Sweep
@@ -64,7 +65,7 @@ def pages(results: Path, scratch: Path) -> list[str]:
     """Names of the site's files in `results` that its folders do not give again."""
     copy = scratch / results.name
     shutil.copytree(results, copy)
-    made = site.build(copy)
+    made = site.build(copy, reference=sections(own=False))
     assert made.broken == []
     names = [path.relative_to(copy).as_posix() for path in made.files]
     return [
@@ -79,7 +80,7 @@ def folder(batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Pa
     """A results folder as `bench table` and `bench report` leave it."""
     made = tmp_path / "results" / "made"
     report.write(batchnorm_sweep, batchnorm_records, made, {"scale": "smoke", "command": "bench sweep made"})
-    site.build(made.parent)
+    site.build(made.parent, reference=sections(own=False))
     return made
 
 
