@@ -69,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(data(read, faults, cells, differences, different)))
     else:
-        print(text(cells, differences, overrides))
+        print(text(cells, differences))
         print(outcome(cells, different))
     return 1 if different else 0
 
@@ -186,7 +186,11 @@ def rerun(
     shown = names(read.sweep.table.metric) if read.sweep.table else ["test/accuracy"]
     # How long a run took is not what is reproduced.
     shown = [m for m in shown if not m.startswith("cost/") or m in ("cost/params", "cost/flops")] or ["test/accuracy"]
-    differences = reproduce.environment([r.provenance for runs in chosen for r in runs], [r.provenance for r in made])
+    before = [r for runs in chosen for r in runs]
+    differences = [
+        *reproduce.own_settings([r.config for r in before], overrides),
+        *reproduce.environment([r.provenance for r in before], [r.provenance for r in made]),
+    ]
     return reproduce.judge(chosen, new, shown), differences
 
 
@@ -213,7 +217,7 @@ def threads(record: Record) -> int:
     return int(recorded) if recorded.isdecimal() and int(recorded) else 1
 
 
-def text(cells: list[CellVerdict], differences: list[Difference], overrides: dict[str, Any]) -> str:
+def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
     """What a person reads: a line a cell, then the environments."""
     from bench.report.naming import point
     from bench.schema.metric import metric
@@ -221,9 +225,6 @@ def text(cells: list[CellVerdict], differences: list[Difference], overrides: dic
     lines = [f"{c.word.upper():<18} {point(c.at) or 'the only cell'}, {metric(c.metric).title}: {c.why}" for c in cells]
     if not cells:
         return ""
-    if overrides:
-        said = ", ".join(f"{name}={value}" for name, value in overrides.items())
-        lines += ["", f"Other settings by your own override: {said}"]
     if differences:
         lines += ["", "This environment differs, most suspicious first:"]
         lines += [f"  {d.name}: {d.then} -> {d.now}   ({d.why})" for d in differences]

@@ -19,7 +19,7 @@ from bench.report.frame import value
 from bench.report.naming import Digits
 from bench.report.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
-from bench.schema.label import same
+from bench.schema.label import same, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -34,9 +34,9 @@ class CellVerdict:
     Attributes:
         at: axis -> value.
         metric: its name.
-        word: identical (same seeds, every metric equal to the last digit), equal within rounding (this metric is, some
-            other is not), compatible (no difference seen, and `why` says which could have been missed), different, or
-            undecided (one seed says nothing about the spread between seeds).
+        word: identical (same seeds, every metric equal to the last digit), equal within rounding (this metric is, and
+            the others nearly), compatible (no difference seen, and `why` says which could have been missed), different,
+            or undecided (one seed says nothing about the spread between seeds).
         then, now: seed -> value, stored units.
         low, high: where the mean of the new runs was to be expected; NaN where that cannot be said.
         why: what the word rests on.
@@ -95,10 +95,10 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
     by_seed = {r.seed: r for r in old}
     common = [r for r in new if r.seed in by_seed]
     if len(common) == len(new):
-        other = sorted({n for r in common for n in _unequal(by_seed[r.seed], r)})
-        if not other:
+        apart = _apart([(by_seed[r.seed], r) for r in common])
+        if not apart:
             return said("identical", f"same seeds, all metrics equal to the last digit ({len(common)} runs)")
-        return said(*_paired(then, now, name, other[0], level))
+        return said(*_paired(then, now, name, apart, level))
     if math.isnan(low):
         return said("undecided", "new seeds; one committed seed says nothing about the spread between seeds")
     return said(*_unpaired(then, now, name, low, high, level))
@@ -107,15 +107,25 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
 ROUNDING = 1e-6  # sums in another order on another machine; of fractions far less than an image
 
 
+NEARLY = 1e-3  # of its size: by as much another metric may differ where this one is equal
+
+
 def _paired(
-    then: Mapping[int, float], now: Mapping[int, float], name: str, unequal: str, level: float
+    then: Mapping[int, float], now: Mapping[int, float], name: str, apart: Mapping[str, float], level: float
 ) -> tuple[Word, str]:
-    """The same seeds again: their paired differences decide, as everything but last digits should be equal."""
+    """The same seeds again: their paired differences decide, as everything but last digits should be equal.
+
+    Args:
+        apart: metric -> by how much of its size it differs at most, where it does (`_apart`).
+    """
     described = metric(name)
     pairs = [(then[seed], v) for seed, v in now.items() if seed in then]
     changes = [b - a for a, b in pairs]
     if all(abs(d) <= ROUNDING * max(1.0, abs(a)) for d, (a, _) in zip(changes, pairs, strict=True)):
-        return "equal within rounding", f"same seeds, equal here but not in {unequal}"
+        other = max(apart, key=lambda n: (apart[n], n))
+        if apart[other] > NEARLY:
+            return "compatible", f"same seeds, equal here, but {other} differs by {100 * apart[other]:.2g}% of its size"
+        return "equal within rounding", f"same seeds, equal here but not in {other}"
     interval = t_interval(changes, level)
     shown = Digits(described, [abs(interval.mean), interval.half])
     if interval.n < 2 or interval.sd == 0:
@@ -177,11 +187,16 @@ def permutation(one: Sequence[float], other: Sequence[float]) -> float:
     return float(found.pvalue)
 
 
-def _unequal(old: Record, new: Record) -> list[str]:
-    """The val and test metrics that two runs of one seed do not share exactly; two NaN are equal."""
-    names = {n for r in (old, new) for n in r.metrics}
-    pairs = ((n, old.metrics.get(n), new.metrics.get(n)) for n in names)
-    return [n for n, a, b in pairs if a != b and not (_nan(a) and _nan(b))]
+def _apart(pairs: Sequence[tuple[Record, Record]]) -> dict[str, float]:
+    """Metric -> largest difference between two runs of one seed, as a share of its size; two NaN are equal."""
+    out: dict[str, float] = {}
+    for old, new in pairs:
+        for name, a in old.metrics.items():  # what a later version measures beside them says nothing about these
+            b = new.metrics.get(name)
+            if a != b and not (_nan(a) and _nan(b)):
+                far = math.inf if b is None or _nan(a) or _nan(b) else abs(a - b) / max(abs(a), abs(b))
+                out[name] = max(out.get(name, 0.0), far)
+    return out
 
 
 def _nan(number: float | None) -> bool:
@@ -220,6 +235,20 @@ def environment(then: Sequence[Mapping[str, str]], now: Sequence[Mapping[str, st
             weight = PACKAGE_WEIGHT.get(name, 20) + {"major": 8, "minor": 4}.get(step, 0)
             found.append(Difference(name, a, b, weight, f"package, other {step} version"))
     return sorted(found, key=lambda d: (-d.weight, d.name))
+
+
+def own_settings(then: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any]) -> list[Difference]:
+    """The settings that whoever runs again gave, where the recorded runs had others: the first cause to think of.
+
+    Args:
+        then: flat settings of the recorded runs.
+    """
+    out = []
+    for name, given in overrides.items():
+        recorded = {same(config.get(name)): show(config.get(name)) for config in then}
+        if set(recorded) != {same(given)}:
+            out.append(Difference(name, " / ".join(recorded.values()), show(given), 120, "your own setting"))
+    return out
 
 
 _SUSPECTS = {

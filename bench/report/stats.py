@@ -170,6 +170,7 @@ def _interval(given: Sample, level: float) -> tuple[float, float]:
     return given.mean - half, given.mean + half
 
 
+LARGEST = 700.0  # logarithm of a number that is as good as any larger one
 MIXTURE = 1.0  # variance of the e-process' prior on the effect size, in squared standard deviations
 
 
@@ -183,7 +184,7 @@ def e_value(t: float, n: int, mixture: float = MIXTURE) -> float:
     if n < 2:
         return 1.0
     r, a = t * t / (n - 1), 1 + n * mixture
-    return math.exp(-math.log(a) / 2 + n / 2 * (math.log1p(r) - math.log1p(r / a)))
+    return math.exp(min(-math.log(a) / 2 + n / 2 * (math.log1p(r) - math.log1p(r / a)), LARGEST))
 
 
 def sequential_quantile(n: int, alpha: float, mixture: float = MIXTURE) -> float:

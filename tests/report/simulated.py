@@ -124,4 +124,5 @@ if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print("looks at 3, 5, ..., 15 of 15 planned seeds:", looking(3, 2, 15, count), flush=True)
     print("the same, sequential:", looking(3, 2, 15, count, sequential=True), flush=True)
+    print("20 looks, sequential:", looking(3, 1, 22, count, sequential=True), flush=True)
     print(table(count))

@@ -78,6 +78,9 @@ def test_words(new: list[Record], word: str) -> None:
 
 def test_a_number_that_is_equal_while_others_are_not_is_not_called_other() -> None:
     (found,) = reproduce.judge([runs(OLD)], [runs(OLD, nll=0.31)], ["test/accuracy"])
+    assert found.word == "compatible"
+    assert found.why == "same seeds, equal here, but test/nll differs by 3.2% of its size"
+    (found,) = reproduce.judge([runs(OLD)], [runs(OLD, nll=0.3001)], ["test/accuracy"])
     assert found.word == "equal within rounding"
     assert found.why == "same seeds, equal here but not in test/nll"
     (found,) = reproduce.judge([runs(OLD)], [runs({**OLD, 0: 0.905})], ["test/accuracy"])
@@ -97,6 +100,16 @@ def test_a_spread_of_zero_allows_no_other_value() -> None:
     assert found.word == "compatible"
     (found,) = reproduce.judge([runs({0: 0.9, 1: 0.9})], [runs({2: 0.9, 3: 0.901})], ["test/accuracy"])
     assert found.word == "different"
+
+
+def test_what_one_changed_oneself_is_the_first_cause() -> None:
+    then = [{"split.train_fraction": 1.0, "optim.lr": lr, "dataset.root": None} for lr in (0.1, 0.01)]
+    found = reproduce.own_settings(then, {"split.train_fraction": 0.8, "optim.lr": 0.1})
+    assert [(d.name, d.then, d.now, d.why) for d in found] == [
+        ("split.train_fraction", "1", "0.8", "your own setting"),
+        ("optim.lr", "0.1 / 0.01", "0.1", "your own setting"),
+    ]
+    assert reproduce.own_settings(then, {"split.train_fraction": 1}) == []
 
 
 def test_the_most_suspicious_difference_comes_first() -> None:

@@ -38,4 +38,4 @@ def test_null_sweeps_of_every_shape(kind: str, n: int) -> None:
 @pytest.mark.slow
 def test_looks_are_paid_for() -> None:
     assert looking(3, 2, 15, 2000) <= limit(2000)
-    assert looking(3, 2, 15, 2000, sequential=True) <= limit(2000)
+    assert looking(3, 1, 22, 1000, sequential=True) <= limit(1000)

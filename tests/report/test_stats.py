@@ -99,6 +99,27 @@ def test_the_confidence_sequence_inverts_the_e_process(n: int) -> None:
             assert 2 * at_the_end.p_greater == pytest.approx(alpha)
 
 
+@pytest.mark.parametrize(
+    ("n", "t", "g", "e", "radius"),
+    [
+        (3, 2.0, 1, 1.4142135623730954, math.inf),
+        (5, -4.5, 1, 8.003845016514806, 8.453187187536573),
+        (10, 3.1, 1, 7.172158529207677, 3.869786739371321),
+        (20, 6.0, 1, 3800.29775722955, 3.4247807411349704),
+        (20, 2.5, 4, 4.113389666692643, 3.462300070280916),
+    ],
+)
+def test_the_e_process_is_that_of_avinf(n: int, t: float, g: float, e: float, radius: float) -> None:
+    """exp(log_G_t) and t_radius at 5% of avinf 1.0.0 (Lindon, Ham, Tingley & Bojinov); its g is our 1 / mixture."""
+    assert e_value(t, n, 1 / g) == pytest.approx(e, rel=1e-12)
+    assert sequential_quantile(n, 0.05, 1 / g) == pytest.approx(radius, rel=1e-12)
+
+
+def test_a_large_effect_of_many_seeds_is_no_overflow() -> None:
+    assert e_value(1e6, 1000) > 1e300
+    assert one_sample([1 + 1e-9 * i for i in range(400)], 0.0, "sequential").p_less > 0.99
+
+
 def test_the_e_value_is_the_mixture_of_likelihood_ratios() -> None:
     """By numerical integration of noncentral t densities over effects from N(0, 1)."""
     n, t = 7, 2.3
