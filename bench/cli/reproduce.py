@@ -133,10 +133,11 @@ def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]]
     """
     from bench.report import reproduce
     from bench.report.frame import Frame
+    from bench.report.selection import judged
     from bench.schema.errors import RequestError
 
     # A split is a cell of its own here: only the seed can be compared with itself.
-    frame = Frame(read.records, dataclasses.replace(read.sweep, replicates=["seed"]))
+    frame = Frame(judged(read.sweep, read.records), dataclasses.replace(read.sweep, replicates=["seed"]))
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
     cells = [runs for runs in cells if runs and at(runs[0].axes, args.cell)]
     if not cells:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bench.sweep.completed import Completed
     from bench.sweep.launch_result import LaunchResult
     from bench.sweep.plan import Point
+    from bench.sweep.tuning import Phases
     from bench.track.store import Store
 
 
@@ -74,6 +75,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.sweep.completed import completed_after, find_completed
     from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
+    from bench.sweep.tuning import Phases
     from bench.track.spool import Spool
     from bench.track.store import Store, existing
     from bench.train.stacked.which import lines
@@ -84,33 +86,39 @@ def main(args: argparse.Namespace) -> int:
     title = experiment_name(sweep.name, args.scale)
     if args.confirm:
         sweep, title = confirming(sweep, title, seeds(args.seeds), [w for w in words if w not in launcher])
-    planned = points(sweep, [w for w in words if w not in launcher])
-    uri, waiting = planned[0].experiment.tracking.uri, Spool().pending()
+    every = points(sweep, [w for w in words if w not in launcher])
+    uri, waiting = every[0].experiment.tracking.uri, Spool().pending()
     store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
     if store is not None:
         store.deliver_waiting(waiting)
-    before = find_completed(planned, title, store, args.fresh)
+    before = find_completed(every, title, store, args.fresh)
+    phases = Phases(sweep, every, before.ended(args.retry_failed))
+    planned = phases.planned()
     for line in store.oddities if store is not None else []:
         say(f"warning: {line}")
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
-    say("plan: " + plan_line(planned, before, todo, failed))
-    for line in (*run_again(todo, len(planned), title, store), *lines([point.experiment for point in todo])):
+    say("plan: " + plan_line(planned, before, todo, failed, phases))
+    for line in (*run_again(todo, phases.count(), title, store), *lines([point.experiment for point in todo])):
         say(line)
     if args.dry_run:
-        show_plan(args, planned, todo, before, store, title)
+        show_plan(args, planned, todo, before, store, title, phases)
     outcome, after = None, before
     if not args.dry_run:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})
     if todo and not args.dry_run:
-        warn(planned, sweep, title)
-        register(planned, sweep, title, store, before)
-        store, outcome = launched(args, planned, todo, title, store, before, launcher)
-        after = completed_after(planned, before, outcome, title, store, args.fresh, say)
+        warn(every, sweep, title)
+        register(phases, sweep, title, store, before)
+        store, outcome = launched(args, phases, todo, title, store, before, launcher)
+        after = completed_after(every, before, outcome, title, store, args.fresh, say)
+        phases.end(after.found.values())
+        planned = phases.planned()
+        asked = {p.key for p in todo}
+        todo = [p for p in planned if p.key not in before.found or p.key in asked]
     records = records_of(sweep, planned, after.found)
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
-    counts = counted(planned, before, todo, outcome, after)
+    counts = counted(planned, before, todo, outcome, after, phases.unknown())
     if args.json:
         print(json.dumps({"sweep": title, **counts}))
     else:
@@ -127,6 +135,7 @@ def show_plan(
     before: Completed,
     store: Store | None,
     title: str,
+    phases: Phases,
 ) -> None:
     """The points of a plan, and what those to do will take by the runs that there are already."""
     from bench.sweep import machine
@@ -140,8 +149,10 @@ def show_plan(
             print(f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}")
         if len(planned) > SHOWN:
             print(f"... and {len(planned) - SHOWN:,} more")
+        if phases.unknown():
+            print(f"later     {phases.unknown():,} judged runs, of what the tuning runs choose")
     records = [*before.found.values(), *(store.records(title) if store is not None else [])]
-    found = estimate(todo, records, store)
+    found = estimate(todo, records, store, phases.unknown())
     if found.seconds is None:
         say("No run of this sweep has ended yet: there is nothing to estimate time and disk from." if todo else "")
         return
@@ -180,19 +191,19 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
             say(f"{finding.level}: {finding.name}: {finding.reason}")
 
 
-def register(planned: list[Point], sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
+def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
     """Write down what is claimed and which seeds are planned, before anything runs."""
     from bench.protocol import register as log
     from bench.report.looks import settings_of
     from bench.schema.claim import digest
     from bench.schema.experiment import flat
-    from bench.sweep.plan import seeds_of
+    from bench.schema.sweep import seeds_of
 
     if sweep.claims:
-        ended = sum(p.key in before.found for p in planned)
+        ended = sum(p.key in before.found for p in phases.planned())
         path, known = log.log_file(title), log.stored(store, title)
-        settings = settings_of(sweep, [flat(p.experiment) for p in planned], [p.data for p in planned])
-        if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, len(planned), settings, known):
+        settings = settings_of(sweep, [flat(p.experiment) for p in phases.every], [p.data for p in phases.every])
+        if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, phases.count(), settings, known):
             say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
 
 
@@ -205,17 +216,19 @@ def missing(planned: list[Point], before: Completed, retry: bool) -> tuple[list[
     return widest_first(p for p in planned if p.key not in before.found or p.key in again), failed
 
 
-def plan_line(planned: list[Point], before: Completed, todo: list[Point], failed: list[Point]) -> str:
+def plan_line(planned: list[Point], before: Completed, todo: list[Point], failed: list[Point], phases: Phases) -> str:
     """The plan in one line."""
-    parts = [f"{len(planned)} runs", f"{len(before.with_status(planned, 'finished'))} finished"]
+    parts = [f"{phases.count()} runs", f"{len(before.with_status(planned, 'finished'))} finished"]
     if before.committed:
         parts[-1] += f" ({len(before.committed)} from committed records)"
-    return ", ".join([*parts, f"{len(todo)} to do", f"{len(failed)} failed before"])
+    if tuning := sum(p.tuning for p in planned):
+        parts[0] += f" ({tuning} to choose, {phases.count() - tuning} to judge)"
+    return ", ".join([*parts, f"{len(todo) + phases.unknown()} to do", f"{len(failed)} failed before"])
 
 
 def launched(
     args: argparse.Namespace,
-    planned: list[Point],
+    phases: Phases,
     todo: list[Point],
     title: str,
     store: Store | None,
@@ -236,49 +249,68 @@ def launched(
         raise RequestError(f"--workers {args.workers}: expected at least 1.")
     trainer, uri = todo[0].experiment.trainer, todo[0].experiment.tracking.uri
     # By the whole plan: a run's share of the cores is then the same however much of the sweep is done already.
-    places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), len(planned))
-    count = min(places, len(todo))
+    total, expected = phases.count(), len(todo) + phases.unknown()
+    places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), total)
+    count = min(places, expected)
     ids = {r.run_id for r in before.stored.values()}
     if launcher and cluster.name_of(launcher) != cluster.LOCAL:
         if args.fail_fast:
             raise RequestError("--fail-fast is for the workers of this machine: jobs of a launcher know of no other.")
         store = store or Store(uri)
         publish(store, title, log_file(title))
-        with Live(len(todo), 0) as live:
+        with Live(expected, 0) as live:
             outcome = cluster.launch(
-                todo, title, store, Spool(), ids, args.workers, len(planned), live, launcher, 60 * args.patience
+                todo, title, store, Spool(), ids, args.workers, total, live, launcher, 60 * args.patience
             )
+            phases.end([*outcome.ran, *outcome.elsewhere])
+            # Jobs of a launcher are told their points beforehand: what was chosen is a launch of its own.
+            asked = {p.key for p in todo} | phases.ended.keys()
+            more = [p for p in phases.planned() if p.key not in asked]
+            if outcome.signal:
+                outcome.left += len(more)
+            elif more:
+                outcome.add(
+                    cluster.launch(
+                        more, title, store, Spool(), ids, args.workers, total, live, launcher, 60 * args.patience
+                    )
+                )
         say(live.summary())
         return store, outcome
     with (
-        Live(len(todo), count, Spool().root) as live,
+        Live(expected, count, Spool().root) as live,
         workers(count, trainer.devices, trainer.accelerator, places) as pool,
     ):
         store = store or Store(uri)  # the workers import meanwhile
         publish(store, title, log_file(title))
         stop = Stopping(live.say)
         outcome = Launch(
-            todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop, fail_fast=args.fail_fast
-        ).run()
+            todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop,
+            fail_fast=args.fail_fast, follow=phases.follow,
+        ).run()  # fmt: skip
     say(live.summary())
     return store, outcome
 
 
 def counted(
-    planned: list[Point], before: Completed, todo: list[Point], outcome: LaunchResult | None, after: Completed
+    planned: list[Point],
+    before: Completed,
+    todo: list[Point],
+    outcome: LaunchResult | None,
+    after: Completed,
+    unknown: int,
 ) -> dict[str, int]:
-    """The numbers of the summary."""
+    """The numbers of the summary; `unknown` runs wait for a choice."""
     failed = {p.key for p in after.with_status(planned, "failed")}
     if outcome is not None:
         failed |= {r.key for r in outcome.ran if r.status == "failed"}
     return {
-        "planned": len(planned),
+        "planned": len(planned) + unknown,
         "skipped": len(planned) - len(todo),
         "committed": len(before.committed),
         "ran": len(outcome.ran) + outcome.undelivered if outcome else 0,
         "elsewhere": len(outcome.elsewhere) if outcome else 0,
         "undelivered": outcome.undelivered if outcome else 0,
-        "left": outcome.left if outcome else len(todo),
+        "left": (outcome.left if outcome else len(todo)) + unknown,
         "failed": len(failed),
     }
 

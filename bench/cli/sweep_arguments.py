@@ -97,8 +97,9 @@ def confirming(
     import dataclasses
 
     from bench.protocol import register
+    from bench.schema.sweep import seeds_of
     from bench.sweep.completed import records_file
-    from bench.sweep.plan import points, seeds_of
+    from bench.sweep.plan import points
     from bench.track.record import read_csv
     from bench.track.store import existing
 
@@ -110,7 +111,12 @@ def confirming(
     entries = [*register.read(register.log_file(title)), *register.stored(store, title)]
     records = [*(store.records(title) if store is not None else ())]
     records += read_csv(records_file(title)) if records_file(title).is_file() else []
-    used = {*planned, *(seed for entry in entries for seed in entry["seeds"]), *(record.seed for record in records)}
+    used = {
+        *planned,
+        *(sweep.select.seeds if sweep.select else ()),
+        *(seed for entry in entries for seed in entry["seeds"]),
+        *(record.seed for record in records),
+    }
     if isinstance(wanted, list):
         fresh = wanted
         if seen := sorted({*fresh} & used):

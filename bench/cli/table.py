@@ -113,14 +113,16 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     from bench.schema.errors import RequestError
     from bench.sweep.completed import find_completed, records_file
     from bench.sweep.plan import points, records_of
+    from bench.sweep.tuning import Phases
     from bench.track.provenance import repository
     from bench.track.spool import Spool
     from bench.track.store import Store
 
-    planned = points(sweep, overrides)
-    store = Store(planned[0].experiment.tracking.uri)
+    every = points(sweep, overrides)
+    store = Store(every[0].experiment.tracking.uri)
     store.deliver_waiting(Spool().pending())
-    completed = find_completed(planned, title, store, fresh=False)
+    completed = find_completed(every, title, store, fresh=False)
+    planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)
     if all(record.status == "missing" for record in records):
         raise RequestError(

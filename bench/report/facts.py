@@ -8,6 +8,7 @@ from typing import Any
 from bench.report.evidence import Evidence
 from bench.report.naming import axis
 from bench.report.runs import shared
+from bench.report.selection import judged
 from bench.schema.metric import metric
 
 
@@ -63,7 +64,7 @@ _SETTINGS = {
 def protocol(evidence: Evidence) -> list[tuple[str, str]]:
     """How the numbers were made, in the order in which a reviewer asks."""
     config, sweep = shared(evidence.records), evidence.sweep
-    seeds = sorted({r.seed for r in evidence.records})
+    seeds = sorted({r.seed for r in judged(sweep, evidence.records)})
     chosen = {"val/accuracy": "best val accuracy", "val/nll": "lowest val NLL", "last": "the last one"}
     select = config.get("trainer.select")
     out = [
@@ -78,7 +79,8 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
     ]
     if sweep.select:
         over = ", ".join(axis(name) for name in sweep.select.over)
-        out.insert(1, ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}"))
+        on = f" of seeds {', '.join(map(str, sweep.select.seeds))}" if sweep.select.seeds else ""
+        out.insert(1, ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}{on}"))
     return out + [(name, config[key]) for name, key in _SETTINGS.items() if config.get(key, "none") != "none"]
 
 

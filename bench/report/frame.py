@@ -11,11 +11,12 @@ from typing import Any
 
 from bench.report.naming import axis, key, point
 from bench.report.replicates import Replicate, interval, overlap, replicate
+from bench.report.selection import ENDED, choose
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import numeric, same
 from bench.schema.metric import metric as describe
-from bench.schema.sweep import Select, Sweep
+from bench.schema.sweep import Select, Sweep, seeds_of
 from bench.track.record import Record
 
 
@@ -151,11 +152,13 @@ class Frame:
         """The frame with the axes of `select.over` taken out: for each remaining point the best of them on val.
 
         The best mean over seeds of `select.by` counts. A candidate that is incomplete cannot win over a complete one;
-        ties go to the first in the sweep's order.
+        ties go to the first in the sweep's order. A selection with seeds of its own: see `bench.report.selection`.
         """
         for name in select.over:
             self.need_axis(name, "select.over")
         self.need_metric(select.by)
+        if select.seeds:
+            return self._tuned(select, sweep)
         sign = -1.0 if describe(select.by).better == "less" else 1.0
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
         rest = [name for name in self.axes if name not in select.over]
@@ -171,6 +174,38 @@ class Frame:
             best = max(eligible or candidates, key=lambda c: sign * c.interval.mean if c.values else float("-inf"))
             chosen[rest_point] = ({name: best.at[name] for name in select.over if name in best.at}, unsure)
             for record in best.records:
+                axes = {name: v for name, v in record.axes.items() if name not in select.over}
+                records.append(dataclasses.replace(record, axes=axes))
+        return Frame(records, sweep, chosen)
+
+    def _tuned(self, select: Select, sweep: Sweep | None) -> Frame:
+        """The judged runs of the candidates that tuning runs choose; a cell whose tuning has not ended has none yet."""
+        rest = [name for name in self.axes if name not in select.over]
+        cells: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+        for cell in self.cells(select.by):
+            cells[key(cell.at, rest)].append(cell)
+        planned = seeds_of(sweep.seeds) if sweep else sorted({r.seed for r in self.records} - set(select.seeds))
+        records: list[Record] = []
+        chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
+        for rest_point, candidates in cells.items():
+            tuning = [[r for r in c.records if r.seed in select.seeds] for c in candidates]
+            tried = [i for i, runs in enumerate(tuning) if runs]
+            # A cell with one candidate has nothing to tune.
+            place = choose([tuning[i] for i in tried], select) if tried else 0
+            if place is None:
+                ended = sum(r.status in ENDED for runs in tuning for r in runs)
+                chosen[rest_point] = ({}, f"tuning has not ended: {ended} of {sum(map(len, tuning))} runs")
+                found: list[Record] = []
+            else:
+                best = candidates[tried[place] if tried else 0]
+                at = {name: best.at[name] for name in select.over if name in best.at}
+                bad = sum(r.status != "finished" for runs in tuning for r in runs)
+                all_bad = bad == sum(map(len, tuning)) and bool(tried)
+                chosen[rest_point] = (at if tried else {}, "every tuning run failed" if all_bad else "")
+                found = [r for r in best.records if r.seed not in select.seeds]
+            first = candidates[0].records[0]
+            found = found or [dataclasses.replace(_absent(first), seed=seed) for seed in planned]
+            for record in found:
                 axes = {name: v for name, v in record.axes.items() if name not in select.over}
                 records.append(dataclasses.replace(record, axes=axes))
         return Frame(records, sweep, chosen)
@@ -194,6 +229,11 @@ def selected(sweep: Sweep, records: list[Record]) -> Frame:
     """The sweep's records as a frame; with `select`, those of the selected hyperparameters only."""
     frame = Frame(records, sweep)
     return frame.select(sweep.select, sweep) if sweep.select else frame
+
+
+def _absent(record: Record) -> Record:
+    """A planned run of this point that nobody has begun."""
+    return Record(key="", sweep=record.sweep, axes=record.axes, seed=record.seed, status="missing")
 
 
 def _by_size(found: dict[str, Any]) -> Callable[[str], Any]:

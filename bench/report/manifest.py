@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.report.frame import Frame
+from bench.report.selection import judged
 from bench.schema.label import same
 from bench.schema.own import codes
 from bench.schema.sweep import Sweep
@@ -45,7 +46,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "source": sweep.source,
         "command": context.get("command", ""),
         "definition": dataclasses.asdict(sweep),
-        "seeds": sorted({r.seed for r in records}),
+        "seeds": sorted({r.seed for r in judged(sweep, records)}),
         "config": shared,
         "points": points,
         "data_fingerprints": _counted(finished, "data_fingerprint"),

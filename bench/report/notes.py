@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from bench.report.frame import Frame
 from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
 from bench.report.registered import stamps, unregistered
+from bench.report.selection import tuned
+from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.own import codes
 from bench.schema.sweep import Sweep
@@ -47,13 +49,7 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; it ends where the metric does.")]
     if any(mark for panel in grid.panels for row in panel.marks for mark in row):
         out.append(Note(MARKED))
-    if sweep.select:
-        over = ", ".join(axis(name) for name in sweep.select.over)
-        out.append(Note(f"{over}: selected for each cell on {metric(sweep.select.by).title}, mean over seeds."))
-        if lost := sum(r.status != "finished" for r in records) - sum(r.status != "finished" for r in frame.records):
-            out.append(
-                Note(f"Selection: {lost} run{'s' if lost > 1 else ''} of other candidates did not finish.", True)
-            )
+    out += [Note(*said) for said in selection(frame, sweep, records)]
     if why := reasons(cells):
         out.append(Note("Failed: " + "; ".join(why) + ".", stamp=True))
     absent = sum(c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())
@@ -75,6 +71,32 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out.append(Note(f"Claims: not on record from before {runs}."))
     out.append(Note(looks(records, context)))
     return out
+
+
+def selection(frame: Frame, sweep: Sweep, records: list[Record]) -> Iterator[tuple[str, bool]]:
+    """How hyperparameters were chosen, and what went wrong with it: texts, and whether each limits the trust."""
+    if not sweep.select:
+        return
+    over, by = ", ".join(axis(name) for name in sweep.select.over), metric(sweep.select.by).title
+    if not sweep.select.seeds:
+        yield f"{over}: selected for each cell on {by}, mean over seeds.", False
+        lost = sum(r.status != "finished" for r in records) - sum(r.status != "finished" for r in frame.records)
+        if lost:
+            yield f"Selection: {lost} run{'s' if lost > 1 else ''} of other candidates did not finish.", True
+        return
+    runs = tuned(sweep, records)
+    among = "; ".join(", ".join(levels(name, runs)) for name in sweep.select.over)
+    seeds = ", ".join(map(str, sweep.select.seeds))
+    yield f"{over}: chosen for each cell among {among} by {by}, mean over tuning seeds {seeds}, not judged.", False
+    if lost := sum(r.status == "failed" for r in runs):
+        yield f"Selection: {lost} of {len(runs)} tuning runs failed, which counts as the worst {by}.", False
+    if unsure := sorted({why for _, why in frame.chosen.values() if why}):
+        yield f"Selection: {'; '.join(unsure)}.", True
+
+
+def levels(name: str, records: list[Record]) -> list[str]:
+    """The values of an axis that records have, as people write them, in the order of the records."""
+    return list(dict.fromkeys(show(r.axes[name]) for r in records if name in r.axes))
 
 
 def skipped(records: list[Record]) -> list[str]:

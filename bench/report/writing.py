@@ -25,6 +25,7 @@ from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
 from bench.report.runs import WITH_FILES
 from bench.report.seal import seal
+from bench.report.selection import judged
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, to_csv
 
@@ -129,10 +130,10 @@ def write(
     if reader is not None:
         # What a reader of the page asks of each run; of very many runs only what figures need.
         of_each = {artifacts.FILE[kind] for kind in single_run.KINDS} if len(records) <= WITH_FILES else set()
-        kept = artifacts.keep(records, wanted | of_each, reader)
+        kept = artifacts.keep(judged(sweep, records), wanted | of_each, reader)
         if wanted or kept != artifacts.keep([], [], reader):
             files[artifacts.KEPT] = kept
-    if reader is not None and (said_of_images := predictions.keep(records, reader)) is not None:
+    if reader is not None and (said_of_images := predictions.keep(judged(sweep, records), reader)) is not None:
         files[predictions.FILE] = said_of_images
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):

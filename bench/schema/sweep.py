@@ -65,10 +65,15 @@ class Figure:
 
 @part
 class Select:
-    """Choose hyperparameters on val: for each cell the best point over these axes, test read for that point only."""
+    """Choose hyperparameters on val: for each cell the best point over these axes, test read for that point only.
+
+    With `seeds` the candidates run these tuning seeds only; the chosen one runs the sweep's seeds, and only they are
+    judged. Without, every candidate runs all seeds, and the same seeds choose and judge.
+    """
 
     over: Annotated[list[str], Field(min_length=1)]  # axes
     by: str = "val/accuracy"  # a metric on val
+    seeds: list[int] = Field(default_factory=list)  # tuning seeds: they choose and are not judged
 
 
 @part
@@ -120,6 +125,23 @@ class Sweep:
     replicates: list[str] = Field(default_factory=lambda: ["seed"])  # what is drawn anew: seed, split.seed, split.fold
     sequential: bool = False  # claims are tested by an e-process, which holds however often one looks
     allow: dict[str, str] = Field(default_factory=dict)  # finding of `bench check` -> why it is accepted here
+
+
+MOST = 200_000  # points of one sweep: a plan of more takes minutes and gigabytes
+
+
+def seeds_of(seeds: int | list[int]) -> list[int]:
+    """`3` means 0, 1, 2.
+
+    Raises:
+        RequestError: for none, a negative one or one given twice.
+    """
+    if isinstance(seeds, int) and seeds > MOST:
+        raise RequestError(f"seeds: {seeds:,} are more than {MOST:,}, the most points of a sweep.")
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
+        raise RequestError(f"seeds: expected a count above 0 or a list of different numbers from 0, got {seeds}.")
+    return chosen
 
 
 def names(value: str | list[str] | None) -> list[str]:
@@ -204,6 +226,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
             raise RequestError(
                 f"{where}: select.by is '{made.select.by}'. Selection is on val, never on test: use val/accuracy."
             )
+        _check_tuning(made, where)
     axes += [(place, name) for place, fixed in places for name in fixed]
     _check_replicates(made, axes, where)
     for place, axis in axes:
@@ -227,8 +250,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     if made.select:
         for place, axis in axes:
             figure_on_val = place.startswith("figure") and not _reads_test(made, place)
-            candidates = place == "select.over" or place.startswith("exclude[")
-            if axis in made.select.over and not candidates and not figure_on_val:
+            plan = place.startswith(("select.over", "exclude[", "zip["))  # says what is run, reads nothing
+            if axis in made.select.over and not plan and not figure_on_val:
                 raise RequestError(
                     f"{where}: {place} names axis '{axis}', but `select` chooses it on val, so that test is read at "
                     "the selected value only. Take it out of one of the two."
@@ -237,6 +260,29 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         if len(reason.split()) < 2:
             raise RequestError(f"{where}: allow.{name} is '{reason}'. Write down why, in words; the table shows it.")
     return made
+
+
+def _check_tuning(made: Sweep, where: str) -> None:
+    """Axes that go together are chosen together; tuning seeds are different numbers that no scale judges."""
+    assert made.select is not None
+    tuning, over = made.select.seeds, set(made.select.over)
+    for i, together in enumerate(made.zip):
+        if over & set(together) and not set(together) <= over:
+            left = sorted(set(together) - over)
+            raise RequestError(
+                f"{where}: zip[{i}] ties {', '.join(sorted(over & set(together)))} to {', '.join(left)}, so that there "
+                "is one value only and nothing to choose. Name all of them in select.over, or none."
+            )
+    if not tuning:
+        return
+    if min(tuning) < 0 or len(set(tuning)) != len(tuning):
+        raise RequestError(f"{where}: select.seeds is {tuning}. Expected different whole numbers from 0.")
+    for place, seeds in [("seeds", made.seeds), *((f"scales.{n}.seeds", s.seeds) for n, s in made.scales.items())]:
+        if seeds is not None and (both := sorted(set(tuning) & set(seeds_of(seeds)))):
+            raise RequestError(
+                f"{where}: {place} and select.seeds share seed {', '.join(map(str, both))}. What was chosen on a seed "
+                "must not be judged on it: take others, such as select.seeds: [100, 101]."
+            )
 
 
 def _check_zip(made: Sweep, where: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.report import seal
 from bench.report.seal import faults
+from bench.report.selection import was_tuning
 from bench.schema.errors import RequestError
 from bench.sweep.launch_result import LaunchResult
 from bench.sweep.plan import Point
@@ -35,6 +36,10 @@ class Completed:
         """Both, the store's first."""
         return {**self.committed, **self.stored}
 
+    def ended(self, retry: bool) -> dict[str, Record]:
+        """What has ended and is not to be run again; `retry`: what failed is."""
+        return {key: r for key, r in self.found.items() if r.status == "finished" or not retry}
+
     def with_status(self, planned: Sequence[Point], status: str) -> list[Point]:
         """The planned points that ended so."""
         return [p for p in planned if p.key in self.found and self.found[p.key].status == status]
@@ -52,11 +57,13 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
         RequestError: when the committed records are damaged.
     """
     keys = {p.key for p in planned}
+    judged = {p.key for p in planned if not p.tuning}
     stored = store.find(keys, title) if store is not None else {}
     committed: dict[str, Record] = {}
     if not fresh and records_file(title).is_file():
         for record in read_csv(records_file(title)):
-            if record.key in keys and record.status == "finished" and _unfinished(stored.get(record.key)):
+            whole = record.key not in judged or not was_tuning(record)
+            if record.key in keys and record.status == "finished" and whole and _unfinished(stored.get(record.key)):
                 committed[record.key] = record
                 stored.pop(record.key, None)
     # Where nothing of the folder counts, what became of it does not matter; nor ever what is made from its sources.

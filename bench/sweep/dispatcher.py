@@ -44,6 +44,10 @@ class Dispatcher:
         self.deaths: dict[str, int] = {}
         self.shares = Shares(todo, len(pool))
 
+    def add(self, points: Sequence[Point]) -> None:
+        """More points of the launch."""
+        self.shares.add(points)
+
     def wants(self, point: Point) -> bool:
         """Whether there should be more points ready, the next one being this."""
         return len(self.ready) < len(self.pool) * self._share(point)

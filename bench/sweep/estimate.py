@@ -29,19 +29,23 @@ class Estimate:
     runs: int
 
 
-def estimate(todo: Sequence[Point], records: Iterable[Record], store: Store | None) -> Estimate:
-    """By finished runs of the same sweep: those with the same axis values, else all of them."""
+def estimate(todo: Sequence[Point], records: Iterable[Record], store: Store | None, more: int = 0) -> Estimate:
+    """By finished runs of the same sweep: those with the same axis values, else all of them.
+
+    Args:
+        more: runs whose point is not known yet.
+    """
     finished = [r for r in records if r.status == "finished" and "cost/fit_seconds" in r.costs]
-    if not finished or not todo:
+    if not finished or not (todo or more):
         return Estimate(None, None, len(finished))
     by_axes: dict[tuple[object, ...], list[float]] = {}
     for record in finished:
         by_axes.setdefault(_cell(record.axes), []).append(record.costs["cost/fit_seconds"])
     whole = fmean(r.costs["cost/fit_seconds"] for r in finished)
-    seconds = sum(fmean(by_axes.get(_cell(p.axes), [whole])) for p in todo)
+    seconds = sum(fmean(by_axes.get(_cell(p.axes), [whole])) for p in todo) + more * whole
     sizes = [_size(store, r) for r in finished[-LOOKED_AT:]] if store is not None else []
     known = [size for size in sizes if size is not None]
-    return Estimate(seconds, fmean(known) * len(todo) if known else None, len(finished))
+    return Estimate(seconds, fmean(known) * (len(todo) + more) if known else None, len(finished))
 
 
 def _cell(axes: dict[str, object]) -> tuple[object, ...]:

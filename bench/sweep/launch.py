@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -40,11 +40,13 @@ class Launch:
         waits: whether to wait for what others hold until it has ended. A job of a scheduler does not keep its place for
             that: it waits only until it is sure that whoever holds something on another machine still lives.
         fail_fast: whether to begin nothing more after the first run that fails.
+        follow: told of each run that ends; gives the points that may be run because of it.
     """
 
     def __init__(
         self, todo: Sequence[Point], title: str, store: Store, spool: Spool, before: set[str], pool: Sequence[Runner],
         view: View, patience: float = 600.0, stop: Stopping | None = None, waits: bool = True, fail_fast: bool = False,
+        follow: Callable[[Record], Sequence[Point]] | None = None,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
         self.title, self.store, self.spool, self.before = title, store, spool, before
@@ -57,7 +59,7 @@ class Launch:
         self.away_since: float | None = None
         self.next_try = 0.0
         self.idle_since: float | None = None
-        self.stop, self.waits, self.fail_fast = stop, waits, fail_fast
+        self.stop, self.waits, self.fail_fast, self.follow = stop, waits, fail_fast, follow
         self.outcome = LaunchResult()
 
     def run(self) -> LaunchResult:
@@ -215,6 +217,14 @@ class Launch:
     def _elsewhere(self, point: Point, record: Record) -> None:
         self.outcome.elsewhere.append(record)
         self.view.done(point, record)
+        self._add(record)
+
+    def _add(self, record: Record) -> None:
+        """Queue what may be run now that this has ended."""
+        more = [p for p in self.follow(record) if p.key not in self.points] if self.follow is not None else []
+        self.points |= {p.key: p for p in more}
+        self.queue.extend(more)
+        self.dispatcher.add(more)
 
     def _deliver(self) -> None:
         while self.sealed:
@@ -229,6 +239,7 @@ class Launch:
             self.sealed.popleft()
             self.outcome.ran.append(record)
             self.view.done(self.points[record.key], record)
+            self._add(record)
 
     def _leave(self) -> None:
         """End the workers, and let go of what was taken and not brought to an end."""

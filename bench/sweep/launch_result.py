@@ -40,3 +40,11 @@ class LaunchResult:
     undelivered: int = 0
     left: int = 0
     signal: int = 0
+
+    def add(self, other: LaunchResult) -> None:
+        """Add what became of a second launch, which the first made possible."""
+        self.ran += other.ran
+        self.elsewhere += other.elsewhere
+        self.undelivered += other.undelivered
+        self.left += other.left
+        self.signal = self.signal or other.signal

@@ -11,15 +11,14 @@ from typing import Any
 from bench import data as images
 from bench.compose import Composer, parse
 from bench.parts.metrics import enter_listed
+from bench.report.selection import without_test
 from bench.schema.claim import digest, sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, run_key
 from bench.schema.label import numeric, same, show
 from bench.schema.metric import ON_REQUEST, last_part
-from bench.schema.sweep import Axis, Sweep, steps_of
+from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
 from bench.track.record import Record
-
-MOST = 200_000  # points of one sweep: a plan of more takes minutes and gigabytes
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Point:
         name: for people: `cnn · batch · 0.1 · seed 2`.
         data: fingerprint of the data.
         claims: digest of what the sweep claims, as it stands when the point is planned.
+        tuning: for choosing between candidates only (`select.seeds`): never judged.
     """
 
     axes: dict[str, Any]
@@ -41,20 +41,7 @@ class Point:
     name: str
     data: str
     claims: str = ""
-
-
-def seeds_of(seeds: int | list[int]) -> list[int]:
-    """`3` means 0, 1, 2.
-
-    Raises:
-        RequestError: for none, a negative one or one given twice.
-    """
-    if isinstance(seeds, int) and seeds > MOST:
-        raise RequestError(f"seeds: {seeds:,} are more than {MOST:,}, the most points of a sweep.")
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
-        raise RequestError(f"seeds: expected a count above 0 or a list of different numbers from 0, got {seeds}.")
-    return chosen
+    tuning: bool = False
 
 
 def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> Sweep:
@@ -97,6 +84,9 @@ def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
 def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     """Every point, in the order of the axes, the seeds innermost.
 
+    With `select.seeds` these are the tuning and the judged points of all candidates, of which `bench.sweep.tuning`
+    takes those that are run.
+
     Raises:
         RequestError: for a setting that is wrong at any point, before anything runs.
     """
@@ -106,8 +96,9 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     out: list[Point] = []
     claims = digest(sweep.claims)
     owner: dict[str, str] = {}
+    tuning = tuning_seeds(sweep)
     for labels, texts in combinations(sweep):
-        for seed in seeds_of(sweep.seeds):
+        for seed in [*tuning, *seeds_of(sweep.seeds)]:
             exp = experiment(composer.compose([*texts, f"seed={seed}"]))
             place = (exp.dataset, exp.split)
             if place not in fingerprints:
@@ -122,8 +113,23 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
                     "An axis that changes nothing, or that another override replaces, must go."
                 )
             owner[key] = name
-            out.append(Point(labels, seed, exp, key, name, fingerprints[place], claims))
+            out.append(Point(labels, seed, exp, key, name, fingerprints[place], claims, seed in tuning))
     return out
+
+
+def tuning_seeds(sweep: Sweep) -> list[int]:
+    """The seeds that choose between candidates.
+
+    Raises:
+        RequestError: where one of them is judged too.
+    """
+    tuning = list(sweep.select.seeds) if sweep.select is not None else []
+    if both := sorted(set(tuning) & set(seeds_of(sweep.seeds))):
+        raise RequestError(
+            f"Sweep {sweep.name}: seed {', '.join(map(str, both))} is in select.seeds and in seeds. What was chosen on "
+            "a seed must not be judged on it: take others, such as select.seeds: [100, 101]."
+        )
+    return tuning
 
 
 def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
@@ -136,7 +142,8 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
     groups = [tuple(together) for together in sweep.zip]
     groups += [(name,) for name in steps if not any(name in together for together in sweep.zip)]
     groups.sort(key=lambda group: min(list(steps).index(name) for name in group))  # as the axes stand in the file
-    count = math.prod(len(steps[group[0]]) for group in groups) * len(seeds_of(sweep.seeds))
+    count = math.prod(len(steps[group[0]]) for group in groups)
+    count *= len(tuning_seeds(sweep)) + len(seeds_of(sweep.seeds))
     if count > MOST:
         raise RequestError(
             f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
@@ -212,6 +219,8 @@ def records_of(sweep: Sweep, planned: Sequence[Point], found: dict[str, Record])
     out = []
     for point in planned:
         record = found.get(point.key)
+        if record is not None and point.tuning:
+            record = without_test(record)
         if record is None:
             record = Record(key=point.key, sweep=sweep.name, axes=point.axes, seed=point.seed, status="missing")
         out.append(dataclasses.replace(record, axes=point.axes, sweep=sweep.name))

@@ -18,9 +18,16 @@ class Shares:
     """
 
     def __init__(self, points: Sequence[Point], count: int) -> None:
-        self._forms = {p.key: together(p.experiment) for p in points}
-        alike = Counter(form for form in self._forms.values() if form is not None)
-        self._shares = {form: -(-n // count) for form, n in alike.items()}  # a worker's
+        self._forms: dict[str, str | None] = {}
+        self._shares: dict[str, int] = {}
+        self._count = count
+        self.add(points)
+
+    def add(self, points: Sequence[Point]) -> None:
+        """More points of the launch, divided by themselves: those of before have begun or are over."""
+        self._forms |= {p.key: together(p.experiment) for p in points}
+        alike = Counter(form for p in points if (form := self._forms[p.key]) is not None)
+        self._shares |= {form: -(-n // self._count) for form, n in alike.items()}  # a worker's
 
     def of(self, point: Point) -> int:
         """How many points a worker takes at once together with this one, itself included."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.report.frame import Cell, Frame, selected
 from bench.report.naming import axis, point
+from bench.report.selection import tuned
 from bench.schema.label import numeric
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
@@ -44,7 +45,7 @@ def frame_for(figure: Figure, sweep: Sweep, records: Sequence[Record]) -> Frame:
     """The records that a figure is drawn from: the selected ones, unless it shows what was selected over."""
     if sweep.select and not {figure.x, figure.lines, figure.panels, *figure.at} & set(sweep.select.over):
         return selected(sweep, list(records))
-    return Frame(records, sweep)
+    return Frame(tuned(sweep, records) or records, sweep)
 
 
 def kind_of(figure: Figure, frame: Frame) -> str:
