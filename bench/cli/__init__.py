@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from types import ModuleType
 
 from bench.schema.errors import RequestError, unknown
 
@@ -44,10 +45,6 @@ DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 def main(argv: list[str] | None = None) -> int:
     """Entry point of the console script. Exit status: 0 done, 1 a run failed, 2 the request was wrong."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    if "-sc" in argv or "--shell-completion" in argv:
-        from bench.cli.completion import answer
-
-        return answer(argv)
     debug = "--debug" in argv
     try:
         return _dispatch([a for a in argv if a != "--debug"])
@@ -117,6 +114,10 @@ def _dispatch(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(overview())
         return DONE
+    if argv[0] in ("-sc", "--shell-completion"):
+        from bench.cli.completion import answer
+
+        return answer(argv[1:])
     if argv[0] == "--version":
         from bench import __version__
 
@@ -127,17 +128,7 @@ def _dispatch(argv: list[str]) -> int:
     verb = argv[0]
     if verb not in VERBS:
         raise unknown("verb", verb, VERBS, "'bench --help' lists them.")
-    module = importlib.import_module(f"bench.cli.{verb}")
-    parser = Parser(
-        prog=f"bench {verb}",
-        description=module.__doc__,
-        formatter_class=argparse.RawTextHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.options(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
-    parser.add_argument("--parts", metavar="DIR", help="a folder of own parts, besides parts/ here")
+    parser, module = parser_of(verb)
     if getattr(module, "HYDRA_APP", False):
         args, rest = parser.parse_known_args(argv[1:])
         _refuse_flags(parser, rest, of_hydra=True)
@@ -152,6 +143,22 @@ def _dispatch(argv: list[str]) -> int:
 
         use(args.parts)
     return int(module.main(args))
+
+
+def parser_of(verb: str) -> tuple[Parser, ModuleType]:
+    """A verb's arguments, and its module."""
+    module = importlib.import_module(f"bench.cli.{verb}")
+    parser = Parser(
+        prog=f"bench {verb}",
+        description=module.__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
+    parser.add_argument("--parts", metavar="DIR", help="a folder of own parts, besides parts/ here")
+    return parser, module
 
 
 def _refuse_flags(parser: Parser, words: list[str], of_hydra: bool) -> None:

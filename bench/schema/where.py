@@ -47,6 +47,16 @@ def is_text(hint: Any) -> bool:
     return str in members(hint)
 
 
+def fixed_values(hint: Any) -> list[str]:
+    """The values that a type lists, as overrides say them; [] where it takes whatever fits."""
+    out = []
+    for member in members(hint):
+        if typing.get_origin(member) is typing.Literal:
+            out += [str(v) for v in typing.get_args(member)]
+        out += ["true", "false"] if member is bool else ["null"] if member is type(None) else []
+    return out
+
+
 def members(hint: Any) -> list[Any]:
     """The alternatives of a type: a union's members, or the type itself."""
     if typing.get_origin(hint) is typing.Annotated:
