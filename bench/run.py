@@ -270,7 +270,8 @@ def write_files(folder: Path, exp: Experiment, data: ImageData, result: Result) 
     write_atomically(folder / "reliability.json", json.dumps(reliability(result.test_scores, labels)))
     write_atomically(folder / "predictions.npz", predictions(result, data))
     splits.save(data, folder / "split.npz")
-    seen = {"shape": data.shape, "classes": data.classes}  # what somebody who brings other images has to know
+    # What somebody who brings other images has to know.
+    seen = {"shape": data.shape, "classes": data.classes, "spans": data.entry.spans if data.entry is not None else {}}
     write_atomically(folder / "images.json", json.dumps(seen))
     if result.state is not None:
         torch.save(result.state, weights := io.BytesIO())

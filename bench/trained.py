@@ -27,6 +27,7 @@ from bench import data as images
 from bench import models
 from bench.data import augment, pixel_norm
 from bench.data.imagedata import ImageData
+from bench.data.sources.depth import Range
 from bench.earlier import HERE, derived, fetched
 from bench.features import features
 from bench.models import origin, preprocess, transfer, weights
@@ -46,7 +47,7 @@ from bench.train.test_time import averaged, requested
 
 LAST = "last"  # in place of a run id: the newest finished run of the store
 FEWEST = 6  # characters of a run id
-FILE = "images.json"  # a run's artifact: the images' shape and the classes' names
+FILE = "images.json"  # a run's artifact: the images' shape, the classes' names, how deep images were read
 Shape = tuple[int, int, int]  # C, H, W
 AT_ONCE = 512  # images through a network at a time
 
@@ -60,6 +61,7 @@ class Trained:
         net: the network on `prepare`'s output, in evaluation mode; None for neighbours and means on pixels. With
             neighbours or means on features: the whole network, whose head is not used.
         prepare: uint8 [B, C, H, W] -> the network's input, or scaled pixels.
+        spans: int, float -> the values of images of more than 8 bits that became 0 and 255 in the set (`Entry.spans`).
         where: flat settings that say where the images are now (dataset.root, dataset.file).
     """
 
@@ -67,6 +69,7 @@ class Trained:
     exp: Experiment
     classes: tuple[str, ...]
     shape: Shape
+    spans: Mapping[str, Range]
     net: nn.Module | None
     prepare: nn.Module
     device: torch.device
@@ -185,8 +188,8 @@ def open_run(store: Store, word: str, where: Mapping[str, Any] | None = None, de
     chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        shape, classes = _images(store, record, exp, folder)
-        made = Trained(record, exp, classes, shape, None, nn.Identity(), chosen, where)
+        shape, classes, spans = _images(store, record, exp, folder)
+        made = Trained(record, exp, classes, shape, spans, None, nn.Identity(), chosen, where)
         if isinstance(exp.model, Knn | Ncm):
             return dataclasses.replace(made, prepare=pixel_norm.make(exp.pixel_norm, made.data))
         if made.nearest is not None:
@@ -248,15 +251,21 @@ def blank(shape: Shape, classes: tuple[str, ...]) -> ImageData:
 
 def _images(
     store: Store, record: Record, exp: Experiment, folder: Path
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """Shape and class names: as the run says, or from its images for runs that are older than images.json."""
+) -> tuple[Shape, tuple[str, ...], Mapping[str, Range]]:
+    """Shape, class names and spans: as the run says, or from its images for runs that are older than images.json.
+
+    Runs that are older than spans have what the user said, `dataset.range`, for both kinds.
+    """
+    asked = getattr(exp.dataset, "range", None)
+    older = {"int": asked, "float": asked} if asked else {}
     try:
         said = json.loads(store.artifact(record.run_id, FILE, folder).read_text(encoding="utf-8"))
         c, h, w = said["shape"]
-        return (c, h, w), tuple(said["classes"])
+        spans = {kind: (low, high) for kind, (low, high) in said["spans"].items()} if "spans" in said else older
+        return (c, h, w), tuple(said["classes"]), spans
     except RequestError:
         data = own_images(record, exp)
-        return data.shape, data.classes
+        return data.shape, data.classes, data.entry.spans if data.entry is not None else older
 
 
 def _network(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Module]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from bench.data.sources.contract import Note, pixel_hash, state
 from bench.data.sources.decode import Rule
+from bench.data.sources.depth import BITS8, INTS, Range
 from bench.data.stream import Streamed
 from bench.disk import write_atomically
 from bench.schema.errors import RequestError
@@ -63,6 +64,19 @@ class Entry:
     def listing(self) -> dict[str, Any]:
         """`paths` and `forms`, N texts or None, and `columns`, name -> N texts."""
         return dict(json.loads((self.folder / "listing.json").read_text(errors="surrogateescape")))
+
+    @property
+    def spans(self) -> dict[str, Range]:
+        """int, float -> the values that became 0 and 255, for the kinds of images of more than 8 bits that there are.
+
+        Another image of the kind has to be read by them: alone it may seem to span less, or state something else.
+        """
+        if self.rule is None:
+            return {}
+        how = Rule(**self.rule)
+        modes = {form.split(" ")[1][:1] for form in self.listing["forms"] or ()}
+        there = {"int": "I" in modes or how.special or how.ints != INTS, "float": "F" in modes or how.floats != BITS8}
+        return {kind: span for kind, span in {"int": how.ints, "float": how.floats}.items() if there[kind]}
 
 
 def opened(folder: Path) -> Entry:

@@ -54,14 +54,9 @@ class OfRun:
         """How an image of another size is brought to the set's."""
         return str(getattr(self.trained.exp.dataset, "fit", "crop"))
 
-    @property
-    def span(self) -> tuple[float, float] | None:
-        """`dataset.range` of the run: the values of deep images that are black and white."""
-        return getattr(self.trained.exp.dataset, "range", None)
-
     def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """One image, as the set would have stored it."""
-        return [pixels(raw, self.trained.shape, self.fit, most_pixels, self.span)]
+        return [pixels(raw, self.trained.shape, self.fit, most_pixels, self.trained.spans)]
 
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> Probabilities:
         """By the path that scored the run's own val and test."""

@@ -80,7 +80,7 @@ def export(model: OfRun, form: str, folder: Path) -> Path:
         "classes": list(trained.classes),
         "shape": list(trained.shape),
         "fit": model.fit,
-        "range": model.span,
+        "spans": trained.spans,
         "temperature": model.temperature,
         "input": f"{INPUT}: uint8 [batch, {', '.join(map(str, trained.shape))}], pixels 0..255",
         "output": f"{OUTPUT}: float32 [batch, {len(trained.classes)}]",

@@ -45,7 +45,8 @@ class Exported:
             about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
             self.shape: tuple[int, int, int] = tuple(about["shape"])
             self.names, self.fit, self.about = tuple(about["classes"]), str(about["fit"]), about
-            self.span: tuple[float, float] | None = tuple(about["range"]) if about.get("range") else None
+            older = {"int": about["range"], "float": about["range"]} if about.get("range") else {}
+            self.spans = {kind: (float(low), float(high)) for kind, (low, high) in about.get("spans", older).items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RequestError(f"{folder / ABOUT} is missing or damaged ({error}): export the model again.") from None
         self.file, self._run = file, loaded(file)
@@ -62,7 +63,7 @@ class Exported:
 
     def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """One image, as the run's set would have stored it."""
-        return [pixels(raw, self.shape, self.fit, most_pixels, self.span)]
+        return [pixels(raw, self.shape, self.fit, most_pixels, self.spans)]
 
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> NDArray[np.float64]:
         """[N, K], rows sum to one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from bench.data.sources.fetch import fetch, is_remote
 from bench.schema.errors import RequestError
 
 Shape = tuple[int, int, int]  # C, H, W
+Spans = Mapping[str, depth.Range]
+NO_SPANS: Spans = {}
 
 
 def places(words: Iterable[str], lines: Iterable[str] = ()) -> Iterator[str]:
@@ -63,7 +65,7 @@ def read(place: str) -> bytes:
 
 
 def pixels(
-    raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None = None, span: depth.Range | None = None
+    raw: bytes, shape: Shape, fit: str = "crop", most_pixels: int | None = None, spans: Spans = NO_SPANS
 ) -> NDArray[np.uint8]:
     """An encoded image as the run's set would have stored it: uint8 [C, H, W].
 
@@ -71,8 +73,8 @@ def pixels(
 
     Args:
         most_pixels: refuse what unpacks to more.
-        span: the run's `dataset.range`, for an image of more than 8 bits; without it what the image says counts, as it
-            did for the set (`bench.data.sources.depth.ranges`).
+        spans: int, float -> the values of the set's images of more than 8 bits that became 0 and 255. Of a kind that
+            the set had none of, what the image says counts (`bench.data.sources.depth.ranges`).
 
     Raises:
         BadImage: for what is no image, is damaged, or is a decompression bomb, and for values whose range nobody says.
@@ -81,7 +83,7 @@ def pixels(
     with opened(raw) as image:
         if most_pixels is not None and image.width * image.height > most_pixels:
             raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
-        how = _rule(image, raw, channels, height if height == width else None, fit, span)
+        how = _rule(image, raw, channels, height if height == width else None, fit, spans)
         flat = np.array(how.pixels(image, raw))  # a copy: Pillow's own memory is read-only
     if flat.shape[1:] == (height, width):
         return flat
@@ -95,12 +97,14 @@ def pixels(
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
-def _rule(image: Image.Image, raw: bytes, channels: int, size: int | None, fit: str, span: depth.Range | None) -> Rule:
+def _rule(image: Image.Image, raw: bytes, channels: int, size: int | None, fit: str, spans: Spans) -> Rule:
     """The set's rule for one image of it."""
-    try:
-        spans = depth.ranges([described(image, raw)], span)
-    except RequestError as error:
-        raise BadImage(f"has values whose range is not known ({error})") from None
+    head = described(image, raw)
+    if head.deep is not None and head.deep.kind not in spans:
+        try:
+            spans = {**spans, **depth.ranges([head], None)}
+        except RequestError as error:
+            raise BadImage(f"has values whose range is not known ({error})") from None
     return Rule(channels, size, fit, spans.get("int", depth.INTS), spans.get("float", depth.BITS8))
 
 
