@@ -129,7 +129,8 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
         if not torch.isfinite(net(prepare(batch))).all():
             raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
     small = dataclasses.replace(
-        exp.trainer, epochs=1, batch_size=BATCH, select="last", max_minutes=None, devices=1, num_nodes=1,
+        exp.trainer, epochs=1, steps=None, seconds=None, target=None, batch_size=BATCH, select="last", max_minutes=None,
+        devices=1, num_nodes=1,
         strategy="ddp", accumulate=1, compile=False, stack="off", gradients=False,
     )  # fmt: skip
     try:

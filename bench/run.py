@@ -177,6 +177,7 @@ def seal(
             "images": f"{len(data.train)}/{len(data.val)}/{len(data.test)}",  # train / val / test
             **({"claims_sha256": claims} if claims else {}),  # what was claimed when it was run
             "started": f"{started:.3f}",
+            **({"repeatable": "no: trainer.seconds counts by the clock"} if exp.trainer.seconds and exp.trains else {}),
             **weights,
             **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),
         },

@@ -37,10 +37,14 @@ def recipe(exp: Experiment) -> str:
     if not exp.trains:
         return ", ".join([*parts, "no training by gradient steps"])
     trainer = exp.trainer
-    epochs = f"{trainer.epochs} epoch{'s' if trainer.epochs > 1 else ''} of batches of {trainer.batch_size}"
-    return ", ".join(
-        [*parts, f"{exp.optim.own.name if exp.optim.own else exp.optim.name} at lr {exp.optim.lr:g}", epochs]
-    )
+    if trainer.seconds is not None:
+        length = f"{trainer.seconds:g} s in"
+    elif trainer.steps is not None:
+        length = f"{trainer.steps:,} step{'s' if trainer.steps > 1 else ''} on"
+    else:
+        length = f"{trainer.epochs} epoch{'s' if trainer.epochs > 1 else ''} of"
+    name = exp.optim.own.name if exp.optim.own else exp.optim.name
+    return ", ".join([*parts, f"{name} at lr {exp.optim.lr:g}", f"{length} batches of {trainer.batch_size}"])
 
 
 def device(exp: Experiment) -> str:

@@ -177,7 +177,7 @@ def finished(
 
             rehearse([exp])
         store.experiment(name)
-        with bar(exp.trainer.epochs if exp.trains else 0) as step:
+        with bar(exp.trainer.whole_epochs, exp.trains) as step:
             (place,) = execute([exp], spool=Spool(), on_epoch=step)
         run_id = store.deliver(place, fresh=fresh)
         record = store.get(run_id)
@@ -205,13 +205,13 @@ def logged(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]
 class bar:
     """A progress bar over epochs on standard error; silent when that is not a terminal."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: int | None, trains: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.progress = Progress(*columns, console=console, disable=not console.is_terminal or not epochs)
+        self.progress = Progress(*columns, console=console, disable=not console.is_terminal or not trains)
         self.task = self.progress.add_task("epochs", total=epochs)
 
     def __enter__(self) -> Any:
@@ -248,12 +248,24 @@ def summary(record: Any, ran: bool, store: str) -> str:
         f"{c['cost/fit_seconds']:.1f} s   {c['cost/images_per_second']:,.0f} images/s   "
         f"peak {c['cost/peak_memory_mb']:,.0f} MB"
     )
+    if "cost/target_reached" in c:
+        lines.append(target(str(record.config["trainer.target"]), c))
     if c.get("cost/selected_epoch"):
         lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
     if skipped := record.provenance.get("skipped_images"):
         lines.append(f"data  {skipped} files could not be read and are in no split (dataset.on_bad_image=skip)")
     lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
     return "\n".join(line for line in lines if line)
+
+
+def target(asked: str, c: dict[str, float]) -> str:
+    """Whether and when a run reached its target."""
+    if not c["cost/target_reached"]:
+        return f"target {asked} was never reached"
+    return (
+        f"target {asked} reached after {c['cost/target_seconds']:.1f} s, {c['cost/target_epochs']:.0f} epochs, "
+        f"{c['cost/target_steps']:.0f} steps"
+    )
 
 
 def further(name: str) -> bool:

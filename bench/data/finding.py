@@ -40,7 +40,8 @@ NAMES: dict[str, str] = {
     "brightness_changes_label": "brightness is the label, or a part of it",
     "lr_not_scaled": "batch sizes are compared at one lr",
     "few_seeds": "a claim rests on fewer than three seeds",
-    "unequal_budget": "cells are compared after different numbers of epochs (said on the table)",
+    "unequal_budget": "cells are compared after different numbers of epochs or steps (said on the table)",
+    "timed_budget": "training was ended by the clock, so that no other machine repeats the numbers (said on the table)",
     "undertrained": "most seeds of a cell select their last epoch (said on the table)",
     "grid_edge": "a selected value lies on the edge of those tried (said on the table)",
 }

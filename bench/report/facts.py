@@ -55,6 +55,8 @@ _SETTINGS = {
     "training images a class": "split.train_per_class",
     "part of the training images": "split.train_fraction",
     "epochs": "trainer.epochs",
+    "steps": "trainer.steps",
+    "seconds of training": "trainer.seconds",
     "batch size": "trainer.batch_size",
     "augmentation": "augment.name",
     "pixel norm": "pixel_norm.name",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.report.frame import Frame
+from bench.report.length import UNITS, lengths, trains
 from bench.report.naming import axis, point
 from bench.schema.label import numeric, same, show
 from bench.schema.sweep import Sweep
@@ -19,12 +20,18 @@ def doubts(frame: Frame, sweep: Sweep) -> list[Doubt]:
 
 
 def _budget(frame: Frame) -> Iterator[Doubt]:
-    if "trainer.epochs" in frame.axes:
+    found = lengths(r for r in frame.records if r.status == "finished")
+    if "trainer.seconds" in found:
+        yield (
+            "timed_budget",
+            "Training was ended by the clock (trainer.seconds): on another machine, or a busier one, the same run "
+            "makes other steps and other numbers.",
+        )
+    if set(UNITS) & set(frame.axes):
         return  # the question itself
-    epochs = {int(r.config["trainer.epochs"]) for r in frame.records if _trained(r)}
-    if len(epochs) > 1:
-        said = ", ".join(map(str, sorted(epochs)))
-        yield "unequal_budget", f"Cells are compared after {said} epochs; longer training alone may win."
+    if sum(map(len, found.values())) > 1:
+        said = ", ".join(f"{', '.join(f'{n:,.6g}' for n in all_)} {UNITS[name][1]}" for name, all_ in found.items())
+        yield "unequal_budget", f"Cells are compared after {said}; longer training alone may win."
 
 
 def _undertrained(frame: Frame) -> Iterator[Doubt]:
@@ -51,5 +58,4 @@ def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
 
 
 def _trained(record: Record) -> bool:
-    untrained = record.config.get("model.family") in ("knn", "ncm")
-    return record.status == "finished" and not untrained and bool(record.config.get("trainer.epochs"))
+    return record.status == "finished" and trains(record) and bool(record.config.get("trainer.epochs"))

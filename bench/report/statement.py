@@ -7,6 +7,7 @@ from typing import Any
 
 from bench.report.contrast import ordered, runs, terms
 from bench.report.frame import Frame, value
+from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Point, Trend
 from bench.schema.errors import RequestError
@@ -16,9 +17,17 @@ from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
 # What one asks of two sides first: settings, and costs of a run.
-ASKED = ("trainer.epochs", "optim.lr", "optim.name", "optim.weight_decay", "trainer.batch_size", "transfer.size")
+ASKED = (*UNITS, "optim.lr", "optim.name", "optim.weight_decay", "trainer.batch_size", "transfer.size")
 ALSO = ("optim.", "trainer.", "augment.", "split.", "dataset.", "pixel_norm.", "transfer.")  # other groups that count
-QUIET = ("trainer.threads", "trainer.stack", "trainer.gradients", "split.seed", "split.fold", "trainer.deterministic")
+QUIET = (
+    "trainer.threads",
+    "trainer.stack",
+    "trainer.gradients",
+    "trainer.target",
+    "split.seed",
+    "split.fold",
+    "trainer.deterministic",
+)
 COSTS = ("cost/params", "cost/flops")
 
 
@@ -66,18 +75,12 @@ def scope(claim: Claim, frame: Frame) -> str:
         parts.append(f"{_span(images)} training images")
     elif per_class := _values(found, "split.train_per_class"):
         parts += [f"{', '.join(per_class)} training images a class"] if per_class != ["none"] else []
-    epochs = sorted({int(r.config["trainer.epochs"]) for r in found if _trains(r) and "trainer.epochs" in r.config})
-    if epochs:
-        parts.append(f"{_span(epochs)} epoch{'s' if epochs != [1] else ''}")
+    parts += spans(lengths(found))
     if not frame.drawn:
         parts.append("one split and its test set")
     else:
         parts.append(f"over {frame.replicates}")
     return f"on {', '.join(parts)}" if parts else ""
-
-
-def _trains(record: Record) -> bool:
-    return record.config.get("model.family") not in ("knn", "ncm")
 
 
 def _training_images(record: Record) -> int | None:
@@ -118,7 +121,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
 
 def _counts(record: Record, name: str) -> bool:
     """Whether a setting has a meaning for a run: what is not trained has no lr."""
-    return _trains(record) or not name.startswith(("optim.", "trainer."))
+    return trains(record) or not name.startswith(("optim.", "trainer."))
 
 
 def _few(texts: Sequence[str]) -> str:

@@ -139,6 +139,8 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     out: dict[str, Any] = {}
     for field in dataclasses.fields(value):
         name, item = prefix + field.name, getattr(value, field.name)
+        if name == "trainer.epochs" and value.whole_epochs is None:
+            continue  # it decides nothing
         if field.name == "own":
             out.update(_own(item, out, prefix))
         elif isinstance(value, Experiment) and item is None:
@@ -171,6 +173,8 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for attribute, name, default in _scientific(type(value), prefix):  # type: ignore[arg-type]
         item = getattr(value, attribute)
+        if name == "trainer.epochs" and value.whole_epochs is None:
+            continue
         if attribute == "own":
             # The code of a part of an installed package is the package's version, which does not say which part it is.
             packaged = "==" in str(getattr(item, "code", ""))

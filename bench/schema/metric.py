@@ -104,6 +104,10 @@ METRICS: dict[str, Metric] = {
         Metric("images_per_second", "throughput", "images/s", low=0.0),
         Metric("peak_memory_mb", "peak memory", "MB", low=0.0),
         Metric("selected_epoch", "selected epoch", low=0.0),
+        Metric("target_seconds", "time to target", "s", False, 0.0),
+        Metric("target_epochs", "epochs to target", "", False, 0.0),
+        Metric("target_steps", "steps to target", "", False, 0.0),
+        _share("target_reached", "share of runs that reach the target"),
     )
 }
 

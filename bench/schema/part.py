@@ -21,6 +21,7 @@ _adapters: dict[Any, TypeAdapter] = {}
 # What people know from Lightning's Trainer.
 LIGHTNING = {
     "trainer.max_epochs": "trainer.epochs",
+    "trainer.max_steps": "trainer.steps",
     "trainer.max_time": "trainer.max_minutes",
     "trainer.accumulate_grad_batches": "trainer.accumulate",
     "trainer.gradient_clip_val": "trainer.clip",

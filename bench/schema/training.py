@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from bench.schema.errors import chosen_on_test
 from bench.schema.own import Own, own_or_named
@@ -21,6 +22,18 @@ def _never_test(metric: object) -> object:
 
 
 Selection = Annotated[Literal["val/accuracy", "val/nll", "last"], BeforeValidator(_never_test)]
+
+
+TARGET = re.compile(r"(val/accuracy\s*>=|val/nll\s*<=)\s*(\d*\.?\d+(?:[eE][-+]?\d+)?)")
+
+
+def _target(text: str) -> str:
+    if text.startswith(("test", "corrupt")):
+        raise chosen_on_test("trainer.target", text)
+    found = TARGET.fullmatch(text.strip())
+    if found is None or (">=" in text and not 0 < float(found[2]) <= 1):
+        raise ValueError(f"expected val/accuracy>=0.9 (a fraction) or val/nll<=0.3, got {text!r}.")
+    return text.replace(" ", "")
 
 
 # torch's names in small letters; the others are timm's (those that need one gradient a step and no further package).
@@ -93,10 +106,18 @@ class Trainer:
     """Length, batch and device. `batch_size` is the global one, whatever the number of devices."""
 
     epochs: Annotated[int, Field(gt=0)] = 5  # passes over the training images
+    # Steps of the optimizer: a budget in place of `epochs`, by which arms get equal compute; schedules follow it.
+    steps: Annotated[int, Field(gt=0)] | None = None
+    # Seconds of training and scoring val, a budget likewise. How many steps these are depends on the machine and its
+    # load, and so do the numbers.
+    seconds: Annotated[float, Field(gt=0)] | None = None
     batch_size: Annotated[int, Field(gt=0)] = 128  # images a step, over all devices
     select: Selection = "val/accuracy"  # which epoch is scored on test
     # Stop when `select` has not improved for so many epochs; schedules are still those of all `epochs`.
     patience: Annotated[int, Field(gt=0)] | None = None
+    # val/accuracy>=0.9 or val/nll<=0.3: seconds, epochs and steps until val is as good at the end of an epoch are
+    # recorded as costs; training goes on.
+    target: Annotated[str, AfterValidator(_target)] | None = None
     # A run that takes longer has failed, and goes on where a later one allows more.
     max_minutes: Annotated[float, Field(gt=0)] | None = None
     accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"  # auto: a GPU where there is one
@@ -119,10 +140,27 @@ class Trainer:
     gradients: bool = False  # record each layer's gradient norm after each epoch
 
     def __post_init__(self) -> None:
+        if self.steps is not None and self.seconds is not None:
+            raise ValueError("steps and seconds are two budgets: leave one of them out.")
+        if self.seconds is not None and self.devices * self.num_nodes > 1:
+            raise ValueError("seconds is a budget for one device: several would not stop at the same step. Say steps.")
         if self.patience is not None and self.select == "last":
             raise ValueError("patience waits for an improvement on val: select=val/accuracy or val/nll, not last.")
         if self.strategy == "fsdp" and self.devices * self.num_nodes == 1:
             raise ValueError("strategy 'fsdp' shares a network out over devices: say trainer.devices=2 or more.")
+
+    @property
+    def whole_epochs(self) -> int | None:
+        """How many epochs a run has; None where another budget decides."""
+        return self.epochs if self.steps is None and self.seconds is None else None
+
+    @property
+    def aim(self) -> tuple[str, float] | None:
+        """The target as a name and a number: ("val/accuracy", 0.9), to be reached from below, or ("val/nll", 0.3)."""
+        if self.target is None:
+            return None
+        name, _, number = re.split(r"(>=|<=)", self.target)
+        return name, float(number)
 
 
 @part

@@ -21,13 +21,14 @@ class Busy:
     name: str
     count: int
     since: float
-    epochs: int = 0
+    epochs: int | None = None
     progress: Path | None = None
 
     def epoch(self) -> str:
         """`   epoch 3 of 10`, where the run has said so."""
+        of = f" of {self.epochs}" if self.epochs else ""
         try:
-            return f"   epoch {int(self.progress.read_text())} of {self.epochs}" if self.progress else ""
+            return f"   epoch {int(self.progress.read_text())}{of}" if self.progress else ""
         except (OSError, ValueError):  # not yet, or no more
             return ""
 
@@ -89,7 +90,7 @@ class Live:
     def _busy(self, points: Sequence[Point]) -> Busy:
         first = points[0]
         progress = self.spool / first.key / PROGRESS if self.spool is not None and first.experiment.trains else None
-        return Busy(first.name, len(points), time.monotonic(), first.experiment.trainer.epochs, progress)
+        return Busy(first.name, len(points), time.monotonic(), first.experiment.trainer.whole_epochs, progress)
 
     def done(self, point: Point, record: Record) -> None:
         """One more point has ended."""

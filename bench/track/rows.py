@@ -7,14 +7,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.track.index import Row
-from bench.track.record import Record
+from bench.track.record import OWN_METRICS, Record
 
 ENDED = ("FINISHED", "FAILED")
 PROVENANCE = (
     *("data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", "python", "platform"),
-    *("hardware", "threads", "started", "weights_sha256", "skipped_images", "claims_sha256", "images"),
+    *(
+        "hardware",
+        "threads",
+        "started",
+        "weights_sha256",
+        "skipped_images",
+        "claims_sha256",
+        "images",
+        "repeatable",
+        OWN_METRICS,
+    ),
 )
-METRICS = ("val", "test", "corrupt")
+METRICS = ("val", "test", "train", "corrupt")
 
 
 def odd(row: Row) -> str:

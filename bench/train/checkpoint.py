@@ -11,7 +11,7 @@ import torch
 from bench.schema.experiment import Experiment, science
 
 CHECKPOINT_SECONDS = 30.0  # at most so often, at the end of an epoch
-LAYOUT = 1  # raise when what is kept means something else
+LAYOUT = 2  # raise when what is kept means something else
 
 
 def identity(exp: Experiment, kind: str) -> str:

@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from bench.schema.errors import OutOfTime
-from bench.schema.training import Trainer
+from bench.train.budget import Budget
+from bench.train.clock import Clock
 from bench.train.examples import Examples
 from bench.train.result import Classify
 from bench.train.selection import State
-
-
-class Clock:
-    """Seconds of training, those of an interrupted process included, and the end of what `trainer.max_minutes` allows.
-
-    Args:
-        runs: that are trained together; each of them has the minutes.
-        before: seconds before this process took over.
-    """
-
-    def __init__(self, settings: Trainer, runs: int, before: float = 0.0) -> None:
-        self.minutes, self.started = settings.max_minutes, time.perf_counter() - before
-        self.end = float("inf") if self.minutes is None else self.started + 60 * self.minutes * runs
-
-    def seconds(self) -> float:
-        """Until now."""
-        return time.perf_counter() - self.started
-
-    def check(self, epoch: int) -> None:
-        """Stop a training that takes too long.
-
-        Raises:
-            OutOfTime: when the minutes have passed.
-        """
-        if time.perf_counter() > self.end:
-            raise OutOfTime(f"stopped after trainer.max_minutes={self.minutes:g}, in epoch {epoch + 1}")
 
 
 class Learner(Protocol):
@@ -48,6 +21,8 @@ class Learner(Protocol):
     Attributes:
         kind: checkpoints are taken over by learners of the kind that wrote them.
         first: whether this process records; of several devices one does.
+        budget: how long it trains.
+        steps, images: of the last call of `train`.
         params, flops: of one network; flops for one image, None where they cannot be counted.
     """
 
@@ -55,11 +30,14 @@ class Learner(Protocol):
     examples: Examples
     device: torch.device
     first: bool
+    budget: Budget
+    steps: int
+    images: int
     params: int
     flops: int | None
 
     def train(self, epoch: int, clock: Clock) -> list[float]:
-        """Train one epoch (from 0); each run's mean loss over its images.
+        """Train one epoch (from 0), or what the budget leaves of it; each run's mean loss over its images.
 
         Raises:
             OutOfTime: by `clock.check`, asked before each step.

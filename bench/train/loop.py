@@ -16,7 +16,9 @@ import torch
 from bench.schema.errors import OutOfTime, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import checkpoint
-from bench.train.learner import Clock, Learner
+from bench.train.budget import to_target
+from bench.train.clock import Clock
+from bench.train.learner import Learner
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 from bench.train.selection import Selection, row
@@ -36,6 +38,8 @@ class Run:
     selection: Selection
     gradients: list[dict[str, float]] = field(default_factory=list)
     failed: RunFailed | None = None
+    steps: int = 0
+    images: int = 0
 
     @property
     def over(self) -> bool:
@@ -82,16 +86,17 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
     val = learner.examples.labels[learner.examples.splits["val"]]
     reset_peak_memory(learner.device)
     begun, before = _resume(learner, runs)
-    clock = Clock(settings, count, before)
+    clock = learner.budget.clock = Clock(settings, count, before)
     if not begun:
         _observe(learner, runs, 0)
     saved = time.monotonic()
-    for epoch in range(begun, settings.epochs):
+    for epoch in learner.budget.epochs(begun):
         losses = learner.train(epoch, clock)
         scores, seconds = learner.scores("val"), clock.seconds()
         for s, run in enumerate(runs):
             if run.over:
                 continue
+            run.steps, run.images = run.steps + learner.steps, run.images + learner.images
             found = row(run.exp, epoch + 1, learner.lr(s), losses[s], scores[s], val, seconds)
             try:
                 run.selection.add(found, lambda s=s: learner.weights(s))  # type: ignore[misc]
@@ -103,7 +108,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
         _observe(learner, runs, epoch + 1)
         if all(run.over for run in runs):
             break
-        due = any(run.file for run in runs) and epoch + 1 < settings.epochs
+        due = any(run.file for run in runs) and not learner.budget.over(epoch + 1)
         if due and learner.agreed(time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
             _save(learner, runs, epoch + 1, clock.seconds() / count)
             saved = time.monotonic()
@@ -125,6 +130,7 @@ def _save(learner: Learner, runs: Sequence[Run], epoch: int, seconds: float) -> 
             "failed": run.failed.reason if run.failed else "",
             "selection": run.selection.state_dict(),
             "gradients": run.gradients,
+            "done": (run.steps, run.images),
             "learner": learner.state(s),
         }
         if run.file is not None and learner.first:
@@ -139,6 +145,7 @@ def _resume(learner: Learner, runs: Sequence[Run]) -> tuple[int, float]:
     for run, state in zip(runs, states, strict=True):
         run.selection.load_state_dict(state["selection"])
         run.gradients = state["gradients"]
+        run.steps, run.images = state["done"]
         run.failed = RunFailed(state["failed"]) if state["failed"] else None
     learner.load([state["learner"] for state in states])
     return int(states[0]["epoch"]), sum(state["seconds"] for state in states)
@@ -157,7 +164,6 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
         "cost/fit_seconds": seconds,
         "cost/peak_memory_mb": peak_memory_mb(learner.device),
     }
-    images = len(learner.examples.splits["train"])
     if learner.flops is not None:
         costs["cost/flops"] = learner.flops
     return [
@@ -167,7 +173,11 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
             history=run.selection.history,
             gradients=run.gradients,
             classify=learner.classify(s),
-            costs={**costs, "cost/images_per_second": images * len(run.selection.history) / seconds},
+            costs={
+                **costs,
+                "cost/images_per_second": run.images / seconds,
+                **to_target(run.exp.trainer, run.selection.history, learner.budget.each, run.steps),
+            },
             selected_epoch=run.selection.selected,
             state={name: tensor.cpu().contiguous() for name, tensor in run.selection.best.items()},
             trained_on=learner.examples.trained_on,

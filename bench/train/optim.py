@@ -17,6 +17,8 @@ from bench.schema.errors import RequestError
 from bench.schema.own import Own
 from bench.schema.training import Optim
 
+Place = Callable[[int], int]
+
 TORCH: dict[str, Any] = {
     "adadelta": torch.optim.Adadelta,
     "adagrad": torch.optim.Adagrad,
@@ -114,15 +116,19 @@ def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any
     return [group for group in out if group["params"]]
 
 
-def schedule(optim: Optim, opt: torch.optim.Optimizer, steps: int, mine: Own | None = None) -> LambdaLR | None:
+def schedule(
+    optim: Optim, opt: torch.optim.Optimizer, steps: int, mine: Own | None = None, place: Place = int
+) -> LambdaLR | None:
     """The per-step schedule over `steps` steps, or None where the lr never changes.
 
     Args:
         mine: a schedule of somebody's own in place of `optim.schedule`, after the warm-up.
+        place: where in 0..steps a step is, for a training whose steps nobody knows beforehand.
     """
     if mine is None and optim.schedule == "constant" and optim.warmup == 0:
         return None
-    return LambdaLR(opt, factor(optim, steps) if mine is None else own_factor(mine, optim, steps))
+    at = factor(optim, steps) if mine is None else own_factor(mine, optim, steps)
+    return LambdaLR(opt, lambda step: at(place(step)))
 
 
 def own_factor(mine: Own, optim: Optim, steps: int) -> Callable[[int], float]:

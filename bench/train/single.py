@@ -18,10 +18,11 @@ from bench.models.norm_layer import synchronise
 from bench.schema.experiment import Experiment
 from bench.train import loss, own_step, parts, sharded
 from bench.train import optim as optimizers
+from bench.train.budget import Budget
+from bench.train.clock import Clock
 from bench.train.diagnostics import PROBE, gradient_norms
 from bench.train.examples import Examples
 from bench.train.fabric import Fabric, layout
-from bench.train.learner import Clock
 from bench.train.result import Classify
 from bench.train.scoring import classifier, score
 from bench.train.selection import State
@@ -68,13 +69,14 @@ class Single:
         if exp.optim.decayed == "weights":
             groups = optimizers.decaying(groups, net)
         self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
-        steps, mine = settings.epochs * len(self.sizes), exp.schedule.own if exp.schedule else None
-        self.schedule = optimizers.schedule(exp.optim, self.optimizer, steps, mine)
+        self.budget, mine = Budget(settings, self.sizes), exp.schedule.own if exp.schedule else None
+        self.schedule = optimizers.schedule(exp.optim, self.optimizer, self.budget.total, mine, self.budget.place)
         self.stepper: Any = fabric.setup_optimizers(self.optimizer)
         self.parameters = list(net.parameters())
 
     def train(self, epoch: int, clock: Clock) -> list[float]:
         """One optimizer step for each batch."""
+        self.steps = self.images = 0
         exp, examples, rank = self.exp, self.examples, self.fabric.global_rank
         batches = Batches(
             examples.rows, examples.labels, examples.splits["train"], exp.trainer.batch_size, True, exp.seed,
@@ -90,6 +92,8 @@ class Single:
         self.step.begin(self.net, epoch)
         for number, (rows, labels) in enumerate(batches):
             clock.check(epoch)
+            if number and self.budget.over(epoch, number):  # an epoch that was begun has one step
+                break
             rows, labels = rows.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
             self.counted = False
             closure = partial(self._gradient, rows, labels, epoch, number)
@@ -102,9 +106,10 @@ class Single:
             if self.schedule is not None:
                 self.schedule.step()
             self.step.end(self.net)
+            self.steps, self.images = self.steps + 1, self.images + self.sizes[number]
         if self.world > 1:
             dist.all_reduce(self.loss_sum)
-        return [float(self.loss_sum) / len(examples.splits["train"])]
+        return [float(self.loss_sum) / self.images]
 
     def _gradient(self, rows: Tensor, targets: Tensor, epoch: int, number: int) -> Tensor:
         """Gradient of the loss over the global batch, in as many parts as asked for; gives the loss."""

@@ -13,7 +13,7 @@ import pytest
 from bench.track.spool import Spool
 from bench.track.store import Store
 from bench.train import checkpoint
-from bench.train.learner import Clock
+from bench.train.clock import Clock
 from bench.train.single import Single
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sweep")]

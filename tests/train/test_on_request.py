@@ -6,6 +6,7 @@ from bench.schema.errors import RequestError
 from bench.schema.experiment import run_key
 from bench.sweep.file import read
 from bench.sweep.plan import at_scale, points
+from bench.track.store import Store
 
 
 def test_they_are_measured_where_named_and_are_part_of_the_key(exp, folder, bench):
@@ -34,3 +35,13 @@ def test_a_sweep_measures_what_it_shows(folder):
     )
     planned = points(at_scale(read("mine"), "smoke"))
     assert {p.experiment.metrics.names for p in planned} == {("kappa", "recall")}
+
+
+def test_the_store_gives_back_what_was_measured(folder, bench, bench_json):
+    """Metrics of the training images were logged and not read."""
+    made = bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=1", "metrics.train=true",
+                      "metrics.names=[kappa]", "trainer.seconds=0.1")  # fmt: skip
+    record = Store(None).get(made["run_id"])
+    assert record.metrics == made["metrics"]
+    assert {"train/accuracy", "train/kappa", "test/kappa"} <= record.metrics.keys()
+    assert record.provenance["repeatable"].startswith("no: trainer.seconds")

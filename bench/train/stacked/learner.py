@@ -16,9 +16,10 @@ from bench.models import cost
 from bench.schema.experiment import Experiment
 from bench.train import optim as optimizers
 from bench.train import parts as cutting
+from bench.train.budget import Budget
+from bench.train.clock import Clock
 from bench.train.examples import Examples
 from bench.train.fabric import Fabric
-from bench.train.learner import Clock
 from bench.train.loss import criterion
 from bench.train.result import Classify
 from bench.train.scoring import classifier
@@ -55,6 +56,7 @@ class Program:
         train = examples.splits["train"].cpu()
         self.orders = [Batches(examples.rows, examples.labels, train, 1, True, exp.seed) for exp in exps]
         self.cuts = bounds(len(train), first.trainer.batch_size, drop_last=False)
+        self.budget = Budget(first.trainer, [stop - start for start, stop in pairwise(self.cuts)])
         # Prepared once instead of in every epoch, where nothing changes the images in between.
         self.ready: Tensor | None = None
         rows, plain = examples.rows, examples.augmentation is None
@@ -64,6 +66,7 @@ class Program:
 
     def train(self, epoch: int, clock: Clock) -> list[float]:
         """One optimizer step of every run for each batch."""
+        self.steps = self.images = 0
         for exp, stream in zip(self.exps, self.net.generators, strict=True):
             stream.manual_seed(dropout_seed(exp.seed, epoch))
         orders = torch.stack([batches.order(epoch) for batches in self.orders])  # [S, N]
@@ -71,8 +74,11 @@ class Program:
         self.net.train()
         for step, (start, stop) in enumerate(pairwise(self.cuts)):
             clock.check(epoch)
+            if step and self.budget.over(epoch, step):
+                break
             total.add_(self.step(orders[:, start:stop], epoch, step), alpha=stop - start)
-        return (total / orders.shape[1]).tolist()  # type: ignore[no-any-return]
+            self.steps, self.images = self.steps + 1, stop
+        return (total / self.images).tolist()  # type: ignore[no-any-return]
 
     def step(self, chosen: Tensor, epoch: int, step: int) -> Tensor:
         """One optimizer step of every run on its own images, int64 [S, B]; the losses [S]."""
@@ -173,7 +179,6 @@ class Program:
 
     def _optimizers(self):  # type: ignore[no-untyped-def]
         """One optimizer over the stacked parameters; one for each run, over views of them, where lr or decay differ."""
-        steps = self.settings.epochs * (len(self.cuts) - 1)
         settings = [exp.optim for exp in self.exps]
         if all(s == settings[0] for s in settings):
             made = [optimizers.optimizer(settings[0], self.net.parameters())]
@@ -187,4 +192,4 @@ class Program:
                     assert whole.grad is not None
                     view.grad = whole.grad[s]  # backward adds in place, so the view stays the gradient
                 made.append(optimizers.optimizer(optim, views))
-        return made, [optimizers.schedule(s, o, steps) for s, o in zip(settings, made, strict=False)]
+        return made, [optimizers.schedule(s, o, self.budget.total) for s, o in zip(settings, made, strict=False)]
