@@ -14,6 +14,8 @@ from bench.models import swap
 from bench.models.bias import before_norms
 from bench.models.cost import blank_output
 from bench.models.stem import small_stem
+from bench.parts import listing
+from bench.parts.load import function
 from bench.schema.errors import RequestError, unknown
 from bench.schema.model import NormLayer, Timm, Torchvision
 
@@ -145,13 +147,15 @@ def check_name(name: str) -> None:
     if name in NOT_IN_TIMM:
         raise RequestError(f"timm has no '{name}' ({NOT_IN_TIMM[name]}): model={name} is torchvision's.")
     if not timm.is_model(name):
-        names = timm_names()
+        names = [*timm_names(), *listing.names("timm")]
         raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
 
 
 def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
     import timm
 
+    if model.own is not None:
+        function("timm", model.own)  # imports the file, which registers it
     check_name(model.name)
     options: dict[str, Any] = {}
     if model.dropout:

@@ -49,6 +49,8 @@ KINDS = {
         Kind("training", "training", (), "an object with some of start, begin, loss, end, scored"),
     )
 }
+# A network that a user's file registers with timm: `model=timm model.name=NAME`, built as timm's own are.
+REGISTERED = Kind("timm", "model", (), "a network of timm.models.register_model")
 # A group's other settings, which stand beside an own part and which its function cannot have.
 BESIDE = {
     "augment": tuple(f.name for f in fields(Augment) if f.name not in ("name", "own")),

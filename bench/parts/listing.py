@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.parts.declare import KINDS
+from bench.parts.declare import KINDS, REGISTERED
 from bench.schema.errors import RequestError
 
 VARIABLE = "IMAGEBENCH_PARTS"  # folders, in place of the usual ones: processes of this command look there too
@@ -26,7 +26,7 @@ class Listed:
     """A part that a file offers.
 
     Attributes:
-        kind: of `bench.parts.declare.KINDS`.
+        kind: of `bench.parts.declare.KINDS`, or REGISTERED.
         name: of the function or class.
         file: absolute path of the file.
         line: of its definition.
@@ -189,17 +189,21 @@ def _parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
 
 
 def decorators(tree: ast.Module) -> dict[str, str]:
-    """Dotted name in this file -> kind: `model`, `parts.model`, `bench.parts.model`."""
+    """Dotted name in this file -> kind: `model`, `parts.model`, `bench.parts.model`; timm's `register_model` too."""
     known: dict[str, str] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "bench.parts":
             known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in KINDS}
+        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "timm":
+            known |= {a.asname or a.name: REGISTERED.name for a in node.names if a.name == "register_model"}
         elif isinstance(node, ast.ImportFrom) and node.module == "bench":
             for alias in node.names:
                 if alias.name == "parts":
                     known |= {f"{alias.asname or 'parts'}.{kind}": kind for kind in KINDS}
         elif isinstance(node, ast.Import):
             for alias in node.names:
+                if alias.name == "timm" or alias.name.startswith("timm."):
+                    known[f"{alias.asname or 'timm.models'}.register_model"] = REGISTERED.name
                 if alias.name == "bench.parts":
                     known |= {f"{alias.asname or 'bench.parts'}.{kind}": kind for kind in KINDS}
     return known

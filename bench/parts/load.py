@@ -9,18 +9,19 @@ import sys
 import threading
 import traceback
 import types
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.parts.code import ADDED, code, search_path
-from bench.parts.declare import MARK, Declared
-from bench.parts.listing import Listed, folders, listed
+from bench.parts.declare import MARK, REGISTERED, Declared
+from bench.parts.listing import Listed, _parts_of, folders, listed
 from bench.schema.errors import RequestError
 from bench.schema.own import Own
 
 PREFIX = "imagebench_own_"
-SOURCES: dict[tuple[str, str], dict[str, str]] = {}  # (kind, code) -> files of what was run in this process
+SOURCES: dict[str, dict[str, str]] = {}  # code -> files of what was run in this process
 _loaded: dict[Path, tuple[str, types.ModuleType]] = {}  # file -> (state of the folder's code, module)
 _lock = threading.RLock()
 
@@ -42,7 +43,7 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
             f"{kind} '{own.name}' has changed since this was planned ({own.code[:12]} then, {now[:12]} now, "
             f"{part.where}). The same command plans it anew."
         )
-    SOURCES[kind, own.code] = found.files
+    SOURCES[own.code] = found.files
     return load(part)
 
 
@@ -55,7 +56,7 @@ def load(part: Listed) -> Callable[..., Any]:
     with _lock:
         module = _package(part) if part.package else _module(part)
     made: Any = getattr(module, part.name, None)
-    if not isinstance(getattr(made, MARK, None), Declared):
+    if part.kind != REGISTERED.name and not isinstance(getattr(made, MARK, None), Declared):
         raise RequestError(
             f"{part.where}: '{part.name}' is no {part.kind} any more when the file is imported. "
             f"The decorator must be the outermost one: @{part.kind}."
@@ -67,8 +68,6 @@ def _placed(kind: str, own: Own) -> Listed:
     """Where the code of an Experiment's part is on this machine."""
     found = [p for p in listed() if (p.kind, p.name) == (kind, own.name)]
     if own.place:
-        from bench.parts.listing import _parts_of
-
         file = Path(own.place)
         if not own.place.startswith("=") and file.is_file():
             found = [p for p in _parts_of(file, file.stat().st_mtime_ns, "") if (p.kind, p.name) == (kind, own.name)]
@@ -99,6 +98,7 @@ def _module(part: Listed) -> types.ModuleType:
         return before[1]
     _forget(folder)
     _one_of_each_name(part)
+    _none_of_timm(part.file)
     places = search_path(folder)
     ADDED.update(place for place in places if place not in sys.path)
     sys.path[:] = places
@@ -116,7 +116,9 @@ def _module(part: Listed) -> types.ModuleType:
     sys.modules[name] = module
     writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
     try:
-        spec.loader.exec_module(module)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
+            spec.loader.exec_module(module)
     except Exception as error:
         sys.modules.pop(name, None)
         raise _broken(part, error) from error
@@ -141,6 +143,21 @@ def _one_of_each_name(part: Listed) -> None:
             raise RequestError(f"{part.where}: '{name}' is {path} here, and {file} of another part that is in use. "
                                "Rename one of the two files.")  # fmt: skip
         del sys.modules[name]
+
+
+def _none_of_timm(file: Path) -> None:
+    """Hold the networks that a file registers with timm to names that timm itself does not have.
+
+    Raises:
+        RequestError: for one that would take the place of timm's, for every run of this process.
+    """
+    names = [p for p in _parts_of(file, file.stat().st_mtime_ns, "") if p.kind == REGISTERED.name]
+    if names:
+        import timm
+
+        for part in names:
+            if timm.is_model(part.name) and timm.model_entrypoint(part.name).__module__.startswith("timm."):
+                raise RequestError(f"{part.where}: timm has a '{part.name}' already. Rename the function.")
 
 
 def _state(folder: Path) -> str:

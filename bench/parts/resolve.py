@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.parts import listing
 from bench.parts.code import code
-from bench.parts.declare import BESIDE, GROUPS, MARK, Kind
+from bench.parts.declare import BESIDE, GROUPS, MARK, REGISTERED, Kind
 from bench.parts.listing import Listed
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
@@ -37,6 +37,8 @@ def resolved(config: dict[str, Any]) -> dict[str, Any]:
             continue
         if kind.listed:
             made = _listed(group, kind, node)
+        elif group == REGISTERED.group and node.get("family") == REGISTERED.name:
+            made = _registered(node)
         elif CODE in node:
             made = _chosen(group, kind, node)
         else:
@@ -56,6 +58,15 @@ def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     if group in NAMED:
         rest["name"] = node["name"] if group == "augment" else "own"
     return {**rest, "own": asdict(own(part, settings, node[CODE]))}
+
+
+def _registered(node: dict[str, Any]) -> dict[str, Any]:
+    """`{family: timm, name: mine}` with the code, where a file of the user's registers that name."""
+    name, recorded = str(node.get("name")), node.get(CODE)
+    if recorded is None and name not in listing.names(REGISTERED.name):
+        return node
+    rest = {k: v for k, v in node.items() if k != CODE}
+    return {**rest, "own": asdict(own(wanted(REGISTERED, name, recorded), {}, recorded))}
 
 
 def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
@@ -122,15 +133,21 @@ def own(part: Listed, settings: Mapping[str, Any], recorded: str | None = None) 
 @functools.lru_cache(maxsize=4096)  # a large sweep asks for each of its points
 def _own(part: Listed, settings: str, now: str) -> Own:
     function = load(part)
+    if part.kind == REGISTERED.name:
+        return Own(name=part.name, code=now, place=_place(part))
     values = checked(part, function, json.loads(settings))
     facts = {**json.loads(getattr(function, MARK).facts), **_facts(part, function)}
     return Own(
         name=part.name,
         code=now,
         settings=json.dumps(values, sort_keys=True, separators=(",", ":")),
-        place=str(part.file) if not part.package else f"={part.package}",
+        place=_place(part),
         facts=json.dumps(facts, sort_keys=True),
     )
+
+
+def _place(part: Listed) -> str:
+    return str(part.file) if not part.package else f"={part.package}"
 
 
 def _facts(part: Listed, function: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def text(owns: Iterable[tuple[str, Own]]) -> str:
     kept = []
     for group, own in owns:
         kind = GROUPS[group].name
-        kept.append({"kind": kind, "name": own.name, "code": own.code, "files": SOURCES.get((kind, own.code), {})})
+        kept.append({"kind": kind, "name": own.name, "code": own.code, "files": SOURCES.get(own.code, {})})
     return json.dumps(kept, indent=1, sort_keys=True) if kept else ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.parts.declare import KINDS
 from bench.parts.listing import decorators
 
 # Decorators that leave nothing behind outside of what they decorate, by the module that they are imported from.
@@ -44,7 +45,7 @@ class Module:
         for i, statement in enumerate(self.statements):
             for name in dict.fromkeys(_bound(statement)):
                 self.binds.setdefault(name, []).append(i)
-        self._parts = decorators(tree)
+        self._parts = {name for name, kind in decorators(tree).items() if kind in KINDS}  # others leave something
         self.effects = [i for i, s in enumerate(self.statements) if self._acts(s)]
         self.open = "*" in self.binds or "__getattr__" in self.binds
 

@@ -142,6 +142,7 @@ class Timm:
     activation: Activation | None = None  # None: the model's own
     dropout: Probability = 0.0  # where the model has it, mostly before the head
     drop_path: Probability = 0.0  # stochastic depth, as in `Resnet`
+    own: Own | None = None  # where a file of the user's registers it
 
 
 @part
