@@ -40,11 +40,12 @@ class Batches:
         drop_last: bool = False,
         rank: int = 0,
         world: int = 1,
+        sampling: str = "shuffled",
     ) -> None:
         self.images, self.labels = images, labels
         self.indices = torch.as_tensor(indices, dtype=torch.int64)
         self.batch_size, self.shuffle, self.seed, self.drop_last = batch_size, shuffle, seed, drop_last
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.sampling = rank, world, sampling
         self.epoch = 0
 
     def __len__(self) -> int:
@@ -60,6 +61,9 @@ class Batches:
             return self.indices
         # RandomState's stream is the same in every version of NumPy (NEP 19).
         stream = np.random.RandomState([self.seed % 2**32, self.seed // 2**32, epoch])
+        if self.sampling == "balanced":
+            labels = self.labels.cpu()[self.indices.cpu()].numpy()
+            return self.indices[torch.from_numpy(balanced(labels, stream)).to(self.indices.device)]
         return self.indices[torch.from_numpy(stream.permutation(len(self.indices)))]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -77,6 +81,21 @@ class Batches:
                 chosen = chosen.to(self.images.device)
                 # Ten times faster than images[chosen]: whole rows are copied.
                 yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
+
+
+def balanced(labels: NDArray[np.int64], stream: np.random.RandomState) -> NDArray[np.int64]:
+    """As many positions of `labels` as there are, of each class that occurs equally many but for one.
+
+    Within a class no image comes up more than once more often than another.
+    """
+    classes, count = stream.permutation(np.unique(labels)), len(labels)  # in turn, who gets one more
+    shares = [(count + i) // len(classes) for i in range(len(classes))]
+    drawn = []
+    for k, wanted in zip(classes, shares, strict=True):
+        of_it = np.flatnonzero(labels == k)
+        whole = [stream.permutation(of_it) for _ in range(-(-wanted // len(of_it)))]
+        drawn.append(np.concatenate([of_it[:0], *whole])[:wanted])
+    return stream.permutation(np.concatenate(drawn))
 
 
 class OffDeviceImages:

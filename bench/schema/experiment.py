@@ -56,6 +56,10 @@ class Experiment:
                 f"loss '{self.loss.own.name}' takes the place of optim.loss, and optim.label_smoothing is none of its "
                 "settings: leave both at their defaults."
             )
+        if self.optim.layer_decay != 1 and self.transfer.mode == "frozen":
+            raise ValueError("transfer.mode=frozen trains the head alone: there are no layers for optim.layer_decay.")
+        if self.trainer.sampling == "balanced" and self.optim.class_weights == "balanced":
+            raise ValueError("trainer.sampling=balanced and optim.class_weights=balanced do one thing twice: take one.")
         if self.schedule is not None and self.optim.schedule != "constant":
             raise ValueError(f"schedule '{self.schedule.own.name}' takes the place of optim.schedule: leave it out.")
         if not self.trains and (self.loss or self.schedule or self.training):

@@ -63,6 +63,9 @@ class Optim:
     weight_decay: NonNegative = 0.0  # as the optimizer means it: in the gradient, or decoupled (adamw and its kind)
     # What decays: everything, as torch does it; or weights only, not norms, biases and what timm's models except.
     decayed: Literal["all", "weights"] = "all"
+    # Each layer's lr is that of the layer behind it times this (Clark et al. 2020, arXiv:2003.10555, section 3.3); the
+    # head has lr. Layers are those of timm's models, stages of other networks.
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     betas: tuple[Beta, Beta] | None = None  # of adam and its kind; None: the optimizer's own
     eps: Annotated[float, Field(gt=0)] | None = None  # None: the optimizer's own
     # A running average of the weights and running statistics, updated after each step: average = ema * average +
@@ -112,6 +115,8 @@ class Trainer:
     # load, and so do the numbers.
     seconds: Annotated[float, Field(gt=0)] | None = None
     batch_size: Annotated[int, Field(gt=0)] = 128  # images a step, over all devices
+    # balanced: in each epoch every class comes up equally often, rare images several times and some of the others not.
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
     select: Selection = "val/accuracy"  # which epoch is scored on test
     # Stop when `select` has not improved for so many epochs; schedules are still those of all `epochs`.
     patience: Annotated[int, Field(gt=0)] | None = None

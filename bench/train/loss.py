@@ -150,4 +150,4 @@ def minimises_nll(exp: Experiment) -> bool:
     optim, augment = exp.optim, exp.augment
     plain = optim.loss == "cross_entropy" and not (optim.label_smoothing or optim.l1 or optim.l2)
     plain = plain and optim.class_weights == "none" and exp.loss is None and exp.training is None
-    return plain and not (augment.mixup or augment.cutmix)
+    return plain and exp.trainer.sampling == "shuffled" and not (augment.mixup or augment.cutmix)

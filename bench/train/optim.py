@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from bench.models.stages import stages
 from bench.parts.load import function, raised
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
@@ -114,6 +115,29 @@ def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any
             (others if p.ndim <= 1 or names.get(id(p)) in excepted else weights).append(p)
         out += [{**group, "params": weights}, {**group, "params": others, "weight_decay": 0.0}]
     return [group for group in out if group["params"]]
+
+
+def by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list[dict[str, Any]]:
+    """Groups of parameters, each cut into layers whose lr falls towards the input; the head's come first.
+
+    The layers are timm's own (`timm.optim.param_groups_layer_decay`) where the network says what they are, and stages
+    (`bench.models.stages`) where it does not.
+    """
+    if hasattr(net, "group_matcher"):
+        from timm.models import group_parameters
+
+        of_name = group_parameters(net, net.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
+        place = {id(p): of_name[name] for name, p in net.named_parameters()}
+    else:
+        place = {id(p): i for i, stage in enumerate(stages(net)) for p in stage.parameters}
+    last = max(place.values())
+    out = []
+    for group in groups:
+        for layer in sorted({place[id(p)] for p in group["params"]}, reverse=True):
+            some = [p for p in group["params"] if place[id(p)] == layer]
+            lr = group.get("lr", optim.lr) * optim.layer_decay ** (last - layer)
+            out.append({**group, "params": some, "lr": lr})
+    return sorted(out, key=lambda group: -group["lr"])
 
 
 def schedule(

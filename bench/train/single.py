@@ -68,6 +68,8 @@ class Single:
         groups = transfer.groups(net, exp.transfer, exp.optim.lr)
         if exp.optim.decayed == "weights":
             groups = optimizers.decaying(groups, net)
+        if exp.optim.layer_decay != 1:
+            groups = optimizers.by_layer(groups, net, exp.optim)
         self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
         self.budget, mine = Budget(settings, self.sizes), exp.schedule.own if exp.schedule else None
         self.schedule = optimizers.schedule(exp.optim, self.optimizer, self.budget.total, mine, self.budget.place)
@@ -80,7 +82,7 @@ class Single:
         exp, examples, rank = self.exp, self.examples, self.fabric.global_rank
         batches = Batches(
             examples.rows, examples.labels, examples.splits["train"], exp.trainer.batch_size, True, exp.seed,
-            rank=rank, world=self.world,
+            rank=rank, world=self.world, sampling=exp.trainer.sampling,
         )  # fmt: skip
         batches.set_epoch(epoch)
         self.loss_sum = torch.zeros((), device=self.device)  # read once, at the end

@@ -12,7 +12,7 @@ from bench.train.stacked import which
 # Settings that decide the numbers and that only a run by itself follows.
 ALONE = {
     "corrupt.*", "transfer.*", "augment.test_time", "trainer.accumulate", "trainer.clip", "trainer.precision",
-    "optim.l1", "optim.l2", "optim.decayed", "optim.ema", "optim.class_weights",
+    "optim.l1", "optim.l2", "optim.decayed", "optim.ema", "optim.layer_decay", "optim.class_weights",
     "trainer.seconds", "trainer.target",
     # Of models that are not stacked.
     "model.k", "model.metric", "model.weights", "model.depth", "model.shortcut", "model.width", "model.drop_path",

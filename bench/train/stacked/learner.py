@@ -54,7 +54,10 @@ class Program:
         self.net = Stacked(nets, self.device)
         self.loss = criterion(first.optim, reduction="none")
         train = examples.splits["train"].cpu()
-        self.orders = [Batches(examples.rows, examples.labels, train, 1, True, exp.seed) for exp in exps]
+        self.orders = [
+            Batches(examples.rows, examples.labels, train, 1, True, exp.seed, sampling=first.trainer.sampling)
+            for exp in exps
+        ]
         self.cuts = bounds(len(train), first.trainer.batch_size, drop_last=False)
         self.budget = Budget(first.trainer, [stop - start for start, stop in pairwise(self.cuts)])
         # Prepared once instead of in every epoch, where nothing changes the images in between.

@@ -32,7 +32,8 @@ FOLLOWED = frozenset({
     "optim.name", "optim.momentum", "optim.schedule", "optim.warmup", "optim.step_every", "optim.step_factor",
     "optim.milestones", "optim.power", "optim.cycles", "optim.cooldown", "optim.loss", "optim.label_smoothing",
     "optim.betas", "optim.eps", "trainer.patience",
-    "trainer.epochs", "trainer.steps", "trainer.batch_size", "trainer.select", "trainer.sync_batchnorm",
+    "trainer.epochs", "trainer.steps", "trainer.sampling", "trainer.batch_size", "trainer.select",
+    "trainer.sync_batchnorm",
 })  # fmt: skip
 # Settings that decide no number and that the program follows, or that do not concern it.
 INDIFFERENT = frozenset({
