@@ -67,8 +67,6 @@ def fit(
     runs = [Run(exp, file, Selection(exp.trainer)) for exp, file in zip(exps, files or [None] * len(exps), strict=True)]
     try:
         return _fit(make(range(len(runs))), runs, on_epoch)
-    except OutOfTime as error:
-        return [run.failed or error for run in runs]  # who had diverged has not run out of time
     except torch.OutOfMemoryError as error:
         if len(runs) == 1:
             return [RunFailed(f"out of memory: {str(error).splitlines()[0]}")]
@@ -91,7 +89,12 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
         _observe(learner, runs, 0)
     saved = time.monotonic()
     for epoch in learner.budget.epochs(begun):
-        losses = learner.train(epoch, clock)
+        try:
+            losses = learner.train(epoch, clock)
+        except OutOfTime as error:  # but not for those that are over
+            for run in runs:
+                run.failed = run.failed if run.over else error
+            break
         scores, seconds = learner.scores("val"), clock.seconds()
         for s, run in enumerate(runs):
             if run.over:

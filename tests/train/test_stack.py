@@ -141,6 +141,28 @@ def test_time_limit_counts_for_each_run(exp, digits):
         assert "stopped after trainer.max_minutes=1e-07, in epoch 1" in result.reason
 
 
+class Stopped(stack.Program):
+    """Time is over in the fourth epoch."""
+
+    def train(self, epoch, clock):
+        if epoch == 3:
+            clock.end = 0.0
+        return super().train(epoch, clock)
+
+
+def test_runs_that_were_over_before_time_was_are_kept(exp, digits, monkeypatch):
+    """One had ended by its patience, the other was still training."""
+    words = ("model=linear", "trainer.epochs=8", "trainer.max_minutes=5", "trainer.patience=1")
+    exps = [exp(*words, f"optim.lr={lr}") for lr in ("1e-12", "0.001")]
+    whole = [r.history for r in stack.fit(exps, digits, built(exps, digits))]
+    assert len(whole[0]) < 4 < len(whole[1])
+    monkeypatch.setattr(stack, "Program", Stopped)
+    over, stopped = stack.fit(exps, digits, built(exps, digits))
+    assert isinstance(stopped, OutOfTime)
+    assert [row["val_accuracy"] for row in over.history] == [row["val_accuracy"] for row in whole[0]]
+    assert over.selected_epoch == 1
+
+
 class Small(stack.Program):
     """A device with room for two networks."""
 
