@@ -35,6 +35,9 @@ VERBS = {
     "data": "label statistics, integrity, duplicates, preview",
     "new": "a file of your own that works as it stands: model, dataset, metric, sweep, ...",
     "sync": "deliver what waits for the store, bring runs of another one",
+    "cite": "BibTeX for the tool, the data sets, models and papers of a sweep",
+    "merge": "results of several people, of one sweep, as one table",
+    "publish": "the results as a static site, in a folder or on the hub",
     "ui": "MLflow's user interface on the store",
     "doctor": "what works on this machine, and what to do about what does not",
 }
