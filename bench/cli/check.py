@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from bench.schema.experiment import Experiment
 
 
+ALONE = "this experiment"
+
+
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
     parser.add_argument("words", nargs="*", metavar="NAME | OVERRIDE", help="a sweep's name, or Hydra overrides")
@@ -43,20 +46,22 @@ def main(args: argparse.Namespace) -> int:
 
     try:
         title, experiments, keys, claims, replicates, allowed = asked(args)
+        powers = [] if title == ALONE else expected(args, experiments[0])
         found = findings(experiments, keys, claims, replicates, near=True)
         if involved(experiments):
             from bench.rehearsal import rehearse
 
             rehearse(experiments)
     except Refused as refused:  # whatever else it says, nothing of it can be run
-        title, experiments, allowed = " ".join(args.words), [], {}
+        title, experiments, allowed, powers = " ".join(args.words), [], {}, []
         found = [Finding(refused.name, "error", refused.reason, refused.remedy)]
     bad = stops(found, allowed)
     if args.json:
         rows = [{**f.row(), "allowed": allowed.get(f.name)} for f in found]
-        print(json.dumps({"checked": title, "experiments": len(experiments), "findings": rows, "stops": len(bad)}))
+        print(json.dumps({"checked": title, "experiments": len(experiments), "findings": rows, "stops": len(bad),
+                          "power": powers}))  # fmt: skip
     else:
-        print(text(found, allowed, title, len(experiments)))
+        print("\n".join([text(found, allowed, title, len(experiments)), *powers]))
     return 2 if bad else 0
 
 
@@ -79,12 +84,26 @@ def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], i
         raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
     if not names:
         exp = experiment(compose(args.words))
-        return "this experiment", [exp], [images.fingerprint(exp.dataset, exp.split)], 0, ["seed"], {}
+        return ALONE, [exp], [images.fingerprint(exp.dataset, exp.split)], 0, ["seed"], {}
     sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in args.words if "=" in w])
     allowed = dict(checked(sweep.allow))
     experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
     return names[0], experiments, keys, len(sweep.claims), sweep.replicates, allowed
+
+
+def expected(args: argparse.Namespace, first: Experiment) -> list[str]:
+    """What the planned seeds can find of each claim, by what there is of earlier records."""
+    from bench.cli.sweep_arguments import experiment_name, seeds
+    from bench.report.power import forecast
+    from bench.sweep import file
+    from bench.sweep.completed import earlier
+    from bench.sweep.plan import at_scale
+    from bench.track.store import existing
+
+    sweep = at_scale(file.read(next(w for w in args.words if "=" not in w)), args.scale, seeds(args.seeds))
+    title = experiment_name(sweep.name, args.scale)
+    return forecast(sweep, earlier(sweep, title, existing(first.tracking.uri)))
 
 
 def named(as_json: bool) -> int:

@@ -71,8 +71,9 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
+    from bench.report.power import forecast
     from bench.sweep.changed import run_again
-    from bench.sweep.completed import completed_after, find_completed
+    from bench.sweep.completed import completed_after, earlier, find_completed
     from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
     from bench.sweep.tuning import Phases
@@ -103,6 +104,8 @@ def main(args: argparse.Namespace) -> int:
         say(line)
     if args.dry_run:
         show_plan(args, planned, todo, before, store, title, phases)
+        for line in forecast(sweep, earlier(sweep, title, store)):
+            say(line)
     outcome, after = None, before
     if not args.dry_run:
         Spool().forget({p.key for p in before.with_status(planned, "finished")})

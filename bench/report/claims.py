@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.report.contrast import Contrast, contrast, steps
+from bench.report.fairness import Doubt, doubts_of
 from bench.report.frame import Frame, selected
 from bench.report.looks import Looks, looks_at, settings_of_records
 from bench.report.naming import axis
@@ -65,6 +66,7 @@ class Verdict:
         detects: the effect that so many seeds of this spread find with a probability of 80%; None where unknown.
         seeds: for a claim that states its smallest effect, the seeds that find that with 80%; None elsewhere.
         note: why it is open, or what limits it; "" otherwise.
+        doubts: about the fairness of its sides: name, as in `allow`, and what is the matter.
     """
 
     claim: Claim
@@ -87,6 +89,7 @@ class Verdict:
     detects: float | None = None
     seeds: int | None = None
     note: str = ""
+    doubts: list[Doubt] = field(default_factory=list)
 
 
 def judge(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | None = None) -> list[Verdict]:
@@ -225,6 +228,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         detects=detectable(tested.sample.sd, tested.sample.n, alpha) if word == "open" else None,
         seeds=_needed(claim, tested.sample, alpha) if word == "open" else None,
         note=note,
+        doubts=doubts_of(claim, frame, sweep),
     )
 
 

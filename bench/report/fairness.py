@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator
 
 from bench.report.frame import Frame
 from bench.report.length import UNITS, lengths, trains
-from bench.report.naming import axis, point
+from bench.report.naming import axis, key, point
+from bench.report.statement import sides_of
+from bench.schema.claim import Claim
 from bench.schema.label import numeric, same, show
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
 Doubt = tuple[str, str]  # name, as in a sweep file's `allow`, and what is the matter
@@ -16,10 +20,28 @@ Doubt = tuple[str, str]  # name, as in a sweep file's `allow`, and what is the m
 
 def doubts(frame: Frame, sweep: Sweep) -> list[Doubt]:
     """Every doubt about the cells of a frame, after selection."""
-    return [*_budget(frame), *_undertrained(frame), *_edge(frame, sweep)]
+    return [*_budget(frame), *_undertrained(frame), *_untuned(frame, sweep), *_edge(frame, sweep)]
+
+
+def doubts_of(claim: Claim, frame: Frame, sweep: Sweep) -> list[Doubt]:
+    """Those about the runs that a claim compares, but for what the sweep allows."""
+    found = [record for records in sides_of(claim, frame) for record in records]
+    if not found:
+        return []
+    names = {key(r.axes, frame.axes) for r in found}
+    mine = copy.copy(frame)
+    mine.records = found
+    mine.points = {point: runs for point, runs in frame.points.items() if point in names}
+    mine.chosen = {point: chosen for point, chosen in frame.chosen.items() if point in names}
+    mine.candidates = {point: count for point, count in frame.candidates.items() if point in names}
+    return [(name, text) for name, text in doubts(mine, sweep) if name not in sweep.allow]
 
 
 def _budget(frame: Frame) -> Iterator[Doubt]:
+    tuning = {n for n in frame.candidates.values() if n > 1}
+    if len(tuning) > 1:
+        said = ", ".join(map(str, sorted(tuning)))
+        yield "unequal_budget", f"Cells were chosen from {said} candidates: a longer search alone may win."
     found = lengths(r for r in frame.records if r.status == "finished")
     if "trainer.seconds" in found:
         yield (
@@ -29,9 +51,52 @@ def _budget(frame: Frame) -> Iterator[Doubt]:
         )
     if set(UNITS) & set(frame.axes):
         return  # the question itself
-    if sum(map(len, found.values())) > 1:
+    trained = [r for r in frame.records if _trained(r)]
+    steps = {n for r in trained if (n := _steps(r)) is not None}
+    if sum(map(len, found.values())) > 1 and len(steps) != 1:  # equally many steps are a budget too
         said = ", ".join(f"{', '.join(f'{n:,.6g}' for n in all_)} {UNITS[name][1]}" for name, all_ in found.items())
         yield "unequal_budget", f"Cells are compared after {said}; longer training alone may win."
+    elif len(steps) > 1 and "trainer.batch_size" not in frame.axes and len({_images(r) for r in trained}) == 1:
+        said = ", ".join(f"{n:,}" for n in sorted(steps))
+        yield "unequal_budget", f"Cells are compared after {said} steps of equally many images; more of them may win."
+
+
+def _images(record: Record) -> int | None:
+    """Training images, by the provenance."""
+    text = record.provenance.get("images", "").partition("/")[0]
+    return int(text) if text.isdecimal() else None
+
+
+def _steps(record: Record) -> int | None:
+    """Gradient steps of a run; None where they, its images or its batch size are not known."""
+    config, images = record.config, _images(record)
+    if config.get("trainer.seconds") is not None:
+        return None
+    if config.get("trainer.steps") is not None:
+        return int(config["trainer.steps"])
+    batch = config.get("trainer.batch_size")
+    return None if not images or not batch else int(config["trainer.epochs"]) * math.ceil(images / int(batch))
+
+
+def _untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
+    """Cells with one candidate beside others that were chosen, and steps of an axis with a lr of their own."""
+    alone = [p for p, n in frame.candidates.items() if n == 1 and any(map(_trained, frame.points[p].values()))]
+    if alone and len(alone) < len(frame.candidates):
+        where = _places(frame, alone)
+        yield "untuned", f"{where}: one value only, while those of other cells were chosen."
+    for name, axis_of in sweep.axes.items():
+        own = [label for label, texts in steps_of(name, axis_of) if any(t.startswith("optim.lr=") for t in texts)]
+        shown = {same(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
+        own = [label for label in own if same(label) in shown]
+        if name != "optim.lr" and own and len(own) < len(shown):
+            said = ", ".join(map(show, own))
+            yield "untuned", f"{axis(name)} {said} has a learning rate of its own, and others have not."
+
+
+def _places(frame: Frame, points: list[tuple[str, ...]]) -> str:
+    """Cells as people call them, three at most."""
+    said = [point({n: next(iter(frame.points[p].values())).axes[n] for n in frame.axes}) for p in points[:3]]
+    return "; ".join(said) + (f"; and {len(points) - 3} more" if len(points) > 3 else "")
 
 
 def _undertrained(frame: Frame) -> Iterator[Doubt]:

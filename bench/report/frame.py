@@ -93,6 +93,7 @@ class Frame:
         # Planned for every point: one without a record is missing there.
         self.seeds = {replicate(r, self.drawn) for r in records}
         self.overlap = overlap(records) if self.drawn else 0.0
+        self.candidates: dict[tuple[str, ...], int] = {}  # point -> among how many its hyperparameters were chosen
         self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
         self.points: dict[tuple[str, ...], dict[Replicate, Record]] = defaultdict(dict)
         for record in records:
@@ -176,7 +177,9 @@ class Frame:
             for record in best.records:
                 axes = {name: v for name, v in record.axes.items() if name not in select.over}
                 records.append(dataclasses.replace(record, axes=axes))
-        return Frame(records, sweep, chosen)
+        made = Frame(records, sweep, chosen)
+        made.candidates = {point: len(candidates) for point, candidates in groups.items()}
+        return made
 
     def _tuned(self, select: Select, sweep: Sweep | None) -> Frame:
         """The judged runs of the candidates that tuning runs choose; a cell whose tuning has not ended has none yet."""
@@ -208,7 +211,10 @@ class Frame:
             for record in found:
                 axes = {name: v for name, v in record.axes.items() if name not in select.over}
                 records.append(dataclasses.replace(record, axes=axes))
-        return Frame(records, sweep, chosen)
+        made = Frame(records, sweep, chosen)
+        made.candidates = {point: max(1, sum(any(r.seed in select.seeds for r in c.records) for c in candidates))
+                           for point, candidates in cells.items()}  # fmt: skip
+        return made
 
     def product(self, axes: list[str]) -> list[dict[str, Any]]:
         """All combinations of the levels of `axes`, in order."""

@@ -65,7 +65,7 @@ def _at(point: Point) -> str:
 
 def scope(claim: Claim, frame: Frame) -> str:
     """On what a verdict holds: `on mnist5k, 3,600 training images, 10 epochs; on this split and this test set`."""
-    found = [r for records in _sides(claim, frame) for r in records]
+    found = [r for records in sides_of(claim, frame) for r in records]
     parts = []
     data = _values(found, "dataset.source")
     if data:
@@ -99,7 +99,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
     """
     if not isinstance(claim, Compare | Equivalence | Interaction):
         return {}
-    two = _sides(claim, frame)
+    two = sides_of(claim, frame)
     if len(two) != 2 or not all(two):
         return {}
     out: dict[str, tuple[str, str]] = {}
@@ -128,7 +128,7 @@ def _few(texts: Sequence[str]) -> str:
     return ", ".join(texts[:4]) + (" ..." if len(texts) > 4 else "")
 
 
-def _sides(claim: Claim, frame: Frame) -> list[list[Record]]:
+def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
     """The runs that weigh positively in a claim's contrast, and those that weigh negatively."""
     try:
         parts = terms(claim, frame)

@@ -95,6 +95,7 @@ class Report:
                     "tested": v.tested,
                     "scope": v.scope,
                     "differs": v.differs,
+                    "doubts": dict(v.doubts),
                     "looks": [dataclasses.asdict(look) for look in v.looks.earlier],
                     "left_out": len(v.dropped),
                     "detects": v.detects,

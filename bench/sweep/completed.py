@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.report import seal
+from bench.report.naming import key
 from bench.report.seal import faults
 from bench.report.selection import was_tuning
 from bench.schema.errors import RequestError
+from bench.schema.sweep import Sweep
 from bench.sweep.launch_result import LaunchResult
 from bench.sweep.plan import Point
 from bench.track.record import Record, read_csv
@@ -81,6 +84,18 @@ def _changed_sources(folder: Path) -> str:
     if any(fault.startswith(f"{seal.FILE}: missing") for fault in found):
         return ""
     return next((fault for fault in found if fault.startswith(seal.SOURCES)), "")
+
+
+def earlier(sweep: Sweep, title: str, store: Store | None) -> list[Record]:
+    """Ended runs of a sweep's axes by the store and the committed records, each point and seed once, for a forecast."""
+    records = read_csv(records_file(title)) if records_file(title).is_file() else []
+    records += store.records(title) if store is not None else []
+    found = {
+        (key(r.axes, list(sweep.axes)), r.seed): dataclasses.replace(r, sweep=sweep.name)
+        for r in records
+        if set(r.axes) == set(sweep.axes)
+    }
+    return list(found.values())
 
 
 def completed_after(

@@ -2,6 +2,7 @@
 
 `python -m tests.report.simulated [DRAWS]` prints the table that VERDICTS.md holds. Nothing is going on: both arms have
 one distribution, a cell's mean is its bound, a difference is exactly its margin; so every settled verdict is false.
+`planted` asks the same where there is an effect: how often it is found, and whether the interval holds it.
 """
 
 from __future__ import annotations
@@ -84,6 +85,35 @@ def error_rate(kind: str, n: int, shape: str, missing: str = "nothing", draws: i
     return wrong / draws
 
 
+EFFECT = 0.02  # two standard deviations of a run
+
+
+def planted(kind: str, n: int, shape: str, draws: int = 1000) -> tuple[float, float, float]:
+    """Shares of draws with an effect of `EFFECT` that come out supported and refuted, and whose interval holds it."""
+    rng = np.random.default_rng([n, draws, *map(ord, kind + shape)])
+    axes = AXES if kind in ("trend", "interaction") else {**AXES, "depth": [8]}
+    sweep = make_sweep(axes, claims=[{"says": "x", **KINDS[kind]}], seeds=n)
+    template = make_records(axes, lambda _: 0.5, seeds=n)
+    cells = [r.axes for r in template[::n]]
+    mine = np.array([at["model"] == "a" for at in cells])[:, None]
+    depth = np.array([at["depth"] for at in cells])[:, None]
+    shift = (
+        EFFECT
+        * mine
+        * {"trend": (depth > 8) / 2 + (depth > 20) / 2, "interaction": depth == 56, "equivalence": 0}.get(kind, 1)
+    )
+    truth = {"trend": EFFECT / 2, "equivalence": 0.0, "bound": 0.9 + EFFECT}.get(kind, EFFECT)
+    words = {"supported": 0, "refuted": 0, "open": 0}
+    covered = 0
+    for _ in range(draws):
+        values = (SHAPES[shape](rng, (len(cells), n)) + shift).ravel()
+        records = [dataclasses.replace(r, metrics={"test/accuracy": v}) for r, v in zip(template, values, strict=True)]
+        (verdict,) = judge(sweep, records)
+        words[verdict.word] += 1
+        covered += verdict.low <= truth <= verdict.high
+    return words["supported"] / draws, words["refuted"] / draws, covered / draws
+
+
 def looking(first: int, step: int, last: int, draws: int, sequential: bool = False) -> float:
     """The share of draws in which looks at `first`, `first` + `step`, ... seeds settle a claim without an effect."""
     rng = np.random.default_rng(5)
@@ -120,9 +150,22 @@ def table(draws: int) -> str:
     return "\n".join(lines)
 
 
+def table_of_planted(draws: int) -> str:
+    """Markdown: supported / refuted / interval holds the effect, in percent."""
+    shapes = [name for name in SHAPES if name != "collapsing"]
+    lines = [f"| claim | n | {' | '.join(shapes)} |", "|---|---|" + "---|" * len(shapes)]
+    for kind in KINDS:
+        for n in (3, 5, 10):
+            found = [planted(kind, n, shape, draws) for shape in shapes]
+            said = " | ".join(" / ".join(f"{100 * share:.1f}" for share in shares) for shares in found)
+            lines.append(f"| {kind} | {n} | {said} |")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     print("looks at 3, 5, ..., 15 of 15 planned seeds:", looking(3, 2, 15, count), flush=True)
     print("the same, sequential:", looking(3, 2, 15, count, sequential=True), flush=True)
     print("20 looks, sequential:", looking(3, 1, 22, count, sequential=True), flush=True)
+    print(table_of_planted(count), flush=True)
     print(table(count))

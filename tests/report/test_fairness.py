@@ -1,0 +1,91 @@
+"""Is a comparison fair? Doubts on the table and under the verdicts that they concern."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from bench.report.claims import judge
+from bench.report.fairness import doubts
+from bench.report.frame import selected
+from bench.report.verdict import describe
+from bench.track.record import Record
+from tests.report.conftest import make_records, make_sweep
+
+AXES = {"model": ["a", "b", "c"], "optim.lr": [0.01, 0.1, 1.0]}
+CLAIM = {"says": "a helps", "compare": {"model": "a"}, "against": {"model": "b"}}
+SELECT = {"over": ["optim.lr"], "seeds": [3, 4]}
+
+
+def made(change: Any = lambda r: r, **more: Any) -> tuple[Any, list[Record]]:
+    sweep = make_sweep(AXES, seeds=3, claims=[CLAIM], select=SELECT, **more)
+    records = make_records(AXES, lambda at: 0.9 + 0.01 * (at["optim.lr"] == 0.1), seeds=5, sd=0.001)
+    records = [dataclasses.replace(r, config={**r.config, "trainer.batch_size": 50}) for r in records]
+    return sweep, [kept for r in records if (kept := change(r)) is not None]
+
+
+def names(sweep: Any, records: list[Record]) -> list[str]:
+    return [name for name, _ in doubts(selected(sweep, records), sweep)]
+
+
+def set_(record: Record, **more: Any) -> Record:
+    return dataclasses.replace(record, config={**record.config, **{k.replace("_", ".", 1): v for k, v in more.items()}})
+
+
+def test_equal_cells_raise_no_doubt() -> None:
+    assert names(*made()) == []
+
+
+def test_one_candidate_beside_many_is_untuned_and_other_numbers_are_an_unequal_budget() -> None:
+    one = made(lambda r: r if r.axes["model"] != "b" or (r.axes["optim.lr"] == 0.1 and r.seed < 3) else None)
+    assert names(*one) == ["untuned"]
+    (verdict,) = judge(*one)
+    assert [name for name, _ in verdict.doubts] == ["untuned"]
+    assert "Doubts: untuned: model b: one value only, while those of other cells were chosen." in describe(verdict)
+    allowed = made(
+        lambda r: r if r.axes["model"] != "b" or (r.axes["optim.lr"] == 0.1 and r.seed < 3) else None,
+        allow={"untuned": "b has no rate"},
+    )
+    assert judge(*allowed)[0].doubts == []
+    two = made(lambda r: r if r.axes["model"] != "b" or r.axes["optim.lr"] != 1.0 else None)
+    assert names(*two) == ["unequal_budget"]
+
+
+def test_a_lr_of_its_own_is_untuned_for_the_others() -> None:
+    axes: dict[str, Any] = {"model": {"a": ["model=dnn", "optim.lr=0.3"], "b": ["model=linear"]}}
+    sweep = make_sweep(axes, claims=[CLAIM])
+    records = make_records({"model": ["a", "b"]}, lambda _: 0.9)
+    assert [text for _, text in doubts(selected(sweep, records), sweep)] == [
+        "model a has a learning rate of its own, and others have not."
+    ]
+
+
+def test_budgets_are_equal_in_epochs_or_in_steps() -> None:
+    def images(record: Record, count: int, **more: Any) -> Record:
+        return dataclasses.replace(set_(record, **more), provenance={**record.provenance, "images": f"{count}/10/10"})
+
+    longer = made(lambda r: images(r, 100, trainer_epochs=6 if r.axes["model"] == "a" else 3))
+    assert names(*longer) == ["unequal_budget"]
+    same_steps = made(lambda r: images(r, *((100, 6) if r.axes["model"] == "a" else (200, 3))[:1],
+                                       trainer_epochs=6 if r.axes["model"] == "a" else 3))  # fmt: skip
+    assert names(*same_steps) == []
+    batches = made(lambda r: images(r, 100, trainer_batch_size=10 if r.axes["model"] == "a" else 50))
+    assert names(*batches) == ["unequal_budget"]
+    other = made(lambda r: images(r, 100, trainer_epochs=6 if r.axes["model"] == "c" else 3))
+    assert judge(*other)[0].doubts == []  # the claim is about a and b
+
+
+def test_what_is_late_or_on_the_edge_is_said_of_the_sides_that_have_it() -> None:
+    late = made(
+        lambda r: dataclasses.replace(r, costs={**r.costs, "cost/selected_epoch": 3}) if r.axes["model"] == "c" else r
+    )
+    assert names(*late) == ["undertrained"]
+    assert judge(*late)[0].doubts == []
+    edge = made(
+        lambda r: (
+            dataclasses.replace(r, metrics={**r.metrics, "val/accuracy": r.axes["optim.lr"]})
+            if r.axes["model"] == "a"
+            else r
+        )
+    )
+    assert [name for name, _ in judge(*edge)[0].doubts] == ["grid_edge"]
