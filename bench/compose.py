@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,11 +103,33 @@ def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
     """
     with hydra_session() as session:
         parsed = parse(overrides)
+        _agree(parsed)
         groups = {g: tuple(options) for g, options in _groups(session).items()}
         texts = [checked(o, groups) for o in parsed]
         with translated():
             config = hydra_compose("config", overrides=texts)
             return plain(config, complete)
+
+
+BUDGETS = ("trainer.epochs", "trainer.steps", "trainer.seconds")
+
+
+def _agree(overrides: Iterable[Override]) -> None:
+    """Refuse overrides of which one would undo another without a word.
+
+    Raises:
+        RequestError: for two budgets, and for an optimizer beside a recipe.
+    """
+    said = {o.key_or_group: o for o in overrides if o.value() is not None}
+    budgets = [name for name in BUDGETS if name in said]
+    if len(budgets) > 1:
+        raise RequestError(f"{' and '.join(budgets)} are two budgets, of which one counts: leave one of them out.")
+    if "recipe" in said and "optim" in said:
+        recipe, optim = said["recipe"].value(), said["optim"].value()
+        raise RequestError(
+            f"recipe={recipe} brings its own optimizer, with the lr and weight decay that go with it: optim={optim} "
+            f"would meet those. Leave one of the two out, or say optim.name={optim} optim.lr=... for what is to differ."
+        )
 
 
 def refers(overrides: Sequence[str]) -> bool:
@@ -247,6 +269,7 @@ class Composer:
             override = self._parsed[text]
             simple = not (override.is_delete() or override.is_sweep_override() or "${" in text)
             (values if simple and override.key_or_group not in self.groups else structural).append(text)
+        _agree([self._parsed[text] for text in texts])
         key = tuple(structural)
         if key not in self._refers:
             self._refers[key] = refers(structural)

@@ -27,7 +27,7 @@ def test_every_entry_composes_into_an_experiment(entry: str) -> None:
     group, option = entry.split("=")
     base = ["model=cnn"] if group == "norm_layer" else []
     made = experiment(compose([*base, entry, *NEEDS.get(entry, [])]))
-    assert hasattr(made, group) or group == "scale"
+    assert hasattr(made, group) or group in ("scale", "recipe")
     if group in ("norm_layer", "pixel_norm", "optim"):
         assert getattr(made, group).name == option
 

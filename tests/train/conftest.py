@@ -20,7 +20,8 @@ def exp() -> Callable[..., Experiment]:
     """An Experiment on the 8x8 digits, two epochs unless said otherwise."""
 
     def make(*overrides: str) -> Experiment:
-        return experiment(compose(["dataset=digits", "trainer.epochs=2", *overrides]))
+        budget = any(o.startswith(("trainer.steps=", "trainer.seconds=")) for o in overrides)
+        return experiment(compose(["dataset=digits", *([] if budget else ["trainer.epochs=2"]), *overrides]))
 
     return make
 

@@ -110,7 +110,9 @@ def test_an_epoch_that_was_begun_has_a_step(exp, digits):
 
 
 def test_keys_and_records_have_the_budget_that_counts(exp):
-    assert run_key(exp("trainer.steps=7", "trainer.epochs=3"), "") == run_key(exp("trainer.steps=7"), "")
+    other = exp("trainer.steps=7", "scale=full")
+    assert other.trainer.epochs == 100
+    assert run_key(other, "") == run_key(exp("trainer.steps=7"), "")
     assert "trainer.epochs" not in {**flat(exp("trainer.seconds=7")), **science(exp("trainer.seconds=7"))}
     assert len({run_key(exp(*w), "") for w in ((), ("trainer.steps=7",), ("trainer.seconds=7",))}) == 3
 

@@ -39,7 +39,7 @@ def test_a_sweep_measures_what_it_shows(folder):
 
 def test_the_store_gives_back_what_was_measured(folder, bench, bench_json):
     """Metrics of the training images were logged and not read."""
-    made = bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=1", "metrics.train=true",
+    made = bench_json("run", "dataset=digits", "model=linear", "metrics.train=true",
                       "metrics.names=[kappa]", "trainer.seconds=0.1")  # fmt: skip
     record = Store(None).get(made["run_id"])
     assert record.metrics == made["metrics"]
