@@ -26,6 +26,7 @@ VERBS = {
     "compare": "two runs, sweeps, stores or commits side by side",
     "options": "every setting, claim and figure kind, from the schema itself",
     "models": "parameters, FLOPs, smallest input, source paper",
+    "lr": "the largest stable lr, by a short training in which it rises",
     "check": "protocol lint, before compute is spent",
     "explain": "pictures of what a run learned and where it fails",
     "predict": "class probabilities of images, by a run's model",
