@@ -1,5 +1,6 @@
 """What is done to a network's inside leaves its function alone: outputs before and after, of every own config."""
 
+import copy
 import gc
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from bench.compose import shipped
 from bench.models import build
+from bench.models.heads import Backbone, readout
 from bench.models.norm_layer import synchronise
 from bench.models.registry import REGISTRY
 from tests.models.experiments import make
@@ -33,6 +35,45 @@ def network(name, **more):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 2)
     return net, torch.rand(2, 3, side, side)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_heads_that_are_cut_off_and_put_on_again_change_no_output(name):
+    """A frozen backbone's features and the heads trained on them are the network; `readout` compares the two."""
+    net, images = network(name)
+    state = {n: t.clone() for n, t in net.state_dict().items()}
+    with torch.inference_mode():
+        expected = net.eval()(images)
+        part = readout(net, images)
+        if name == "squeezenet1_1":  # which cuts off what is negative after its head
+            assert part is None
+            return
+        assert part is not None
+        torch.testing.assert_close(part.eval()(Backbone(net)(images)), expected, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(net(images), expected, rtol=0, atol=0)
+    assert all(torch.equal(state[n], t) for n, t in net.state_dict().items())
+    gc.collect()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_graph_that_is_captured_computes_what_the_network_does(name):
+    """What trainer.compile hands to torch's compiler, in evaluation mode and in training, with the same draws."""
+    net, images = network(name)
+    expected = net.eval()(images)
+    before = copy.deepcopy(net)
+    net.compile(backend="eager")
+    torch.testing.assert_close(net(images), expected, rtol=1e-4, atol=1e-5)
+    losses = []
+    for one in (before, net):
+        torch.manual_seed(0)
+        losses.append(one.train()(images).square().mean())
+        losses[-1].backward()
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)
+    for one, other in zip(before.parameters(), net.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-2, atol=1e-4)
+    torch.compiler.reset()
+    gc.collect()
 
 
 @pytest.mark.parametrize("name", NAMES)
