@@ -122,7 +122,7 @@ def candidates(words: list[str]) -> list[str]:
         return values(last)
     found = set(names(verb, before[1:]))
     if settings and (verb == "run" or not (found and not last)):
-        found |= {f"{name}=" for name in _settings()}
+        found |= {f"{name}=" for name in (*_settings(), *_own_settings(before))}
     return fitting(found, last)
 
 
@@ -168,6 +168,16 @@ def values(word: str) -> list[str]:
     taken = first.split(",")
     left = [v for v in offered if v not in taken]
     return [f"{name}={first}{comma}{v}" for v in fitting(left, last)]
+
+
+def _own_settings(before: list[str]) -> Iterable[str]:
+    """The settings of own parts that were chosen, as far as their files' syntax tells."""
+    from bench.parts.declare import GROUPS
+    from bench.parts.listing import find
+
+    for group, _, choice in (word.partition("=") for word in before):
+        if group in GROUPS and (part := find(GROUPS[group].name, choice)) is not None:
+            yield from (f"{group}.{name}" for name in part.defaults)
 
 
 def fitting(words: Iterable[object], start: str) -> list[str]:

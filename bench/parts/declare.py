@@ -103,6 +103,9 @@ def model(
     [B, channels]), which makes the layer that `norm_layer` asks for; without one the network takes
     norm_layer=native only.
 
+    The network may be a LightningModule: its `training_step` and `configure_optimizers` (one optimizer, without a
+    scheduler) are used, on one device and whole batches; of what else it defines it is said that it is not used.
+
     Args:
         norm_layers: those that the network takes; default all that a factory can make.
         native: the one that norm_layer=native means; default batch.

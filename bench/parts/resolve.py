@@ -15,7 +15,8 @@ from bench.parts.listing import Listed
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
 from bench.parts.signature import checked, takes_norm
-from bench.schema.errors import RequestError, near
+from bench.schema.errors import RequestError, near, unknown
+from bench.schema.metric import ON_REQUEST
 from bench.schema.own import Own
 
 NAMED = ("augment", "pixel_norm", "norm_layer", "optim")  # groups whose choice is their setting `name`
@@ -77,8 +78,12 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
         return node
     offered = listing.names(kind.name)
     mine = [n for n in names if n in offered or n in codes]
-    if kind.name == "metric" and mine:
-        enter_listed()
+    if kind.name == "metric":
+        for name in names:
+            if name not in (*mine, *ON_REQUEST) and near(str(name), [*offered, *ON_REQUEST]):
+                raise unknown("metric", str(name), [*offered, *ON_REQUEST])
+        if mine:
+            enter_listed()
     if not mine:
         return node
     owns = []

@@ -206,3 +206,7 @@ def test_completion_and_hydra_s_own_flags_know_it(bench: Bench, convmixer: Path)
     assert status == 0
     assert "name: convmixer" in out
     assert "dim: 4" in out
+    from bench.cli.completion import candidates
+
+    assert candidates(["run", "model=convm"]) == ["model=convmixer"]
+    assert "model.dim=" in candidates(["run", "model=convmixer", "model.d"])

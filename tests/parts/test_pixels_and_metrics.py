@@ -328,6 +328,8 @@ def test_a_metric_is_shown_and_marked_as_it_says(mine: Path) -> None:
     assert own_metrics(own, scores, labels, ["a", "b"]) == {"worst_class": 0.5}
     known = metric("test/worst_class")
     assert (known.title, known.unit, known.higher_is_better) == ("test worst class' error", "%", False)
+    with pytest.raises(RequestError, match=r"Unknown metric 'worst_clas'. Did you mean 'worst_class'\?"):
+        exp("metrics.names=[worst_clas]")
     with pytest.raises(RequestError, match=r"'nothing' is none of your own metrics"):
         exp("metrics.names=[nothing]")
     METRICS.pop("worst_class")
