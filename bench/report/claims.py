@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.report.artifacts import Reader
 from bench.report.contrast import Contrast, contrast, steps
 from bench.report.fairness import Doubt, doubts_of
 from bench.report.frame import Frame, selected
+from bench.report.images import OnImages, on_images
 from bench.report.looks import Looks, looks_at, settings_of_records
 from bench.report.naming import axis
 from bench.report.replicates import Replicate, summary
@@ -66,6 +68,8 @@ class Verdict:
         detects: the effect that so many seeds of this spread find with a probability of 80%; None where unknown.
         seeds: for a claim that states its smallest effect, the seeds that find that with 80%; None elsewhere.
         note: why it is open, or what limits it; "" otherwise.
+        images: the same comparison image by image, where predictions were kept. Where no seed changes anything it is
+            the test.
         doubts: about the fairness of its sides: name, as in `allow`, and what is the matter.
     """
 
@@ -90,9 +94,12 @@ class Verdict:
     seeds: int | None = None
     note: str = ""
     doubts: list[Doubt] = field(default_factory=list)
+    images: OnImages | None = None
 
 
-def judge(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | None = None) -> list[Verdict]:
+def judge(
+    sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | None = None, reader: Reader | None = None
+) -> list[Verdict]:
     """A Verdict for each claim of the sweep, in its order.
 
     A claim is supported where its two-sided p, corrected for the sweep's claims (Holm) and for earlier looks, is at
@@ -100,6 +107,7 @@ def judge(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | 
 
     Args:
         context: see `bench.report.write`; its `looks` are paid for.
+        reader: gives the runs' predictions; without it nothing is said of single images.
 
     Raises:
         RequestError: for a metric that no finished run has.
@@ -107,7 +115,7 @@ def judge(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any] | 
     if not sweep.claims:
         return []
     frame = selected(sweep, list(records))
-    tested = [_tested(frame, sweep, claim) for claim in sweep.claims]
+    tested = [_tested(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
     factors = holm_factors([t.p * t.stricter for t in tested])
     settings = settings_of_records(sweep, records)
     looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}, settings) for t in tested]
@@ -124,12 +132,18 @@ class _Tested:
     toward: bool  # the estimate lies on the claimed side
     failures: Failures | None
     stricter: float
+    images: OnImages | None
+    by_images: bool  # no seed changes anything: the test images decide
 
 
-def _tested(frame: Frame, sweep: Sweep, claim: Claim) -> _Tested:
+def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -> _Tested:
     found = contrast(frame, claim)
     given = summary(found.values, frame.overlap)
     outcome, p, toward = _test(claim, sweep, given, LEVEL)
+    by_images = images is not None and images.fixed and isinstance(claim, Compare) and not claim.by
+    if images is not None and by_images:
+        outcome, p = images.outcome(given.n), images.p
+        toward = (outcome.estimate > 0) == (isinstance(claim, Compare) and claim.direction == "greater")
     failures = None
     if found.dropped:
         effect, other, other_toward = math.nan, math.nan, toward
@@ -145,7 +159,7 @@ def _tested(frame: Frame, sweep: Sweep, claim: Claim) -> _Tested:
         if not math.isnan(p):
             p = 1.0 if not agree else p if found.counted is None else max(p, other)
     stricter = STRICTER if isinstance(claim, Bound) and claim.metric != "run/failed" else 1.0
-    return _Tested(claim, found, given, outcome, p, toward, failures, stricter)
+    return _Tested(claim, found, given, outcome, p, toward, failures, stricter, images, by_images)
 
 
 def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outcome, float, bool]:
@@ -206,6 +220,8 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         note = f"an earlier look said {looks.decided}; the effect now lies on the other side" if turned else note
     alpha = (1 - LEVEL) / paid
     outcome, _, _ = _test(claim, sweep, tested.sample, 1 - alpha)
+    if tested.images is not None and tested.by_images:
+        outcome = tested.images.outcome(tested.sample.n, 1 - alpha)
     low, high = _inside(claim, outcome.low, outcome.high)
     return Verdict(
         claim=claim,
@@ -229,6 +245,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         seeds=_needed(claim, tested.sample, alpha) if word == "open" else None,
         note=note,
         doubts=doubts_of(claim, frame, sweep),
+        images=tested.images,
     )
 
 

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report import facts, verdict
+from bench.report import facts, predictions, verdict
+from bench.report.artifacts import kept
 from bench.report.claims import Verdict, judge
 from bench.report.drawings import drawings, shown
 from bench.report.evidence import Evidence
@@ -45,7 +46,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, evidence.context)
     figures, charts = drawings(evidence, frame)
-    verdicts = judge(sweep, records, evidence.context)
+    verdicts = judge(sweep, records, evidence.context, predictions.kept(evidence.folder, kept(evidence.folder)))
     claims = claims_figure(verdicts)
     places = {r.key or r.run_id: i for i, r in enumerate(records[:LISTED])}
     listed = listing(evidence)

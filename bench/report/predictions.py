@@ -43,6 +43,21 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
 
 
+def once(reader: Reader) -> Reader:
+    """The same, which fetches each run's predictions once."""
+    known: dict[str, str | None] = {}
+
+    def read(record: Record, name: str) -> str | None:
+        if name != FILE:
+            return reader(record, name)
+        place = record.key or record.run_id
+        if place not in known:
+            known[place] = reader(record, name)
+        return known[place]
+
+    return read
+
+
 def keep(records: Iterable[Record], reader: Reader) -> bytes | None:
     """One predictions.npz for all finished runs; None where no run left any."""
     arrays: dict[str, NDArray[np.generic]] = {}
@@ -114,20 +129,19 @@ def correct(found: Arrays, split: str) -> NDArray[np.float64]:
 
 
 def mcnemar(one: Arrays, other: Arrays, split: str = "test") -> float:
-    """Two-sided p of the exact McNemar test: of the images that one gets right and the other wrong, half each way?
+    """Two-sided p of the exact McNemar test: of the images that one gets more right than the other, half each way?
 
     Raises:
         RequestError: for predictions on other images.
     """
-    true = one[f"{split}_true"]
-    if not np.array_equal(true, other[f"{split}_true"]):
+    if not np.array_equal(one[f"{split}_true"], other[f"{split}_true"]):
         raise RequestError("These two runs were not scored on the same images.")
-    a, b = (side[f"{split}_class"] == true for side in (one, other))
-    only, unequal = int((a & ~b).sum()), int((a != b).sum())
+    a, b = (correct(side, split) for side in (one, other))
+    only, unequal = int((a > b).sum()), int((a != b).sum())
     return float(stats.binomtest(only, unequal).pvalue) if unequal else 1.0
 
 
 def always_wrong(runs: Sequence[Arrays], split: str = "test") -> NDArray[np.int64]:
     """Places of the images, in the order of the split, that every run gets wrong."""
-    wrong = [r[f"{split}_class"] != r[f"{split}_true"] for r in runs]
+    wrong = [correct(r, split) == 0 for r in runs]
     return np.flatnonzero(np.logical_and.reduce(wrong)) if wrong else np.zeros(0, dtype=np.int64)

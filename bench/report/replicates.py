@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.report.stats import Interval, Sample, interval_of, sample
 from bench.schema.label import show
@@ -65,7 +66,11 @@ def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
     grid = np.full((len(seeds), len(splits)), math.nan)
     for (seed, split), value in zip(places, values.values(), strict=True):
         grid[seeds.index(seed), splits.index(split)] = value
-    grid = grid[~np.isnan(grid).any(axis=1)]
+    return crossed(grid[~np.isnan(grid).any(axis=1)], ratio)
+
+
+def crossed(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
+    """Mean of a grid [J, K] whose rows and columns are both drawn anew, by the formula of `summary`."""
     rows, columns = grid.shape
     flat = tuple(float(v) for v in grid.ravel())
     if not flat:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.report.claims import Verdict
+from bench.report.images import OnImages
 from bench.report.naming import Digits, axis
 from bench.report.stats import LEVEL
 from bench.report.tables import escape_md
@@ -59,6 +60,8 @@ def remarks(verdict: Verdict) -> list[str]:
     if verdict.averaged:
         over = ", ".join(f"{count} values of {axis(name)}" for name, count in verdict.averaged.items())
         out.append(f"Averaged over {over}.")
+    if verdict.images is not None:
+        out.append(_images(verdict.images, shown))
     if verdict.failures:
         out.append(_failures(verdict, shown))
     out += _looks(verdict)
@@ -80,6 +83,14 @@ def remarks(verdict: Verdict) -> list[str]:
     if verdict.doubts:
         out.append(f"Doubts: {'; '.join(f'{name}: {text.rstrip(chr(46))}' for name, text in verdict.doubts)}.")
     return out
+
+
+def _images(found: OnImages, shown: Metric) -> str:
+    digits = Digits(shown, [(found.high - found.low) / 2])
+    span = f"[{digits(found.low)}, {digits(found.high)}] {shown.difference}"
+    if found.fixed:
+        return f"Every seed says the same: tested on the {found.images:,} test images (McNemar), 95% interval {span}."
+    return f"With the {found.images:,} test images drawn anew as well: 95% interval {span}."
 
 
 def _failures(verdict: Verdict, shown: Metric) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
-from bench.report import artifacts, figures, markup, predictions, single_run, tables, verdict
+from bench.report import artifacts, figures, images, markup, predictions, single_run, tables, verdict
 from bench.report.artifacts import Reader
 from bench.report.claims import Verdict, judge
 from bench.report.figures.choice import stem
@@ -118,7 +118,8 @@ def write(
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, context)
     theirs = beside(frame, sweep)
-    verdicts = judge(sweep, records, context)
+    reader = predictions.once(reader) if reader is not None else None
+    verdicts = judge(sweep, records, context, reader)
     files: dict[str, str | bytes] = {
         "records.csv": to_csv(records),
         "table.md": tables.markdown(grid, said, theirs),
@@ -136,6 +137,8 @@ def write(
             files[artifacts.KEPT] = kept
     if reader is not None and (said_of_images := predictions.keep(judged(sweep, records), reader)) is not None:
         files[predictions.FILE] = said_of_images
+        if (by_image := images.markdown(frame, reader)) is not None:
+            files["images.md"] = by_image
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.report.simulated import KINDS, MISSING, SHAPES, error_rate, looking
+from tests.report.simulated import KINDS, MISSING, SHAPES, error_rate, looking, planted
 
 
 def limit(draws: int) -> float:
@@ -22,6 +22,14 @@ def test_a_sample_of_null_sweeps(kind: str) -> None:
 def test_a_sample_of_looks() -> None:
     assert looking(3, 2, 15, 120) <= limit(120)
     assert looking(3, 2, 15, 120, sequential=True) <= limit(120)
+
+
+def test_a_sample_of_planted_effects() -> None:
+    for kind in ("compare", "equivalence"):
+        supported, refuted, covered = planted(kind, 5, "normal", 120)
+        assert supported > 0.3
+        assert refuted == 0
+        assert covered >= 0.88
 
 
 @pytest.mark.slow

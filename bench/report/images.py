@@ -1,0 +1,162 @@
+"""What the kept predictions say beside the seeds: other test images, one image at a time, seeds together.
+
+An interval over seeds holds for one set of test images. Here both are drawn anew: the seeds that trained, and the
+images that tested. Where a model says the same at every seed (neighbours, class means) only the images are left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.report import predictions
+from bench.report.artifacts import Reader
+from bench.report.contrast import runs, terms
+from bench.report.frame import Frame
+from bench.report.naming import point
+from bench.report.predictions import Arrays, correct
+from bench.report.replicates import crossed
+from bench.report.stats import LEVEL, Outcome, interval_of
+from bench.schema.claim import Claim, Compare
+from bench.schema.errors import RequestError
+
+METRIC = "test/accuracy"
+MOST_NAMED = 12  # places of images
+
+
+@dataclass(frozen=True)
+class OnImages:
+    """A comparison of two points, image by image.
+
+    Attributes:
+        images: how many test images.
+        low, high: 95% interval of the difference over seeds and images together; over images alone where `fixed`.
+        fixed: both sides say the same at every seed.
+        p: of McNemar's exact test between the two, where `fixed`; else NaN.
+    """
+
+    images: int
+    low: float
+    high: float
+    fixed: bool
+    p: float
+    difference: NDArray[np.float64]  # [seeds, images], in -1..1; one row where `fixed`
+
+    def outcome(self, n: int, level: float = LEVEL) -> Outcome:
+        """McNemar's test as a claim's own, and its interval at `level`."""
+        mean, low, high = exchanged(self.difference[0], level)
+        half, other = self.p / 2, 1 - self.p / 2
+        less, greater = (half, other) if mean < 0 else (other, half)
+        return Outcome(mean, low, high, n, less, greater)
+
+
+def exchanged(difference: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float, float]:
+    """Mean of differences of single images [N], and the interval that McNemar's exact test gives.
+
+    Of the images that differ a share goes each way; its exact interval (Clopper & Pearson 1934), times how much
+    differs, leaves out 0 exactly where the test rejects.
+    """
+    more, unequal = int((difference > 0).sum()), int((difference != 0).sum())
+    mean = float(difference.mean())
+    if not unequal:
+        return mean, mean, mean
+    found = stats.binomtest(more, unequal).proportion_ci(level, "exact")
+    scale = float(np.abs(difference).mean())
+    return mean, min(mean, (2 * found.low - 1) * scale), max(mean, (2 * found.high - 1) * scale)
+
+
+def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | None:
+    """The claim's two points image by image; None where they are not two, or left no predictions of the same images."""
+    if reader is None or not isinstance(claim, Compare) or claim.metric != METRIC or frame.drawn:
+        return None
+    sides = [at for _, at in terms(claim, frame)]
+    if any(name not in at for at in sides for name in frame.axes):
+        return None  # averaged over an axis
+    one, other = (_said(frame, at, reader) for at in sides)
+    shared = [seed for seed in one if seed in other]
+    if len(shared) < 2 or not same_images([*one.values(), *other.values()]):
+        return None
+    a, b = (np.array([correct(side[seed], "test") for seed in shared]) for side in (one, other))
+    fixed = all(bool((side == side[0]).all()) for side in (a, b))
+    if fixed:
+        difference = a[:1] - b[:1]
+        _, low, high = exchanged(difference[0])
+        p = predictions.mcnemar(one[shared[0]], other[shared[0]])
+        return OnImages(difference.shape[1], low, high, True, p, difference)
+    difference = a - b
+    together = crossed(difference)
+    # Thousands of images must not lend their degrees of freedom to a few seeds.
+    found = interval_of(dataclasses.replace(together, df=min(together.df, len(shared) - 1)))
+    return OnImages(difference.shape[1], max(-1.0, found.low), min(1.0, found.high), False, math.nan, difference)
+
+
+def _said(frame: Frame, at: dict[str, object], reader: Reader) -> dict[int, Arrays]:
+    """Seed -> predictions of a point's finished runs."""
+    found = {r.seed: predictions.of(r, reader) for r in runs(frame, at).values() if r.status == "finished"}
+    return {seed: arrays for seed, arrays in found.items() if arrays is not None and "test_true" in arrays}
+
+
+def same_images(found: Sequence[Arrays]) -> bool:
+    """Whether all of them are about the same test images, by their labels."""
+    return all(np.array_equal(one["test_true"], found[0]["test_true"]) for one in found[1:])
+
+
+def markdown(frame: Frame, reader: Reader) -> str | None:
+    """images.md: for each cell what its seeds say together, and the images that nobody gets right; None without any.
+
+    vote: accuracy of the class that most seeds name (the first of equals by class number). agreement: how often two
+    seeds name the same class. always wrong: images that no seed gets right.
+    """
+    cells = []
+    for runs_ in frame.points.values():
+        first = next(iter(runs_.values()))
+        said = list(_said(frame, first.axes, reader).values())
+        if said:
+            cells.append((point({n: first.axes[n] for n in frame.axes if n in first.axes}), said))
+    if not cells:
+        return None
+    lines = [
+        "# Image by image",
+        "",
+        "| cell | seeds | accuracy | vote of the seeds | agreement of seeds | always wrong |",
+    ]
+    lines.append("|---|---|---|---|---|---|")
+    for name, said in cells:
+        if not same_images(said):
+            continue
+        true, wrong = said[0]["test_true"], len(predictions.always_wrong(said))
+        mean = float(np.mean([correct(one, "test").mean() for one in said]))
+        vote = float((votes(said) == true).mean())
+        agree = f"{100 * agreement(said):.1f}%" if len(said) > 1 else ""
+        lines.append(f"| {name} | {len(said)} | {100 * mean:.1f}% | {100 * vote:.1f}% | {agree} | {wrong} |")
+    every = [one for _, said in cells for one in said]
+    if len(cells) > 1 and same_images(every):
+        lost = predictions.always_wrong(every)
+        total = len(every[0]["test_true"])
+        named = ", ".join(map(str, lost[:MOST_NAMED])) + (" ..." if len(lost) > MOST_NAMED else "")
+        lines += ["", f"No run of any cell gets {len(lost)} of the {total:,} test images right"
+                  + (f" (places in the test split: {named})." if len(lost) else ".")]  # fmt: skip
+    lines += ["", "vote: the class that most seeds name. agreement: how often two seeds name the same class. "
+              "always wrong: test images that no seed of the cell gets right."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def votes(said: Sequence[Arrays]) -> NDArray[np.int64]:
+    """The class that most runs name for each test image [N]; of equals the one with the lowest number."""
+    classes = np.array([one["test_class"] for one in said]).astype(np.int64)
+    return stats.mode(classes, axis=0).mode.astype(np.int64)
+
+
+def agreement(said: Sequence[Arrays]) -> float:
+    """How often two different runs name the same class for a test image, mean over pairs and images."""
+    classes = np.array([one["test_class"] for one in said])
+    pairs = [(i, j) for i in range(len(classes)) for j in range(i)]
+    if not pairs:
+        raise RequestError("Agreement needs two runs.")
+    return float(np.mean([(classes[i] == classes[j]).mean() for i, j in pairs]))

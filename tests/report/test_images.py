@@ -1,0 +1,93 @@
+"""What the kept predictions say beside the seeds: seeds by images, McNemar where no seed changes anything."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.report.artifacts import Reader
+from bench.report.claims import judge
+from bench.report.frame import selected
+from bench.report.images import agreement, exchanged, markdown, on_images, votes
+from bench.report.verdict import describe
+from bench.track.record import Record
+from tests.report.conftest import make_records, make_sweep
+
+AXES = {"model": ["a", "b"]}
+CLAIM = {"says": "a helps", "compare": {"model": "a"}, "against": {"model": "b"}}
+IMAGES, SEEDS = 400, 4
+
+
+def drawn(right: dict[str, Any], fixed: bool, seed: int = 0) -> tuple[list[Record], Reader]:
+    """Records and a reader of their predictions; `right` is a model's chance to be right at an image."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, 10, IMAGES).astype(np.uint16)
+    hard = rng.random(IMAGES)
+    files, out = {}, []
+    for record in make_records(AXES, lambda _: 0.5, seeds=SEEDS):
+        chance = right[record.axes["model"]]
+        noise = np.zeros(IMAGES) if fixed else rng.normal(0, 0.1, IMAGES)
+        said = np.where(hard + noise < chance, true, (true + 1) % 10).astype(np.uint16)
+        np.savez(file := io.BytesIO(), test_true=true, test_class=said, test_logp=np.zeros(IMAGES, np.float16))
+        files[record.key] = base64.b64encode(file.getvalue()).decode()
+        accuracy = float((said == true).mean())
+        out.append(dataclasses.replace(record, metrics={"test/accuracy": accuracy, "val/accuracy": accuracy}))
+    return out, lambda r, name: files.get(r.key) if name == "predictions.npz" else None
+
+
+def test_where_no_seed_changes_anything_the_images_decide() -> None:
+    sweep = make_sweep(AXES, claims=[CLAIM], seeds=SEEDS)
+    records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
+    (blind,) = judge(sweep, records)
+    assert (blind.word, np.isnan(blind.p)) == ("open", True)
+    (verdict,) = judge(sweep, records, {}, reader)
+    differ = round(IMAGES * (records[0].metrics["test/accuracy"] - records[SEEDS].metrics["test/accuracy"]))
+    assert (verdict.word, verdict.p) == ("supported", pytest.approx(stats.binomtest(differ, differ).pvalue))
+    assert verdict.low > 0
+    assert "Every seed says the same: tested on the 400 test images (McNemar)" in describe(verdict)
+    refuted = judge(sweep, *(drawn({"a": 0.8, "b": 0.9}, fixed=True)[0], {}, drawn({"a": 0.8, "b": 0.9}, True)[1]))
+    assert refuted[0].word == "refuted"
+    same, reads = drawn({"a": 0.8, "b": 0.8}, fixed=True)
+    assert judge(sweep, same, {}, reads)[0].word == "open"
+
+
+@pytest.mark.parametrize(("more", "less"), [(5, 0), (6, 0), (12, 3), (40, 22), (40, 20), (1, 1)])
+def test_its_interval_leaves_out_zero_exactly_where_the_test_rejects(more: int, less: int) -> None:
+    difference = np.array([1.0] * more + [-1.0] * less + [0.0] * 100)
+    p = stats.binomtest(more, more + less).pvalue
+    for level in (0.95, 0.975, 0.99):
+        mean, low, high = exchanged(difference, level)
+        assert low <= mean <= high
+        assert (low > 0) == (p < 1 - level)
+
+
+def test_seeds_by_images_is_no_narrower_than_seeds_and_covers() -> None:
+    sweep = make_sweep(AXES, claims=[CLAIM], seeds=SEEDS)
+    claim = sweep.claims[0]
+    held = 0
+    for seed in range(60):
+        records, reader = drawn({"a": 0.85, "b": 0.85}, fixed=False, seed=seed)
+        (verdict,) = judge(sweep, records, {}, reader)
+        found = on_images(claim, selected(sweep, records), reader)
+        assert found is not None
+        assert found.high - found.low >= verdict.high - verdict.low - 1e-12
+        held += found.low <= 0 <= found.high
+    assert held >= 52
+
+
+def test_votes_agreement_and_images_that_nobody_gets() -> None:
+    said = [{"test_true": np.array([0, 1, 2]), "test_class": np.array(c)} for c in ([0, 1, 0], [0, 2, 1], [1, 1, 1])]
+    assert votes(said).tolist() == [0, 1, 1]
+    assert agreement(said) == pytest.approx((1 + 1 + 1) / 9)
+    records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
+    text = markdown(selected(make_sweep(AXES), records), reader)
+    assert text is not None
+    lost = round(IMAGES * (1 - records[0].metrics["test/accuracy"]))
+    assert f"No run of any cell gets {lost} of the 400 test images right" in text
+    assert "| model a | 4 |" in text
