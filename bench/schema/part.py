@@ -18,13 +18,35 @@ T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter] = {}
 
 
-# What people know from Lightning's Trainer.
+# What people know from Lightning's Trainer, and what there is here in its place.
 LIGHTNING = {
-    "trainer.max_epochs": "trainer.epochs",
-    "trainer.max_steps": "trainer.steps",
-    "trainer.max_time": "trainer.max_minutes",
-    "trainer.accumulate_grad_batches": "trainer.accumulate",
-    "trainer.gradient_clip_val": "trainer.clip",
+    "max_epochs": "here trainer.epochs",
+    "min_epochs": "here trainer.epochs, which is how many there are unless trainer.patience ends them",
+    "min_steps": "here trainer.steps, which is how many there are",
+    "max_steps": "here trainer.steps",
+    "max_time": "here trainer.seconds, a budget that schedules follow, or trainer.max_minutes, a limit",
+    "accumulate_grad_batches": "here trainer.accumulate, the parts that a batch of trainer.batch_size is cut into",
+    "gradient_clip_val": "here trainer.clip",
+    "gradient_clip_algorithm": "here trainer.clip, always by the norm",
+    "limit_train_batches": "here trainer.steps for a shorter training, split.train_fraction for fewer images",
+    "limit_val_batches": "here split.val for fewer images; all of val is scored",
+    "limit_test_batches": "here split.test for fewer images; all of test is scored",
+    "overfit_batches": "here split.train_per_class for fewer images",
+    "fast_dev_run": "here trainer.steps=1",
+    "check_val_every_n_epoch": "val is scored after each epoch",
+    "val_check_interval": "val is scored after each epoch",
+    "num_sanity_val_steps": "the protocol is checked before training, by 'bench check' too",
+    "callbacks": "here trainer.patience for EarlyStopping, trainer.select for ModelCheckpoint, optim.ema for averages, "
+    "training=NAME for what is your own",
+    "logger": "here tracking.uri, an MLflow store",
+    "default_root_dir": "here tracking.uri, an MLflow store",
+    "log_every_n_steps": "numbers are recorded after each epoch",
+    "enable_checkpointing": "checkpoints are always written, and a killed run goes on from its last one",
+    "enable_progress_bar": "there is a bar where the output is a terminal",
+    "enable_model_summary": "'bench models NAME' prints it",
+    "profiler": "costs are always recorded; trainer.gradients=true records norms of gradients",
+    "use_distributed_sampler": "each image is always seen once, on any number of devices",
+    "benchmark": "here trainer.deterministic=false",
 }
 
 
@@ -82,8 +104,9 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
     name = ".".join(path) or "the configuration"
     kind, value = error["type"], error["input"]
     if kind in ("unexpected_keyword_argument", "extra_forbidden"):
-        if name in LIGHTNING:
-            return f"Unknown setting '{name}': it is Lightning's name for {LIGHTNING[name]}."
+        theirs = name.removeprefix("trainer.")
+        if theirs in LIGHTNING:
+            return f"Unknown setting '{name}', which is one of Lightning's Trainer: {LIGHTNING[theirs]}."
         options = _siblings(cls, error["loc"][:-1])
         known = f" Known here: {', '.join(options)}." if options else ""
         hint = elsewhere(cls, name) or near(path[-1] if path else "", options)
