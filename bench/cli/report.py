@@ -1,6 +1,8 @@
 """Write the site: results/index.html, a page for each sweep in results/, options.html, and
 results/README.md.
 
+The list in sweeps/README.md beside it is written too, between its two marks.
+
     bench report
     bench report --results somewhere/results
     bench report --single-file      everything inside each page, to be passed on as one file
@@ -32,10 +34,19 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the pages; 0 when every sweep could be shown, 1 when a folder could not be read."""
     from bench.cli.reference import sections
-    from bench.report import site
+    from bench.disk import write_atomically
+    from bench.report import readme, site
+    from bench.sweep import file
 
     shipped = sections(own=False)  # pages are read elsewhere, where there is nothing of one's own
     made = site.build(args.results, args.single_file, STORE_PAGE if args.link_store else "", shipped)
+    catalogue = args.results.parent / "sweeps" / "README.md"
+    if catalogue.exists():
+        sweeps = [file.read(str(path)) for path in sorted(catalogue.parent.glob("*.yaml"))]
+        before = catalogue.read_text(encoding="utf-8")
+        if (after := readme.gallery(before, sweeps, made.contents)) != before:
+            write_atomically(catalogue, after)
+            made.files.append(catalogue)
     if args.json:
         print(json.dumps({"files": [str(p) for p in made.files], "broken": made.broken}))
         return 1 if made.broken else 0

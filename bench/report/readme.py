@@ -10,6 +10,7 @@ from urllib.parse import quote
 from bench.report.evidence import Evidence
 from bench.report.page import MEANINGS
 from bench.report.tables import escape_md
+from bench.schema.sweep import Sweep
 
 SIGN = {"supported": "✅ supported", "refuted": "❌ refuted", "open": "❔ open"}
 
@@ -31,18 +32,46 @@ def text(shown: Sequence[tuple[Evidence, dict[str, Any]]], broken: Sequence[str]
     if not shown:
         lines += ["No sweep has results here yet.", ""]
     else:
-        lines += ["| sweep | date | question | verdicts |", "| --- | --- | --- | --- |"]
+        shown = sorted(shown, key=lambda one: (not one[1]["theme"], one[1]["theme"].lower(), one[1]["name"]))
+        lines += ["| theme | sweep | date | question | verdicts |", "| --- | --- | --- | --- | --- |"]
         for evidence, content in shown:
             said = (
                 "<br>".join(f"{SIGN[v['word']]}: {escape_md(v['says'])}" for v in content["verdicts"])
                 or "makes no claim"
             )
             link = f"[{escape_md(content['name'])}]({_path(evidence, '')})"
-            lines.append(f"| {link} | {content['date']} | {escape_md(content['question'])} | {said} |")
+            row = [escape_md(content["theme"]), link, content["date"], escape_md(content["question"]), said]
+            lines.append(f"| {' | '.join(row)} |")
         lines.append("")
     for evidence, content in shown:
         lines += _section(evidence, content)
     return "\n".join(lines).rstrip() + "\n"
+
+
+BEGIN, END = "<!-- bench report: begin -->", "<!-- bench report: end -->"
+
+
+def gallery(text: str, sweeps: Sequence[Sweep], contents: Sequence[dict[str, Any]]) -> str:
+    """sweeps/README.md with a line for each sweep between its two marks; as it is where it has none.
+
+    Args:
+        contents: of the sweeps that have results, see `page.content`.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return text
+    results = {content["name"]: content for content in contents}
+    lines = ["| theme | sweep | question | verdicts | cost |", "| --- | --- | --- | --- | --- |"]
+    for sweep in sorted(sweeps, key=lambda s: (not s.theme, s.theme.lower(), s.name)):
+        content = results.get(sweep.name)
+        words = [v["word"] for v in content["verdicts"]] if content else []
+        said = ", ".join(f"{words.count(word)} {word}" for word in SIGN if word in words)
+        found = f"[{said or 'no claims'}](../results/{quote(sweep.name)}/)" if content else "not run yet"
+        cost = content["summary"].split(" · ")[-1] if content else ""
+        link = f"[{escape_md(sweep.name)}]({quote(sweep.name)}.yaml)"
+        lines.append(f"| {escape_md(sweep.theme)} | {link} | {escape_md(sweep.question)} | {found} | {cost} |")
+    return "\n".join([before + BEGIN, *lines, END + after])
 
 
 def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:

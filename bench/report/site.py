@@ -40,10 +40,12 @@ class Site:
     Attributes:
         files: in the order they were written.
         broken: messages, one a folder that could not be read.
+        contents: what each page shows (`page.content`).
     """
 
     files: list[Path] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
+    contents: list[dict[str, Any]] = field(default_factory=list)
 
 
 def build(results: Path, single: bool = False, store: str = "", reference: Sequence[Any] = ()) -> Site:
@@ -69,6 +71,7 @@ def build(results: Path, single: bool = False, store: str = "", reference: Seque
             continue
         content["runs"]["ui"] = store
         shown.append((read, content))
+        site.contents.append(content)
         _put(site, folder / "index.html", sweep_page(content, folder if single else None))
         if single:
             (folder / RUNS).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.compose import Composer
-from bench.report import evidence, facts, figures, single_run, site, write
+from bench.report import evidence, facts, figures, readme, single_run, site, write
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
@@ -178,3 +178,21 @@ def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
     protocol = dict(facts.protocol(evidence.read(results / "made")))
     assert protocol["dataset"] == "mnist5k"
     assert protocol["epochs"] == "3"
+
+
+def test_the_catalogue_says_of_each_sweep_what_came_out(results: Path) -> None:
+    made = site.build(results)
+    sweeps = [
+        sweep({"name": name, "question": f"Does {name}?", "theme": theme, "axes": AXES}, f"{name}.yaml")
+        for name, theme in (("made", "B"), ("planned", "A"))
+    ]
+    text = f"# Sweeps\n\n{readme.BEGIN}\nold\n{readme.END}\n\nThe rest.\n"
+    once = readme.gallery(text, sweeps, made.contents)
+    rows = [line for line in once.splitlines() if line.startswith("|")][2:]
+    assert [row.split(" | ")[1] for row in rows] == ["[planned](planned.yaml)", "[made](made.yaml)"]
+    assert "not run yet" in rows[0]
+    assert re.search(r"\[1 (supported|refuted|open)\]\(\.\./results/made/\)", rows[1])
+    assert "old" not in once
+    assert once.endswith(f"{readme.END}\n\nThe rest.\n")
+    assert readme.gallery(once, sweeps, made.contents) == once
+    assert readme.gallery("# Mine\n", sweeps, made.contents) == "# Mine\n"
