@@ -21,6 +21,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -37,7 +38,13 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
     parser.add_argument("words", nargs="+", metavar="NAME | SETTING=VALUE", help="a sweep in results/, then settings")
     parser.add_argument("--cells", default="3", help="how many, spread over the table, or 'all' (default: 3)")
-    parser.add_argument("--cell", action="append", default=[], metavar="AXIS=VALUE", help="only cells with this value")
+    parser.add_argument(
+        "--cell",
+        action="append",
+        default=[],
+        metavar="AXIS=VALUE",
+        help="only these cells: norm_layer=batch,optim.lr=0.1",
+    )
     parser.add_argument("--seeds", choices=("same", "new"), default="same", help="committed seeds or as many new ones")
     parser.add_argument("--check", action="store_true", help="check the committed files, run nothing")
     parser.add_argument("--with-parts", action="store_true", help="show the recorded source of own parts, then run it")
@@ -158,6 +165,7 @@ def rerun(
     from bench.schema.sweep import names
     from bench.sweep.machine import cores as processors
     from bench.sweep.rerun import rerun
+    from bench.sweep.view import duration
 
     wanted, sizes = [], []
     for runs in chosen:
@@ -170,7 +178,9 @@ def rerun(
     most = max(exp.trainer.threads or 1 for exp, _ in wanted)
     workers = args.workers or max(1, min(len(wanted), processors() // most))
     what = f"{len(wanted)} runs of {len(chosen)} of {cells} cells"
-    say(f"running {what} again, {args.seeds} seeds, {workers} at once")
+    took = [r.costs.get("cost/fit_seconds", 0.0) for runs in chosen for r in runs]
+    about = f", about {duration(sum(took) / workers)} by what they took then" if all(took) else ""
+    say(f"running {what} again, {args.seeds} seeds, {workers} at once{about}")
     count = 0
 
     def step(record: Record) -> None:
@@ -200,7 +210,7 @@ def at(axes: dict[str, Any], wanted: list[str]) -> bool:
     from bench.schema.errors import RequestError, unknown
     from bench.schema.label import same
 
-    for text in wanted:
+    for text in (one for words in wanted for one in re.split(r",(?=[\w.]+=)", words)):
         name, equals, value = text.partition("=")
         if not equals:
             raise RequestError(f"--cell {text}: expected AXIS=VALUE, such as --cell optim.lr=0.1.")

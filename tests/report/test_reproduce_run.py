@@ -31,6 +31,9 @@ def test_a_sweep_is_reproduced_to_the_last_digit_and_a_changed_number_is_found(t
     assert [c["verdict"] for c in found["cells"]] == ["identical", "identical"], done.stdout
     assert (done.returncode, found["contradictions"], found["environment"]) == (0, [], [])
 
+    assert "at once, about 0 s by what they took then" in done.stderr
+    assert "[4/4]" in done.stderr
+
     rows = list(csv.DictReader((tmp_path / "results/tiny-smoke/records.csv").open()))
     done = bench(tmp_path, "compare", rows[0]["run_id"][:12], rows[2]["run_id"], "--json")
     compared = json.loads(done.stdout)
@@ -48,3 +51,16 @@ def test_a_sweep_is_reproduced_to_the_last_digit_and_a_changed_number_is_found(t
     done = bench(tmp_path, "report", "--json")
     assert done.returncode == 0, done.stderr
     assert "results/index.html" in json.loads(done.stdout)["files"]
+
+
+def test_a_cell_is_named_by_its_values() -> None:
+    from bench.cli.reproduce import at
+    from bench.schema.errors import RequestError
+
+    cell = {"norm_layer": "batch", "optim.lr": 0.1, "model.filters": [16, 32]}
+    assert at(cell, ["norm_layer=batch,optim.lr=0.1"])
+    assert at(cell, ["norm_layer=batch", "lr=1e-1"])
+    assert at(cell, ["model.filters=[16,32],lr=0.1"])
+    assert not at(cell, ["norm_layer=batch,optim.lr=0.01"])
+    with pytest.raises(RequestError, match="Did you mean 'norm_layer'"):
+        at(cell, ["norm_layr=batch,optim.lr=0.1"])
