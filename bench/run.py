@@ -9,7 +9,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ from bench.train.own_metrics import own_metrics
 from bench.train.result import Result
 from bench.train.robustness import robustness
 from bench.train.stacked import fit as stacked
-from bench.train.stacked.which import compatible, together
+from bench.train.stacked import trial
+from bench.train.stacked.which import alone_because, compatible
 
 NO_MORE = Metrics()  # than what is always measured
 
@@ -56,6 +57,8 @@ def execute(
     labels: Sequence[Mapping[str, Any]] = (),
     spool: Spool | None = None,
     on_epoch: OnEpoch | None = None,
+    told: Callable[[int, str], None] | None = None,
+    rest: bool = True,
 ) -> list[Path]:
     """Run Experiments and leave the outcome of each, finished or failed, sealed in the spool.
 
@@ -66,6 +69,8 @@ def execute(
         labels: for each what it is a point of, `sweep` and `axes`, the digest of that sweep's `claims`, and `name`, for
             people; a single run has none.
         on_epoch: called with the place of a run in `exps` and each row of its history.
+        told: called with a number of runs, and "" where they are one program, or why they are trained alone.
+        rest: whether runs that make no program are all run, or only the first of them.
 
     Returns:
         The sealed folders.
@@ -78,19 +83,25 @@ def execute(
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)
     files = [spool.folder(run_key(exp, data.fingerprint)) / RESUME for exp in exps]
-    nets = as_one_program(exps, data, files)
+    nets, why = as_one_program(exps, data, files)
     if nets is None and len(exps) > 1:
         out = []
         for s, (exp, label) in enumerate(zip(exps, labels, strict=True)):
+            if s and not rest:
+                break
             each = None if on_epoch is None else lambda _, row, s=s: on_epoch(s, row)  # type: ignore[misc]
             out += execute([exp], labels=[label], spool=spool, on_epoch=each)
+            if told is not None:
+                told(1, why)
         return out
+    if told is not None:
+        told(len(exps), why)
     started = time.time()
     outcomes: Sequence[Result | Exception]
     try:
         if nets is None:
-            told = None if on_epoch is None else lambda row: on_epoch(0, row)
-            outcomes = [train(exps[0], data, told, files[0])]
+            told_row = None if on_epoch is None else lambda row: on_epoch(0, row)
+            outcomes = [train(exps[0], data, told_row, files[0])]
         else:
             with freed_memory_kept():
                 outcomes = stacked.fit(exps, data, nets, on_epoch, files)
@@ -104,23 +115,27 @@ def execute(
     ]
 
 
-def as_one_program(exps: Sequence[Experiment], data: ImageData, files: Sequence[Path]) -> list[nn.Module] | None:
-    """The runs' networks, where they are to be trained as one program; None where each is trained alone.
+def as_one_program(
+    exps: Sequence[Experiment], data: ImageData, files: Sequence[Path]
+) -> tuple[list[nn.Module] | None, str]:
+    """The runs' networks, where they are to be trained as one program; None where each is trained alone, and why.
 
     What was begun as one program goes on as one, whoever of it is left.
     """
     first = exps[0]
-    if together(first) is None or not all(compatible(first, exp) for exp in exps):
-        return None
+    if why := alone_because(first):
+        return None, why
+    if not all(compatible(first, exp) for exp in exps):
+        return None, "they differ in more than numbers"
     begun = any(epochs_done(file, exp, stacked.Program.kind) for exp, file in zip(exps, files, strict=True))
     if len(exps) == 1 and not begun:
-        return None
+        return None, "no other run of its kind was to do"
     nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
     if first.model.family == "own" and not stacked.can_stack(nets):
-        return None
-    if not begun and first.trainer.stack == "auto" and not stacked.pays(exps, data, nets):
-        return None
-    return nets
+        return None, "a layer of their network is not stacked"
+    if not begun and first.trainer.stack == "auto" and (why := trial.alone_because(exps, data, nets)):
+        return None, why
+    return nets, ""
 
 
 def seal(

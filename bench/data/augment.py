@@ -9,7 +9,7 @@ Draws depend on (seed, epoch, step, position in the global batch) only: one devi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -35,6 +35,17 @@ class Draws:
         """float32 [B, columns] in [0, 1), on the CPU."""
         drawn = torch.rand(self.count, columns, generator=self.stream)
         return drawn if self.positions is None else drawn[self.positions]
+
+
+class SideBySide(Draws):
+    """The draws of several runs, whose batches lie one after the other in one."""
+
+    def __init__(self, runs: Sequence[Draws]) -> None:
+        self.runs = runs
+
+    def uniform(self, columns: int) -> Tensor:
+        """float32 [S * B, columns] in [0, 1): each run's own draws."""
+        return torch.cat([run.uniform(columns) for run in self.runs])
 
 
 # images [B, C, H, W], uint8 or float in 0..255; labels int64 [B] -> images, targets: int64 [B] or float [B, K].

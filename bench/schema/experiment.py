@@ -108,6 +108,7 @@ NOT_SCIENCE = frozenset(
         "trainer.channels_last",
         "trainer.compile",
         "trainer.stack",
+        "trainer.last_digits",
         "trainer.threads",
         "trainer.deterministic",
         "trainer.gradients",

@@ -137,9 +137,11 @@ class Trainer:
     precision: Literal["32", "tf32", "16-mixed", "bf16-mixed"] = "32"
     channels_last: Literal["auto", "always", "never"] = "auto"  # how images lie; auto: on a GPU, and where a CPU gains
     compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
-    # Runs of a sweep that differ only in numbers as one program: up to so many, or where a short probe says that it
-    # pays. The last digits depend on which runs stand side by side, so they may differ from launch to launch.
-    stack: Literal["auto", "off"] | Annotated[int, Field(gt=0)] = "off"
+    # Runs of a sweep that differ only in numbers as one program. auto: where a short trial shows that it pays, and that
+    # every bit is that of the runs alone or last_digits=free. A number: up to so many, untried, as if that were said.
+    stack: Literal["auto", "off"] | Annotated[int, Field(gt=0)] = "auto"
+    # free: the last digits may depend on which runs were trained side by side, so differ from launch to launch.
+    last_digits: Literal["same", "free"] = "same"
     threads: Annotated[int, Field(gt=0)] | None = None  # CPU threads of one run; None: all, or a worker's share
     deterministic: bool = True  # only algorithms that give the same numbers again
     gradients: bool = False  # record each layer's gradient norm after each epoch

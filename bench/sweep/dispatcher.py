@@ -31,6 +31,7 @@ class Dispatcher:
 
     Attributes:
         ready: points that are ours and wait for a worker.
+        ways: see `worker.work`.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Dispatcher:
         self.begin, self.lost, self.alone = begin, lost, alone
         self.ready: deque[Point] = deque()
         self.deaths: dict[str, int] = {}
+        self.ways: list[tuple[int, str]] = []  # how many were run as one program, or alone and why
         self.shares = Shares(todo, len(pool))
 
     def add(self, points: Sequence[Point]) -> None:
@@ -103,6 +105,8 @@ class Dispatcher:
             worker.started()
             return
         error = future.exception()
+        if error is None:
+            self.ways += future.result()
         worker.points, worker.future = [], None
         self.view.running(worker.number, [])
         if isinstance(error, DiskFull):
@@ -124,7 +128,10 @@ class Dispatcher:
             return None
         if isinstance(error, Died):
             return self._mourn(point, threads)
-        assert error is not None, "a run that returns has sealed its outcome"
+        if error is None:  # they made no program, and the first of them was run
+            self.shares.part(point)
+            self.ready.append(point)
+            return None
         reason = f"{type(error).__name__}: {(str(error) or 'no message').splitlines()[0]}"
         return seal_failure(self.spool, point, self.title, reason, threads)
 

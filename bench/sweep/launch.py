@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.schema.errors import RequestError
 from bench.sweep.dispatcher import Dispatcher
-from bench.sweep.launch_result import LaunchResult, View
+from bench.sweep.launch_result import LaunchResult, View, in_words
 from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.plan import Point
 from bench.sweep.pool import Runner
@@ -81,6 +81,8 @@ class Launch:
                     self._loop()
                 finally:
                     self._leave()
+                    if text := in_words(self.dispatcher.ways):
+                        self.view.say(text)
                 self.outcome.signal = self.stop.signal if self.stop else 0
                 ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
                 self.outcome.left = len(self.points) - ended

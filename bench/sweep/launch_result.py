@@ -48,3 +48,14 @@ class LaunchResult:
         self.undelivered += other.undelivered
         self.left += other.left
         self.signal = self.signal or other.signal
+
+
+def in_words(ways: Sequence[tuple[int, str]]) -> str:
+    """One line on how runs were trained, by `bench.sweep.worker.work`: "12 runs as 2 programs"; "" for none."""
+    programs = [count for count, why in ways if not why]
+    parts = []
+    if programs:
+        parts.append(f"{sum(programs)} runs as {'one program' if len(programs) == 1 else f'{len(programs)} programs'}")
+    for why, count in {why: sum(n for n, reason in ways if reason == why) for _, why in ways if why}.items():
+        parts.append(f"{count} {'run' if count == 1 else 'runs'} alone: {why}")
+    return " · ".join(parts)

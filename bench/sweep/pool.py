@@ -117,8 +117,7 @@ class InThisProcess:
         """Run them; `future` is done when this returns."""
         self.points, self.future = points, Future()
         try:
-            work(points, title, spool, self.threads)
-            self.future.set_result(None)
+            self.future.set_result(work(points, title, spool, self.threads))
         except Exception as error:
             self.future.set_exception(error)
 

@@ -34,6 +34,11 @@ class Shares:
         form = self._forms[point.key]
         return 1 if form is None else min(self._shares[form], most(point.experiment))
 
+    def part(self, point: Point) -> None:
+        """From now on points like this one are run alone."""
+        form = self._forms[point.key]
+        self._forms = {key: None if mine == form else mine for key, mine in self._forms.items()}
+
     def alike(self, one: Point, other: Point) -> bool:
         """Whether two points may be trained as one program."""
         form = self._forms[one.key]

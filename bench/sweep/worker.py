@@ -38,20 +38,29 @@ def warm() -> int:
     return os.getpid()
 
 
-def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> None:
-    """Run points one after the other, or as one program where they may be, and leave their outcomes in the spool."""
+def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list[tuple[int, str]]:
+    """Run points as one program, or where they make none the first of them; leaves outcomes in the spool.
+
+    Returns:
+        How many were run, and why not as one program ("" where they were).
+    """
     import torch
 
     from bench.run import execute
-    from bench.train.stacked.which import together
 
-    parts = [points] if together(points[0].experiment) is not None else [[p] for p in points]
-    for part in parts:
-        torch.set_num_threads(part[0].experiment.trainer.threads or threads)
-        labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims} for p in part]
-        with outside_slurm(part[0].experiment):
-            told = Told([spool / p.key / PROGRESS for p in part])
-            execute([p.experiment for p in part], labels=labels, spool=Spool(spool), on_epoch=told)
+    found: list[tuple[int, str]] = []
+    torch.set_num_threads(points[0].experiment.trainer.threads or threads)
+    labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims} for p in points]
+    with outside_slurm(points[0].experiment):
+        execute(
+            [p.experiment for p in points],
+            labels=labels,
+            spool=Spool(spool),
+            on_epoch=Told([spool / p.key / PROGRESS for p in points]),
+            told=lambda count, why: found.append((count, why)),
+            rest=False,
+        )
+    return found
 
 
 class Told:

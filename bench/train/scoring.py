@@ -14,6 +14,11 @@ from bench.train.result import Classify
 MOST_VALUES = 2**22  # input values that are scored at once: 1,024 images of 32x32x3, 27 of 224x224x3
 
 
+def at_once(values: int, most: int = 1024) -> int:
+    """How many inputs of so many values: small images together; large ones would fill the memory with activations."""
+    return max(1, min(most, MOST_VALUES // max(1, values)))
+
+
 @torch.inference_mode()
 def score(
     net: nn.Module,
@@ -31,10 +36,9 @@ def score(
     """
     training = net.training
     net.eval()
-    # Small images go through together; large ones would fill the memory with activations.
-    batch_size = max(1, min(batch_size, MOST_VALUES // max(1, prepare(images[indices[:1]]).numel())))
+    size = at_once(prepare(images[indices[:1]]).numel(), batch_size)
     try:
-        logits = [net(prepare(images[part])).float() for part in indices.split(batch_size)]
+        logits = [net(prepare(images[part])).float() for part in indices.split(size)]
     finally:
         net.train(training)
     return torch.log_softmax(torch.cat(logits), dim=1)

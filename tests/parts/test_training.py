@@ -217,5 +217,5 @@ def test_a_chain_of_known_layers_of_one_s_own_is_stacked(convmixer: Path) -> Non
             experiment(compose(["dataset=digits", f"model={name}", "trainer.stack=2", f"seed={s}"])) for s in (0, 1)
         ]
         data = images.load(exps[0].dataset, exps[0].split)
-        nets = as_one_program(exps, data, [Path("a.ckpt"), Path("b.ckpt")])
+        nets, _ = as_one_program(exps, data, [Path("a.ckpt"), Path("b.ckpt")])
         assert (nets is not None) == stacks

@@ -9,22 +9,52 @@ import pytest
 import torch
 
 from bench import models
+from bench.data.augment import generator
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.train import fit as alone
+from bench.train import parts
+from bench.train.examples import of_images
+from bench.train.fabric import launched
 from bench.train.single import Single
 from bench.train.stacked import fit as stack
+from bench.train.stacked import trial
 from bench.train.stacked.network import Stacked, can_stack
 from bench.train.stacked.which import compatible, together
+from tests.train.agreement import same
 
 SMALL = ("trainer.epochs=2", "trainer.batch_size=100")
-NETS = {
+DNN = ("model=dnn", "model.hidden=[24,16]")
+# On a CPU each bit is as alone.
+EXACT = {
     "linear": ["model=linear"],
-    "dnn with dropout": ["model=dnn", "model.hidden=[24,16]", "model.dropout=0.3", "norm_layer=batch", "augment=shift"],
-    "dnn, layer norm": ["model=dnn", "model.hidden=[24]", "norm_layer=layer", "optim.schedule=cosine"],
-    "cnn, batch norm": ["model=cnn", "model.filters=[6,8]", "model.kernels=[3,4]", "norm_layer=batch"],
+    "batch norm, dropout, augmentation": [*DNN, "model.dropout=0.3", "norm_layer=batch", "augment=shift"],
+    "layer norm": [*DNN, "norm_layer=layer", "optim.schedule=cosine"],
+    "group norm, sgd": [*DNN, "norm_layer=group", "optim=sgd"],
+    "average, clipped, penalty, batches of 99": [*DNN, "optim=sgd", "optim.ema=0.9", "optim.l2=0.001", "trainer.clip=1",
+                                                "trainer.batch_size=99"],
+    "weights decay, class weights, norms of gradients": [
+        *DNN, "norm_layer=batch", "optim.decayed=weights", "optim.weight_decay=0.1", "optim.class_weights=balanced",
+        "trainer.gradients=true"],
+    "mixup in batches of 99, label smoothing": [*DNN, "augment.mixup=0.3", "trainer.batch_size=99",
+                                               "optim.label_smoothing=0.1"],
+    "views at evaluation, train too, patience": [*DNN, "augment=shift", "augment.test_time=2", "metrics.train=true",
+                                                     "trainer.patience=1", "trainer.epochs=4", "optim.lr=0.1"],
+}  # fmt: skip
+SMALL_CNN = ("model=cnn", "model.filters=[6,8]", "model.kernels=[3,4]")
+SMALL_RESNET = ("model=resnet", "model.depth=8", "model.width=4", "trainer.batch_size=400")
+ROUNDED = {
+    "parts of batches": [*DNN, "trainer.accumulate=3", "optim.l1=0.001"],
+    "cnn, batch norm": [*SMALL_CNN, "norm_layer=batch"],
+    "cnn, layer norm": [*SMALL_CNN, "norm_layer=layer", "optim.ema=0.9"],
     "cnn, group norm": ["model=cnn", "model.filters=[8]", "model.kernels=[3]", "model.dense=[64]", "norm_layer=group",
                         "model.dropout=0.2", "norm_layer.groups=4", "optim=sgd"],
     "cnn, instance norm": ["model=cnn", "model.filters=[8]", "model.kernels=[3]", "norm_layer=instance"],
+    "resnet": [*SMALL_RESNET, "optim=sgd", "optim.lr=0.01"],
+    "resnet, projections, stochastic depth, group norm": [
+        *SMALL_RESNET, "model.shortcut=B", "model.drop_path=0.3", "model.dropout=0.2", "norm_layer=group", "optim=sgd",
+        "optim.lr=0.01"],
+    "resnet without norm": [*SMALL_RESNET, "norm_layer=none", "optim=sgd", "optim.lr=0.01"],
+    "plain": [*SMALL_RESNET, "model.shortcut=none", "norm_layer=layer", "optim=sgd", "optim.lr=0.01"],
 }  # fmt: skip
 
 
@@ -32,7 +62,21 @@ def built(exps, digits):
     return [models.build(e, digits.shape, 10) for e in exps]
 
 
-@pytest.mark.parametrize("words", NETS.values(), ids=NETS.keys())
+@pytest.mark.parametrize("words", EXACT.values(), ids=EXACT.keys())
+def test_dense_networks_are_those_of_the_runs_alone_in_every_bit(exp, digits, trained, words):
+    exps = [exp(*SMALL, *words, f"seed={s}") for s in (3, 0, 8)]
+    for made, result in zip(exps, stack.fit(exps, digits, built(exps, digits)), strict=True):
+        single = trained(made)
+        same(result, single)
+        assert result.gradients == single.gradients
+        assert (result.train_scores is None) == (single.train_scores is None)
+        if single.train_scores is not None:
+            np.testing.assert_array_equal(result.train_scores, single.train_scores)
+        rows = torch.from_numpy(digits.images[:50])
+        assert torch.equal(result.classify(rows), single.classify(rows))
+
+
+@pytest.mark.parametrize("words", ROUNDED.values(), ids=ROUNDED.keys())
 def test_agrees_with_the_same_runs_alone(exp, digits, trained, words):
     exps = [exp(*SMALL, *words, f"seed={s}") for s in (3, 0, 8)]
     found = stack.fit(exps, digits, built(exps, digits))
@@ -40,7 +84,6 @@ def test_agrees_with_the_same_runs_alone(exp, digits, trained, words):
         single = trained(made)
         for mine, its in zip(result.history, single.history, strict=True):
             assert mine["train_loss"] == pytest.approx(its["train_loss"], rel=2e-4)
-            assert mine["val_loss"] == pytest.approx(its["val_loss"], rel=2e-3)
             assert mine["lr"] == its["lr"]
         assert result.state.keys() == single.state.keys()
         for name, tensor in single.state.items():
@@ -48,6 +91,35 @@ def test_agrees_with_the_same_runs_alone(exp, digits, trained, words):
         np.testing.assert_allclose(result.test_scores, single.test_scores, atol=0.03)
         assert result.costs["cost/params"] == single.costs["cost/params"]
         assert result.costs["cost/flops"] == single.costs["cost/flops"]
+
+
+AUGMENTED = {
+    "flip and crop": ["augment.flip=0.5", "augment.crop=1"],
+    "turned and scaled": ["augment.rotate=20", "augment.scale=0.1"],
+    "randaugment": ["augment.policy=randaugment"],
+    "trivialaugment": ["augment.policy=trivialaugment"],
+    "colour": ["augment.brightness=0.3", "augment.contrast=0.3", "augment.blur=0.5"],
+    "erased": ["augment.erase=0.5", "augment.cutout=3"],
+    "mixup and cutmix": ["augment.mixup=0.3", "augment.cutmix=1"],
+    "cutmix, odd batches": ["augment.cutmix=1", "trainer.batch_size=99"],
+}
+
+
+@pytest.mark.parametrize("words", AUGMENTED.values(), ids=AUGMENTED.keys())
+def test_augmentation_of_all_runs_at_once_is_that_of_each_alone(exp, digits, words):
+    """Each run's own draws, and each of its pixels."""
+    exps = [exp(*SMALL, "model=linear", *words, f"seed={s}") for s in (4, 1, 9)]
+    fabric = launched(exps[0].trainer)
+    examples = of_images(exps[0], digits, fabric.device)
+    program = stack.Program(exps, built(exps, digits), examples, fabric)
+    size = exps[0].trainer.batch_size
+    chosen = torch.stack([batches.order(1)[:size] for batches in program.orders])
+    images, targets = program._batch(chosen, 1, 2)
+    for s, made in enumerate(exps):
+        rows, labels = examples.rows[chosen[s]], examples.labels[chosen[s]]
+        alone_, wanted = examples.augmentation(rows, labels, generator(made.seed, 1, 2, size))
+        assert torch.equal(images[s], examples.prepare(alone_))
+        assert torch.equal(targets[s], wanted)
 
 
 def test_order_draws_and_initialisation_are_exactly_those_alone(exp, digits, monkeypatch):
@@ -63,8 +135,8 @@ def test_order_draws_and_initialisation_are_exactly_those_alone(exp, digits, mon
         single.clear()
         (net,) = built([made], digits)
         first = copy.deepcopy(net.state_dict())
-        for name, tensor in Stacked(built(exps, digits), torch.device("cpu")).state(s).items():
-            assert torch.equal(tensor, first[name])
+        for name, whole in Stacked(built(exps, digits), torch.device("cpu")).tensors.items():
+            assert torch.equal(whole[s], first[name])
         alone.fit(made, digits, net)
         trained_on = [x for x in single if len(x) in (len(t[0][0]) for t in together_)][: len(together_)]
         assert len(trained_on) == len(together_)
@@ -110,28 +182,74 @@ def test_what_may_be_stacked(exp):
     assert not compatible(one, exp("model=dnn"))  # no dropout is another network
     assert not compatible(one, exp("model=dnn", "model.dropout=0.1", "trainer.batch_size=64"))
     assert not compatible(one, exp("model=dnn", "model.dropout=0.1", "split.seed=1"))
-    for words in (["model=knn"], ["model=linear", "trainer.clip=1"], ["model=dnn", "norm_layer=weight"]):
+    for words in (["model=knn"], ["model=linear", "optim=lion"], ["model=dnn", "norm_layer=weight"]):
         assert together(exp(*words, "trainer.stack=4")) is None
-    assert together(one) is None  # unless it asks for it
-    assert together(exp("model=dnn", "trainer.stack=auto")) is not None
+    assert together(one) is not None
+    assert together(exp("model=dnn", "trainer.stack=off")) is None
+    assert together(exp("model=cnn")) is None  # last digits would differ
+    assert together(exp("model=cnn", "trainer.last_digits=free")) is not None
+    assert together(exp("model=cnn", "trainer.stack=4")) is not None
 
 
 def test_refuses_runs_that_differ(exp, digits):
     exps = [exp("model=dnn", "model.hidden=[8]"), exp("model=dnn", "model.hidden=[9]")]
     nets = built(exps, digits)
     assert not can_stack(nets)
-    assert not stack.pays(exps, digits, nets)
     with pytest.raises(RequestError, match="differ"):
         stack.fit(exps, digits, nets)
 
 
-def test_the_probe_leaves_the_networks_alone(exp, digits):
-    exps = [exp("model=dnn", "model.hidden=[16]", "norm_layer=batch", f"seed={s}") for s in range(3)]
+LONG = ("trainer.epochs=12", "trainer.batch_size=100", "trainer.max_minutes=1e-7", "model.hidden=[24]", "model=dnn")
+
+
+def tried(exps, digits):
     nets = built(exps, digits)
     before = [copy.deepcopy(net.state_dict()) for net in nets]
-    assert stack.pays(exps, digits, nets) in (True, False)
+    why = trial.alone_because(exps, digits, nets)
     for net, state in zip(nets, before, strict=True):
         assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())
+    return why
+
+
+def test_a_trial_says_what_every_bit_and_the_clock_say(exp, digits, monkeypatch):
+    """It leaves the networks alone; what pays by the clock is set, as no test is timed."""
+    exps = [exp(*LONG, "norm_layer=batch", f"seed={s}") for s in range(3)]
+    monkeypatch.setattr(trial, "PAYS", 1e9)
+    assert tried(exps, digits) == ""
+    assert "steps are shorter" in tried([exp(*LONG, "trainer.epochs=2", f"seed={s}") for s in range(3)], digits)
+    inner = trial.Program.train
+    monkeypatch.setattr(trial.Program, "train", lambda self, *a: [x + 1e-7 for x in inner(self, *a)])
+    assert "last digits differ" in tried(exps, digits)
+    free = [exp(*LONG, "trainer.last_digits=free", f"seed={s}") for s in range(3)]
+    assert tried(free, digits) == ""
+    monkeypatch.setattr(trial, "PAYS", 0.0)
+    assert "no faster" in tried(free, digits)
+    monkeypatch.setattr(trial.Program, "train", lambda *_: 1 / 0)
+    assert "ZeroDivisionError" in tried(free, digits)
+
+
+def test_a_trial_sees_other_bits_of_one_run(exp, digits, monkeypatch):
+    exps = [exp(*LONG, f"seed={s}") for s in range(3)]
+    monkeypatch.setattr(trial, "PAYS", 1e9)
+    inner = trial.Program.scores
+
+    def scores(self, split):
+        found = inner(self, split).clone()
+        found[2, -1, 3] = torch.nextafter(found[2, -1, 3], torch.tensor(9.0))
+        return found
+
+    monkeypatch.setattr(trial.Program, "scores", scores)
+    assert "last digits differ" in tried(exps, digits)
+
+
+def test_a_trial_meets_the_sizes_that_the_training_meets(exp, digits):
+    for size in (100, 128, 99, 1000):
+        made = exp(f"trainer.batch_size={size}")
+        examples = of_images(made, digits, torch.device("cpu"))
+        short = trial.shortened(examples, size)
+        of = [set(parts.sizes(len(e.splits["train"]), size)) for e in (examples, short)]
+        assert of[0] == of[1]
+        assert len(short.splits["train"]) <= 3 * size
 
 
 def test_time_limit_counts_for_each_run(exp, digits):

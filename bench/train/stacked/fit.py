@@ -1,12 +1,12 @@
 """Runs that differ only in numbers, trained as one program: each its own seed, order, draws, selection and Result.
 
 Such a run agrees with the same run alone within rounding, and exactly in initialisation, data order and augmentation
-(on a CPU also in dropout). It costs what the program costs divided by the number of runs.
+(on a CPU also in dropout); dense networks on a CPU agree in every bit (`bench.train.stacked.trial`). It costs what the
+program costs divided by the number of runs.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,8 +24,6 @@ from bench.train.result import Result
 from bench.train.stacked.learner import Program
 from bench.train.stacked.network import can_stack
 from bench.train.stacked.which import compatible
-
-PAYS = 0.9  # of the time of the runs one by one
 
 
 def fit(
@@ -63,18 +61,3 @@ def fit(
             found = loop.fit([exps[s] for s in runs], program, told, [files[s] for s in runs])
             results.update(zip(runs, found, strict=True))
     return [results[s] for s in range(len(exps))]
-
-
-def pays(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], steps: int = 4) -> bool:
-    """Whether the runs as one program take less time on this device than one after the other, by a few steps of both.
-
-    The networks are not touched.
-    """
-    if not all(compatible(exps[0], exp) for exp in exps) or not can_stack(nets):
-        return False
-    fabric = launched(exps[0].trainer)
-    examples = of_images(exps[0], data, fabric.device)
-    with switches(exps[0].trainer):
-        alone = Program(exps[:1], copy.deepcopy(nets[:1]), examples, fabric).seconds_a_step(steps)
-        whole = Program(exps, copy.deepcopy(nets), examples, fabric).seconds_a_step(steps)
-    return whole < PAYS * len(exps) * alone

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from bench.schema.experiment import Experiment, flat, science
 
 MOST = 16  # runs in one program: beyond, a CPU's caches are full and nothing is gained
-FAMILIES = ("linear", "dnn", "cnn", "own")  # own: where it is a chain of known layers, by `network.can_stack`
+FAMILIES = ("linear", "dnn", "cnn", "resnet", "own")  # own: where it is a chain of known layers, by `network.can_stack`
+EXACT = ("linear", "dnn", "own")  # where a program may give each bit as runs alone do, which a trial then shows
 NORMS = ("native", "none", "batch", "layer", "group", "instance")
 # Others look at whole tensors.
 ELEMENTWISE = ("sgd", "adam", "adamw", "adagrad", "adadelta", "adamax", "nadam", "radam", "rmsprop")
@@ -24,24 +25,26 @@ FREE = frozenset({"seed", "optim.lr", "optim.weight_decay", "model.dropout"})
 FOLLOWED = frozenset({
     "dataset.*", "split.*", "pixel_norm.*", "metrics.*", "transfer.size", "transfer.channels",
     "model.family", "model.hidden", "model.activation", "model.filters", "model.kernels", "model.stride",
-    "model.padding", "model.pooling", "model.pool_size", "model.dense", "norm_layer.name", "norm_layer.groups",
+    "model.padding", "model.pooling", "model.pool_size", "model.dense", "model.depth", "model.shortcut", "model.width",
+    "model.drop_path", "norm_layer.name", "norm_layer.groups", "corrupt.*", "augment.test_time",
     "augment.flip", "augment.flip_vertical", "augment.shift", "augment.crop", "augment.crop_fill", "augment.rotate",
     "augment.scale", "augment.policy", "augment.policy_ops", "augment.policy_magnitude", "augment.brightness",
     "augment.contrast", "augment.saturation", "augment.hue", "augment.grey", "augment.blur", "augment.blur_sigma",
     "augment.cutout", "augment.erase", "augment.mixup", "augment.cutmix",
     "optim.name", "optim.momentum", "optim.schedule", "optim.warmup", "optim.step_every", "optim.step_factor",
     "optim.milestones", "optim.power", "optim.cycles", "optim.cooldown", "optim.loss", "optim.label_smoothing",
-    "optim.betas", "optim.eps", "trainer.patience",
-    "trainer.epochs", "trainer.steps", "trainer.sampling", "trainer.batch_size", "trainer.select",
-    "trainer.sync_batchnorm",
+    "optim.betas", "optim.eps", "optim.decayed", "optim.ema", "optim.class_weights", "optim.l1", "optim.l2",
+    "trainer.patience", "trainer.accumulate", "trainer.clip", "trainer.epochs", "trainer.steps", "trainer.sampling",
+    "trainer.batch_size", "trainer.select", "trainer.sync_batchnorm",
 })  # fmt: skip
 # Settings that decide no number and that the program follows, or that do not concern it.
 INDIFFERENT = frozenset({
     "tracking.*", "dataset.*", "augment.name", "transfer.cache", "trainer.max_minutes", "trainer.accelerator",
-    "trainer.strategy", "trainer.channels_last", "trainer.stack", "trainer.threads", "trainer.deterministic",
+    "trainer.strategy", "trainer.channels_last", "trainer.stack", "trainer.last_digits", "trainer.threads",
+    "trainer.deterministic", "trainer.gradients",
 })  # fmt: skip
 # Settings that decide no number, at the only value with which runs are stacked.
-ONLY = {"trainer.compile": False, "trainer.devices": 1, "trainer.num_nodes": 1, "trainer.gradients": False}
+ONLY = {"trainer.compile": False, "trainer.devices": 1, "trainer.num_nodes": 1}
 
 
 def listed(name: str, names: frozenset[str]) -> bool:
@@ -50,8 +53,8 @@ def listed(name: str, names: frozenset[str]) -> bool:
 
 
 def together(exp: Experiment) -> str | None:
-    """`form`, where the run asks to be stacked."""
-    return None if exp.trainer.stack == "off" else form(exp)
+    """`form`, where the run may be tried as part of a program by what `trainer.stack` says."""
+    return form(exp) if alone_because(exp) == "" else None
 
 
 def form(exp: Experiment) -> str | None:
@@ -86,6 +89,17 @@ def lines(experiments: Sequence[Experiment]) -> list[str]:
         for reason, count in reasons.items()
         if reason
     ]
+
+
+def alone_because(exp: Experiment) -> str:
+    """Why a run is trained alone whatever stands beside it; "" where it may be tried as part of a program."""
+    if exp.trainer.stack == "off":
+        return "trainer.stack=off"
+    if found := alone(exp):
+        return f"one program has no {found}"
+    if exp.trainer.stack == "auto" and exp.trainer.last_digits == "same" and exp.model.family not in EXACT:
+        return "convolutions of several runs at once round differently (trainer.last_digits=free allows that)"
+    return ""
 
 
 def most(exp: Experiment) -> int:
