@@ -120,7 +120,8 @@ def as_one_program(
 ) -> tuple[list[nn.Module] | None, str]:
     """The runs' networks, where they are to be trained as one program; None where each is trained alone, and why.
 
-    What was begun as one program goes on as one, whoever of it is left.
+    What was begun as one program goes on as one, whoever of it is left; where every bit is to be that of a run alone,
+    and is not in the new company, it starts over.
     """
     first = exps[0]
     if why := alone_because(first):
@@ -133,7 +134,7 @@ def as_one_program(
     nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
     if first.model.family == "own" and not stacked.can_stack(nets):
         return None, "a layer of their network is not stacked"
-    if not begun and first.trainer.stack == "auto" and (why := trial.alone_because(exps, data, nets)):
+    if first.trainer.stack == "auto" and (why := trial.alone_because(exps, data, nets, begun)):
         return None, why
     return nets, ""
 

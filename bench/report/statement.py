@@ -22,6 +22,7 @@ ALSO = ("optim.", "trainer.", "augment.", "split.", "dataset.", "pixel_norm.", "
 QUIET = (
     "trainer.threads",
     "trainer.stack",
+    "trainer.last_digits",
     "trainer.gradients",
     "trainer.target",
     "split.seed",

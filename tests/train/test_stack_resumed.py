@@ -11,6 +11,7 @@ from bench.train import checkpoint
 from bench.train.checkpoint import epochs_done
 from bench.train.fit import fit
 from bench.train.stacked import fit as stack
+from bench.train.stacked import trial
 from tests.train.agreement import same
 
 DROPPING = ("model=dnn", "model.hidden=[16]", "model.dropout=0.3", "norm_layer=batch", "augment=shift")
@@ -114,7 +115,7 @@ def test_a_checkpoint_of_another_kind_is_none(exp, digits, trained, program, tmp
 
 @pytest.mark.parametrize("how", ["4", "auto"])
 def test_what_was_begun_as_one_program_goes_on_as_one(exp, tmp_path, monkeypatch, how):
-    """Whatever the probe says this time, and where all others have ended too."""
+    """Whatever the clock says this time, and where all others have ended too."""
     exps = [exp("model=linear", "trainer.epochs=3", f"trainer.stack={how}", f"seed={s}") for s in range(2)]
     spool, epochs = Spool(tmp_path), []
     real = stack.Program.train
@@ -126,14 +127,38 @@ def test_what_was_begun_as_one_program_goes_on_as_one(exp, tmp_path, monkeypatch
         return real(self, epoch, clock)
 
     monkeypatch.setattr(stack.Program, "train", train)
-    monkeypatch.setattr(stack, "pays", lambda *_: True)
+    monkeypatch.setattr(trial, "LEAST_STEPS", 0)
+    monkeypatch.setattr(trial, "tried", lambda *_: (True, True))
     with pytest.raises(SystemExit):
         execute(exps, spool=spool)
-    monkeypatch.setattr(stack, "pays", lambda *_: False)
+    monkeypatch.setattr(trial, "tried", lambda *_: (True, False))
     (place,) = execute(exps[1:], spool=spool)
     assert epochs == [(2, 0), (2, 1), (1, 1), (1, 2)]
     assert Spool.read(place)[0].status == "finished"
     assert not [p for p in place.iterdir() if "ckpt" in p.name]
+
+
+def test_a_run_starts_over_where_other_company_gives_other_bits(exp, tmp_path, monkeypatch):
+    exps = [exp("model=linear", "trainer.epochs=3", f"seed={s}") for s in range(2)]
+    spool, told = Spool(tmp_path / "spool"), []
+    real = stack.Program.train
+    monkeypatch.setattr(trial, "LEAST_STEPS", 0)
+    monkeypatch.setattr(trial, "tried", lambda *_: (True, True))
+
+    def train(self, epoch, clock):
+        if epoch:
+            raise SystemExit
+        return real(self, epoch, clock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stack.Program, "train", train)
+        with pytest.raises(SystemExit):
+            execute(exps, spool=spool)
+    monkeypatch.setattr(trial, "tried", lambda *_: (False, False))
+    execute(exps[1:], spool=spool, told=lambda *way: told.append(way))
+    ((count, why),) = told
+    assert count == 1
+    assert "last digits differ" in why
 
 
 def test_more_time_goes_on_where_the_program_was_stopped(exp, tmp_path, monkeypatch):

@@ -34,27 +34,36 @@ LEAST_STEPS = 100  # shorter runs are over before a trial has paid
 EPOCHS = 2  # of the trial, of two or three steps; the second one is timed
 
 
-def alone_because(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module]) -> str:
+def alone_because(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], begun: bool = False) -> str:
     """Why runs that could be one program are not to be, by a trial that leaves the networks alone; "" where they are.
 
     With `trainer.last_digits=same` the bits have to be the same, whichever is faster.
+
+    Args:
+        begun: whether they were one program already, so that only the bits count.
     """
     exp = exps[0]
     steps = Budget(exp.trainer, sizes(len(data.train), exp.trainer.batch_size)).total
-    if steps < LEAST_STEPS:
+    if steps < LEAST_STEPS and not begun:
         return f"runs of {steps} steps are shorter than a trial is worth"
     exact = exp.trainer.last_digits == "same"
     if exact and any(isinstance(module, nn.Conv2d) for module in nets[0].modules()):
         return "convolutions of several runs at once round differently (trainer.last_digits=free allows that)"
+    if begun and not exact:
+        return ""
     try:
-        return _tried(exps, data, nets, exact)
+        same, faster = tried(exps, data, nets, exact)
     except RequestError:
         raise
     except Exception as error:  # alone, each run meets it by itself, if at all
         return f"a trial of them as one program failed ({type(error).__name__})"
+    if exact and not same:
+        return "as one program their last digits differ here (trainer.last_digits=free allows that)"
+    return "" if faster or begun else "as one program they are no faster here"
 
 
-def _tried(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], exact: bool) -> str:
+def tried(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], exact: bool) -> tuple[bool, bool]:
+    """Whether every bit is the same (looked at where `exact` asks for it), and whether one program is faster."""
     settings = dataclasses.replace(exps[0].trainer, max_minutes=None)
     fabric = launched(settings)
     examples = shortened(of_images(exps[0], data, fabric.device), settings.batch_size)
@@ -70,8 +79,8 @@ def _tried(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module
                 break
             one_by_one += taken
             if not (_equal(torch.tensor(its[0]), torch.tensor(losses[s])) and _same(program, single, s)):
-                return "as one program their last digits differ here (trainer.last_digits=free allows that)"
-    return "" if seconds < PAYS * one_by_one else "as one program they are no faster here"
+                return False, False
+    return True, seconds < PAYS * one_by_one
 
 
 def shortened(examples: Examples, batch_size: int) -> Examples:
