@@ -17,7 +17,9 @@ How it works, by file:
 - listing: which parts there are, read from the files' syntax. Nothing is imported, so planning stays without torch
   and a file that does not import disturbs nobody who does not ask for it.
 - code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
-  docstrings and layout; of an installed package its name and version. It is in the run key.
+  docstrings and layout; of an installed package its name and version. It is in the run key. syntax: what a file's
+  statements bind and may do. walk: the files below a folder.
+- source: the code as a run keeps it, and laid out again for `bench reproduce --with-parts`.
 - load: importing the file, anew where it has changed, and refusing code that is not what the hash says.
 - signature: typed settings from the function's own signature.
 - resolve: a composed configuration in which own parts are named, with each as a `bench.schema.own.Own`: plain data,
