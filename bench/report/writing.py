@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
-from bench.report import artifacts, figures, images, markup, predictions, single_run, tables, verdict
+from bench.report import across, artifacts, figures, images, markup, predictions, single_run, tables, verdict
 from bench.report.artifacts import Reader
 from bench.report.claims import Verdict, judge
 from bench.report.figures.choice import stem
@@ -139,6 +139,8 @@ def write(
         files[predictions.FILE] = said_of_images
         if (by_image := images.markdown(frame, reader)) is not None:
             files["images.md"] = by_image
+    if (text := across.markdown(frame, grid.metrics[0].name)) is not None:
+        files["across.md"] = text
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -1,0 +1,136 @@
+"""Several data sets: which method is better across them all.
+
+Mean ranks with the critical difference of Nemenyi's test (Demsar 2006, JMLR 7), the interquartile mean and the
+probability of improvement with stratified bootstrap intervals (Agarwal et al. 2021, arXiv:2108.13264).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from bench.report.frame import Frame, value
+from bench.report.naming import key, point
+from bench.report.stats import LEVEL
+from bench.report.tables import escape_md
+from bench.schema.metric import metric
+
+AXIS = "dataset"
+DRAWS = 2000
+MOST = 12  # methods of which every pair is listed
+Scores = NDArray[np.float64]  # [datasets, seeds] of one method, higher is better
+
+
+@dataclass(frozen=True)
+class Across:
+    """Methods on the data sets that all of them have, with equally many seeds.
+
+    Attributes:
+        scores: method -> its scores.
+        ranks: mean rank over the data sets, 1 for the best; equals share.
+        critical: mean ranks that differ by less are not told apart at 5%; NaN for one method.
+        p: of Friedman's test that all rank alike; NaN for two methods or fewer.
+    """
+
+    names: list[str]
+    datasets: list[str]
+    scores: list[Scores]
+    ranks: list[float]
+    critical: float
+    p: float
+
+
+def across(frame: Frame, of: str) -> Across | None:
+    """The methods of a frame with an axis of data sets; None where it has none, or too little is common to all."""
+    if AXIS not in frame.axes or len(frame.levels[AXIS]) < 2 or not metric(of).better:
+        return None
+    sign = -1.0 if metric(of).better == "less" else 1.0
+    rest = [name for name in frame.axes if name != AXIS]
+    found: dict[tuple[str, ...], tuple[str, dict[str, dict[object, float]]]] = {}
+    for runs in frame.points.values():
+        at = next(iter(runs.values())).axes
+        mine = found.setdefault(key(at, rest), (point({n: at[n] for n in rest if n in at}), {}))[1]
+        mine[str(at[AXIS])] = {s: sign * v for s, r in runs.items() if (v := value(r, of)) is not None}
+    datasets = [str(d) for d in frame.levels[AXIS] if all(by.get(str(d)) for _, by in found.values())]
+    if len(found) < 2 or len(datasets) < 2:
+        return None
+    seeds = set.intersection(*(set(by[d]) for _, by in found.values() for d in datasets))
+    if len(seeds) < 2:
+        return None
+    order = sorted(seeds, key=str)
+    scores = [np.array([[by[d][s] for s in order] for d in datasets]) for _, by in found.values()]
+    means = np.array([s.mean(axis=1) for s in scores])  # [methods, datasets]
+    ranks = stats.rankdata(-means, axis=0)
+    p = float(stats.friedmanchisquare(*means).pvalue) if len(scores) > 2 else math.nan
+    critical = critical_difference(len(scores), len(datasets))
+    return Across([n for n, _ in found.values()], datasets, scores, list(map(float, ranks.mean(axis=1))), critical, p)
+
+
+def critical_difference(methods: int, datasets: int) -> float:
+    """Nemenyi's: q sqrt(k (k + 1) / (6 N)), q the studentized range's 95% point over the root of 2."""
+    q = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
+    return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
+
+
+def interquartile_mean(scores: Scores) -> float:
+    """Mean of the middle half of all runs of all data sets."""
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def improvement(one: Scores, other: Scores) -> float:
+    """Probability that a run of `one` beats a run of `other` on the same data set, mean over data sets; equals half."""
+    greater = one[:, :, None] - other[:, None, :]
+    return float(((greater > 0) + 0.5 * (greater == 0)).mean())
+
+
+def resampled(scores: Scores, rng: np.random.Generator) -> Scores:
+    """As many runs of each data set, drawn with replacement."""
+    return np.take_along_axis(scores, rng.integers(0, scores.shape[1], scores.shape), axis=1)
+
+
+def interval(values: list[float]) -> tuple[float, float]:
+    """Percentile bootstrap at 95%."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def markdown(frame: Frame, of: str) -> str | None:
+    """across.md; None where the sweep is not over data sets."""
+    found = across(frame, of)
+    if found is None:
+        return None
+    shown, rng = metric(of), np.random.default_rng(0)
+    sign, names = (-1.0 if shown.better == "less" else 1.0) * shown.factor, list(map(escape_md, found.names))
+    count, sets = found.scores[0].shape[1], escape_md(", ".join(found.datasets))
+    lines = [
+        "# Across data sets",
+        "",
+        f"{shown.label} of {count} seeds on {len(found.datasets)} data sets ({sets}).",
+        "",
+    ]
+    lines += ["| method | mean rank | interquartile mean [95%] |", "|---|---|---|"]
+    for i in sorted(range(len(names)), key=found.ranks.__getitem__):
+        scores = found.scores[i]
+        ends = sorted(sign * v for v in interval([interquartile_mean(resampled(scores, rng)) for _ in range(DRAWS)]))
+        mean = sign * interquartile_mean(scores)
+        lines.append(f"| {names[i]} | {found.ranks[i]:.2f} | {mean:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] |")
+    p = "" if math.isnan(found.p) else f" Friedman's test that all rank alike: p = {found.p:.2g}."
+    lines += ["", f"Mean ranks that differ by less than {found.critical:.2f} are not told apart (Nemenyi, 5%).{p}"]
+    if len(names) <= MOST:
+        lines += ["", "| one | other | probability that one beats the other [95%] |", "|---|---|---|"]
+        for i, one in enumerate(found.scores):
+            for j in range(i + 1, len(names)):
+                other = found.scores[j]
+                drawn = [improvement(resampled(one, rng), resampled(other, rng)) for _ in range(DRAWS)]
+                low, high = interval(drawn)
+                lines.append(f"| {names[i]} | {names[j]} | {improvement(one, other):.2f} [{low:.2f}, {high:.2f}] |")
+    lines += [
+        "",
+        "Intervals: bootstrap of the seeds within each data set (percentiles); they hold for these data sets.",
+    ]
+    lines += ["Only the critical difference speaks of other data sets."]
+    return "\n".join(lines) + "\n"
