@@ -248,6 +248,8 @@ def summary(record: Any, ran: bool, store: str) -> str:
         f"{c['cost/fit_seconds']:.1f} s   {c['cost/images_per_second']:,.0f} images/s   "
         f"peak {c['cost/peak_memory_mb']:,.0f} MB"
     )
+    if "cost/cpu_joules" in c:
+        lines.append(f"power {c['cost/cpu_joules']:,.0f} J of the processors meanwhile, with all else that ran")
     if "cost/target_reached" in c:
         lines.append(target(str(record.config["trainer.target"]), c))
     if c.get("cost/selected_epoch"):

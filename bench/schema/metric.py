@@ -103,6 +103,7 @@ METRICS: dict[str, Metric] = {
         Metric("fit_seconds", "fit time", "s", low=0.0),
         Metric("images_per_second", "throughput", "images/s", low=0.0),
         Metric("peak_memory_mb", "peak memory", "MB", low=0.0),
+        Metric("cpu_joules", "energy of the processors, with all else that ran", "J", False, 0.0),
         Metric("selected_epoch", "selected epoch", low=0.0),
         Metric("target_seconds", "time to target", "s", False, 0.0),
         Metric("target_epochs", "epochs to target", "", False, 0.0),

@@ -18,6 +18,7 @@ from bench.schema.experiment import Experiment
 from bench.train import checkpoint
 from bench.train.budget import to_target
 from bench.train.clock import Clock
+from bench.train.energy import Meter
 from bench.train.learner import Learner
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
@@ -85,6 +86,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
     reset_peak_memory(learner.device)
     begun, before = _resume(learner, runs)
     clock = learner.budget.clock = Clock(settings, count, before)
+    meter = Meter()
     if not begun:
         _observe(learner, runs, 0)
     saved = time.monotonic()
@@ -109,13 +111,15 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
             if on_epoch is not None and learner.first:
                 on_epoch(s, found)
         _observe(learner, runs, epoch + 1)
+        meter.read()
         if all(run.over for run in runs):
             break
         due = any(run.file for run in runs) and not learner.budget.over(epoch + 1)
         if due and learner.agreed(time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
             _save(learner, runs, epoch + 1, clock.seconds() / count)
             saved = time.monotonic()
-    return _results(learner, runs, clock.seconds() / count)
+    joules = None if begun else meter.read()  # of an interrupted training a part is missing
+    return _results(learner, runs, clock.seconds() / count, None if joules is None else joules / count)
 
 
 def _observe(learner: Learner, runs: Sequence[Run], epoch: int) -> None:
@@ -154,7 +158,7 @@ def _resume(learner: Learner, runs: Sequence[Run]) -> tuple[int, float]:
     return int(states[0]["epoch"]), sum(state["seconds"] for state in states)
 
 
-def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Result | RunFailed]:
+def _results(learner: Learner, runs: Sequence[Run], seconds: float, joules: float | None) -> list[Result | RunFailed]:
     """The scores of each run at its selected epoch; test is looked at here, once."""
     for s, run in enumerate(runs):
         if run.failed is None:
@@ -167,6 +171,8 @@ def _results(learner: Learner, runs: Sequence[Run], seconds: float) -> list[Resu
         "cost/fit_seconds": seconds,
         "cost/peak_memory_mb": peak_memory_mb(learner.device),
     }
+    if joules is not None:
+        costs["cost/cpu_joules"] = joules
     if learner.flops is not None:
         costs["cost/flops"] = learner.flops
     return [
