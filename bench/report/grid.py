@@ -200,13 +200,19 @@ def _better(one: Cell, other: Cell, sign: float, overlap: float) -> float:
 
 
 def number(cell: Cell, digits: Digits) -> tuple[str, str]:
-    """Mean and half width as shown; the second is "" where there is no interval to show."""
+    """Mean and interval as shown: `± 0.3`, or `[98.9, 100]` where the metric ends within it; "" where there is none."""
     interval = cell.interval
     if not cell.values:
         return "", ""
     if interval.n < 2 or interval.sd == 0 or not math.isfinite(interval.half):
         return digits(interval.mean), ""
-    return digits(interval.mean), digits(interval.half)
+    if interval.cut:
+        metric = digits.metric
+        low, high = (
+            metric.plain(v) if v in (metric.low, metric.high) else digits(v) for v in (interval.low, interval.high)
+        )
+        return digits(interval.mean), f"[{low}, {high}]"
+    return digits(interval.mean), f"± {digits(interval.half)}"
 
 
 def remarks(cell: Cell, described: Metric) -> list[str]:

@@ -31,6 +31,7 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     caption = grid.title.rstrip(".")
     caption += "" if caption.endswith(("?", "!")) else "."
     caption += " Mean ± half width of the 95% interval"
+    caption += " ([from, to] where it ends with the metric)" if any(c.interval.cut for c in grid.cells()) else ""
     caption += f", n = {usual} unless said." if usual else "."
     label = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
     lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_breakable(caption)}}}"]
@@ -126,8 +127,8 @@ def _cell(grid: Grid, panel: Panel, i: int, j: int, usual: int) -> str:
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
         return "--"
-    mean, half = number(cell, column.digits)
-    shown = f"{tex(mean)}\\,$\\pm$\\,{tex(half)}" if half else tex(mean)
+    mean, spread = number(cell, column.digits)
+    shown = "\\,".join(tex(part) for part in (mean, *spread.split(" ", 1)) if part)
     command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
     shown = f"{command}{{{shown}}}" if command else shown
     said = [text for text in remarks(cell, column.metric) if text != f"n={usual}"]

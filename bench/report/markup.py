@@ -69,8 +69,8 @@ def _html_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
         return '<td class="absent">–</td>'
-    mean, half = number(cell, column.digits)
-    shown = f"{mean} ± {half}" if half else mean
+    mean, spread = number(cell, column.digits)
+    shown = f"{mean} {spread}".rstrip()
     classes = " ".join(c for c in (panel.marks[i][j], "incomplete" if cell.incomplete else "") if c)
     by_seed = ", ".join(f"seed {seed}: {column.digits(value)}" for seed, value in cell.values.items())
     data = f' data-n="{cell.interval.n}" data-values="{escaping.escape(by_seed)}"'

@@ -46,7 +46,9 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     if cells and max(c.interval.n for c in cells) == 1:
         out.append(Note("One seed a cell: without a second one there is no interval and no test.", stamp=True))
     over = "seeds" if not frame.drawn else f"replicates ({frame.replicates})"
-    out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; it ends where the metric does.")]
+    cut = any(c.interval.cut for c in cells)
+    ends = "[from, to] where it ends with the metric" if cut else "it ends where the metric does"
+    out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; {ends}.")]
     if any(mark for panel in grid.panels for row in panel.marks for mark in row):
         out.append(Note(MARKED))
     out += [Note(*said) for said in selection(frame, sweep, records)]

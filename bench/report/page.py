@@ -153,19 +153,20 @@ def table(grid: Grid, places: Mapping[str, int]) -> dict[str, Any]:
         "above": above,
         "heads": [head for head, _ in last],
         "panels": panels,
+        "cut": any(cell.interval.cut for cell in grid.cells()),
         "marked": any(mark for panel in grid.panels for row in panel.marks for mark in row),
     }
 
 
 def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> dict[str, Any]:
-    mean, half = number(cell, column.digits)
+    mean, spread = number(cell, column.digits)
     said = remarks(cell, column.metric)
     chosen = {f"{axis(name)} {show(value)}" for name, value in cell.chosen.items()}
     good = [text for text in said if text.startswith("n=") or text == "all equal" or text in chosen]
     single = [column.digits(v) for v in list(cell.values.values())[:20]]
     return {
         "mean": mean,
-        "half": half,
+        "spread": spread,
         "mark": WORDS[mark],
         "classes": " ".join(c for c in (mark, "incomplete" if cell.incomplete else "") if c),
         "value": f"{cell.interval.mean:.8g}" if cell.values and math.isfinite(cell.interval.mean) else "",

@@ -37,8 +37,8 @@ class Beside:
         ours, gap = "not run", ""
         means = [c.interval.mean for c in self.cells if c.values]
         if len(self.cells) == 1 and means:
-            mean, half = number(self.cells[0], digits)
-            ours = f"{mean} ± {half}" if half else mean
+            mean, spread = number(self.cells[0], digits)
+            ours = f"{mean} {spread}".rstrip()
             ours += f" ({', '.join(remarks(self.cells[0], shown))})"
             # A difference over other images, or another number of them, means nothing.
             if not any(name.startswith(("dataset", "split.")) for name in self.differs):

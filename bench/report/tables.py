@@ -122,8 +122,8 @@ def _plain(grid: Grid, panel: Panel, i: int, j: int) -> str:
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
         return "–"
-    mean, half = number(cell, column.digits)
-    shown = (f"{mean} ± {half}" if half else mean) + MARK[panel.marks[i][j]]
+    mean, spread = number(cell, column.digits)
+    shown = (f"{mean} {spread}".rstrip()) + MARK[panel.marks[i][j]]
     return f"{shown} ({', '.join(remarks(cell, column.metric))})".strip()
 
 
@@ -131,8 +131,8 @@ def _md_cell(grid: Grid, panel: Panel, i: int, j: int) -> str:
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
         return "–"
-    mean, half = number(cell, column.digits)
-    shown = f"{mean} ± {half}" if half else mean
+    mean, spread = number(cell, column.digits)
+    shown = f"{mean} {spread}".rstrip()
     mark = {"best": "**", "within": "*", "": ""}[panel.marks[i][j]] if shown else ""
     return f"{mark}{shown}{mark} ({escape_md(', '.join(remarks(cell, column.metric)))})".strip()
 

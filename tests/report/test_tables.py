@@ -253,3 +253,21 @@ def test_a_seed_without_a_record_is_missing_not_forgotten() -> None:
     shown = text(made_sweep, made)
     assert "n=2, 1 not run" in shown
     assert "Not finished: 1 planned run." in shown
+
+
+def test_an_interval_that_ends_with_the_metric_is_shown_from_to() -> None:
+    """98.0 ± 6.6% reads as if 104.6% could be."""
+    values = {"a": [0.99, 1.0, 0.95], "b": [0.50, 0.52, 0.51]}
+    made = [
+        dataclasses.replace(r, metrics={"test/accuracy": values[r.axes["m"]][r.seed]})
+        for r in make_records({"m": ["a", "b"]}, lambda _: 0.5)
+    ]
+    sweep = make_sweep({"m": ["a", "b"]}, table={"rows": "m"})
+    frame = selected(sweep, made)
+    grid = pivot(frame, sweep)
+    said = notes(grid, frame, sweep, made, {})
+    for said_so in (plain(grid, said, 200), markdown(grid, said), html(grid, said)):
+        assert "98.0 [91.4, 100]" in said_so
+        assert "51.0 ± 2.5" in said_so
+        assert "where it ends with the metric" in said_so
+    assert "98.0\\,[91.4,\\,100]" in latex(grid, said, [], "made")

@@ -60,14 +60,14 @@ def series_of(cell: Cell, frame: Frame, figure: Figure) -> int:
 
 def mark_of(cell: Cell, shown: Metric, digits: Digits, series: int, seeds: bool) -> Mark:
     """A cell's mean and interval; x is to be set. y is None where no run gave a finite number."""
-    mean, half = number(cell, digits)
+    mean, spread = number(cell, digits)
     unit = f" {shown.unit}" if shown.unit else ""
     name = point(cell.at) or shown.title
     interval = cell.interval
     if not cell.values or not math.isfinite(interval.mean):
         word = "failed" if cell.failed else "not run" if not cell.values else "not finite"
         return Mark(x=0.0, y=None, series=series, text=word, tip=(name, mean or word))
-    tip = [name, f"{mean}{f' ± {half}' if half else ''}{unit}, n = {interval.n}"]
+    tip = [name, f"{f'{mean} {spread}'.rstrip()}{unit}, n = {interval.n}"]
     values = [v for v in cell.values.values() if math.isfinite(v)]
     if interval.n > 1:
         tip.append("seeds: " + ", ".join(map(digits, values[:8])) + (" ..." if len(values) > 8 else ""))
