@@ -174,9 +174,7 @@ def store(overrides: list[str]) -> Iterator[Check]:
         names = opened.experiments()
     except RequestError as error:
         first, *rest = str(error).splitlines()
-        stale = "schema" in first or "migrat" in first
-        remedy = "Back the database up, then: mlflow db upgrade URI" if stale else " ".join(rest)
-        yield Check("store", "missing", first, remedy)
+        yield Check("store", "missing", first, " ".join(rest))
         return
     fast = "read directly" if opened.index is not None else "read through MLflow's API"
     where = place if place is not None else opened.shown

@@ -174,7 +174,7 @@ def needs_description(store: Store, title: str, outcome: LaunchResult | None) ->
 
     if outcome is None:
         return lacks_description(store, title)
-    return bool(outcome.ran or outcome.signal) and not outcome.undelivered
+    return bool(outcome.ran or outcome.signal) and not outcome.undelivered and not outcome.cut
 
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:

@@ -103,7 +103,7 @@ def completed_after(
     say: Callable[[str], None],
 ) -> Completed:  # fmt: skip
     """What is known after a launch: by the store, or where that has gone away by what was seen from here."""
-    if not outcome.undelivered:
+    if not outcome.undelivered and not outcome.cut:
         try:
             return find_completed(planned, title, store, fresh)
         except StoreUnavailable as error:

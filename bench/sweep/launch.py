@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from bench.schema.errors import RequestError
@@ -77,10 +77,12 @@ class Launch:
                     self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost
                 )
                 try:
-                    self._skip_ended(leases)
-                    self._loop()
+                    with self._cut_short(leases):
+                        self._skip_ended(leases)
+                        self._loop()
                 finally:
-                    self._leave()
+                    with self._cut_short(leases):
+                        self._leave()
                     if text := in_words(self.dispatcher.ways):
                         self.view.say(text)
                 self.outcome.signal = self.stop.signal if self.stop else 0
@@ -89,6 +91,17 @@ class Launch:
         finally:
             owner.over()
         return self.outcome
+
+    @contextmanager
+    def _cut_short(self, leases: Leases) -> Iterator[None]:
+        """Leave a store that holds an interrupted launch up without a further word, as if this process were killed."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self.stop is None or not self.stop.signal:
+                raise
+            self.outcome.cut = leases.silent = True
+            self.view.say(f"{self.store.shown} holds this command up: it ends without telling it what was running.")
 
     def lease_run(self) -> str:
         """The run with the sweep's leases, restored where somebody deleted it."""
@@ -247,6 +260,8 @@ class Launch:
         """End the workers, and let go of what was taken and not brought to an end."""
         self.dispatcher.stop()
         self.outcome.undelivered = len(self.sealed)
+        if self.outcome.cut:
+            return
         waiting = {place.name for place in self.sealed}
         for key in list(self.holder.leases.mine):
             if (place := self.spool.sealed(key)) is not None and key not in waiting:

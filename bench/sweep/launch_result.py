@@ -33,6 +33,7 @@ class LaunchResult:
         undelivered: outcomes that wait in the spool for the store.
         left: points that were not brought to an end.
         signal: what interrupted it; 0 for nothing.
+        cut: whether a store that did not answer was left without a word about the end.
     """
 
     ran: list[Record] = field(default_factory=list)
@@ -40,6 +41,7 @@ class LaunchResult:
     undelivered: int = 0
     left: int = 0
     signal: int = 0
+    cut: bool = False
 
     def add(self, other: LaunchResult) -> None:
         """Add what became of a second launch, which the first made possible."""
@@ -48,6 +50,7 @@ class LaunchResult:
         self.undelivered += other.undelivered
         self.left += other.left
         self.signal = self.signal or other.signal
+        self.cut = self.cut or other.cut
 
 
 def in_words(ways: Sequence[tuple[int, str]]) -> str:

@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Any
 
 GRACE_SECONDS = 10.0  # what runs may finish within
+LAST_SECONDS = 5.0  # after a second signal: to tell the store what was running, then the command ends without
 MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
+ALARMS = hasattr(signal, "setitimer")  # not there either
 
 
 @contextmanager
@@ -39,6 +41,9 @@ def interrupt_again() -> None:
 class Stopping:
     """Inside the block an interruption is noted instead of raised; a second one cuts the grace short.
 
+    A store that freezes, or answers a letter at a time, holds the main thread for longer than anybody waits: some
+    seconds after the second one KeyboardInterrupt is raised there after all, out of whatever it waits for.
+
     Attributes:
         signal: number of the signal that came; 0 for none.
     """
@@ -53,9 +58,13 @@ class Stopping:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._noted)
+            if ALARMS:
+                self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, signal.default_int_handler)
         return self
 
     def __exit__(self, *_: object) -> None:
+        if ALARMS and signal.SIGALRM in self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
@@ -63,6 +72,8 @@ class Stopping:
         now = time.monotonic()
         if self.signal:
             self.deadline = now
+            if ALARMS:
+                signal.setitimer(signal.ITIMER_REAL, LAST_SECONDS, LAST_SECONDS)  # where it was swallowed, again
             return
         self.signal, self.deadline = number, now + GRACE_SECONDS
         self.say(f"Interrupted: no new runs; those that run may finish within {GRACE_SECONDS:.0f} s (again: stop now).")

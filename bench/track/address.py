@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from bench.schema.errors import RequestError
 from bench.schema.secrets import redacted
 
+KINDS = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 __all__ = ["checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
 
 
@@ -35,6 +36,18 @@ def checked_uri(uri: str | None) -> str:
             f"tracking.uri={redacted(uri)}: MLflow no longer keeps runs in plain folders. "
             "Use sqlite:///FILE.db, postgresql://..., or the http address of an MLflow server."
         )
+    if uri.partition("://")[0].partition("+")[0] not in KINDS:
+        raise RequestError(
+            f"tracking.uri={redacted(uri)}: MLflow keeps runs in no such place. "
+            "Use sqlite:///FILE.db, postgresql://..., or the http address of an MLflow server."
+        )
+    try:
+        _ = urlsplit(uri).port
+    except ValueError:
+        raise RequestError(
+            f"tracking.uri={redacted(uri)}: the port is no number from 0 to 65535. In a password, write / as %2F, "
+            "@ as %40, : as %3A."
+        ) from None
     database = sqlite_file(uri)
     if database is not None and not database.parent.is_dir():
         raise RequestError(f"tracking.uri={redacted(uri)}: there is no folder {database.parent}. Make it first.")

@@ -2,7 +2,8 @@
 
 Those of a SQLite store lie beside it, in mlartifacts/EXPERIMENT/RUN/artifacts, also after both were moved or copied:
 what its rows say is where they once lay. Those of a database server lie in IMAGEBENCH_ARTIFACTS, a folder that all its
-users can write, or in the working directory of whoever made the experiment. An MLflow server keeps its own.
+users can write: whoever makes the store says it once, the others find it there. Where nobody said it they lie in the
+working directory of whoever made the experiment. An MLflow server keeps its own.
 """
 
 from __future__ import annotations
@@ -16,26 +17,44 @@ from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from bench.disk import write_atomically
+from bench.disk import disk_errors, write_atomically
 from bench.schema.errors import RequestError
 from bench.track.address import sqlite_file
 
 FOLDER = "mlartifacts"
 VARIABLE = "IMAGEBENCH_ARTIFACTS"
-REMEDY = f"Set {VARIABLE} to a folder that all users of the store can write, or use an MLflow server."
+REMEDY = (
+    "Let its owner open it to all users of the store (chmod -R a+rwX), or choose another --name and, before its first "
+    f"run, set {VARIABLE} to a folder that all can write. With an MLflow server nobody needs one."
+)
 
 
-def location(uri: str, experiment: str) -> str | None:
-    """Where a new experiment's files go; None where a server decides."""
+def location(uri: str, experiment: str, first: tuple[str, str] | None = None) -> str | None:
+    """Where a new experiment's files go; None where a server decides.
+
+    Args:
+        first: name and place of the store's first experiment of ours, whose maker has chosen the folder.
+    """
     file = sqlite_file(uri)
     if file is not None:
         return (file.parent / FOLDER / experiment).as_uri()
     if uri.startswith("http"):
         return None
-    place = os.environ.get(VARIABLE) or str(Path.cwd() / FOLDER)
+    place = os.environ.get(VARIABLE) or _chosen(first) or str(Path.cwd() / FOLDER)
     return (
         f"{place.rstrip('/')}/{quote(experiment)}" if "://" in place else (Path(place).absolute() / experiment).as_uri()
     )
+
+
+def _chosen(first: tuple[str, str] | None) -> str | None:
+    """The folder of all files that the first experiment's place tells; None for one that this user may not write."""
+    if first is None or not first[1].endswith(f"/{quote(first[0])}"):
+        return None
+    place = first[1].removesuffix(f"/{quote(first[0])}")
+    folder = local(place)
+    if folder is None:
+        return place
+    return str(folder) if os.access(folder, os.W_OK | os.X_OK) else None
 
 
 def local(address: str) -> Path | None:
@@ -90,10 +109,8 @@ def writable(folder: Path) -> None:
     Raises:
         RequestError: when this user may not write there: before anything is trained.
     """
-    try:
+    with disk_errors(folder, REMEDY):
         _make(folder)
-    except OSError as error:
-        raise RequestError(f"The files of runs go to {folder}: {error.strerror}. {REMEDY}") from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise RequestError(f"The files of runs go to {folder}, where this user may not write. {REMEDY}")
 
@@ -103,8 +120,8 @@ def _make(folder: Path) -> None:
     for path in reversed(missing):
         with suppress(FileExistsError):
             path.mkdir()
-            with suppress(OSError):
-                path.chmod(stat.S_IMODE(path.parent.stat().st_mode))
+            with suppress(OSError):  # without the sticky bit of a shared folder: others go on with what one began
+                path.chmod(stat.S_IMODE(path.parent.stat().st_mode) & ~stat.S_ISVTX)
 
 
 def put(file: Path, folder: Path) -> None:

@@ -16,7 +16,7 @@ from bench.schema.names import checked_name
 from bench.track.address import checked_uri, redacted, sqlite_file, without_secrets
 from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
-from bench.track.unavailable import cause_of, store_errors
+from bench.track.unavailable import refused, store_errors
 
 # A server that is not there must be noticed in seconds, before anything is trained.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -27,9 +27,9 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 # A table asks for the files of hundreds of runs: a progress bar for each is no progress.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-REMEDY = "Start the server, check tracking.uri, or leave it away for SQLite in this folder."
 # MLflow experiment with one run a sweep: who runs what (`bench.track.lease`). Its name is that of version 0.1.
 LEASES = "imagebench-claims"
+MIGRATION = 0x696D616765  # number of PostgreSQL's lock: "image"
 
 
 def make_whole(file: Path | None) -> None:
@@ -104,9 +104,7 @@ class Connection:
                     relocate(file)
             return client
         except Exception as error:
-            raise RequestError(
-                f"The tracking store {self.shown} does not answer: {cause_of(error, self.uri)}.\n{REMEDY}"
-            ) from None
+            raise refused(self.uri, error) from None
 
     def _migration_lock(self) -> Any:
         """Processes that open a new database together race in its migration: one at a time."""
@@ -117,6 +115,8 @@ class Connection:
             return FileLock(file.with_name(f".{file.name}.lock"))
         if self.uri.startswith("http"):
             return nullcontext()
+        if self.uri.startswith("postgresql+psycopg2:"):
+            return _advisory_lock(self.uri)
         return FileLock(Path(tempfile.gettempdir()) / f"imagebench-{os.getuid() if hasattr(os, 'getuid') else 0}.lock")
 
     def _clean(self, error: BaseException) -> str:
@@ -137,13 +137,22 @@ class Connection:
         """
         if name not in self._experiments:
             found = self._known(name) or self._make(name, {})
-            if found.lifecycle_stage == "deleted":
-                raise RequestError(
-                    f"The MLflow experiment '{name}' was deleted. Restore it with "
-                    f"'mlflow experiments restore --experiment-id {found.id}', or use another tracking.uri."
-                )
+            self._standing(found)
             self._experiments[name] = found.id
         return self._experiments[name]
+
+    def _standing(self, found: ExperimentRow) -> None:
+        """Refuse an experiment that somebody deleted: its runs would seem never to have been.
+
+        Raises:
+            RequestError: with what restores it.
+        """
+        if found.lifecycle_stage == "deleted":
+            raise RequestError(
+                f"The MLflow experiment '{found.name}' in {self.shown} was deleted. Restore it with "
+                f"'MLFLOW_TRACKING_URI={self.shown} mlflow experiments restore --experiment-id {found.id}', "
+                "or use another --name or tracking.uri."
+            )
 
     def experiments(self) -> list[str]:
         """Names of the experiments with runs of ours, or of anybody's."""
@@ -167,7 +176,8 @@ class Connection:
         from mlflow.exceptions import MlflowException
 
         checked_name(name.removeprefix(f"{LEASES}/"), "the MLflow experiment")
-        place = location(self.uri, name)
+        chosen = self._known(LEASES) if name != LEASES else None
+        place = location(self.uri, name, (LEASES, chosen.location) if chosen else None)
         tags = {**PAGES, **({"mlflow.note.content": LEASES_NOTE} if name.startswith(LEASES) else {}), **tags}
         try:
             with self._asking():
@@ -191,6 +201,20 @@ def _row(known: Any) -> ExperimentRow:
     return ExperimentRow(known.experiment_id, known.name, known.lifecycle_stage, tags, place)
 
 
+@contextmanager
+def _advisory_lock(uri: str) -> Iterator[None]:
+    """A lock that PostgreSQL itself keeps: for processes of other users and other machines too."""
+    import psycopg2
+
+    connection = psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5)
+    try:
+        connection.autocommit = True
+        connection.cursor().execute("SELECT pg_advisory_lock(%s)", (MIGRATION,))
+        yield
+    finally:
+        connection.close()
+
+
 def _postgres_answers(uri: str) -> None:
     """Notice at once that a PostgreSQL server is away: MLflow would try for minutes.
 
@@ -206,6 +230,4 @@ def _postgres_answers(uri: str) -> None:
     try:
         psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5).close()
     except psycopg2.Error as error:
-        raise RequestError(
-            f"The tracking store {redacted(uri)} does not answer: {cause_of(error, uri)}.\n{REMEDY}"
-        ) from None
+        raise refused(uri, error) from None

@@ -71,6 +71,7 @@ class Leases:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beating, daemon=True, name="heartbeat")
         self.known: dict[str, Lease] = {}
+        self.silent = False  # end without a word to the store: it holds its callers up
 
     def __enter__(self) -> Leases:
         self.store.tag(self.lease_run, f"beat.{self.owner.launch}", "0")
@@ -79,9 +80,10 @@ class Leases:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(timeout=30)
-        with contextlib.suppress(StoreUnavailable):  # a store that is away learns from the process' death
-            self._flush()
+        if not self.silent:
+            self._thread.join(timeout=30)
+            with contextlib.suppress(StoreUnavailable):  # a store that is away learns from the process' death
+                self._flush()
         self.owner.over()
 
     def refresh(self) -> dict[str, Lease]:

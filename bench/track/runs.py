@@ -72,6 +72,7 @@ class Runs(Connection):
         known = self._known(experiment)
         if known is None:
             return []
+        self._standing(known)
         if self.index is not None:
             return self.index.runs(known.id, values)
         rows: list[Row] = []

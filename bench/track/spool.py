@@ -78,9 +78,9 @@ class Spool:
         return (found["attempt"], found["run"]) if found else None
 
     def sealed(self, key: str) -> Path | None:
-        """The folder of a complete outcome that was not delivered yet, or None."""
+        """The folder of a complete outcome that was not delivered yet, or None; another user's may be out of reach."""
         place = self.root / key
-        return place if (place / OUTCOME).exists() else None
+        return place if os.access(place / OUTCOME, os.R_OK) and os.access(place, os.W_OK) else None
 
     def put(
         self, record: Record, name: str, experiment: str, identity: str | None = None, goes_on: bool = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bench.schema.errors import RequestError
 from bench.track.address import redacted, without_secrets
@@ -12,21 +14,91 @@ from bench.track.address import redacted, without_secrets
 TEMPORARY = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"})
 
 
-# What libraries say about a store that cannot be reached, and what that means; the first that fits.
-CAUSES = {
-    "connection refused, nothing listens there": ("Connection refused",),
-    "no such host": ("NameResolutionError", "Name or service not known", "could not translate host name"),
-    "no answer in time": ("timed out", "timeout expired", "Timeout"),
-    "no way there from this machine": ("No route to host", "Network is unreachable"),
-    "its certificate is not trusted here": ("CERTIFICATE_VERIFY_FAILED",),
-    "it refuses this user or password": ("password authentication failed", "error code 401", "error code 403"),
-    "what answers there is no MLflow server": ("error code 404", "not a valid JSON"),
-    "it broke the connection off": (
-        *("Connection aborted", "RemoteDisconnected", "reset by peer", "closed the connection", "Broken pipe"),
-        *("terminating connection", "connection already closed"),
+@dataclass(frozen=True)
+class Cause:
+    """Why a store cannot be used.
+
+    Attributes:
+        says: in a few words.
+        remedy: one sentence.
+        signs: what libraries say then; any of them.
+        away: whether it may come back by itself.
+    """
+
+    says: str
+    remedy: str
+    signs: tuple[str, ...]
+    away: bool = False
+
+
+START = "Start the server, check tracking.uri, or leave it away for SQLite in this folder."
+LOG = "Look into the server's own log."
+USER = (
+    "Give a user and a password that it knows: for PostgreSQL in the address, which MLFLOW_TRACKING_URI keeps out of "
+    "sight; for an MLflow server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
+)
+FOLDER = "Work in a folder that you may write, or name a database in one: tracking.uri=sqlite:////FOLDER/mlflow.db."
+DAMAGED = (
+    "Put a copy back, or save what can be saved with 'sqlite3 FILE .recover'; another tracking.uri begins anew, and "
+    "'bench sync FILE' brings runs of a copy."
+)
+MADE = "Check the name, or have it made: CREATE DATABASE name."
+DRIVER = "Install that package, or name another driver in the address: mysql+pymysql://..."
+UPGRADE = "Back the database up, then run: mlflow db upgrade {uri}"
+NEWER = "Its MLflow is newer than the one here: pip install --upgrade mlflow, or use another tracking.uri."
+# The first that fits counts.
+CAUSES = (
+    Cause("connection refused, nothing listens there", START, ("Connection refused",), away=True),
+    Cause(
+        "no such host", "Check the host's name in tracking.uri.",
+        ("NameResolutionError", "Name or service not known", "could not translate host name"), away=True,
     ),
-    "it answers with errors; its own log says why": ("error responses", "error code 500", "error code 503"),
-}
+    Cause(
+        "no answer in time", "See whether the server is overloaded, or a firewall lies between.",
+        ("timed out", "timeout expired", "Timeout"), away=True,
+    ),
+    Cause("no way there from this machine", START, ("No route to host", "Network is unreachable"), away=True),
+    Cause(
+        "its certificate is not trusted here", "MLFLOW_TRACKING_SERVER_CERT_PATH=FILE names one that is.",
+        ("CERTIFICATE_VERIFY_FAILED",),
+    ),
+    Cause(
+        "it does not serve this host name", "Start it with: mlflow server --allowed-hosts HOST:PORT",
+        ("Invalid Host header",),
+    ),
+    Cause(
+        "it refuses this user or password", USER,
+        ("password authentication failed", "error code 401", "no password supplied", "not authenticated"),
+    ),
+    Cause(
+        "this user may not do that there", "Ask whoever runs it for the right to write; or be somebody else: " + USER,
+        ("error code 403", "PERMISSION_DENIED", "permission denied for", "Permission denied for"),
+    ),
+    Cause("there is no such database", MADE, ("does not exist", "Unknown database")),
+    Cause("it is no SQLite database", "Check the file's name in tracking.uri.", ("file is not a database",)),
+    Cause("the database is damaged", DAMAGED, ("disk image is malformed", "malformed database schema")),
+    Cause(
+        "this user may not write the database or its folder", FOLDER,
+        ("Permission denied: ", "readonly database", "unable to open database file", "Read-only file system"),
+    ),
+    Cause("its tables are of another MLflow than the one here", UPGRADE, ("out-of-date database schema",)),
+    Cause("a Python package is missing for it", DRIVER, ("No module named", "Can't load plugin")),
+    Cause(
+        "what answers there is no MLflow server", "Check tracking.uri: its port, and its path where it has one. A "
+        "gateway in front of it may want a user: MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+        ("error code 404", "not a valid JSON", "not in a valid JSON", "error code 30", "Response: {"),
+    ),
+    Cause(
+        "it broke the connection off", START,
+        (
+            *("Connection aborted", "RemoteDisconnected", "reset by peer", "closed the connection", "Broken pipe"),
+            *("terminating connection", "connection already closed"),
+        ),
+        away=True,
+    ),
+    Cause("it is asked too often", "Wait a little, or use fewer jobs.", ("error code 429", "too many 429")),
+    Cause("it answers with errors", LOG, ("error responses", "error code 500", "error code 502", "error code 503")),
+)  # fmt: skip
 KEPT = (
     "Results are kept here and delivered as soon as it does; if it stays away, the same command or 'bench sync' "
     "delivers them later."
@@ -44,9 +116,41 @@ class StoreUnavailable(RequestError):
 
 def cause_of(error: BaseException, uri: str) -> str:
     """Why a store does not answer, in a few words instead of a library's many; without the URI's credentials."""
+    return _known(error, uri)[0]
+
+
+def refused(uri: str, error: BaseException) -> RequestError:
+    """What to say of a store that cannot be opened, with the remedy for this cause on a line of its own."""
+    cause, remedy, away = _known(error, uri)
+    word = "does not answer" if away else "cannot be used"
+    return RequestError(f"The tracking store {redacted(uri)} {word}: {cause}.\n{remedy}")
+
+
+def _known(error: BaseException, uri: str) -> tuple[str, str, bool]:
+    """Cause, remedy, and whether the store may come back by itself."""
     text = without_secrets(str(error) or type(error).__name__, uri)
-    known = next((cause for cause, signs in CAUSES.items() if any(sign in text for sign in signs)), None)
-    return known or text.splitlines()[0][:200].rstrip(". ")
+    known = next((cause for cause in CAUSES if any(sign in text for sign in cause.signs)), None)
+    if known is None:
+        return text.splitlines()[0][:200].rstrip(". "), START, False
+    if known.remedy == UPGRADE:
+        version = re.search(r"found version (\w+)", text)
+        remedy = UPGRADE.format(uri=redacted(uri)) if version is None or _older(version[1]) else NEWER
+        return known.says, remedy, False
+    named = re.search(r"No module named '?(\w+)", text)
+    cause = f"{known.says} ({named[1]})" if named and known.remedy == DRIVER else known.says
+    return cause, known.remedy, known.away
+
+
+def _older(version: str) -> bool:
+    """Whether the MLflow that is installed knows this revision of its tables, and could migrate it."""
+    from alembic.script import ScriptDirectory
+    from alembic.util.exc import CommandError
+    from mlflow.store.db.utils import _get_alembic_config
+
+    try:
+        return ScriptDirectory.from_config(_get_alembic_config("sqlite://")).get_revision(version) is not None
+    except CommandError:
+        return False
 
 
 @contextmanager

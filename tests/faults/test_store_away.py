@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench.track.store import Store
@@ -57,12 +60,24 @@ def test_a_server_that_stays_away(tmp_path: Path) -> None:
         finished_once(store)
 
 
-def test_interrupted_while_the_server_is_away(tmp_path: Path) -> None:
+def test_interrupted_while_the_server_is_frozen_or_away(tmp_path: Path) -> None:
     """Nothing has ended yet and nobody can be told: the command says how to go on all the same."""
     port = free_port()
     backend = f"sqlite:///{tmp_path}/server.db"
     with mlflow_server(backend, tmp_path, port) as address:
         words = (*TINY, "trainer.epochs=20000", f"tracking.uri={address}")
+        call = Call(tmp_path, "sweep", *words)
+        assert call.wait_until(lambda: any((tmp_path / ".imagebench" / "spool").glob("*")))
+        (server,) = {os.getpgid(p.pid) for p in psutil.Process().children() if "mlflow" in p.cmdline()}
+        os.killpg(server, signal.SIGSTOP)  # it accepts, and says nothing
+        for _ in range(2):
+            call.kill(signal.SIGINT)
+            assert call.wait_until(lambda: "Interrupted" in call.said)
+        assert call.finish(30) == 130, call.said
+        assert "ends without telling it what was running" in call.said
+        assert f"Interrupted with {RUNS} runs to do. The same command goes on" in call.said
+        os.killpg(server, signal.SIGCONT)
+        shutil.rmtree(tmp_path / ".imagebench" / "spool")
         call = Call(tmp_path, "sweep", *words)
         assert call.wait_until(lambda: any((tmp_path / ".imagebench" / "spool").glob("*")))
     for _ in range(2):  # the second one cuts the grace short

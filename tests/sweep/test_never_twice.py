@@ -242,6 +242,6 @@ def test_workers_end_where_the_store_cannot_be_made(folder: Path, bench: Any) ->
     before = set(psutil.Process().children())
     status, _, err = bench("sweep", *words, f"tracking.uri=sqlite:///{folder}/other.db")
     assert status == 2
-    assert "does not answer" in err
+    assert "cannot be used" in err
     left = set(psutil.Process().children()) - before
     assert [p for p in left if "resource_tracker" not in " ".join(p.cmdline())] == []
