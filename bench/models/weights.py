@@ -163,6 +163,8 @@ def _unreadable(path: Path, error: Exception) -> str:
             inside = []  # an old or damaged format
         if inside:
             return f"it holds objects besides tensors ({', '.join(sorted(inside)[:3])})"
+        # torch's own message advises to load what may execute anything.
+        return "it was not written by torch.save, is damaged, or holds objects besides tensors"
     line = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
     return f"{type(error).__name__}: {line[:200] or 'no message'}"
 

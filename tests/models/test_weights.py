@@ -118,6 +118,10 @@ def test_files_are_hashed_read_as_tensors_only_and_must_fit(tmp_path):
     with pytest.raises(RequestError, match="tensors only"):
         weights.load(net, bad)
     assert not (tmp_path / "executed").exists()
+    bad.write_text("no")
+    with pytest.raises(RequestError, match=r"not written by torch\.save") as told:
+        weights.load(net, bad)
+    assert "weights_only" not in str(told.value)
     with pytest.raises(RequestError, match="no weights file"):
         weights.load(net, tmp_path / "nowhere.pt")
 
