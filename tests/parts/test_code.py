@@ -131,6 +131,10 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
         PART.format("try:\n    from fast import act\nexcept ImportError:\n    from slow import act", "act"),
         {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, True,
     ),
+    "two plain imports of one name": (
+        PART.format("from fast import act\nfrom slow import act", "act"),
+        {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, False,
+    ),
     "by if and else": (
         PART.format("if shape := True:\n    from fast import act\nelse:\n    from slow import act", "act"),
         {"parts/fast.py": "act = 1", "parts/slow.py": "act = 2"}, True,
@@ -195,6 +199,25 @@ def test_no_way_of_using_a_file_is_missed(write: Write, way: str) -> None:
         assert hashes() == before
     write("parts/unused.py", "act = 1")
     assert (hashes() == before) == ("import_module" not in way and "register themselves" not in way)
+
+
+def test_equally_named_files_of_elsewhere_are_two(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [
+        Path.cwd() / write(f"far/{name}_of_far/layers.py", f"act = {name == 'one'}").parents[1]
+        for name in ("one", "two")
+    ]
+    monkeypatch.chdir(write("near/parts/net.py", PART.format(
+        "from one_of_far import layers\nfrom two_of_far import layers as others", "layers.act, others.act") + OTHER,
+    ).parents[1])  # fmt: skip
+    monkeypatch.syspath_prepend(str(places[0].absolute()))
+    before = hashes()
+    for name in ("one", "two"):
+        file = places[0] / f"{name}_of_far" / "layers.py"
+        text = file.read_text()
+        file.write_text("act = 7")
+        assert (hashes()[0] != before[0], hashes()[1] == before[1]) == (True, True), name
+        file.write_text(text)
+    assert hashes() == before
 
 
 def test_data_beside_the_working_directory_and_large_files_count(
