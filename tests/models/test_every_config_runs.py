@@ -68,6 +68,8 @@ def test_frozen_moves_the_heads_only_and_fine_tuning_everything(few, name, tmp_p
 def test_two_processes_train_what_one_trains(few, name):
     """Without batch norm, whose statistics are another experiment, and without what draws for each device."""
     more = ["model.dropout=0"] if name in ("alexnet", "squeezenet1_1", "googlenet") else []
+    if name == "fractalnet":
+        more += ["model.dropout=0", "model.drop_path=0"]
     if "batch" in str(norms_of(models.build(run(name, *more), few.shape, 10)).values()):
         more.append("norm_layer=layer")
     one, two = (fit(e, few, models.build(e, few.shape, 10)) for e in (run(name, *more), run(name, *more, *TWO)))
