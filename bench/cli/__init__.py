@@ -74,6 +74,10 @@ def shell() -> int:
 
     Python would free the modules one by one, which takes a second where torch or MLflow are among them.
     """
+    from bench.schema.names import plain_where_needed
+
+    for stream in (sys.stdout, sys.stderr):
+        plain_where_needed(stream)
     ended: list[int] = []
     atexit.register(_leave, ended)  # the first that is registered is the last that is called
     ended.append(main())

@@ -86,14 +86,14 @@ def side(word: str, results: Path) -> Found:
 
 
 def of_run(word: str, results: Path) -> Found:
-    """One run of the store in this folder, by the first characters of its id."""
+    """One run of the store that $MLFLOW_TRACKING_URI names, else of that in this folder, by how its id begins."""
     from bench.report import artifacts, evidence
     from bench.report.compare import Side
     from bench.schema.errors import RequestError
-    from bench.track.store import Store
+    from bench.track.store import default_uri, existing, redacted
 
-    if Path("mlflow.db").exists() and len(word) >= 6 and all(c in "0123456789abcdef" for c in word):
-        store = Store()
+    like_an_id = len(word) >= 6 and all(c in "0123456789abcdef" for c in word)
+    if like_an_id and (store := existing(None)) is not None:
         every = [r for name in store.experiments() for r in store.records(name)]
         match = [r for r in every if r.run_id.startswith(word)]
         if len(match) > 1:
@@ -104,8 +104,8 @@ def of_run(word: str, results: Path) -> Found:
             return Side(label, match), artifacts.stored(store)
     known = [p.name for p in evidence.found(results)] if results.is_dir() else []
     raise RequestError(
-        f"'{word}' is neither a run in mlflow.db here (at least 6 characters of its id) nor a sweep in {results} "
-        f"({', '.join(known) or 'there is none'}), nor a folder with a records.csv."
+        f"'{word}' is neither a run in {redacted(default_uri())} (at least 6 characters of its id) nor a sweep in "
+        f"{results} ({', '.join(known) or 'there is none'}), nor a folder with a records.csv."
     )
 
 

@@ -32,6 +32,8 @@ def main(args: argparse.Namespace) -> int:
     from bench.schema.experiment import experiment
     from bench.track.store import Store, redacted
 
+    if not 0 < args.port < 65536:
+        raise RequestError(f"--port {args.port}: expected a port from 1 to 65535.")
     store = Store(experiment(compose([w for w in args.words if "=" in w])).tracking.uri)
     if store.uri.startswith("http"):
         raise RequestError(f"{redacted(store.uri)} is a server with a page of its own: open that address.")

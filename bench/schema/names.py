@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+from typing import TextIO
 
 from bench.schema.errors import RequestError
 
@@ -34,3 +36,23 @@ def checked_name(name: str, what: str) -> str:
 def printable(text: str) -> str:
     """Text without the characters that steer a terminal, but for line ends and tabs: each becomes a question mark."""
     return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)
+
+
+# What tables and messages hold beyond ASCII, for a terminal that shows no more.
+PLAIN = str.maketrans({"±": "+/-", "·": "-", "×": "x", "–": "-", "—": "-", "─": "-", "≤": "<=", "≥": ">=", "…": "..."})
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(PLAIN)
+    return text.encode("ascii", "replace").decode(), error.end
+
+
+codecs.register_error("imagebench-plain", _plain)
+
+
+def plain_where_needed(stream: TextIO | None) -> None:
+    """Let a terminal or pipe of a narrow encoding get `+/-` for `±` instead of raising."""
+    if stream is not None and hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="imagebench-plain")

@@ -29,6 +29,10 @@ from bench.sweep.worker import begin, warm, work
 Died = BrokenProcessPool
 # loky replaces a process that has grown by 300 MB, which a large network does; nothing is lost by it.
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+SEMAPHORES = (
+    "They need semaphores, which Linux keeps in /dev/shm: let it be there, writable and not full (docker run "
+    "--shm-size=1g). Or run them in this process: hydra/launcher=basic."
+)
 STARTS = 3  # a worker that dies so often before its first run will not start at all
 
 
@@ -53,13 +57,16 @@ class Worker:
     def start(self) -> None:
         """Start the process; `future` is done when it has imported what runs need."""
         self.warm, self.points = False, []
-        self.executor = ProcessPoolExecutor(
-            max_workers=1, timeout=None, initializer=begin, initargs=(os.getpid(),), env=self.env
-        )
-        for tracker in (resource_tracker, loky_tracker):
-            tracker.ensure_running()  # loky needs both, and the start of one lets signals through again
-        with interrupt_later():
-            self.future = self.executor.submit(warm)
+        try:
+            self.executor = ProcessPoolExecutor(
+                max_workers=1, timeout=None, initializer=begin, initargs=(os.getpid(),), env=self.env
+            )
+            for tracker in (resource_tracker, loky_tracker):
+                tracker.ensure_running()  # loky needs both, and the start of one lets signals through again
+            with interrupt_later():
+                self.future = self.executor.submit(warm)
+        except OSError as error:
+            raise RequestError(f"Worker processes cannot be started: {error.strerror}. {SEMAPHORES}") from None
 
     def started(self) -> bool:
         """Whether it is ready for a point, once `future` of its start is done; a failed start is tried again.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,3 +50,20 @@ def test_a_full_disk(folder: Path, small_disk: tuple[Path, Callable[[str], None]
     found = called(folder, "sweep", *WORDS, "--json", IMAGEBENCH_STATE=str(place)).json()
     assert (found["skipped"], found["ran"], found["failed"]) == (2, 2, 0)
     assert len([r for r in Store().rows("adhoc") if "run_key" in r.tags]) == 4
+
+
+def test_no_place_for_semaphores(tmp_path: Path) -> None:
+    """A /dev/shm that nobody may write, as in some containers: one line with what helps, and that does help."""
+    code = "import sys; from bench.cli import shell; sys.exit(shell())"
+    shell = f'mount -t tmpfs -o ro tmpfs /dev/shm || exit 77; exec "$0" -c "{code}" "$@"'
+    words = ("sweep", "--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear")
+    words += ("trainer.epochs=1",)
+    for more, status in (((), 2), (("hydra/launcher=basic",), 0)):
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-c", shell, sys.executable, *words, *more],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200,
+        )  # fmt: skip
+        if done.returncode == 77 or "unshare failed" in done.stderr:
+            pytest.skip(f"this user may not mount: {done.stderr.strip()[-200:]}")
+        assert done.returncode == status, done.stderr
+        assert status == 0 or "hydra/launcher=basic" in done.stderr.splitlines()[-1]

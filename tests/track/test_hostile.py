@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from bench.cli import complain
+from bench.cli.compare import of_run
 from bench.schema.errors import RequestError
-from bench.schema.names import checked_name, printable
+from bench.schema.names import checked_name, plain_where_needed, printable
 from bench.track.artifacts import local
 from bench.track.importing import bring
 from bench.track.record import Record, read_csv, to_csv
@@ -175,3 +176,26 @@ def test_a_host_in_an_address_hides_no_folder_of_this_machine(address: str) -> N
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     assert str(local(address)) == local_file_uri_to_path(address) == "/a/b"
+
+
+def test_a_terminal_without_our_signs_shows_others() -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="")
+    plain_where_needed(stream)
+    stream.write("87.3 ± 0.5 · n ≥ 3 ── ÿ")
+    stream.flush()
+    assert stream.buffer.getvalue() == b"87.3 +/- 0.5 - n >= 3 -- ?"  # type: ignore[attr-defined]
+
+
+def test_compare_looks_into_the_store_of_the_environment(
+    folder: Path, sent: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record,) = sent.records("runs")
+    with pytest.raises(RequestError, match="neither a run"):
+        of_run(record.run_id, folder / "results")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sent.uri)
+    assert of_run(record.run_id[:8], folder / "results")[0].records == [record]
+
+
+def test_a_port_that_is_none(folder: Path, bench: Any) -> None:
+    status, _, err = bench("ui", "--port", "80000")
+    assert (status, "from 1 to 65535" in err) == (2, True)
