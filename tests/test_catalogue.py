@@ -1,4 +1,4 @@
-"""Every shipped sweep at scale smoke: planned, run, tabled and judged by the commands, with nothing left open but claims."""
+"""Every shipped sweep at scale smoke: planned, run, tabled and judged by the commands."""
 
 from __future__ import annotations
 
