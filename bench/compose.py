@@ -92,6 +92,11 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     return out
 
 
+def stated(override: Override) -> Any:
+    """The value of an override as plain data, by Hydra's grammar: `off` is a word, `false` is not."""
+    return _plain_value(override.value())
+
+
 def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
     """The composed configuration as plain nested data, interpolations resolved.
 

@@ -93,8 +93,7 @@ def outcome(cells: list[CellVerdict], different: bool) -> str:
 
 def split(words: list[str]) -> tuple[str, dict[str, Any]]:
     """The sweep's name, and settings given as NAME=VALUE."""
-    import yaml
-
+    from bench.compose import parse, stated
     from bench.schema.errors import RequestError
 
     names = [w for w in words if "=" not in w]
@@ -102,8 +101,7 @@ def split(words: list[str]) -> tuple[str, dict[str, Any]]:
         raise RequestError(
             f"Expected the name of one sweep in results/, got {len(names)}: {' '.join(names) or 'none'}."
         )
-    pairs = (w.split("=", 1) for w in words if "=" in w)
-    return names[0], {key: yaml.safe_load(value) for key, value in pairs}
+    return names[0], {o.key_or_group: stated(o) for o in parse([w for w in words if "=" in w])}
 
 
 @contextlib.contextmanager

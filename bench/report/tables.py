@@ -61,7 +61,7 @@ def plain(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Se
 
 
 def markdown(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()) -> str:
-    """GitHub-flavoured Markdown: best bold, within the best one's interval italic."""
+    """GitHub-flavoured Markdown: best bold, those not told apart from it italic."""
     lines = [f"**{escape_md(grid.title)}**", ""]
     for panel in grid.panels:
         title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)

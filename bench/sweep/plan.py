@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import data as images
-from bench.compose import Composer, parse
+from bench.compose import BUDGETS, Composer, parse
 from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
 from bench.schema.claim import digest, sides
@@ -91,7 +91,10 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
         RequestError: for a setting that is wrong at any point, before anything runs.
     """
     _refuse_replaced(sweep, overrides)
-    composer = Composer([*asked_metrics(sweep), *sweep.base, *overrides])
+    given = {o.key_or_group for o in parse(overrides)}
+    replaced = [f"{name}=" for name in BUDGETS if given & {*BUDGETS} - {name}]  # one budget counts: that asked for last
+    base = [text for text in sweep.base if not text.startswith(tuple(replaced))]
+    composer = Composer([*asked_metrics(sweep), *base, *overrides])
     fingerprints: dict[Any, str] = {}
     out: list[Point] = []
     claims = digest(sweep.claims)

@@ -72,3 +72,17 @@ def test_a_sweep_that_shows_train_accuracy_measures_it() -> None:
     assert all(point.experiment.metrics.train for point in points(sweep(content, "both.yaml")))
     alone = {**content, "table": {"rows": "model", "metric": "test/accuracy"}}
     assert not any(point.experiment.metrics.train for point in points(sweep(alone, "both.yaml")))
+
+
+def test_a_budget_asked_for_takes_the_place_of_the_files() -> None:
+    content = {
+        "name": "b",
+        "question": "?",
+        "base": ["dataset=digits", "trainer.epochs=3"],
+        "axes": {"model": ["linear"]},
+        "seeds": 1,
+    }
+    (point,) = points(sweep(content, "b.yaml"), ["trainer.steps=50"])
+    assert point.experiment.trainer.steps == 50
+    (point,) = points(sweep(content, "b.yaml"), ["trainer.epochs=4"])
+    assert (point.experiment.trainer.steps, point.experiment.trainer.epochs) == (None, 4)
