@@ -84,7 +84,8 @@ def execute(
         torch.set_num_threads(exps[0].trainer.threads)
     files = [spool.folder(run_key(exp, data.fingerprint)) / RESUME for exp in exps]
     nets, why = as_one_program(exps, data, files)
-    if nets is None and len(exps) > 1:
+
+    def apart(why: str, rest: bool = True) -> list[Path]:
         out = []
         for s, (exp, label) in enumerate(zip(exps, labels, strict=True)):
             if s and not rest:
@@ -94,6 +95,9 @@ def execute(
             if told is not None:
                 told(1, why)
         return out
+
+    if nets is None and len(exps) > 1:
+        return apart(why, rest)
     if told is not None:
         told(len(exps), why)
     started = time.time()
@@ -108,9 +112,13 @@ def execute(
     except RequestError:
         raise
     except Exception as error:
+        if len(exps) > 1 and exps[0].trainer.stack == "auto":  # nobody asked for a program: what one dies of is its own
+            for file in files:
+                file.unlink(missing_ok=True)
+            return apart("one program of them failed")
         outcomes = [error] * len(exps)
     return [
-        seal(exp, data, outcome, started, spool, **label)
+        seal(exp, data, outcome, started, spool, together=1 if nets is None else len(nets), **label)
         for exp, outcome, label in zip(exps, outcomes, labels, strict=True)
     ]
 
@@ -146,6 +154,7 @@ def seal(
     started: float,
     spool: Spool,
     *,
+    together: int = 1,
     sweep: str = "",
     axes: dict[str, Any] | None = None,
     name: str = "",
@@ -186,6 +195,7 @@ def seal(
         config=settings,
         provenance={
             **provenance(),
+            **({"together": str(together)} if together > 1 else {}),  # runs in one program, which share its costs
             "threads": str(torch.get_num_threads()),  # sums in another order give other last digits
             "data_fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,

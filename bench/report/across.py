@@ -33,6 +33,7 @@ class Across:
         scores: method -> its scores.
         ranks: mean rank over the data sets, 1 for the best; equals share.
         critical: mean ranks that differ by less are not told apart at 5%; NaN for one method.
+        lost: data sets and seeds that not every method finished.
         p: of Friedman's test that all rank alike; NaN for two methods or fewer.
     """
 
@@ -42,6 +43,7 @@ class Across:
     ranks: list[float]
     critical: float
     p: float
+    lost: list[str]
 
 
 def across(frame: Frame, of: str) -> Across | None:
@@ -67,7 +69,11 @@ def across(frame: Frame, of: str) -> Across | None:
     ranks = stats.rankdata(-means, axis=0)
     p = float(stats.friedmanchisquare(*means).pvalue) if len(scores) > 2 else math.nan
     critical = critical_difference(len(scores), len(datasets))
-    return Across([n for n, _ in found.values()], datasets, scores, list(map(float, ranks.mean(axis=1))), critical, p)
+    every = {s for _, by in found.values() for values in by.values() for s in values} | set(frame.seeds)
+    lost = [str(d) for d in frame.levels[AXIS] if str(d) not in datasets]
+    lost += [f"seed {s}" for s in sorted(every - seeds, key=str)]
+    names = [n for n, _ in found.values()]
+    return Across(names, datasets, scores, list(map(float, ranks.mean(axis=1))), critical, p, lost)
 
 
 def critical_difference(methods: int, datasets: int) -> float:
@@ -112,6 +118,12 @@ def markdown(frame: Frame, of: str) -> str | None:
         f"{shown.label} of {count} seeds on {len(found.datasets)} data sets ({sets}).",
         "",
     ]
+    if found.lost:
+        said = escape_md(", ".join(found.lost))
+        lines += [
+            f"**Left out, as not every method finished there: {said}. Whoever failed there is not worse here.**",
+            "",
+        ]
     lines += ["| method | mean rank | interquartile mean [95%] |", "|---|---|---|"]
     for i in sorted(range(len(names)), key=found.ranks.__getitem__):
         scores = found.scores[i]

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.report.naming import axis, key, point
 from bench.report.replicates import Replicate, interval, overlap, replicate
-from bench.report.selection import ENDED, choose
+from bench.report.selection import ENDED, choose, has_number
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import numeric, same
@@ -192,18 +192,17 @@ class Frame:
         chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = {}
         for rest_point, candidates in cells.items():
             tuning = [[r for r in c.records if r.seed in select.seeds] for c in candidates]
-            tried = [i for i, runs in enumerate(tuning) if runs]
-            # A cell with one candidate has nothing to tune.
-            place = choose([tuning[i] for i in tried], select) if tried else 0
+            tried = len(candidates) > 1  # a cell with one candidate has nothing to tune
+            whole = all({r.seed for r in runs} >= {*select.seeds} for runs in tuning)
+            place = (choose(tuning, select) if whole else None) if tried else 0
             if place is None:
                 ended = sum(r.status in ENDED for runs in tuning for r in runs)
                 chosen[rest_point] = ({}, f"tuning has not ended: {ended} of {sum(map(len, tuning))} runs")
                 found: list[Record] = []
             else:
-                best = candidates[tried[place] if tried else 0]
+                best = candidates[place]
                 at = {name: best.at[name] for name in select.over if name in best.at}
-                bad = sum(r.status != "finished" for runs in tuning for r in runs)
-                all_bad = bad == sum(map(len, tuning)) and bool(tried)
+                all_bad = tried and not any(has_number(r, select.by) for runs in tuning for r in runs)
                 chosen[rest_point] = (at if tried else {}, "every tuning run failed" if all_bad else "")
                 found = [r for r in best.records if r.seed not in select.seeds]
             first = candidates[0].records[0]

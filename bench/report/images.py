@@ -87,7 +87,10 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
     if fixed:
         difference = a[:1] - b[:1]
         _, low, high = exchanged(difference[0])
-        p = predictions.mcnemar(one[shared[0]], other[shared[0]])
+        # Equal scores make parts of an image: where more images speak for one side and more of an image for the other,
+        # the counts that McNemar tests say nothing about the mean.
+        agree = difference.mean() * ((difference > 0).sum() - (difference < 0).sum()) > 0
+        p = predictions.mcnemar(one[shared[0]], other[shared[0]]) if agree else 1.0
         return OnImages(difference.shape[1], low, high, True, p, difference)
     difference = a - b
     together = crossed(difference)
@@ -113,6 +116,8 @@ def markdown(frame: Frame, reader: Reader) -> str | None:
     vote: accuracy of the class that most seeds name (the first of equals by class number). agreement: how often two
     seeds name the same class. always wrong: images that no seed gets right.
     """
+    if frame.drawn:
+        return None  # each split has test images of its own
     cells = []
     for runs_ in frame.points.values():
         first = next(iter(runs_.values()))

@@ -17,7 +17,7 @@ from bench.report.selection import tuned
 from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.own import codes
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import Sweep, names
 from bench.track.record import Record
 
 MARKED = "Marked: * best of its column, ~ not told apart from the best (paired, corrected for the column)."
@@ -29,6 +29,19 @@ class Note:
 
     text: str
     stamp: bool = False
+
+
+# Costs that a run has together with those it was trained with.
+OF_PROGRAM = ("fit_seconds", "images_per_second", "peak_memory_mb", "cpu_joules")
+
+
+def _shown(sweep: Sweep) -> list[str]:
+    """Metrics of the table, the figures and the claims."""
+    found = names(sweep.table.metric) if sweep.table else []
+    for figure in (sweep.figure, *sweep.figures):
+        if figure is not None:
+            found += [figure.y, figure.cost] if figure.kind == "pareto" else [figure.y]
+    return list(dict.fromkeys([*found, *(claim.metric for claim in sweep.claims)]))
 
 
 def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context: Mapping[str, Any]) -> list[Note]:
@@ -49,6 +62,11 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     cut = any(c.interval.cut for c in cells)
     ends = "[from, to] where it ends with the metric" if cut else "it ends where the metric does"
     out += [Note(f"Cells: mean ± half width of the 95% t-interval over n {over}; {ends}.")]
+    shared = [r for r in frame.records if int(r.provenance.get("together") or 1) > 1]
+    if shared and (costly := [name for name in _shown(sweep) if name.rpartition("/")[2] in OF_PROGRAM]):
+        said = ", ".join(metric(name).title for name in costly)
+        what = "program with others. Seconds and energy are a run's share, memory is the whole program's."
+        out.append(Note(f"{said}: {len(shared)} runs were trained as one {what}", stamp=True))
     if any(mark for panel in grid.panels for row in panel.marks for mark in row):
         out.append(Note(MARKED))
     out += [Note(*said) for said in selection(frame, sweep, records)]
@@ -161,6 +179,8 @@ def mixed(records: list[Record]) -> list[str]:
         found = _distinct(finished, name)
         if len(found) > 1:
             out.append(f"Mixed {what}: {len(found)} kinds ({_differences(found)}).")
+    if len(threads := _distinct(finished, "threads")) > 1:
+        out.append(f"Mixed thread counts: {', '.join(sorted(threads))}; last digits and seconds differ with them.")
     # A dataset or a training size on an axis changes the fingerprint rightly: compare within equal data settings.
     by_setting: dict[str, set[str]] = defaultdict(set)
     for record in finished:

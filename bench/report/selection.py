@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from bench.schema.errors import RequestError
 from bench.schema.metric import metric
 from bench.schema.sweep import Select, Sweep
 from bench.track.record import Record
@@ -52,8 +53,20 @@ def choose(candidates: Sequence[Sequence[Record]], select: Select) -> int | None
     """
     if any(record.status not in ENDED for runs in candidates for record in runs):
         return None
+    ended = [record for runs in candidates for record in runs if record.status == "finished"]
+    if ended and not any(select.by in record.metrics for record in ended):
+        raise RequestError(f"select.by: no run has the metric '{select.by}'. Runs have {', '.join(_of_val(ended))}.")
     scores = [_score(runs, select.by) for runs in candidates]
     return max(range(len(scores)), key=scores.__getitem__) if scores else None
+
+
+def has_number(record: Record, by: str) -> bool:
+    """Whether a run ended with a finite value of the metric."""
+    return record.status == "finished" and math.isfinite(record.metrics.get(by, math.nan))
+
+
+def _of_val(records: Sequence[Record]) -> list[str]:
+    return sorted({name for record in records for name in record.metrics if name.startswith("val/")})
 
 
 def _score(runs: Sequence[Record], by: str) -> tuple[int, float]:

@@ -206,6 +206,7 @@ class Split:
     # the path such as */{group}_*.png.
     group: str | None = None
     # Share of the training images whose label is drawn anew, all classes alike (Zhang et al. 2016); val and test stay.
+    # By the set's order: another image, and others are drawn, with split=hash too.
     label_noise: Probability = 0.0
     seed: Seed = 0  # of the split alone: the training seed is another
 

@@ -117,6 +117,9 @@ NOT_SCIENCE = frozenset(
     }
 )
 
+# Of the trainer: what decides how much is trained in a budget of seconds.
+TIMED = ("accelerator", "compile", "threads", "channels_last", "deterministic", "gradients")
+
 # Families of timm whose batch norm holds the activation.
 FUSED_NORM = ("densenet", "efficientnet", "tf_efficientnet", "mobilenet", "tf_mobilenet", "vgg")
 
@@ -245,6 +248,14 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.neighbours:
         # At first classes with the same vote stood in the order of their numbers, in top5 as torch happened to.
         settings["model.tie_rule" if isinstance(exp.model, Knn) else "transfer.tie_rule"] = 2
+    if exp.trains and exp.trainer.precision in ("16-mixed", "bf16-mixed"):
+        # Likewise for scores of 16 bits, where two classes often have the same.
+        settings["trainer.tie_rule"] = 2
+    if exp.trains and exp.trainer.seconds is not None:
+        # How far a clock lets training come hangs on what otherwise only says where and how fast.
+        timed = {name: getattr(exp.trainer, name) for name in TIMED}
+        timed |= {name: getattr(exp.dataset, name, None) for name in ("storage", "workers")}
+        settings.update({f"clock.{name}": value for name, value in timed.items()})
     several = exp.trainer.devices * exp.trainer.num_nodes > 1
     fused = str(getattr(exp.model, "name", "")).startswith(FUSED_NORM)
     if several and fused and exp.trainer.sync_batchnorm and exp.norm_layer.name == "native":

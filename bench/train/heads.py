@@ -79,6 +79,11 @@ def _trained(
             "augment.test_time needs the whole network for each view: with transfer.mode=frozen choose augment=... and "
             "transfer.views=0."
         )
+    if augmentation is not None and exp.transfer.views and exp.metrics.train:
+        raise RequestError(
+            "train/... metrics are of the images as they are, and transfer.views keeps features of augmented ones: "
+            "say transfer.views=0, or leave those metrics out."
+        )
     if augmentation is not None and not exp.transfer.views:
         return fit(exp, data, net, on_epoch, checkpoint)
     part = readout(net, preprocess.make(exp, data)(torch.from_numpy(data.images[data.train[:2]])))

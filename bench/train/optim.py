@@ -123,13 +123,7 @@ def by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list
     The layers are timm's own (`timm.optim.param_groups_layer_decay`) where the network says what they are, and stages
     (`bench.models.stages`) where it does not.
     """
-    if hasattr(net, "group_matcher"):
-        from timm.models import group_parameters
-
-        of_name = group_parameters(net, net.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
-        place = {id(p): of_name[name] for name, p in net.named_parameters()}
-    else:
-        place = {id(p): i for i, stage in enumerate(stages(net)) for p in stage.parameters}
+    place = _timm_layers(net) or {id(p): i for i, stage in enumerate(stages(net)) for p in stage.parameters}
     last = max(place.values())
     out = []
     for group in groups:
@@ -137,7 +131,20 @@ def by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list
             some = [p for p in group["params"] if place[id(p)] == layer]
             lr = group.get("lr", optim.lr) * optim.layer_decay ** (last - layer)
             out.append({**group, "params": some, "lr": lr})
-    return sorted(out, key=lambda group: -group["lr"])
+    return out
+
+
+def _timm_layers(net: nn.Module) -> dict[int, int]:
+    """The layer of each parameter, by its id; empty where timm has none for the network (some refuse to say)."""
+    if not hasattr(net, "group_matcher"):
+        return {}
+    from timm.models import group_parameters
+
+    try:
+        of_name = group_parameters(net, net.group_matcher(coarse=False), reverse=True)  # type: ignore[operator]
+        return {id(p): of_name[name] for name, p in net.named_parameters()}
+    except Exception:
+        return {}
 
 
 def schedule(

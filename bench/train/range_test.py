@@ -50,15 +50,17 @@ class _Rising(Single):
     def __init__(self, exp: Experiment, *rest: Any, high: float) -> None:
         super().__init__(exp, *rest)
         rise, steps = high / exp.optim.lr, self.budget.total
-        self.schedule = LambdaLR(self.optimizer, lambda step: rise ** (min(step, steps - 1) / max(1, steps - 1)))
-        self.lrs: list[float] = []
+        self.rising = LambdaLR(self.optimizer, lambda step: rise ** (min(step, steps - 1) / max(1, steps - 1)))
+        self.schedule = self.rising
+        self.lrs: list[float] = []  # what optim.lr would be; layers may have a share or a multiple of it
         self.losses: list[float] = []
 
     def _gradient(self, rows: Tensor, targets: Tensor, epoch: int, number: int) -> Tensor:
         again = self.counted  # an optimizer may look twice
         loss = super()._gradient(rows, targets, epoch, number)
         if not again:
-            self.lrs.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
+            factor = self.rising.lr_lambdas[0]
+            self.lrs.append(self.exp.optim.lr * float(factor(self.rising.last_epoch)))
             self.losses.append(float(loss))
             if not math.isfinite(self.losses[-1]) or smoothed(self.losses)[-1] > BROKEN * self.losses[0]:
                 raise _Broken

@@ -173,3 +173,17 @@ def test_the_table_says_budgets_that_differ_and_those_of_the_clock():
     timed = [dataclasses.replace(r, config={"trainer.seconds": 60.0}) for r in some]
     assert spans(lengths(timed)) == ["60 s of training"]
     assert set(dict(doubts(Frame(timed), make_sweep({"model": ["a", "b"]})))) == {"timed_budget"}
+
+
+def test_a_target_that_is_reached_exactly_is_reached() -> None:
+    """The history's accuracies are of 32 bits: 90 of 100 is a little less than 0.9 there."""
+
+    row = {
+        "epoch": 3.0,
+        "seconds": 1.5,
+        "val_accuracy": float(torch.tensor(90.0) / torch.tensor(100.0)),
+        "val_loss": 1.0,
+    }
+    assert row["val_accuracy"] < 0.9
+    assert to_target(Trainer(target="val/accuracy>=0.9"), [row], 10, 30)["cost/target_reached"] == 1
+    assert to_target(Trainer(target="val/accuracy>=0.91"), [row], 10, 30) == {"cost/target_reached": 0.0}
