@@ -35,7 +35,7 @@ def recorded(best: Tried, data: ImageData, store: Store) -> Record:
     assert best.exp is not None
     assert best.result is not None
     exp = dataclasses.replace(best.exp, tracking=dataclasses.replace(best.exp.tracking, experiment=EXPERIMENT))
-    spool, started = Spool(), time.time() - best.seconds
+    spool, started = Spool(store=store.address), time.time() - best.seconds
     store.experiment(EXPERIMENT)
     if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
         (place,) = run.execute([exp], spool=spool)

@@ -178,7 +178,7 @@ def finished(
             rehearse([exp])
         store.experiment(name)
         with bar(exp.trainer.whole_epochs, exp.trains) as step:
-            (place,) = execute([exp], spool=Spool(), on_epoch=step)
+            (place,) = execute([exp], spool=Spool(store=store.address), on_epoch=step)
         run_id = store.deliver(place, fresh=fresh)
         record = store.get(run_id)
     else:

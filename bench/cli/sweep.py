@@ -91,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     uri, waiting = every[0].experiment.tracking.uri, Spool().pending()
     store = Store(uri) if waiting else existing(uri)  # a look at the plan makes none
     if store is not None:
-        store.deliver_waiting(waiting)
+        store.deliver_waiting(waiting, say)
     before = find_completed(every, title, store, args.fresh)
     phases = Phases(sweep, every, before.ended(args.retry_failed))
     planned = phases.planned()
@@ -261,9 +261,10 @@ def launched(
             raise RequestError("--fail-fast is for the workers of this machine: jobs of a launcher know of no other.")
         store = store or Store(uri)
         publish(store, title, log_file(title))
+        spool = Spool(store=store.address)
         with Live(expected, 0) as live:
             outcome = cluster.launch(
-                todo, title, store, Spool(), ids, args.workers, total, live, launcher, 60 * args.patience
+                todo, title, store, spool, ids, args.workers, total, live, launcher, 60 * args.patience
             )
             phases.end([*outcome.ran, *outcome.elsewhere])
             # Jobs of a launcher are told their points beforehand: what was chosen is a launch of its own.
@@ -274,7 +275,7 @@ def launched(
             elif more:
                 outcome.add(
                     cluster.launch(
-                        more, title, store, Spool(), ids, args.workers, total, live, launcher, 60 * args.patience
+                        more, title, store, spool, ids, args.workers, total, live, launcher, 60 * args.patience
                     )
                 )
         say(live.summary())
@@ -287,7 +288,7 @@ def launched(
         publish(store, title, log_file(title))
         stop = Stopping(live.say)
         outcome = Launch(
-            todo, title, store, Spool(), ids, pool, live, 60 * args.patience, stop,
+            todo, title, store, Spool(store=store.address), ids, pool, live, 60 * args.patience, stop,
             fail_fast=args.fail_fast, follow=phases.follow,
         ).run()  # fmt: skip
     say(live.summary())

@@ -1,7 +1,9 @@
 """Deliver what waits for the store, and bring runs of another store into it.
 
 bench sync                       results kept while the store was away
+bench sync tracking.uri=STORE    those that wait for another store
 bench sync copy/of/mlflow.db     runs of a machine without network; 'mlartifacts' lies beside the database
+bench sync GONE                  what waits for a store that is there no more
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def main(args: argparse.Namespace) -> int:
     """Deliver and bring; 0 when everything is in the store, 1 where runs were left out."""
     from bench.compose import compose
     from bench.schema.experiment import experiment
-    from bench.track.address import sqlite_file
+    from bench.track.address import address, sqlite_file
     from bench.track.importing import Brought, bring
     from bench.track.spool import Spool
     from bench.track.store import Store
@@ -32,19 +34,31 @@ def main(args: argparse.Namespace) -> int:
 
     overrides = [w for w in args.words if "=" in w.split("://")[0]]
     others = [w for w in args.words if w not in overrides]
-    sources = []
+    target = Store(experiment(compose(overrides)).tracking.uri)
+    spool = Spool(store=target.address)
+    sources: list[Store] = []
+    moved: set[str] = set()
     for word in others:
         uri = word if "://" in word else f"sqlite:///{Path(word).absolute()}"
         file = sqlite_file(uri)
         if file is not None and not file.is_file():
+            if spool.pending(address(uri)):
+                say(f"There is no database {file}: what waits for it goes to {target.shown}.")
+                moved.add(address(uri))
+                continue
             raise RequestError(f"There is no database {file}. Expected the mlflow.db of another folder or machine.")
-        sources.append(Store(uri))
-    target = Store(experiment(compose(overrides)).tracking.uri)
-    spool = Spool()
+        try:
+            sources.append(Store(uri))
+        except RequestError as error:
+            if not spool.pending(address(uri)):
+                raise
+            say(f"{error} What waits for it goes to {target.shown}.")
+            moved.add(address(uri))
     total = Brought()
     try:
-        waiting = spool.pending()
-        delivered = target.deliver_waiting(waiting)
+        for source in sources:
+            source.deliver_waiting(spool.pending(source.address))
+        delivered = target.deliver_waiting(spool.pending(), say, moved)
         for source in sources:
             if source.uri == target.uri:
                 raise RequestError(

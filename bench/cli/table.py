@@ -106,6 +106,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
+    from bench.cli.sync import say
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings
@@ -120,7 +121,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
 
     every = points(sweep, overrides)
     store = Store(every[0].experiment.tracking.uri)
-    store.deliver_waiting(Spool().pending())
+    store.deliver_waiting(Spool().pending(), say)
     completed = find_completed(every, title, store, fresh=False)
     planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)

@@ -91,9 +91,8 @@ class Job:
         first = number * len(points) // self.count
         todo = [*points[first:], *points[:first]]
         place = InThisProcess(self.threads())
-        launch = Launch(
-            todo, self.title, store, Spool(self.spool), self.before, [place], Log(), self.patience, waits=False
-        )
+        spool = Spool(self.spool, store.address)
+        launch = Launch(todo, self.title, store, spool, self.before, [place], Log(), self.patience, waits=False)
         return {record.key: record.status for record in launch.run().ran}
 
     def address(self) -> str:

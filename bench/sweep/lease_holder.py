@@ -56,7 +56,8 @@ class LeaseHolder:
 
     def ended_elsewhere(self, point: Point, owner: Owner) -> Record | None:
         """What became of a point that another launch had, where that was brought to an end."""
-        left = Spool(Path(owner.spool)).sealed(point.key) if owner.lives(self.leases.owner) is not None else None
+        theirs = Spool(Path(owner.spool), self.store.address)
+        left = theirs.sealed(point.key) if owner.lives(self.leases.owner) is not None else None
         if left is not None:
             with suppress(LeaseLost):
                 self.store.deliver(left)  # it was killed between the run's end and the delivery

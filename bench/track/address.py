@@ -11,7 +11,7 @@ from bench.schema.errors import RequestError
 from bench.schema.secrets import redacted
 
 KINDS = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
-__all__ = ["checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
+__all__ = ["address", "checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
 
 
 def default_uri() -> str:
@@ -52,6 +52,12 @@ def checked_uri(uri: str | None) -> str:
     if database is not None and not database.parent.is_dir():
         raise RequestError(f"tracking.uri={redacted(uri)}: there is no folder {database.parent}. Make it first.")
     return uri
+
+
+def address(uri: str) -> str:
+    """The store in one spelling, without credentials: what an outcome is sealed for."""
+    file = sqlite_file(uri)
+    return redacted(checked_uri(uri)).rstrip("/") if file is None else f"sqlite:///{file.resolve()}"
 
 
 def sqlite_file(uri: str) -> Path | None:

@@ -4,11 +4,13 @@ A run writes its outcome here first, whole and at once, and only then is it deli
 process, a full disk or a tracking server that is away loses nothing, and training never waits for a database.
 
     <state folder>/spool/<run key>/
-        outcome.json     the Record and the run's name; written last: a folder without it is unfinished work
+        outcome.json     the Record, the run's name and its store; written last: a folder without it is unfinished work
         resume.ckpt      the last checkpoint of unfinished work; never delivered
         curves.csv       one row an epoch
         .lease           under which attempt, and for which MLflow run, this was begun; not for runs without a sweep
         everything else  artifacts of the run, delivered as they are
+    <state folder>/spool/<run key>.<part of an id>/
+        an outcome that waits for one store while the same point is run for another
     <state folder>/stopped/<run key>.ckpt
         the last checkpoint of a run that trainer.max_minutes stopped, until it is run again or done
 """
@@ -25,6 +27,8 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from bench.disk import disk_errors, sync, write_atomically
 from bench.schema.names import checked_name
@@ -44,9 +48,15 @@ def state_folder() -> Path:
 
 
 class Spool:
-    """Outcomes of runs that wait for their delivery."""
+    """Outcomes of runs that wait for their delivery.
 
-    def __init__(self, root: Path | None = None) -> None:
+    Args:
+        store: the address (`bench.track.address.address`) of the store that runs are made for, where that is known.
+            Workers know it from the lease; without either an outcome may be delivered anywhere.
+    """
+
+    def __init__(self, root: Path | None = None, store: str = "") -> None:
+        self.store = store
         self.root = root or state_folder() / "spool"
         self.stopped = self.root.with_name("stopped")
         self._begun: dict[str, str] = {}  # key -> the lease that its folder was opened under
@@ -55,6 +65,7 @@ class Spool:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
         place = self.root / checked_name(key, "the run key")
         with disk_errors(self.root):
+            self._put_aside(place)
             if place.exists() and not (place / OUTCOME).exists():
                 for left in place.iterdir():
                     if left.name not in (RESUME, LEASE):
@@ -68,7 +79,9 @@ class Spool:
 
     def lend(self, key: str, attempt: int, run_id: str) -> None:
         """Say under which attempt, and for which MLflow run, a point is begun; whoever began it before has lost it."""
-        write_atomically(self.root / key / LEASE, json.dumps({"attempt": attempt, "run": run_id}))
+        self._put_aside(self.root / key)
+        lease = {"attempt": attempt, "run": run_id, "store": self.store}
+        write_atomically(self.root / key / LEASE, json.dumps(lease))
 
     @staticmethod
     def lease(place: Path) -> tuple[int, str] | None:
@@ -78,9 +91,38 @@ class Spool:
         return (found["attempt"], found["run"]) if found else None
 
     def sealed(self, key: str) -> Path | None:
-        """The folder of a complete outcome that was not delivered yet, or None; another user's may be out of reach."""
+        """The folder of a complete outcome that was not delivered yet, or None; another user's may be out of reach.
+
+        One that waits for another store is none.
+        """
         place = self.root / key
-        return place if os.access(place / OUTCOME, os.R_OK) and os.access(place, os.W_OK) else None
+        if not (os.access(place / OUTCOME, os.R_OK) and os.access(place, os.W_OK)):
+            return None
+        try:
+            return place if not self.store or self.store_of(place) in ("", self.store) else None
+        except FileNotFoundError:  # another process has just delivered it
+            return None
+
+    @staticmethod
+    def store_of(place: Path) -> str:
+        """The address of the store that an outcome was sealed for; "" where it may go anywhere."""
+        store = str(json.loads((place / OUTCOME).read_text()).get("store", ""))
+        kind, _, file = store.partition(":///")
+        return f"{kind}:///{(place.parent / file).resolve()}" if kind == "sqlite" else store
+
+    def _portable(self, store: str) -> str:
+        """A database beside the state folder is named from the spool: both may be moved, or mounted, together."""
+        file = Path(store.removeprefix("sqlite:///"))
+        beside = store.startswith("sqlite:///") and file.is_relative_to(self.root.resolve().parents[1])
+        return f"sqlite:///{os.path.relpath(file, self.root.resolve())}" if beside else store
+
+    def _put_aside(self, place: Path) -> None:
+        """Keep an outcome that waits for another store, where the same point is begun for this one."""
+        if not self.store or not os.access(place / OUTCOME, os.R_OK):
+            return
+        with suppress(FileNotFoundError), FileLock(place / ".lock"):  # not in the middle of a delivery
+            if self.store_of(place) not in ("", self.store):
+                place.rename(place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}"))
 
     def put(
         self, record: Record, name: str, experiment: str, identity: str | None = None, goes_on: bool = False
@@ -97,13 +139,15 @@ class Spool:
             LeaseLost: when the point has been begun anew in this folder, while this process was suspended.
         """
         place = self.root / checked_name(record.key, "the run key")
-        if _text(place / LEASE) != self._begun.get(record.key, _text(place / LEASE)):
+        lease = _text(place / LEASE)
+        if lease != self._begun.get(record.key, lease):
             raise LeaseLost(f"{name}: another attempt at this run has begun meanwhile.")
         content = {
             "id": identity or uuid.uuid4().hex,
             "sealed": f"{time.time():.3f}",
             "name": name,
             "experiment": experiment,
+            "store": self._portable(self.store or (json.loads(lease).get("store", "") if lease else "")),
             "record": dataclasses.asdict(record),
         }
         with disk_errors(self.root):
@@ -120,8 +164,8 @@ class Spool:
         sync(place)
         return place
 
-    def pending(self) -> list[Path]:
-        """Folders of complete outcomes that were not delivered yet, oldest first.
+    def pending(self, store: str | None = None) -> list[Path]:
+        """Folders of complete outcomes that were not delivered yet, oldest first; those of one store where it is named.
 
         What a kill left of delivered ones is removed.
         """
@@ -134,7 +178,8 @@ class Spool:
             if place.name.startswith(DELIVERED):  # another process has just begun to remove it
                 continue
             with suppress(FileNotFoundError):  # another process delivers at the same time
-                found.append(((place / OUTCOME).stat().st_mtime_ns, place))
+                if store is None or self.store_of(place) == store:
+                    found.append(((place / OUTCOME).stat().st_mtime_ns, place))
         return [place for _, place in sorted(found)]
 
     def forget(self, keys: Collection[str]) -> None:
@@ -145,7 +190,7 @@ class Spool:
 
     @staticmethod
     def read(place: Path) -> tuple[Record, dict[str, Any]]:
-        """The Record in a sealed folder, and its name and experiment."""
+        """The Record in a sealed folder, and its name, experiment and store."""
         content = json.loads((place / OUTCOME).read_text())
         return Record(**content.pop("record")), content
 

@@ -8,7 +8,8 @@ curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from bench.track.pages import VIEW, view
 from bench.track.record import Record
 from bench.track.rows import ENDED, counts, oddities, record_of
 from bench.track.runs import Runs, row_of
+from bench.track.spool import Spool
 from bench.track.unavailable import StoreUnavailable
 
 __all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redacted"]
@@ -162,17 +164,31 @@ class Store(Runs):
         except (MlflowException, OSError) as error:
             raise Missing(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
 
-    def deliver_waiting(self, places: Iterable[Path]) -> int:
-        """Bring what waits in the spool into the store; how many there were.
+    def deliver_waiting(
+        self, places: Iterable[Path], say: Callable[[str], None] = lambda _: None, moved: Collection[str] = ()
+    ) -> int:
+        """Bring what waits in the spool for this store, or for none, into it; how many there were.
 
         A sweep that runs beside this moves its outcomes itself at any moment. One that was taken over stays: who holds
         its point decides.
+
+        Args:
+            say: told in one line what waits for other stores.
+            moved: addresses of stores whose outcomes are to come here.
         """
         count = 0
+        others: Counter[str] = Counter()
         for place in places:
             with suppress(FileNotFoundError, LeaseLost):
+                meant = Spool.store_of(place)
+                if meant not in ("", self.address, *moved):
+                    others[meant] += 1
+                    continue
                 self.deliver(place)
                 count += 1
+        if others:
+            waiting = ", ".join(f"{n} for {store}" for store, n in sorted(others.items()))
+            say(f"Results wait for other stores: {waiting}. bench sync tracking.uri=STORE delivers them.")
         return count
 
     def deliver(self, place: Path, fresh: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,39 @@ def test_two_jobs_that_log_the_same_data_set_first(folder: Path, monkeypatch: py
         run = store.client.get_run(run_id)
         assert run.info.status == "FINISHED"
         assert [i.dataset.name for i in run.inputs.dataset_inputs] == ["digits"]
+
+
+def test_an_outcome_reaches_its_own_store_only(folder: Path, empty_store: Path, bench: Any) -> None:
+    """Not the one that another command in this folder uses, be the run finished there already or not."""
+    (folder / "far").mkdir()
+    shutil.copy(empty_store, folder / "far" / "mlflow.db")
+    main, far = Store(), Store(f"sqlite:///{folder}/far/mlflow.db")
+    main.deliver(sealed("one"))  # has a finished run of the same key
+    for key in ("one", "two"):
+        run_id = far.start("delivered", key, {"run_key": key, "attempt": "1"})
+        Spool(store=far.address).lend(key, 1, run_id)
+        sealed(key)  # as a worker does
+    sealed("three")  # made without any store, or by an earlier version
+
+    status, out, err = bench("sync")
+    assert (status, out[:12]) == (0, "1 delivered ")
+    assert err.count("\n") == 1
+    assert f"2 for {far.address}" in err
+    assert sorted(r.tags["run_key"] for r in main.rows("delivered")) == ["one", "three"]
+    assert {r.status for r in far.rows("delivered")} == {"RUNNING"}
+
+    status, out, err = bench("sync", "tracking.uri=sqlite:///far/../far/mlflow.db")
+    assert (status, out[:12], err) == (0, "2 delivered ", "")
+    assert [(r.tags["run_key"], r.status) for r in far.rows("delivered")] == [("one", "FINISHED"), ("two", "FINISHED")]
+    assert Spool().pending() == []
+
+
+def test_what_waits_for_a_store_that_is_gone_is_moved_when_that_is_named(folder: Path, bench: Any) -> None:
+    gone = Spool(store=f"sqlite:///{folder}/gone/mlflow.db")
+    gone.lend("one", 1, "a run of its own")
+    sealed("one")
+    assert bench("sync")[1].startswith("0 delivered ")
+    status, out, err = bench("sync", "gone/mlflow.db")
+    assert (status, out[:12]) == (0, "1 delivered ")
+    assert f"what waits for it goes to sqlite:///{folder}/mlflow.db" in err
+    assert [r.status for r in Store().rows("delivered")] == ["FINISHED"]

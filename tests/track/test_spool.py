@@ -48,3 +48,36 @@ def test_unfinished_work_and_waiting_outcomes_stay(tmp_path: Path) -> None:
     assert spool.pending() == [waiting]
     assert sorted(p.name for p in spool.root.iterdir()) == ["a" * 64, "b" * 64]
     assert spool.folder("b" * 64).joinpath(RESUME).exists()
+
+
+def test_the_same_point_for_another_store_leaves_a_waiting_outcome_alone(tmp_path: Path) -> None:
+    """Both lie in the folder of one working directory: the first is put aside, whole."""
+    one, other = Spool(tmp_path / "spool", "http://one"), Spool(tmp_path / "spool", "http://other")
+    sealed(one, "a" * 64)
+    assert other.sealed("a" * 64) is None
+    place = sealed(other, "a" * 64)
+    (aside,) = one.pending("http://one")
+    assert (aside / "config.yaml").read_text() == "seed: 1\n"
+    assert other.pending("http://other") == [place] == [other.sealed("a" * 64)]
+    other.lend("a" * 64, 1, "run")  # its own stays where it is
+    assert other.sealed("a" * 64) == place
+    one.lend("a" * 64, 1, "run")
+    assert one.sealed("a" * 64) is None
+    assert len(Spool(tmp_path / "spool").pending()) == 2
+
+
+def test_a_worker_knows_the_store_from_the_lease(tmp_path: Path) -> None:
+    Spool(tmp_path / "spool", "http://one").lend("a" * 64, 1, "run")
+    assert Spool.store_of(sealed(Spool(tmp_path / "spool"), "a" * 64)) == "http://one"
+    assert Spool.store_of(sealed(Spool(tmp_path / "spool"), "b" * 64)) == ""
+
+
+def test_a_database_beside_the_spool_is_known_after_a_move(tmp_path: Path) -> None:
+    """A folder that is moved, or mounted in a container, has other absolute paths."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    for database in (here / "mlflow.db", tmp_path / "far.db"):
+        sealed(Spool(here / "state" / "spool", f"sqlite:///{database}"), database.stem)
+    here.rename(there)
+    moved = Spool(there / "state" / "spool")
+    assert [p.name for p in moved.pending(f"sqlite:///{there}/mlflow.db")] == ["mlflow"]
+    assert [p.name for p in moved.pending(f"sqlite:///{tmp_path}/far.db")] == ["far"]
