@@ -335,7 +335,10 @@ def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcom
     if failed and not args.retry_failed:
         say(failed)
     if counts["undelivered"]:
-        say(f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync', delivers them.")
+        say(
+            f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync' with the same "
+            "tracking.uri, delivers them."
+        )
     if args.fail_fast and counts["failed"] and counts["left"]:
         say(f"Stopped at the first failure, {counts['left']} runs to do. The same command goes on without that one.")
     if outcome is not None and outcome.signal:

@@ -100,8 +100,8 @@ CAUSES = (
     Cause("it answers with errors", LOG, ("error responses", "error code 500", "error code 502", "error code 503")),
 )  # fmt: skip
 KEPT = (
-    "Results are kept here and delivered as soon as it does; if it stays away, the same command or 'bench sync' "
-    "delivers them later."
+    "Results are kept here and delivered as soon as it does; if it stays away, the same command, or 'bench sync' "
+    "with the same tracking.uri, delivers them later."
 )
 
 
