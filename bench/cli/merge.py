@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,20 +46,26 @@ def main(args: argparse.Namespace) -> int:
         raise RequestError("Expected two folders or more: bench merge A B --out DIR.")
     reads = [evidence.read(evidence.named(str(folder), folder.parent)) for folder in args.folders]
     same_sweep(reads)
+    replaceable(args.out, reads[0])
     records, whose, differing = merged(reads)
     readers = [with_predictions(read.folder, kept(read.folder)) for read in reads]
 
     def reader(record: Record, name: str) -> str | None:
         return readers[whose[record.key or record.run_id]](record, name)
 
+    log = args.out / register.FILE
+    there = register.read(log)
     logs = [register.read(read.folder / register.FILE) for read in reads]
-    entries = register.merged(*logs)
+    told = [read.context.get(name, ()) for read in reads for name in ("registered", "looks")]
+    entries = register.merged(there, *logs, *told)
     sweep = dataclasses.replace(reads[0].sweep, seeds=sorted({r.seed for r in records}))
     given = context(reads, entries, differing)
     written = report.write(sweep, records, args.out, given, reader)
+    for entry in register.unknown(entries, there):
+        register.append(log, entry)
     if written.look:
-        register.append(args.out / register.FILE, written.look)
-    if (args.out / register.FILE).exists():
+        register.append(log, written.look)
+    if log.exists():
         seal(args.out, [*written.files, register.FILE])
     if args.json:
         print(json.dumps({**written.data(), "differing": differing}, default=str))
@@ -78,6 +85,8 @@ def same_sweep(reads: Sequence[Evidence]) -> None:
     Raises:
         RequestError: naming what differs.
     """
+    from bench.report.looks import differing, settings_of_records
+    from bench.report.naming import point
     from bench.schema.claim import digest
 
     first = reads[0]
@@ -93,6 +102,47 @@ def same_sweep(reads: Sequence[Evidence]) -> None:
                     f"{first.folder} and {other.folder} are not the same sweep: another {what}. "
                     "Run both from one sweep file, or put them side by side: bench compare A B."
                 )
+    for i, one in enumerate(reads):
+        for other in reads[i + 1 :]:
+            pairs = [("", one.records, other.records)]
+            cells, others = by_point(one), by_point(other)
+            pairs += [(f" at {point(rs[0].axes)}", rs, others[at]) for at, rs in cells.items() if at in others]
+            for where, these, those in pairs:
+                there = {"settings": settings_of_records(one.sweep, these)}
+                if other_settings := differing(there, settings_of_records(other.sweep, those)):
+                    raise RequestError(
+                        f"{one.folder} was run at other settings than {other.folder}{where}: {other_settings} there. "
+                        "Run both at the same settings, or put them side by side: bench compare A B."
+                    )
+
+
+def by_point(read: Evidence) -> dict[str, list[Record]]:
+    """The records of each point of the axes."""
+    found: dict[str, list[Record]] = {}
+    for record in read.records:
+        found.setdefault(json.dumps(record.axes, sort_keys=True, default=str), []).append(record)
+    return found
+
+
+def replaceable(out: Path, read: Evidence) -> None:
+    """Refuse a folder that holds another sweep, or this one at another scale.
+
+    Raises:
+        RequestError: naming what is there.
+    """
+    from bench.report import evidence
+
+    if not (out / evidence.MANIFEST).exists():
+        return
+    before = evidence.manifest(out / evidence.MANIFEST)
+    there, here = (
+        (content["definition"].get("name", ""), content.get("scale", "")) for content in (before, read.manifest)
+    )
+    if there != here:
+        raise RequestError(
+            f"--out {out} holds the results of {there[0]} at scale {there[1]}, and these are of {here[0]} at scale "
+            f"{here[1]}. Expected a new folder, or one of this sweep and scale."
+        )
 
 
 def merged(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], list[str]]:
@@ -123,13 +173,24 @@ def merged(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], lis
 def _unlike(one: Record, other: Record, name: str) -> bool:
     """Whether a metric differs by more than sums in another order make of it."""
     a, b = one.metrics.get(name), other.metrics.get(name)
-    return a is None or b is None or abs(a - b) > 1e-6 + 1e-4 * max(abs(a), abs(b))
+    if a is None or b is None:
+        return True
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return a != b and not (math.isnan(a) and math.isnan(b))
+    return abs(a - b) > 1e-6 + 1e-4 * max(abs(a), abs(b))
 
 
 def context(reads: Sequence[Evidence], entries: Sequence[dict[str, Any]], differing: Sequence[str]) -> dict[str, Any]:
     """What the merged table has to say beside its numbers: what each said, the log of both, and what differs."""
     given = dict(reads[0].context)
-    given["edited"] = [f"{read.folder.name}: {fault}" for read in reads for fault in read.changed]
+    edited = [fault for read in reads for fault in read.context.get("edited", ())]
+    edited += [f"{read.folder.name}: {fault}" for read in reads for fault in read.changed]
+    given["edited"] = list(dict.fromkeys(edited))
+    for name in ("test_looks", "test_decisions"):
+        if counts := [n for read in reads if (n := read.context.get(name)) is not None]:
+            given[name] = max(counts)
+    if were := [digest for read in reads if (digest := read.context.get("claims_were"))]:
+        given["claims_were"] = were[0]
     findings = [f for read in reads for f in read.context.get("findings", ())]
     given["findings"] = list({json.dumps(f, sort_keys=True): f for f in findings}.values())
     if differing:

@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
     logs = [register.read(path) for path in dict.fromkeys(read)]
     entries = register.merged(*logs, context.pop("log", ()))
     for kind, name in (("launch", "registered"), ("look", "looks")):
-        if found := [e for e in entries if e["event"] == kind]:
+        if found := register.merged(context.get(name, ()), [e for e in entries if e["event"] == kind]):
             context[name] = found
     # What is written is shown: of addresses only what may be.
     scales = {

@@ -58,16 +58,16 @@ def broken(path: Path) -> list[str]:
 
 
 def append(path: Path, entry: dict[str, Any]) -> None:
-    """Add a line, with time and commit, that holds the checksum of the last one."""
+    """Add a line that holds the checksum of the last one; an entry of another copy keeps its time and commit."""
     commit, dirty = code_version()
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         whole = {
-            **entry,
             "time": now,
             "commit": commit + ("+" if dirty == "true" else ""),
+            **entry,
             "previous": _checksum(lines[-1]) if lines else "",
         }
         with path.open("a", encoding="utf-8") as file:
@@ -141,8 +141,22 @@ def _published(params: Mapping[str, str]) -> dict[str, str]:
 
 def merged(*logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Entries of several copies of a log, each once, by time."""
-    found = {json.dumps(entry, sort_keys=True): entry for log in logs for entry in log}
+    found: dict[str, dict[str, Any]] = {}
+    for log in logs:
+        for entry in log:
+            found.setdefault(_said(entry), entry)
     return sorted(found.values(), key=lambda entry: str(entry.get("time", "")))
+
+
+def unknown(entries: Iterable[dict[str, Any]], log: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries that a log does not hold yet."""
+    known = {_said(entry) for entry in log}
+    return [entry for entry in entries if _said(entry) not in known]
+
+
+def _said(entry: Mapping[str, Any]) -> str:
+    """An entry but for its place in the chain, which is another one in each copy of a log."""
+    return json.dumps({name: value for name, value in entry.items() if name != "previous"}, sort_keys=True)
 
 
 def _checksum(line: str) -> str:

@@ -194,7 +194,8 @@ def _apart(pairs: Sequence[tuple[Record, Record]]) -> dict[str, float]:
         for name, a in old.metrics.items():  # what a later version measures beside them says nothing about these
             b = new.metrics.get(name)
             if a != b and not (_nan(a) and _nan(b)):
-                far = math.inf if b is None or _nan(a) or _nan(b) else abs(a - b) / max(abs(a), abs(b))
+                finite = b is not None and math.isfinite(a) and math.isfinite(b)
+                far = abs(a - b) / max(abs(a), abs(b)) if finite and b is not None else math.inf
                 out[name] = max(out.get(name, 0.0), far)
     return out
 

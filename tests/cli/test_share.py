@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from bench import report
+from bench.cli.merge import _unlike
+from bench.protocol import register
 from bench.report import evidence, integrity
+from bench.report.reproduce import _apart
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
 
@@ -57,6 +61,67 @@ def test_other_questions_are_not_merged(tmp_path: Path, bench) -> None:
     assert "another claims" in err
     assert bench("merge", str(one), "--out", str(tmp_path / "out"))[0] == 2
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["config", "provenance"])
+def test_runs_at_other_settings_are_not_merged(tmp_path: Path, bench, name: str) -> None:
+    more = {"config": {"trainer.epochs": 30}, "provenance": {"data_fingerprint": "beef"}}[name]
+    one = written(tmp_path / "a" / "it", [0, 1])
+    for where, at in (("all", {"none", "batch"}), ("point", {"batch"})):
+
+        def change(record: Record, at=at) -> Record:
+            hit = record.axes["norm_layer"] in at
+            return dataclasses.replace(record, **{name: getattr(record, name) | more}) if hit else record
+
+        other = written(tmp_path / where / "it", [2], change)
+        status, _, err = bench("merge", str(one), str(other), "--out", str(tmp_path / "out"))
+        assert (status, "other settings" in err) == (2, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_each_folder_remembers_is_kept(tmp_path: Path, bench, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folders = [written(tmp_path / "a" / "it", [0, 1]), written(tmp_path / "b" / "it", [2])]
+    for i, folder in enumerate(folders):
+        verdict = {"claim": "c", "n": 1 + i, "word": "open", "p": 0.2, "values": f"v{i}"}
+        register.append(folder / register.FILE, {"event": "look", "claims": "d", "seeds": [i], "verdicts": [verdict]})
+    manifest = json.loads((folders[1] / "manifest.json").read_text())
+    manifest["context"] |= {"edited": ["an old one"], "test_looks": 4, "test_decisions": 3, "claims_were": "before"}
+    (folders[1] / "manifest.json").write_text(json.dumps(manifest))
+    out = tmp_path / "merged" / "it"
+    for _ in range(2):  # what is there already is not written again
+        assert bench("merge", *map(str, folders), "--out", str(out))[0] == 0
+        log = register.read(out / register.FILE)
+        assert [e["seeds"] for e in log[:2]] == [[0], [1]]
+        assert sum(e["claims"] == "d" for e in log) == 2
+        assert register.broken(out / register.FILE) == []
+    context = evidence.read(out).context
+    assert "an old one" in context["edited"]
+    assert (context["test_looks"], context["test_decisions"], context["claims_were"]) == (4, 3, "before")
+    assert sum(e["claims"] == "d" for e in context["looks"]) == 2
+
+
+def test_a_merge_does_not_replace_another_sweep(tmp_path: Path, bench) -> None:
+    one, other = written(tmp_path / "a" / "it", [0, 1]), written(tmp_path / "b" / "it", [2])
+    out = written(tmp_path / "results" / "other", [0])
+    manifest = json.loads((out / "manifest.json").read_text())
+    manifest["definition"]["name"] = "another"
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    before = (out / "records.csv").read_bytes()
+    status, _, err = bench("merge", str(one), str(other), "--out", str(out))
+    assert (status, "results of another" in err) == (2, True)
+    assert (out / "records.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "apart"),
+    [(math.nan, 0.5, True), (math.inf, 0.5, True), (math.nan, math.nan, False), (math.inf, math.inf, False)],
+)
+def test_what_is_not_finite_is_no_rounding(a: float, b: float, apart: bool) -> None:
+    record = make_records(AXES, lambda at: 0.8, seeds=1)[0]
+    one, other = (dataclasses.replace(record, metrics={"test/nll": v}) for v in (a, b))
+    assert _unlike(one, other, "test/nll") is apart
+    assert _apart([(one, other)]) == ({"test/nll": math.inf} if apart else {})
 
 
 def test_a_site_is_written_whole_and_again(tmp_path: Path, bench, monkeypatch) -> None:
