@@ -162,3 +162,17 @@ def test_the_hub_is_asked_and_its_refusal_is_told(tmp_path: Path, bench, monkeyp
     assert status == 2
     assert "the hub did not take it" in err or "hf auth login" in err
     assert "expected hub:OWNER/NAME" in bench("publish", "hub:somebody")[2]
+
+
+def test_a_table_from_merged_records_keeps_their_looks(tmp_path: Path, bench, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = written(tmp_path / "results" / "it", [0, 1])
+    manifest = json.loads((folder / "manifest.json").read_text())
+    Path("it.yaml").write_text(json.dumps(manifest["definition"]))
+    looks = [{"event": "look", "claims": "d", "seeds": [n], "time": f"t{n}", "verdicts": []} for n in (0, 1)]
+    manifest["context"]["looks"] = looks[:1]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    register.append(folder / register.FILE, looks[1])
+    status, _, err = bench("table", "it.yaml", "--records", str(folder / "records.csv"), "--out", "out")
+    assert status == 0, err
+    assert [e["seeds"] for e in evidence.read(Path("out")).context["looks"]] == [[0], [1]]
