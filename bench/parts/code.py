@@ -7,8 +7,10 @@ imported as a whole, and all Python files in and beside the folder where code is
 
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
 (`Path("weights") / "first.bin"`), in the part's folder, beside it and in the working directory. A folder in the part's
-folder that is named counts as a whole. What is read by a name that is computed, or a setting, is not seen: a
-dataset says by `reads` which settings name files.
+folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
+with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A compiled module that is
+not of an installed package counts with its content. What is read by a name that is computed, or a setting, is not seen:
+a dataset says by `reads` which settings name files.
 """
 
 from __future__ import annotations
@@ -16,19 +18,21 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import glob
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
+from pathlib import Path, PurePath
 
 from bench.parts.listing import Listed, folders, installed
 from bench.parts.syntax import Module, computed
-from bench.parts.walk import below
+from bench.parts.walk import below, matches
 
-VERSION = 2  # raise when the same code would get another hash
+VERSION = 3  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
 KEPT = 2**20  # bytes of a text file that the code names and a run keeps
@@ -202,16 +206,24 @@ class _Use:
             self.states |= {Path(place): _state(Path(place)) for place in places}
             if spec.origin is not None and spec.has_location:
                 path = Path(spec.origin).absolute()
-                if path.suffix != ".py" or installed(path):
+                if installed(path):
                     return []
+                if path.suffix != ".py":  # compiled: its packages are what can be read
+                    self._compiled(path, name)
+                    return chain
                 if not relative:
                     self.imported[name] = path
                 package = name if inside is not None else name.rpartition(".")[0]
                 chain.append(self.module(path, name, f".{package}" if relative or not package else package))
         return chain
 
+    def _compiled(self, path: Path, name: str) -> None:
+        self.states[path] = state = _state(path)
+        if state is not None:
+            self.found.add(f"module {name.strip('.')}: {_digest(path, state)}")
+
     def _all_files(self) -> None:
-        """Every Python file of the part's folder, and of the modules and packages beside it."""
+        """Every Python file, compiled or not, of the part's folder, and of the modules and packages beside it."""
         roots = [(self.folder, "**/*.py"), (self.folder.parent, "*.py")]
         for start in self.folder.parent.glob("*/__init__.py"):
             if start.parent != self.folder and start.parent.name != "bench":
@@ -224,13 +236,16 @@ class _Use:
                     package = ".".join(words[:-1])
                     name = package if file.name == "__init__.py" else ".".join(words)
                     self.everything(self.module(file, name, f".{package}" if root == self.folder else package))
+            for file in sorted(root.glob(pattern.removesuffix(".py") + EXTENSION_SUFFIXES[-1])):
+                if not installed(file):
+                    self._compiled(file, file.relative_to(root).as_posix())
 
     def data(self) -> None:
         """Count the files that the texts of the code name, with their content."""
         texts = sorted(t for t in self._named if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
         places = list(self.places)
         for place in places:  # it grows: a folder that is named may hold another that is
-            for text in texts:
+            for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
                 path = place / text
                 if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
                     self.states[path] = _state(path)
@@ -240,6 +255,19 @@ class _Use:
                     places += [path] if path not in places and len(places) < MOST else []
                 elif "." in text or path.is_file():
                     self._file(text, path)
+
+    def _matches(self, place: Path, texts: list[str]) -> Iterator[str]:
+        """The names in a place that the patterns among texts mean; in the part's folder at any depth, as by rglob."""
+        for text in filter(glob.has_magic, texts):
+            # "*" is seldom a pattern; the working directory's files, of which runs write some, are not meant by it.
+            if place == self.folder or place not in self.places or any(map(str.isalnum, Path(text).parts[0])):
+                found, looked = matches(place, text)
+                yield from found
+                self.states |= {folder: _state(folder) for folder in looked}
+            if place == self.folder:
+                self.states |= {Path(here): _state(Path(here)) for here, *_ in os.walk(place)}
+                names = (PurePath(file.relative_to(place).as_posix()) for file in below(place))
+                yield from (str(name) for name in names if name.match(text))
 
     def _file(self, text: str, path: Path) -> None:
         if path in self.modules:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,12 @@ class Module:
         self.open = "*" in self.binds or "__getattr__" in self.binds
 
     def canonical(self, used: set[int]) -> str:
-        """Those statements as text: what binds one name, once, in any order; all else in the file's."""
-        several = {i for indices in self.binds.values() if len(indices) > 1 for i in indices}
-        ordered = [i for i in sorted(used) if i in several or i in self.effects]
+        """Those statements as text: in the file's order what may change a value and what reads one when it is run."""
+        star = "*" in self.binds  # may bind any name
+        several = {i for name, found in self.binds.items() if star or len(found) > 1 or hasattr(builtins, name)
+                   for i in found}  # fmt: skip
+        changing = {i for i in used if i in several or i in self.effects}
+        ordered = [i for i in sorted(used) if changing and (i in changing or self._reads(self.statements[i]))]
         free = sorted(canonical(self.statements[i]) for i in used.difference(ordered))
         return "\n".join([self.label, *free, *(canonical(self.statements[i]) for i in ordered)])
 
@@ -76,6 +80,11 @@ class Module:
                 or any(map(self._acts, statement.body))
             )
         return False
+
+    def _reads(self, statement: ast.stmt) -> bool:
+        """Whether a statement that only binds names reads one of the file's where it stands, not when it is called."""
+        return any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and (n.id in self.binds or "*" in self.binds)
+                   for n in _run(statement))  # fmt: skip
 
     def _harmless(self, decorator: ast.expr) -> bool:
         target = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -135,6 +144,15 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield name
     for inner in ast.iter_child_nodes(node):
         yield from _bound(inner)
+
+
+def _run(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a statement that are run where it stands: all but the bodies of its functions."""
+    yield node
+    body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
+    for inner in ast.iter_child_nodes(node):
+        if not any(inner is s for s in body):
+            yield from _run(inner)
 
 
 def _calls(node: ast.AST) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,3 +14,17 @@ def below(folder: Path) -> Iterator[Path]:
         above = {os.path.realpath(p) for p in (Path(here), *Path(here).parents)}
         folders[:] = sorted(f for f in folders if f != "__pycache__" and os.path.realpath(Path(here, f)) not in above)
         yield from (Path(here, name) for name in sorted(files))
+
+
+def matches(folder: Path, pattern: str) -> tuple[list[str], list[Path]]:
+    """What a pattern (`t/*.txt`) means in a folder: (paths from the folder, sorted; folders whose content decides)."""
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    looked = [folder.joinpath(*parts[:fixed])]
+    for depth in range(fixed + 1, len(parts) + ("**" in parts[-1])):
+        looked += [folder / p for p in _glob(folder, os.path.join(*parts[:depth])) if (folder / p).is_dir()]
+    return [p for p in _glob(folder, pattern) if "__pycache__" not in Path(p).parts], looked
+
+
+def _glob(folder: Path, pattern: str) -> list[str]:
+    return sorted(glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True))

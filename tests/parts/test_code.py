@@ -184,6 +184,76 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
 }  # fmt: skip
 
 
+ORDERS = {  # lines before the part, of which the last two may be swapped; what it returns; whether the order counts
+    "a value read before or after a change": (("RATE = 0.1", "DROP = RATE", "RATE = 0.5"), "DROP", True),
+    "an item": (("C = {'d': 0.1}", "DROP = C['d']", "C['d'] = 0.5"), "DROP", True),
+    "an annotated value": (("RATE = [0.1]", "DROP: float = RATE[0]", "RATE += [0.5]"), "DROP", True),
+    "a default": (("RATE = 0.1", "def f(x=RATE): return x", "RATE = 0.5"), "f()", True),
+    "a decorator": (("def w(f): return f", "@w\ndef f(): return 1", "def w(f): return 2"), "f", True),
+    "a class's attribute": (("RATE = 0.1", "class A:\n    r = RATE", "RATE = 0.5"), "A.r", True),
+    "a base": (("class B: r = 1", "class A(B): pass", "class B: r = 2"), "A.r", True),
+    "a name of Python": (("", "top = max", "def max(x): return x"), "top, max", True),
+    "a name by a star": (("from fast import *", "DROP = RATE", "RATE = 0.5"), "DROP, RATE", True),
+    "read when it is called": (("RATE = 0.1", "def f(): return RATE", "RATE = 0.5"), "f()", False),
+    "nothing changed": (("RATE = 0.1", "ONE = RATE", "TWO = RATE"), "ONE, TWO", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", ORDERS)
+def test_the_order_of_what_reads_and_what_changes_a_value_counts(write: Write, way: str) -> None:
+    (first, second, third), returned, counts = ORDERS[way]
+    write("parts/fast.py", "RATE = 0.1")
+    made = set()
+    for lines in ((first, second, third), (first, third, second)):
+        write("parts/net.py", PART.format("\n".join(lines), returned) + OTHER)
+        made.add(hashes()[0])
+    assert len(made) == 1 + counts
+
+
+HOWS = ("import helper", "from . import helper", "from helper import act", "from deep import helper",
+        "from importlib import import_module as helper")  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_compiled_modules_count_with_their_content(write: Write, how: str) -> None:
+    from importlib.machinery import EXTENSION_SUFFIXES
+
+    write("parts/net.py", PART.format(how, "helper, act" if "act" in how else "helper") + OTHER)
+    write("deep/__init__.py", "")
+    beside = hashes()
+    file = write(f"{'deep' if 'deep' in how else 'parts'}/helper{EXTENSION_SUFFIXES[0]}", "1")
+    before = hashes()
+    file.write_text("2")
+    assert len({beside[0], before[0], hashes()[0]}) == 3
+    file.write_text("1")
+    assert hashes() == before
+
+
+@pytest.mark.parametrize(("how", "file"), [
+    ("HERE.glob('t/*.txt')", "parts/t/{}.txt"),
+    ("HERE.glob('*.tx?')", "parts/{}.txt"),
+    ("HERE.glob('*/[ab].txt')", "parts/t/{}.txt"),
+    ("HERE.rglob('*.txt')", "parts/t/deep/{}.txt"),
+    ("HERE.glob('**/*.txt')", "parts/t/deep/{}.txt"),
+    ("Path('far').glob('*')", "far/{}.txt"),
+    ("Path().glob('far/*.txt')", "far/{}.txt"),
+])  # fmt: skip
+def test_files_that_a_pattern_matches_count(write: Write, how: str, file: str) -> None:
+    write("parts/net.py", PART.format("from pathlib import Path\nHERE = Path(__file__).parent", how) + OTHER)
+    none = hashes()
+    first = write(file.format("a"), "1")
+    one = hashes()
+    second = write(file.format("b"), "1")
+    two = hashes()
+    first.write_text("2")
+    assert len({none[0], one[0], two[0], hashes()[0]}) == 4
+    assert hashes()[1] == none[1]
+    first.write_text("1")
+    second.unlink()
+    write("store/of/runs.txt" if "HERE" in how else "parts/unused.py", "1")
+    assert hashes()[0] == one[0] or how == "Path('far').glob('*')"  # it is a pattern of the part's folder, too
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_of_using_a_file_is_missed(write: Write, way: str) -> None:
     text, files, both = WAYS[way]
