@@ -375,7 +375,7 @@ function own(spec, panel) {
 }
 
 function curves(files) {
-  const rank = (name) => ["val_accuracy", "val_loss", "train_loss"].indexOf(name) + 1 || 9;
+  const rank = (name) => ["val_accuracy", "val_loss", "val_nll", "train_loss"].indexOf(name) + 1 || 9;
   const told = Object.entries(files.curves).filter(([name, values]) => values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1));
   return told.sort((a, b) => rank(a[0]) - rank(b[0])).map(([name, values]) => {
     const share = /accuracy|top5|f1|ece/.test(name), factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");

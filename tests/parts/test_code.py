@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -316,10 +317,11 @@ def test_two_folders_with_a_module_of_one_name_are_refused_not_mixed(
     write("other/mine.py", NET.replace("def net(", "def mine(").replace("def second(", "def third("))
     first = experiment(compose(["model=net"]))
     models.build(first, (1, 2, 2), 3)
-    monkeypatch.setenv("IMAGEBENCH_PARTS", str(net.parents[1] / "other"))
+    other = str(net.parents[1] / "other")
+    monkeypatch.setenv("IMAGEBENCH_PARTS", os.pathsep.join([str(net.parent), other]))
     with pytest.raises(RequestError, match=r"'layers' is .*other/layers.py here, and .*parts/layers.py of another"):
         compose(["model=mine"])
-    monkeypatch.chdir(net.parents[1] / "other")  # the first folder is not in use any more
+    monkeypatch.setenv("IMAGEBENCH_PARTS", other)  # the first folder is not in use any more
     mine = models.build(experiment(compose(["model=mine"])), (1, 2, 2), 3)
     import torch
 
