@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.conftest import REPO
 
-SWEEPS = {"batchnorm", "depth", "ladder", "transfer"}
+SWEEPS = {"batchnorm", "depth", "ladder", "seeds", "transfer"}
 
 
 def test_every_published_sweep_has_its_results() -> None:
