@@ -125,10 +125,10 @@ def test_postgres(tmp_path: Path, undisturbed: list[Record], postgres: Postgres)
 
 
 def writing(database: Path) -> bool:
-    """Whether somebody is in the middle of writing."""
+    """Whether somebody is in the middle of writing, or of reading, which keeps writers from their commit."""
     with closing(sqlite3.connect(database, timeout=0.2)) as connection:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:
             return True
         connection.rollback()

@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_blocker_blocks(folder: Path) -> None:
-    assert "No module named" in bench(folder, "run", "model=linear", "dataset=digits").stderr
+    assert "(mlflow)" in bench(folder, "run", "model=linear", "dataset=digits").stderr
 
 
 def test_the_table_is_written(folder: Path) -> None:

@@ -23,7 +23,7 @@ def test_they_are_measured_where_named_and_are_part_of_the_key(exp, folder, benc
 
 
 def test_an_unknown_one_is_told_with_what_there_is(exp):
-    with pytest.raises(RequestError, match="on request: balanced_accuracy, recall, kappa, auroc"):
+    with pytest.raises(RequestError, match="Expected one of: auroc, balanced_accuracy, kappa, recall"):
         exp("metrics.names=[kapa]")
 
 
