@@ -98,8 +98,6 @@ def execute(
 
     if nets is None and len(exps) > 1:
         return apart(why, rest)
-    if told is not None:
-        told(len(exps), why)
     started = time.time()
     outcomes: Sequence[Result | Exception]
     try:
@@ -117,6 +115,8 @@ def execute(
                 file.unlink(missing_ok=True)
             return apart("one program of them failed")
         outcomes = [error] * len(exps)
+    if told is not None:
+        told(len(exps), why)
     return [
         seal(exp, data, outcome, started, spool, together=1 if nets is None else len(nets), **label)
         for exp, outcome, label in zip(exps, outcomes, labels, strict=True)

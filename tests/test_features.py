@@ -229,6 +229,8 @@ def test_a_head_on_views_learns_and_its_training_is_not_the_plain_one(cache, dig
     assert np.abs(views.test_scores - plain.test_scores).max() > 1e-3
     with pytest.raises(RequestError, match="mixup"):
         transferred(experiment(compose([*base, "augment.mixup=0.2", "transfer.views=4"])), digits)
+    with pytest.raises(RequestError, match=r"of the images as they are.*transfer\.views=0"):
+        transferred(experiment(compose([*base, "augment.shift=1", "transfer.views=4", "metrics.train=true"])), digits)
 
 
 @pytest.mark.parametrize("head", ["knn", "ncm"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -64,3 +66,20 @@ def test_ranks_of_a_sweep() -> None:
     assert worse is not None
     assert worse.ranks == [3.0, 2.0, 1.0]
     assert markdown(Frame(make_records({"model": ["a", "b"]}, lambda _: 0.5)), "test/accuracy") is None
+
+
+def test_what_not_every_method_finished_is_named() -> None:
+    made = make_records(AXES, lambda at: 0.8 + GAIN[at["model"]], seeds=8, sd=0.005)
+    lost = [
+        dataclasses.replace(r, status="failed", metrics={})
+        if r.axes["model"] == "a" and (r.axes["dataset"] == "plane" or r.seed == 7)
+        else r
+        for r in made
+    ]
+    text = markdown(Frame(lost), "test/accuracy")
+    assert text is not None
+    assert "7 seeds on 3 data sets" in text
+    assert "Left out, as not every method finished there: plane, seed 7." in text
+    whole = markdown(frame(), "test/accuracy")
+    assert whole is not None
+    assert "Left out" not in whole

@@ -91,3 +91,29 @@ def test_votes_agreement_and_images_that_nobody_gets() -> None:
     lost = round(IMAGES * (1 - records[0].metrics["test/accuracy"]))
     assert f"No run of any cell gets {lost} of the 400 test images right" in text
     assert "| model a | 4 |" in text
+
+
+def test_parts_of_images_do_not_settle_against_the_mean() -> None:
+    """Where a tie is shared, more images may speak for one side and more of an image for the other."""
+    true = np.zeros(20, np.uint16)
+    sharing = {"a": np.array([2] * 12 + [0] * 3 + [1] * 5), "b": np.array([3] * 12 + [1] * 3 + [1] * 5)}
+    files, records = {}, []
+    for record in make_records(AXES, lambda _: 0.5, seeds=SEEDS):
+        mine = sharing[record.axes["model"]].astype(np.uint16)
+        said = np.where(mine > 0, true, 1).astype(np.uint16)
+        np.savez(file := io.BytesIO(), test_true=true, test_class=said, test_sharing=mine, test_logp=np.zeros(20))
+        files[record.key] = base64.b64encode(file.getvalue()).decode()
+        accuracy = float(np.where(mine > 0, 1 / np.maximum(mine, 1), 0).mean())
+        records.append(dataclasses.replace(record, metrics={"test/accuracy": accuracy, "val/accuracy": accuracy}))
+    claim = {**CLAIM, "says": "b helps", "compare": {"model": "b"}, "against": {"model": "a"}}
+    sweep = make_sweep(AXES, claims=[CLAIM, claim], seeds=SEEDS)
+    found = judge(sweep, records, {}, lambda r, name: files.get(r.key) if name == "predictions.npz" else None)
+    assert [(verdict.word, verdict.p) for verdict in found] == [("open", 1.0)] * 2
+
+
+def test_splits_have_test_images_of_their_own() -> None:
+    axes = {**AXES, "split.fold": [0, 1, 2]}
+    records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
+    folded = [dataclasses.replace(r, axes={**r.axes, "split.fold": r.seed % 3}, seed=r.seed // 3) for r in records]
+    sweep = make_sweep(axes, replicates=["split.fold"], table={"rows": "model"})
+    assert markdown(selected(sweep, folded), reader) is None

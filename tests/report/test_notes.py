@@ -38,6 +38,7 @@ def changed(index: int, **provenance: str) -> list[Record]:
         ({"packages": '{"numpy": "2.4.0", "torch": "2.14.0"}'}, "package versions: 2 kinds.*2.15.0.*/.*2.14.0"),
         ({"hardware": "H200"}, "Mixed hardware: 2 kinds"),
         ({"data_fingerprint": "beef"}, "Mixed data"),
+        ({"threads": "7"}, "Mixed thread counts: .*7"),
     ],
 )
 def test_what_was_mixed_is_stamped(provenance: dict[str, str], stamp: str) -> None:

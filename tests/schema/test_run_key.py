@@ -162,3 +162,17 @@ def test_a_record_of_several_devices_is_run_again_with_as_many_where_they_matter
         again = experiment_of(record, 0, None, {})
         assert run_key(again, "d") == run_key(exp, "d")
         assert again.trainer.devices == devices
+
+
+def test_what_says_how_fast_counts_where_a_clock_ends_training() -> None:
+    for override in ("trainer.compile=true", "trainer.threads=1", "trainer.accelerator=gpu", "trainer.gradients=true"):
+        assert key(*BASE, override) == key(*BASE)
+        assert key(*BASE, "trainer.seconds=60", override) != key(*BASE, "trainer.seconds=60")
+
+
+def test_scores_of_16_bits_have_a_version_of_their_own() -> None:
+    """Two classes often have the same one, and they share their place since."""
+    half = experiment(compose([*BASE, "trainer.precision=bf16-mixed"]))
+    assert run_key(half, "d") != unversioned(half)
+    whole = experiment(compose(BASE))
+    assert run_key(whole, "d") == unversioned(whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,32 @@ def test_before_the_tuning_has_ended_a_cell_is_missing_and_says_why(every: list[
     cells = {c.at["model"]: c for c in frame.cells("test/accuracy")}
     assert (cells["linear"].missing, cells["linear"].values) == (3, {})
     assert cells["linear"].unsure == "tuning has not ended: 3 of 6 runs"
+
+
+def test_no_candidate_is_chosen_without_all_of_its_tuning_runs(every: list[Point]) -> None:
+    """Records of before the sweep had tuning seeds, or of half a tuning: what is not there does not lose."""
+    tuned = made()
+    linear = [p for p in every if p.axes["model"] == "linear"]
+    for kept in (
+        [p for p in linear if not p.tuning],
+        [p for p in linear if p.axes["optim.lr"] == 0.01 or not p.tuning],
+        [p for p in linear if p.seed != 101],
+    ):
+        frame = selected(tuned, records_of(tuned, kept, {p.key: ended(p) for p in kept}))
+        (cell,) = frame.cells("test/accuracy")
+        assert (cell.values, cell.chosen) == ({}, {})
+        assert cell.unsure.startswith("tuning has not ended")
+
+
+def test_a_choice_without_a_number_is_told(every: list[Point]) -> None:
+    tuned = made(select={"over": ["optim.lr"], "by": "val/nll", "seeds": [100, 101]})
+    linear = [p for p in every if p.axes["model"] == "linear"]
+    nan = {p.key: ended(p, metrics={"val/nll": math.nan, "test/accuracy": 0.1}) for p in linear}
+    (cell,) = selected(tuned, records_of(tuned, linear, nan)).cells("test/accuracy")
+    assert cell.unsure == "every tuning run failed"
+    without = {p.key: ended(p) for p in linear}
+    with pytest.raises(RequestError, match=r"no run has the metric 'val/nll'\. Runs have val/accuracy"):
+        Phases(tuned, linear, without).planned()  # before any judged run is spent
 
 
 def test_keys_are_those_of_a_sweep_that_does_not_select(every: list[Point]) -> None:

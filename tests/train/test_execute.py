@@ -83,3 +83,29 @@ def test_a_stacked_run_agrees_with_itself_in_other_company(exp, tmp_path):
     (one,) = execute(exps[3:], spool=Spool(tmp_path / "one"))
     for there, here in zip(whole[1:], [*some, one], strict=True):
         assert Spool.read(there)[0].metrics == pytest.approx(Spool.read(here)[0].metrics, abs=2e-3)
+
+
+def test_a_program_that_nobody_asked_for_takes_nobody_with_it(exp, tmp_path, monkeypatch):
+    """Where memory is too small for all scores at once, say: the runs are then those that they are alone."""
+    import bench.run
+
+    exps = [exp("model=dnn", "model.hidden=[16]", "trainer.epochs=40", f"seed={seed}") for seed in range(3)]
+
+    def too_large(*_):
+        raise torch.OutOfMemoryError("not enough memory")
+
+    told = []
+
+    def together(exps, *_):
+        return ([None] * len(exps) if len(exps) > 1 else None), ""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.run, "as_one_program", together)
+        patched.setattr(bench.run.stacked, "fit", too_large)
+        folders = execute(exps, spool=Spool(tmp_path / "a"), told=lambda count, why: told.append((count, why)))
+    found = [Spool.read(folder)[0] for folder in folders]
+    assert [r.status for r in found] == ["finished"] * 3
+    assert told == [(1, "one program of them failed")] * 3
+    alone = [Spool.read(f)[0] for e in exps for f in execute([e], spool=Spool(tmp_path / "b"))]
+    assert [r.metrics for r in found] == [r.metrics for r in alone]
+    assert not any("together" in r.provenance for r in found)

@@ -165,3 +165,15 @@ def test_every_schedule_has_its_formula():
     from bench.schema.training import Schedule
 
     assert {*FORMULAS, "wsd"} == set(get_args(Schedule))
+
+
+def test_a_network_that_refuses_to_say_its_layers_has_stages(exp, digits):
+    made = exp("model=dnn", "model.hidden=[8]")
+    net = models.build(made, digits.shape, 10)
+
+    def group_matcher(coarse=False):
+        raise NotImplementedError("as some of timm's do")
+
+    net.group_matcher = group_matcher
+    found = by_layer([{"params": list(net.parameters())}], net, Optim(lr=1.0, layer_decay=0.5))
+    assert [g["lr"] for g in found] == pytest.approx([1.0, 0.5])
