@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.naming import axis, key, point
+from bench.report.naming import key, point, replicates
 from bench.report.replicates import Replicate, interval, overlap, replicate
 from bench.report.selection import ENDED, choose, has_number
 from bench.report.stats import Interval
@@ -81,7 +81,7 @@ class Frame:
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]
-        self.replicates = " and ".join(f"{axis(name)}s" for name in named)
+        self.replicates = replicates(named)
         self.axes = [name for name in planned if name in found] + [name for name in found if name not in planned]
         self.axes = [name for name in self.axes if name not in self.drawn]
         self.levels: dict[str, list[Any]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,20 @@ def axis(name: str) -> str:
     for end in _UNSAID:
         name = name.removesuffix(end)
     return name.rpartition(".")[2].replace("_", " ")
+
+
+def replicates(names: Sequence[str]) -> str:
+    """What a sweep draws anew: `seeds`, `seeds and splits`, `folds`."""
+    return " and ".join(f"{axis(name)}s" for name in names)
+
+
+def worded(text: str, drawn: str) -> str:
+    """A sentence about seeds, said of what is drawn anew (`replicates`)."""
+    if drawn == "seeds":
+        return text
+    for word in ("single seeds", "all seeds", "every seed"):
+        text = text.replace(word, word.replace("seed", "replicate"))
+    return text.replace("over seeds", f"over {drawn}").replace("n seeds", f"n replicates ({drawn})")
 
 
 @dataclass

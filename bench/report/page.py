@@ -16,7 +16,7 @@ from bench.report.figures.verdicts import claims_figure
 from bench.report.forest import forest
 from bench.report.frame import Cell, Frame, selected
 from bench.report.grid import Column, Grid, layout, number, pivot, remarks
-from bench.report.naming import Digits, axis, point
+from bench.report.naming import Digits, axis, point, worded
 from bench.report.notes import notes
 from bench.report.published import HEADS, Beside, beside
 from bench.report.runs import LISTED, listing, ranges, shared, static
@@ -66,7 +66,8 @@ def content(evidence: Evidence) -> dict[str, Any]:
         ],
         "verdicts": [judged(v) for v in verdicts],
         "claims": shown(evidence, "claims", claims) if claims else None,
-        "tested": TESTED,
+        "tested": worded(TESTED, frame.replicates),
+        "over": worded("n seeds", frame.replicates),
         "words": MEANINGS,
         "finished": sum(r.status == "finished" for r in records),
         "stamps": [n.text for n in said if n.stamp],
@@ -106,6 +107,7 @@ def judged(found: Verdict) -> dict[str, Any]:
         "numbers": verdict.numbers(found),
         "remarks": " ".join(said[1:]),
         "forest": forest(found),
+        "replicate": "replicate" if verdict.crossed(found) else "seed",
         "seeds": [(seed, digits(v)) for seed, v in list(found.values.items())[:MOST_SEEDS]],
     }
 

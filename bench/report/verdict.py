@@ -53,6 +53,11 @@ def numbers(verdict: Verdict) -> str:
     return ", ".join(parts)
 
 
+def crossed(verdict: Verdict) -> bool:
+    """Whether splits or folds are drawn anew too, so that what it rests on are no seeds."""
+    return any(isinstance(replicate, str) for replicate in verdict.values)
+
+
 def remarks(verdict: Verdict) -> list[str]:
     """What was tested and what limits the verdict, a sentence each."""
     shown = metric(verdict.claim.metric)
@@ -74,8 +79,7 @@ def remarks(verdict: Verdict) -> list[str]:
     smallest = getattr(verdict.claim, "smallest", None)
     if verdict.word == "open" and smallest:
         need = f"about {verdict.seeds}" if verdict.seeds else "more than 1,000"
-        crossed = any(isinstance(replicate, str) for replicate in verdict.values)
-        what = "replicates" if crossed else "seeds"
+        what = "replicates" if crossed(verdict) else "seeds"
         out.append(f"An effect of {shown.amount(smallest)} would need {need} {what}.")
     if verdict.differs:
         said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.frame import Cell, Frame, selected
-from bench.report.naming import axis, point
+from bench.report.naming import axis, point, worded
 from bench.report.selection import tuned
 from bench.schema.label import numeric
 from bench.schema.metric import metric
@@ -91,7 +91,9 @@ def small_print(
     """
     kept = sorted({n for n in counts if n})
     n = f"{kept[0]}" if len(kept) == 1 else f"{kept[0]} to {kept[-1]}" if kept else "0"
-    parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {'seed' if kept == [1] else 'seeds'}", fixed(figure), *more]
+    what = "replicate" if frame.drawn else "seed"
+    parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {what}{'s'[: kept != [1]]}", fixed(figure), *more]
+    parts = [worded(part, frame.replicates) for part in parts]
     records = [r for c in cells for r in c.records]
     data = sorted({str(r.config[k]) for r in records for k in ("dataset.source", "dataset.name") if k in r.config})
     if len(data) == 1:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from bench.report.claims import Verdict
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
-from bench.report.naming import Digits, axis
+from bench.report.naming import Digits, axis, worded
+from bench.report.verdict import crossed
 from bench.schema.claim import Bound, Compare, Equivalence, Trend
 from bench.schema.metric import metric
 
@@ -25,15 +26,16 @@ def claims_figure(verdicts: Sequence[Verdict]) -> Chart | None:
     shown = [v for v in verdicts if v.n and math.isfinite(v.effect)]
     if not shown:
         return None
+    drawn = "replicates" if any(map(crossed, shown)) else "seeds"
     chart = Chart(
         kind="forest",
-        title="The claims: effect, interval and single seeds",
+        title=worded("The claims: effect, interval and single seeds", drawn),
         x=Scale(""),
         y=Scale(""),
         panels=tuple(panel_of(v) for v in shown),
         scales=tuple(Scale(effect_label(v)) for v in shown),
-        read_as=READ_AS,
-        caption=f"{READ_AS}.",
+        read_as=worded(READ_AS, drawn),
+        caption=worded(f"{READ_AS}.", drawn),
     )
     return scaled(chart)
 
@@ -61,7 +63,7 @@ def panel_of(verdict: Verdict) -> Panel:
             series=SEED,
             n=1,
             text=digits(v),
-            tip=(f"seed {seed}", digits(v)),
+            tip=(f"{'replicate' if crossed(verdict) else 'seed'} {seed}", digits(v)),
         )
         for i, (seed, v) in enumerate(values)
     )
