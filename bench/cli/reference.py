@@ -14,7 +14,7 @@ import yaml
 
 from bench.schema import claim, examples, sweep
 from bench.schema.experiment import Experiment
-from bench.schema.metric import METRICS
+from bench.schema.metric import METRICS, OURS
 from bench.schema.reference import Entry, about, entries, parts, tags, with_meanings
 
 # Keys of a sweep file that hold keys of their own.
@@ -46,7 +46,7 @@ def sections(own: bool = True) -> list[Section]:
     Args:
         own: also what conf/ and parts/ of the working directory offer; else only what is shipped.
     """
-    return [*_groups(own), *_of_sweeps()]
+    return [*_groups(own), *_of_sweeps(own)]
 
 
 def _groups(own: bool) -> Iterator[Section]:
@@ -67,7 +67,7 @@ def _groups(own: bool) -> Iterator[Section]:
         yield Section(name, [], choices)
 
 
-def _of_sweeps() -> list[Section]:
+def _of_sweeps(own: bool) -> list[Section]:
     keys = with_meanings(e for e in entries(sweep.Sweep) if "." not in e.name)
     for name, part in NESTED.items():
         place = f"{name}.SCALE." if name == "scales" else f"{name}."
@@ -92,7 +92,7 @@ def _of_sweeps() -> list[Section]:
             settings=with_meanings(entries(sweep.Figure)),
             examples=[(kind, f"figure: {text}\n") for kind, text in examples.FIGURES.items()],
         ),
-        Section("metric", [("", METRICS_ARE)], [(m.name, "", _metric(m)) for m in METRICS.values()]),
+        Section("metric", [("", METRICS_ARE)], [(m.name, "", _metric(m)) for m in (METRICS.values() if own else OURS)]),
     ]
 
 

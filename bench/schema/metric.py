@@ -122,6 +122,9 @@ def last_part(name: str) -> str:
     return scope.rpartition("/")[2] if last.isdigit() and "/" in scope else last
 
 
+OURS = tuple(METRICS.values())  # without those that somebody enters later
+
+
 def add(own: Metric) -> None:
     """Enter one more metric, by the last part of its name.
 

@@ -21,6 +21,7 @@ from bench import report
 from bench.cli.reference import sections
 from bench.report import evidence, integrity, page, predictions, site
 from bench.report.artifacts import kept
+from bench.schema.metric import METRICS, Metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
 from tests.report.conftest import make_records, make_sweep
@@ -93,6 +94,13 @@ def test_every_committed_sweep_comes_out_of_its_records(tmp_path: Path) -> None:
 def test_the_committed_site_comes_out_of_the_committed_sweeps(tmp_path: Path) -> None:
     if committed():
         assert pages(RESULTS, tmp_path) == []
+
+
+def test_the_page_of_options_is_the_same_whatever_somebody_entered(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sections(own=False)
+    monkeypatch.setitem(METRICS, "mine", Metric("mine", "mine"))
+    assert sections(own=False) == before
+    assert sections() != before
 
 
 def test_a_folder_as_it_was_written_is_rebuilt(folder: Path, tmp_path: Path) -> None:
