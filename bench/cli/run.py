@@ -150,12 +150,16 @@ def finished(
         RequestError: for a request that is wrong, before anything is trained.
     """
     from bench import data
-    from bench.schema.experiment import experiment, run_key
+    from bench.schema.experiment import experiment, named_norm, run_key
     from bench.schema.own import involved
     from bench.track.spool import Spool
     from bench.track.store import Store
 
     exp = experiment(config)
+    if named_norm(exp):
+        from bench.models.native import as_native
+
+        exp = as_native(exp)
     fingerprint = data.fingerprint(exp.dataset, exp.split)
     key = run_key(exp, fingerprint)
     store = Store(exp.tracking.uri)

@@ -12,6 +12,7 @@ Networks of timm and torchvision
     zoo.py              built by name and fitted to the images
     stem.py             model.stem=small
     norms.py            which norms a network has
+    native.py           whether a norm that is asked for is the one that is there
     swap.py             other norms, activations and first convolutions
     own.py              networks of the user's own
     bias.py             biases that a norm makes useless

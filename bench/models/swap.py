@@ -71,11 +71,16 @@ def replace_norms(net: nn.Module, kind: NormLayer, name: str) -> None:
     if kind.name not in options and not (mine and "group" in options):
         stays = {p: k for p, k in norms_of(net).items() if p not in _norms(net) or p.startswith("head")}
         raise _refusal(kind, name, options, stays)
-    mixed = bool(norms_of(net).keys() - _norms(net).keys())
-    if not (mixed or (is_convnext(net) and kind.name == "layer")):  # they have it already
+    if not has_already(net, kind):
         _replace(net, kind, name)
     if not mine and (left := other_norms(net, kind)):
         raise _refusal(kind, name, tuple(n for n in options if n != kind.name), left)
+
+
+def has_already(net: nn.Module, kind: NormLayer) -> bool:
+    """Whether a network that takes `kind` has it throughout, in a form that is not swapped (tokens, ConvNeXt's own)."""
+    mixed = kind.own is None and bool(norms_of(net).keys() - _norms(net).keys())
+    return mixed or (is_convnext(net) and kind.name == "layer")
 
 
 def other_norms(net: nn.Module, kind: NormLayer) -> dict[str, str]:

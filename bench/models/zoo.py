@@ -47,7 +47,7 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
         raise _refused(model, kind, shape, error) from error
     if logits != (1, classes):
         raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
-    if kind.name in swap.INSERTED:  # native stays as published: its biases are in the weights
+    if kind.name in swap.INSERTED and not swap.has_already(net, kind):  # published weights have these biases
         for layer in biased:
             layer.bias = None
     return net
@@ -94,7 +94,7 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
         except Exception:  # whatever a library's network raises
             return False
 
-    sides = sorted({*USUAL, *_own_sides(model)})
+    sides = sorted({*USUAL, *own_sides(model)})
     works = next((side for side in sides if takes(side)), None)
     if works is None:
         raise RequestError(f"{model.name} takes no square image up to {LARGEST} pixels.")
@@ -105,7 +105,7 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
     return works
 
 
-def _own_sides(model: Timm | Torchvision) -> set[int]:
+def own_sides(model: Timm | Torchvision) -> set[int]:
     """Pixels a side of the images that timm says a model was made for."""
     from timm.models import get_pretrained_cfg
 
@@ -217,7 +217,7 @@ def _refused(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Ex
         )
     return RequestError(
         f"{model.name} cannot take {h}x{w} images ({reason}), {_set(model, kind)}though it takes {least}x{least}: "
-        f"another transfer.size may do, such as {max([least, *_own_sides(model)])}."
+        f"another transfer.size may do, such as {max([least, *own_sides(model)])}."
     )
 
 

@@ -120,6 +120,9 @@ NOT_SCIENCE = frozenset(
 # Of the trainer: what decides how much is trained in a budget of seconds.
 TIMED = ("accelerator", "compile", "threads", "channels_last", "deterministic", "gradients")
 
+# Families of which there have been runs by both names of their norm, native and none, from the start: two keys each.
+TWO_NAMES = ("dnn", "cnn")
+
 # Families of timm whose batch norm holds the activation.
 FUSED_NORM = ("densenet", "efficientnet", "tf_efficientnet", "mobilenet", "tf_mobilenet", "vgg")
 
@@ -217,6 +220,11 @@ def devices_matter(exp: Experiment) -> bool:
     return several and not exp.trainer.sync_batchnorm and exp.trains and norm in ("batch", "native", "own")
 
 
+def named_norm(exp: Experiment) -> bool:
+    """Whether only the network itself knows if it has the norm that is asked for already (`bench.models.native`)."""
+    return isinstance(exp.model, Timm | Torchvision) and exp.norm_layer.name in ("none", "batch", "layer", "group")
+
+
 def fewest_channels(model: Model) -> float:
     """Of a convolution that a norm follows, in a model of these settings; 1 where only the built network knows."""
     if isinstance(model, Timm | Torchvision):
@@ -240,6 +248,10 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
         data_fingerprint: of images, labels and split membership (`bench.data`).
     """
     settings = science(exp)
+    if exp.norm_layer.name == exp.model.native_norm != "native" and exp.model.family not in TWO_NAMES:
+        settings = {name: value for name, value in settings.items() if not name.startswith("norm_layer.")}
+    if "metrics.names" in settings:
+        settings["metrics.names"] = sorted(settings["metrics.names"])  # in whatever order they were asked for
     if exp.transfer.mode != "scratch" and exp.transfer.weights.startswith(("run:", "file:")):
         # At first these weights always met pixel_norm: runs of then do not answer for what the default means now.
         settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
@@ -267,6 +279,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.trains and exp.optim.schedule == "step" and exp.optim.drops < math.ceil(1 / exp.optim.step_every) - 1:
         # At first there was one drop more, at the very end: with the default of 0.33 a third one in the last percent.
         settings["optim.step_rule"] = 2
+    if exp.trains and exp.optim.decayed == "weights" and str(getattr(exp.model, "name", "")).startswith("xcit"):
+        # At first patterns among what timm excepts ("pos_embed.*") were taken for names, and so excepted nothing.
+        settings["optim.decayed_rule"] = 2
     if exp.transfer.mode == "frozen" and str(getattr(exp.model, "name", "")).startswith(NORM_IN_HEAD):
         # At first this norm was trained with the head.
         settings["transfer.head_rule"] = 2

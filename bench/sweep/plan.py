@@ -14,7 +14,7 @@ from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
 from bench.schema.claim import digest, sides
 from bench.schema.errors import RequestError, unknown
-from bench.schema.experiment import Experiment, experiment, run_key
+from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import numeric, same, show
 from bench.schema.metric import ON_REQUEST, last_part
 from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
@@ -94,7 +94,7 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     given = {o.key_or_group for o in parse(overrides)}
     replaced = [f"{name}=" for name in BUDGETS if given & {*BUDGETS} - {name}]  # one budget counts: that asked for last
     base = [text for text in sweep.base if not text.startswith(tuple(replaced))]
-    composer = Composer([*asked_metrics(sweep), *base, *overrides])
+    composer = Composer(with_metrics(sweep, [*base, *overrides]))
     fingerprints: dict[Any, str] = {}
     out: list[Point] = []
     claims = digest(sweep.claims)
@@ -103,6 +103,10 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
     for labels, texts in combinations(sweep):
         for seed in [*tuning, *seeds_of(sweep.seeds)]:
             exp = experiment(composer.compose([*texts, f"seed={seed}"]))
+            if named_norm(exp):
+                from bench.models.native import as_native  # timm, which few plans need
+
+                exp = as_native(exp)
             place = (exp.dataset, exp.split)
             if place not in fingerprints:
                 fingerprints[place] = images.fingerprint(exp.dataset, exp.split)
@@ -187,19 +191,28 @@ def _refuse_replaced(sweep: Sweep, overrides: Sequence[str]) -> None:
             )
 
 
-def asked_metrics(sweep: Sweep) -> list[str]:
-    """The overrides that measure what a sweep shows or judges and no run measures unasked.
+def with_metrics(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
+    """The overrides, and those that measure what the sweep shows or judges and no run measures unasked.
 
-    These are ours on request, those of somebody's own, and those of the training images.
+    These are ours on request, those of somebody's own, and those of the training images. What an override names is
+    measured too, and takes the place of nothing that the sweep needs.
     """
     offered = (*enter_listed(), *ON_REQUEST)
     asked = [sweep.table.metric] if sweep.table is not None else []
     asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
     asked += [claim.metric for claim in sweep.claims] + ([sweep.select.by] if sweep.select is not None else [])
     words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
-    mine = sorted({last_part(w) for w in words if w} & set(offered))
-    train = ["metrics.train=true"] if any(w.startswith("train/") for w in words) else []
-    return [*train, *([f"metrics.names=[{','.join(mine)}]"] if mine else [])]
+    mine = {last_part(w) for w in words if w} & set(offered)
+    train = any(w.startswith("train/") for w in words)
+    out = []
+    for override in parse(overrides):
+        value = override.value()
+        if mine and override.key_or_group == "metrics.names" and isinstance(value, list):
+            mine |= {str(name) for name in value}
+        elif not (train and override.key_or_group == "metrics.train"):
+            out.append(str(override.input_line))
+    names = [f"metrics.names=[{','.join(sorted(mine))}]"] if mine else []
+    return [*(["metrics.train=true"] if train else []), *names, *out]
 
 
 def widest_first(planned: Iterable[Point]) -> list[Point]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import inspect
 import math
 from collections.abc import Callable, Iterable
@@ -101,18 +102,19 @@ def _given(optim: Optim, kind: Any) -> dict[str, Any]:
 def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
     """Groups of parameters, each cut in two: weights, and what does not decay.
 
-    Norms and biases do not (Goyal et al. 2017, arXiv:1706.02677, section 5.3), nor what a model of timm excepts, such
-    as position embeddings.
+    Norms and biases do not (Goyal et al. 2017, arXiv:1706.02677, section 5.3), nor what a model of timm excepts by name
+    or pattern, such as position embeddings.
     """
     names_of: Any = getattr(net, "no_weight_decay", set)
-    excepted = set(names_of())
+    patterns = tuple(names_of())
     names = {id(p): name for name, p in net.named_parameters()}
     out = []
     for group in groups:
         weights: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for p in group["params"]:
-            (others if p.ndim <= 1 or names.get(id(p)) in excepted else weights).append(p)
+            excepted = any(fnmatch.fnmatchcase(names.get(id(p), ""), pattern) for pattern in patterns)
+            (others if p.ndim <= 1 or excepted else weights).append(p)
         out += [{**group, "params": weights}, {**group, "params": others, "weight_decay": 0.0}]
     return [group for group in out if group["params"]]
 

@@ -103,6 +103,30 @@ def test_group_norm_has_another_key_where_its_groups_were_single_channels() -> N
         assert (run_key(exp, "d") != unversioned(exp)) == changed, words
 
 
+def test_a_norm_that_a_family_has_already_is_native() -> None:
+    for words in (
+        "model=resnet20 norm_layer=batch",
+        "model=fractalnet norm_layer=batch",
+        "model=linear norm_layer=none",
+    ):
+        model, _ = words.split()
+        assert key(*words.split()) == key(model) == key(*words.split(), "norm_layer.groups=4")
+        assert key(model) == unversioned(experiment(compose([model])))
+    assert key("model=resnet20", "norm_layer=layer") != key("model=resnet20")
+    assert key("model=cnn", "norm_layer=none") != key("model=cnn")  # of which there have been runs by both names
+
+
+def test_metrics_have_one_key_in_any_order() -> None:
+    assert key("metrics.names=[kappa,auroc]") == key("metrics.names=[auroc,kappa]") != key("metrics.names=[kappa]")
+
+
+def test_patterns_of_what_does_not_decay_have_a_version_of_their_own() -> None:
+    words = ["model=timm", "model.name=xcit_nano_12_p8_224"]
+    for more, changed in (("optim.decayed=weights", True), ("optim.decayed=all", False)):
+        exp = experiment(compose([*words, more]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed
+
+
 def test_neighbours_have_another_key_since_tied_classes_share_their_places() -> None:
     frozen = "model=resnet18 transfer=frozen transfer.weights=timm transfer.head="
     for words, changed in (("model=knn", True), (f"{frozen}knn", True), (f"{frozen}ncm", False), ("model=ncm", False)):

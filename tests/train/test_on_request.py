@@ -37,6 +37,23 @@ def test_a_sweep_measures_what_it_shows(folder):
     assert {p.experiment.metrics.names for p in planned} == {("kappa", "recall")}
 
 
+@pytest.mark.parametrize(
+    ("base", "names"),
+    [("metrics.names=[auroc]", ("auroc", "kappa")), ("metrics.names=[recall,kappa]", ("kappa", "recall"))],
+)
+def test_what_the_base_names_is_measured_beside_it(folder, base, names):
+    """It took the place of what the table shows, whose column was then empty."""
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps/mine.yaml").write_text(
+        f"question: Is it?\nbase: [dataset=digits, model=linear, '{base}', metrics.train=false]\nseeds: 1\n"
+        "axes: {optim.lr: [0.1]}\ntable: {rows: optim.lr, metric: [test/kappa, train/accuracy]}\n"
+    )
+    (planned,) = points(at_scale(read("mine"), "smoke"))
+    assert (planned.experiment.metrics.names, planned.experiment.metrics.train) == (names, True)
+    (other,) = points(at_scale(read("mine"), "smoke"), ["metrics.names=[balanced_accuracy]"])
+    assert "kappa" in other.experiment.metrics.names
+
+
 def test_the_store_gives_back_what_was_measured(folder, bench, bench_json):
     """Metrics of the training images were logged and not read."""
     made = bench_json("run", "dataset=digits", "model=linear", "metrics.train=true",
