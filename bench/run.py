@@ -231,7 +231,7 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
         return transferred(exp, data, None, on_epoch, checkpoint)
-    from bench.earlier import fetched  # Hydra, which few runs need
+    from bench.pretrained import fetched  # Hydra, which few runs need
 
     with tempfile.TemporaryDirectory() as folder:
         asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None

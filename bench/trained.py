@@ -28,12 +28,12 @@ from bench import models
 from bench.data import augment, pixel_norm
 from bench.data.imagedata import ImageData
 from bench.data.sources.depth import Range
-from bench.earlier import HERE, derived, fetched
 from bench.features import features
 from bench.models import origin, preprocess, transfer, weights
 from bench.models.hashes import file_sha256
 from bench.models.heads import Backbone
-from bench.recorded import experiment_of
+from bench.pretrained import HERE, derived, fetched
+from bench.restore import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.model import Knn, Ncm

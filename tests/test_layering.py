@@ -18,8 +18,8 @@ BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "pr
 # Glue and entry points may import every room.
 GLUE = {
     "run",
-    "earlier",
-    "recorded",
+    "pretrained",
+    "restore",
     "compose",
     "quoting",
     "trained",

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.cli.looking import once
+from bench.cli.once import once
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bench.cli.looking import once
+from bench.cli.once import once
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.schema.own import involved
 
     try:
-        title, experiments, keys, claims, replicates, allowed = asked(args)
+        title, experiments, keys, claims, replicates, allowed = request(args)
         powers = [] if title == ALONE else expected(args, experiments[0])
         found = findings(experiments, keys, claims, replicates, near=True)
         if involved(experiments):
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     return 2 if bad else 0
 
 
-def asked(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, list[str], dict[str, str]]:
+def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, list[str], dict[str, str]]:
     """What is to be checked: title, experiments, the fingerprint of each one's data, claims, replicates, allowed ones.
 
     Raises:
@@ -97,13 +97,13 @@ def expected(args: argparse.Namespace, first: Experiment) -> list[str]:
     from bench.cli.sweep_arguments import experiment_name, seeds
     from bench.report.power import forecast
     from bench.sweep import file
-    from bench.sweep.completed import earlier
+    from bench.sweep.completed import ended_runs
     from bench.sweep.plan import at_scale
     from bench.track.store import existing
 
     sweep = at_scale(file.read(next(w for w in args.words if "=" not in w)), args.scale, seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
-    return forecast(sweep, earlier(sweep, title, existing(first.tracking.uri)))
+    return forecast(sweep, ended_runs(sweep, title, existing(first.tracking.uri)))
 
 
 def named(as_json: bool) -> int:

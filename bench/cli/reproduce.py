@@ -158,8 +158,8 @@ def rerun(
     read: Evidence, args: argparse.Namespace, overrides: dict[str, Any], chosen: list[list[Record]], cells: int
 ) -> tuple[list[CellVerdict], list[Difference]]:
     """Run cells again and judge them."""
-    from bench.recorded import experiment_of
     from bench.report import reproduce
+    from bench.restore import experiment_of
     from bench.schema.sweep import names
     from bench.sweep.machine import cores as processors
     from bench.sweep.rerun import rerun
@@ -206,7 +206,7 @@ def rerun(
 def at(axes: dict[str, Any], wanted: list[str]) -> bool:
     """Whether a cell has the values that --cell asks for, by an axis' name or its last part."""
     from bench.schema.errors import RequestError, unknown
-    from bench.schema.label import same
+    from bench.schema.label import canonical
 
     for text in (one for words in wanted for one in re.split(r",(?=[\w.]+=)", words)):
         name, equals, value = text.partition("=")
@@ -215,7 +215,7 @@ def at(axes: dict[str, Any], wanted: list[str]) -> bool:
         found = [axis for axis in axes if name in (axis, axis.rpartition(".")[2])]
         if not found:
             raise unknown("axis of --cell:", name, axes)
-        if same(axes[found[0]]) != same(value):
+        if canonical(axes[found[0]]) != canonical(value):
             return False
     return True
 

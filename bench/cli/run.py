@@ -16,7 +16,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.looking import once
+from bench.cli.once import once
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from bench.cli.looking import once
+from bench.cli.once import once
 from bench.schema.errors import RequestError
 from bench.schema.names import printable
 from bench.schema.secrets import without_credentials
@@ -73,7 +73,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.report.power import forecast
     from bench.sweep.changed import run_again
-    from bench.sweep.completed import completed_after, earlier, find_completed
+    from bench.sweep.completed import completed_after, ended_runs, find_completed
     from bench.sweep.parent_run import describe
     from bench.sweep.plan import at_scale, points, records_of
     from bench.sweep.tuning import Phases
@@ -104,7 +104,7 @@ def main(args: argparse.Namespace) -> int:
         say(line)
     if args.dry_run:
         show_plan(args, planned, todo, before, store, title, phases)
-        for line in forecast(sweep, earlier(sweep, title, store)):
+        for line in forecast(sweep, ended_runs(sweep, title, store)):
             say(line)
     outcome, after = None, before
     if not args.dry_run:

@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cli.looking import once
+from bench.cli.once import once
 from bench.schema.secrets import everywhere, without_credentials
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
 from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.schema.errors import RequestError, unknown
-from bench.schema.label import same, show
+from bench.schema.label import canonical, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -168,7 +168,7 @@ def _latest(side: Side) -> list[Record]:
 
 
 def _place(record: Record) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, same(v)) for name, v in record.axes.items()))
+    return tuple(sorted((name, canonical(v)) for name, v in record.axes.items()))
 
 
 def _match(left: list[Record], right: list[Record], a: Side, b: Side) -> tuple[Rule, list[tuple[Record, Record]]]:

@@ -15,7 +15,7 @@ from bench.report.naming import axis, key
 from bench.report.replicates import Replicate
 from bench.schema.claim import Bound, Claim, Interaction, Trend
 from bench.schema.errors import RequestError
-from bench.schema.label import numeric, same, show
+from bench.schema.label import canonical, numeric, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -94,7 +94,7 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
     for _, at in parts:
         for name in at:
             frame.need_axis(name, f"claim '{claim.says}'")
-            if same(at[name]) not in {same(v) for v in frame.levels[name]}:
+            if canonical(at[name]) not in {canonical(v) for v in frame.levels[name]}:
                 return Contrast(absent=f"{axis(name)} {show(at[name])}")
     return combined(frame, parts, claim.metric)
 
@@ -114,7 +114,7 @@ def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     free = [name for name in frame.axes if name not in parts[0][1]]
     rests = [rest for rest in frame.product(free) if any(runs(frame, {**at, **rest}) for _, at in parts)]
     groups = [(w / len(rests), runs(frame, {**at, **rest})) for rest in rests for w, at in parts]
-    averaged = {name: len({same(rest[name]) for rest in rests}) for name in free}
+    averaged = {name: len({canonical(rest[name]) for rest in rests}) for name in free}
     worst = _worst(of)
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}

@@ -11,7 +11,7 @@ from bench.report.length import UNITS, lengths, trains
 from bench.report.naming import axis, key, point
 from bench.report.statement import sides_of
 from bench.schema.claim import Claim
-from bench.schema.label import numeric, same, show
+from bench.schema.label import canonical, numeric, show
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
@@ -86,8 +86,8 @@ def _untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
         yield "untuned", f"{where}: one value only, while those of other cells were chosen."
     for name, axis_of in sweep.axes.items():
         own = [label for label, texts in steps_of(name, axis_of) if any(t.startswith("optim.lr=") for t in texts)]
-        shown = {same(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
-        own = [label for label in own if same(label) in shown]
+        shown = {canonical(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
+        own = [label for label in own if canonical(label) in shown]
         if name != "optim.lr" and own and len(own) < len(shown):
             said = ", ".join(map(show, own))
             yield "untuned", f"{axis(name)} {said} has a learning rate of its own, and others have not."
@@ -117,8 +117,8 @@ def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
         if len(numbers) < 2:
             continue
         chosen = [at[name] for at, _ in frame.chosen.values() if name in at]
-        ends = {same(numbers[0]), same(numbers[-1])}
-        if edge := sorted({show(v) for v in chosen if same(v) in ends}):
+        ends = {canonical(numbers[0]), canonical(numbers[-1])}
+        if edge := sorted({show(v) for v in chosen if canonical(v) in ends}):
             yield "grid_edge", f"{axis(name)}: the chosen value lies on the edge of those tried ({', '.join(edge)})."
 
 

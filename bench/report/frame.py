@@ -14,7 +14,7 @@ from bench.report.replicates import Replicate, interval, overlap, replicate
 from bench.report.selection import ENDED, choose, has_number
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown
-from bench.schema.label import numeric, same
+from bench.schema.label import canonical, numeric
 from bench.schema.metric import metric as describe
 from bench.schema.sweep import Select, Sweep, seeds_of
 from bench.track.record import Record
@@ -76,8 +76,8 @@ class Frame:
         found: dict[str, dict[str, Any]] = defaultdict(dict)
         for record in records:
             for name, value in record.axes.items():
-                found[name].setdefault(same(value), value)
-        planned = {name: {same(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
+                found[name].setdefault(canonical(value), value)
+        planned = {name: {canonical(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]
@@ -122,8 +122,8 @@ class Frame:
 
     def cells(self, metric: str, at: Mapping[str, Any] | None = None) -> list[Cell]:
         """One Cell a point, in the order of the levels, at the fixed values `at` only."""
-        fixed = {name: same(value) for name, value in (at or {}).items()}
-        order = {name: {same(v): i for i, v in enumerate(self.levels[name])} for name in self.axes}
+        fixed = {name: canonical(value) for name, value in (at or {}).items()}
+        order = {name: {canonical(v): i for i, v in enumerate(self.levels[name])} for name in self.axes}
         where = [(self.axes.index(name), value) for name, value in fixed.items()]
         wanted = [p for p in self.points if all(p[i] == value for i, value in where)]
         wanted.sort(key=lambda p: [order[a].get(v, -1) for a, v in zip(self.axes, p, strict=True)])

@@ -19,7 +19,7 @@ from bench.report.frame import value
 from bench.report.naming import Digits
 from bench.report.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
-from bench.schema.label import same, show
+from bench.schema.label import canonical, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -246,8 +246,8 @@ def own_settings(then: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any]
     """
     out = []
     for name, given in overrides.items():
-        recorded = {same(config.get(name)): show(config.get(name)) for config in then}
-        if set(recorded) != {same(given)}:
+        recorded = {canonical(config.get(name)): show(config.get(name)) for config in then}
+        if set(recorded) != {canonical(given)}:
             out.append(Difference(name, " / ".join(recorded.values()), show(given), 120, "your own setting"))
     return out
 
@@ -306,4 +306,4 @@ def new_seeds(used: Sequence[int], count: int) -> list[int]:
 
 def same_point(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two mappings axis -> value are the same point, however the values are spelled."""
-    return {k: same(v) for k, v in one.items()} == {k: same(v) for k, v in other.items()}
+    return {k: canonical(v) for k, v in one.items()} == {k: canonical(v) for k, v in other.items()}

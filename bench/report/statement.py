@@ -11,7 +11,7 @@ from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Point, Trend
 from bench.schema.errors import RequestError
-from bench.schema.label import same, show
+from bench.schema.label import canonical, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -137,8 +137,8 @@ def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
         return []
     sides: dict[bool, list[Record]] = {}
     if isinstance(claim, Interaction):  # the two sides of the difference, under both conditions
-        one = {name: same(v) for name, v in claim.compare.items()}
-        flags = [all(same(at[name]) == v for name, v in one.items()) for _, at in parts]
+        one = {name: canonical(v) for name, v in claim.compare.items()}
+        flags = [all(canonical(at[name]) == v for name, v in one.items()) for _, at in parts]
     else:
         flags = [w > 0 for w, _ in parts]
     for flag, (_, at) in zip(flags, parts, strict=True):
@@ -152,5 +152,5 @@ def _values(records: Sequence[Record], name: str) -> list[str]:
     found: dict[str, Any] = {}
     for record in records:
         if name in record.config:
-            found.setdefault(same(record.config[name]), record.config[name])
+            found.setdefault(canonical(record.config[name]), record.config[name])
     return [show(found[k]) for k in sorted(found)]

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.schema.label import same
+from bench.schema.label import canonical
 from bench.schema.metric import Metric, metric
 from bench.schema.part import part
 
@@ -213,6 +213,6 @@ def _two_sides(one: Point, other: Point, at: Point, named: tuple[str, str] = ("c
             return f"'{min(both)}' is fixed by `{name}` and by `at`."
     if set(one) != set(other):
         return f"`{named[0]}` and `{named[1]}` must fix the same axes, as everything else is to be equal."
-    if all(same(one[axis]) == same(other[axis]) for axis in one):
+    if all(canonical(one[axis]) == canonical(other[axis]) for axis in one):
         return f"`{named[0]}` and `{named[1]}` are the same."
     return ""

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 
-def same(value: Any) -> str:
+def canonical(value: Any) -> str:
     """Canonical spelling: equal for two spellings of one value, different for different values."""
     number = numeric(value)
     if number is not None:
@@ -16,7 +16,7 @@ def same(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     items = _items(value)
-    return str(value) if items is None else "[" + ",".join(same(v) for v in items) + "]"
+    return str(value) if items is None else "[" + ",".join(canonical(v) for v in items) + "]"
 
 
 def numeric(value: Any) -> float | None:

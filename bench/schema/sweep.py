@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bench.schema.claim import KINDS, Claim, sides, with_direction
 from bench.schema.errors import RequestError, chosen_on_test, near, unknown
-from bench.schema.label import same, show
+from bench.schema.label import canonical, show
 from bench.schema.names import checked_name
 from bench.schema.part import build, part
 from bench.schema.secrets import without_credentials
@@ -234,7 +234,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
             raise unknown(f"axis in {place} of {where}:", axis, known)
     for place, fixed in places:
         for axis, value in fixed.items():
-            if same(value) not in known[axis]:
+            if canonical(value) not in known[axis]:
                 options = known[axis].values()
                 raise RequestError(
                     f"{where}: {place} says {axis}: {show(value)}, which the axis does not have."
@@ -325,11 +325,11 @@ def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
                     f"{where}: axis '{name}' in {place} has an address with a user name or a query, where credentials "
                     f"stand, and values are shown. Give it a label: {name}: {{mine: ['{name}=ADDRESS']}}."
                 )
-            spelled = [same(value) for value in values(axis)]
+            spelled = [canonical(value) for value in values(axis)]
             for value in values(axis):
-                if spelled.count(same(value)) > 1:
+                if spelled.count(canonical(value)) > 1:
                     raise RequestError(f"{where}: axis '{name}' in {place} has the value {show(value)} twice.")
-            levels.setdefault(name, {}).update({same(value): show(value) for value in values(axis)})
+            levels.setdefault(name, {}).update({canonical(value): show(value) for value in values(axis)})
     return levels
 
 

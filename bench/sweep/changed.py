@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.schema.label import same
+from bench.schema.label import canonical
 from bench.schema.own import Own, owned
 from bench.sweep.completed import records_file
 from bench.sweep.plan import Point
@@ -52,7 +52,7 @@ def _code_then(record: Record, group: str, own: Own) -> str:
 
 
 def _place(axes: dict[str, object], seed: int) -> tuple[object, ...]:
-    return (*sorted((name, same(value)) for name, value in axes.items()), seed)
+    return (*sorted((name, canonical(value)) for name, value in axes.items()), seed)
 
 
 def _short(code: str) -> str:

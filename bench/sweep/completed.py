@@ -86,7 +86,7 @@ def _changed_sources(folder: Path) -> str:
     return next((fault for fault in found if fault.startswith(seal.SOURCES)), "")
 
 
-def earlier(sweep: Sweep, title: str, store: Store | None) -> list[Record]:
+def ended_runs(sweep: Sweep, title: str, store: Store | None) -> list[Record]:
     """Ended runs of a sweep's axes by the store and the committed records, each point and seed once, for a forecast."""
     records = read_csv(records_file(title)) if records_file(title).is_file() else []
     records += store.records(title) if store is not None else []

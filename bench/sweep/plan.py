@@ -15,7 +15,7 @@ from bench.report.selection import without_test
 from bench.schema.claim import digest, sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
-from bench.schema.label import numeric, same, show
+from bench.schema.label import canonical, numeric, show
 from bench.schema.metric import ON_REQUEST, last_part
 from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
 from bench.track.record import Record
@@ -78,7 +78,7 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
 
 def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
     """Whether the axes have these values."""
-    return all(same(value) in {same(level) for level in axes[axis]} for axis, value in fixed.items())
+    return all(canonical(value) in {canonical(level) for level in axes[axis]} for axis, value in fixed.items())
 
 
 def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
@@ -155,7 +155,7 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
         raise RequestError(
             f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
         )
-    left_out = [{axis: same(value) for axis, value in entry.items()} for entry in sweep.exclude]
+    left_out = [{axis: canonical(value) for axis, value in entry.items()} for entry in sweep.exclude]
     for chosen in itertools.product(*(zip(*(steps[name] for name in group), strict=True) for group in groups)):
         made = {
             name: step
@@ -163,7 +163,7 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
             for name, step in zip(group, part, strict=True)
         }
         labels = {name: made[name][0] for name in steps}
-        if any(all(same(labels[axis]) == value for axis, value in entry.items()) for entry in left_out):
+        if any(all(canonical(labels[axis]) == value for axis, value in entry.items()) for entry in left_out):
             continue
         yield labels, [text for name in steps for text in made[name][1]]
 

@@ -118,7 +118,7 @@ def check(exp: Experiment, data: ImageData, net: nn.Module) -> None:
     """
     settings = exp.trainer
     world = settings.devices * settings.num_nodes
-    if sharded.asked(exp):
+    if sharded.is_sharded(exp):
         sharded.check(exp)
     if settings.accelerator == "tpu":
         raise RequestError("trainer.accelerator=tpu works with trainer.devices=1 only.")

@@ -25,7 +25,7 @@ NOT_SHARDED = frozenset({
 })  # fmt: skip
 
 
-def asked(exp: Experiment) -> bool:
+def is_sharded(exp: Experiment) -> bool:
     """Whether the Experiment shards its network."""
     return exp.trainer.strategy == "fsdp"
 

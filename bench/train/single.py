@@ -64,7 +64,7 @@ class Single:
         self.sizes = parts.sizes(len(examples.splits["train"]), settings.batch_size)  # of the global batches
         # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late,
         # and the fused sgd does not know sharded tensors.
-        fused = settings.precision != "16-mixed" and not sharded.asked(exp)
+        fused = settings.precision != "16-mixed" and not sharded.is_sharded(exp)
         groups = transfer.groups(net, exp.transfer, exp.optim.lr)
         if exp.optim.decayed == "weights":
             groups = optimizers.decaying(groups, net)

@@ -118,7 +118,7 @@ def test_all_of_them_in_one_run(bench: Any, mine: Path) -> None:
     assert {tuple(part["files"]) for part in kept} == {("mine.py",)}
     assert "worst_class" in bench("run", *words)[1]
 
-    from bench.recorded import experiment_of
+    from bench.restore import experiment_of
 
     again = experiment_of(record, record.seed, None, {})
     assert run_key(again, record.provenance["data_fingerprint"]) == record.key

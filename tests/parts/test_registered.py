@@ -60,7 +60,7 @@ def test_it_runs_as_timm_s_own_do_and_is_known_by_its_code(
     plain = experiment(compose(["dataset=digits", "model=timm", "model.name=resnet18"]))
     assert plain.model.own is None
 
-    from bench.recorded import experiment_of
+    from bench.restore import experiment_of
 
     with pytest.raises(RequestError, match="timm 'net_of_mine' has other code here"):
         experiment_of(record, record.seed, None, {})

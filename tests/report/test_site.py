@@ -17,7 +17,7 @@ from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat
-from bench.schema.label import same
+from bench.schema.label import canonical
 from bench.schema.sweep import Figure, sweep
 from bench.track.record import Record
 
@@ -83,7 +83,7 @@ def test_the_command_beside_a_run_gives_its_configuration(name: str) -> None:
         assert shlex.split(single_run.quoted(words)) == words
         assert words[:2] == ["bench", "run"]
         made = flat(experiment(composer.compose(words[2:])))
-        differ = {n: (v, made.get(n)) for n, v in record.config.items() if same(made.get(n)) != same(v)}
+        differ = {n: (v, made.get(n)) for n, v in record.config.items() if canonical(made.get(n)) != canonical(v)}
         differ.pop("trainer.stack", None)  # a lone run is in no program
         assert differ == {}
 

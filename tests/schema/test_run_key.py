@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.compose import compose
-from bench.recorded import experiment_of
+from bench.restore import experiment_of
 from bench.schema.experiment import Experiment, experiment, flat, run_key, science
 from bench.schema.own import Own
 from bench.track.record import Record

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.schema.errors import RequestError
-from bench.schema.label import same, show
+from bench.schema.label import canonical, show
 from bench.schema.sweep import sweep
 
 AXES = {
@@ -30,9 +30,9 @@ def test_a_claim_without_a_kind_compares() -> None:
 
 def test_one_value_may_be_spelled_in_many_ways() -> None:
     load(claims=[{"says": "x", **PAIR, "at": {"optim.lr": value}} for value in (0.1, "0.1", "1e-1", "0.10")])
-    assert same(1) == same(1.0) == same("1") == same("1.00")
-    assert same(True) != same(1)
-    assert same("[400, 100]") == same([400, 100]) == same((400.0, 100))
+    assert canonical(1) == canonical(1.0) == canonical("1") == canonical("1.00")
+    assert canonical(True) != canonical(1)
+    assert canonical("[400, 100]") == canonical([400, 100]) == canonical((400.0, 100))
     assert show(0.1) == show("1e-1") == "0.1"
     assert show("[400, 100]") == "400-100"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench import data as images
 from bench.models import origin, preprocess
 from bench.models.hashes import file_sha256
-from bench.recorded import experiment_of
+from bench.restore import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.transfer import Input
 from bench.track.record import Record
