@@ -24,6 +24,7 @@ All networks
     preprocess.py       from stored images to the network's input
     transfer.py         weights into the backbone, new heads, what is trained when
     weights.py          weights files read, verified and put into a network
+    layouts.py          where in a checkpoint they are
     hashes.py           what a weights file is
     origin.py           what a weights file says of the images it was trained on
     cost.py             parameters and floating point operations

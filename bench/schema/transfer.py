@@ -44,6 +44,7 @@ class Transfer:
     # file:PATH: a state dict (.pt, .pth, .safetensors). run:ID: an earlier run of this store.
     weights: str = "bundled"
     sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""  # of the weights' file; needed for file:
+    entry: str | None = None  # file: which of several state dicts in it, by a part of its name: teacher
     trainable_from: str | None = None  # partial: name of the first trained stage
     unfreeze_every: Annotated[int, Field(ge=0)] = 0  # epochs a stage, trained from the head down; 0: all at once
     lr_backbone: Annotated[float, Field(gt=0)] = 1.0  # the backbone's lr is optim.lr times this
@@ -68,6 +69,8 @@ class Transfer:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"bundled|timm|file:.+|run:.+", self.weights):
             raise ValueError(f"weights: expected bundled, timm, file:PATH or run:ID, got '{self.weights}'.")
+        if self.entry is not None and not self.weights.startswith("file:"):
+            raise ValueError(f"entry names one of several state dicts of file:PATH, and weights is {self.weights}.")
         if self.input is not None and self.preprocess == "own":
             raise ValueError("input is for preprocess=weights; with preprocess=own pixels are scaled by pixel_norm.")
         if (self.mode == "partial") != (self.trainable_from is not None):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import pickle
 
@@ -192,6 +193,15 @@ def test_a_files_hash_follows_its_content(tmp_path):
         # A projection head beside the backbone, as self-supervised training leaves it.
         lambda s: {**{f"backbone.{n}": t for n, t in s.items()}, "projector.0.weight": torch.ones(2, 2)},
         lambda s: {"state_dict": {f"student.net.{n}": t for n, t in s.items()} | {"centre": torch.ones(3)}},
+        lambda s: {"ema": s},
+        lambda s: {"params_ema": s, "hyper_parameters": argparse.Namespace(lr=0.1)},
+        lambda s: {"checkpoint": {"model": {"state_dict": {f"module._orig_mod.{n}": t for n, t in s.items()}}}},
+        lambda s: {
+            f"_fsdp_wrapped_module.{n.replace('.', '._checkpoint_wrapped_module.', 1)}": t for n, t in s.items()
+        },
+        lambda s: {**{f"module.{n}": t for n, t in s.items()}, "n_averaged": torch.tensor(3)},
+        lambda s: {"state_dict": s, "model": s},  # twice the same is no question
+        lambda s: {n: torch.ones(1000, 16) if n == "head.weight" else t for n, t in s.items()},  # other classes
     ],
 )
 def test_checkpoints_as_others_write_them(wrap, tmp_path):
@@ -203,15 +213,56 @@ def test_checkpoints_as_others_write_them(wrap, tmp_path):
         assert name.startswith("head.") or torch.equal(tensor, net.state_dict()[name])
 
 
+@pytest.mark.parametrize(
+    ("wrap", "entry", "places"),
+    [
+        (lambda s, t: {"state_dict": s, "state_dict_ema": t}, "state_dict_ema", "state_dict, state_dict_ema"),
+        (
+            lambda s, t: {"student": below("module.backbone.", s), "teacher": below("backbone.", t), "epoch": 3},
+            "teacher",
+            "student.module.backbone, teacher.backbone",
+        ),
+        (
+            lambda s, t: {"state_dict": {**below("module.encoder_k.", s), **below("module.encoder_q.", t)}},
+            "encoder_q",
+            "state_dict.module.encoder_k, state_dict.module.encoder_q",
+        ),
+    ],
+)
+def test_which_of_several_networks_has_to_be_said(tmp_path, wrap, entry, places):
+    """The weights as trained were taken in silence from a file with their average."""
+    states = [residual(f"seed={seed}")[1].state_dict() for seed in (3, 4)]
+    torch.save(wrap(*states), path := tmp_path / "w.pt")
+    _, net = residual("transfer=finetune")
+    with pytest.raises(RequestError, match=f"this backbone 2 times, with other values: {places}. Say which"):
+        weights.load(net, path)
+    with pytest.raises(RequestError, match=f"entry=swa holds no such backbone. There is {places}"):
+        weights.load(net, path, entry="swa")
+    sha256 = ("transfer.preprocess=own", f"transfer.sha256={hashes.file_sha256(path)}")
+    exp, net = residual("transfer=finetune", f"transfer.weights=file:{path}", f"transfer.entry={entry}", *sha256)
+    transfer.initialise(exp, net)
+    assert torch.equal(net.conv1.conv.weight, states[1]["conv1.conv.weight"])
+    with pytest.raises(RequestError, match="entry names one of several state dicts of file:PATH"):
+        residual("transfer=finetune", "transfer.entry=x")
+
+
+def below(prefix, state):
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def test_weights_of_a_training_that_diverged_are_refused(tmp_path):
+    _, net = residual("transfer=finetune")
+    torch.save({n: t / 0 if t.is_floating_point() else t for n, t in net.state_dict().items()}, tmp_path / "w.pt")
+    with pytest.raises(RequestError, match=r"hold NaN or infinity, 'conv1.conv.weight' first"):
+        weights.load(net, tmp_path / "w.pt")
+
+
 def test_what_is_inside_is_said(tmp_path):
     _, net = residual("transfer=finetune")
-    state = net.state_dict()
-    twice = {f"{who}.{n}": t for n, t in state.items() for who in ("teacher", "student")}
     for content, says in (
         (torch.nn.Linear(2, 2), r"holds objects besides tensors \(.*Linear"),
         ({"epoch": 3, "optimizer": {"lr": 0.1}}, r"holds no weights, but epoch, optimizer\. Expected a state dict"),
         ({"a.weight": torch.ones(1)}, r"none of this network's tensors is there\. It holds a\.weight; expected conv1"),
-        (twice, r"this backbone 2 times, below student\., teacher\."),
     ):
         torch.save(content, tmp_path / "w.pt")
         with pytest.raises(RequestError, match=says) as told:
