@@ -24,11 +24,11 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from yaml import YAMLError
 
 from bench.parts import listing
-from bench.parts.declare import GROUPS
 from bench.parts.options import SCHEME, OwnParts
 from bench.parts.resolve import resolved
 from bench.quoting import quoted
 from bench.schema.errors import RequestError, unknown
+from bench.schema.offered import GROUPS
 
 
 def shipped(folder: str) -> Path:

@@ -40,8 +40,7 @@ from bench.train.heads import transferred
 from bench.train.knn import nearest
 from bench.train.loop import OnEpoch
 from bench.train.metrics import confusion, metrics, reliability
-from bench.train.on_request import on_request
-from bench.train.own_metrics import own_metrics
+from bench.train.own_metrics import on_request, own_metrics
 from bench.train.result import Result
 from bench.train.robustness import robustness
 from bench.train.stacked import fit as stacked
@@ -253,7 +252,7 @@ def measured(result: Result, data: ImageData, asked: Metrics = NO_MORE) -> dict[
         labels = data.labels[data.split(split)]
         found = {
             **metrics(scores, labels),
-            **on_request(asked.names, scores, labels),
+            **on_request(asked.names, scores, labels, data.classes),
             **own_metrics(asked.own, scores, labels, data.classes),
         }
         out.update({f"{split}/{metric}": value for metric, value in found.items()})

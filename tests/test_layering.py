@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import REPO
 
-ROOMS = ["schema", "parts", "disk", "process", "data", "features", "models", "train", "track", "report"]
+ROOMS = ["schema", "parts", "disk", "process", "data", "features", "models", "train", "shipped", "track", "report"]
 # Beside the flow: a room and what it may import. `protocol` looks at data, networks and the store before compute is
 # spent; only glue imports it.
 BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}

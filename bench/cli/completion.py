@@ -172,8 +172,8 @@ def values(word: str) -> list[str]:
 
 def _own_settings(before: list[str]) -> Iterable[str]:
     """The settings of own parts that were chosen, as far as their files' syntax tells."""
-    from bench.parts.declare import GROUPS
     from bench.parts.listing import find
+    from bench.schema.offered import GROUPS
 
     for group, _, choice in (word.partition("=") for word in before):
         if group in GROUPS and (part := find(GROUPS[group].name, choice)) is not None:

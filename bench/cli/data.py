@@ -168,10 +168,12 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
 def listing(as_json: bool) -> int:
     """The sets there are."""
     from bench.data.catalog import CARDS, OWN, class_names
+    from bench.parts.listing import listed
 
+    offered = {p.name: p.summary if p.ours else f"{p.summary} ({p.where})" for p in listed() if p.kind == "dataset"}
     if as_json:
         published = {name: {**card._asdict(), "class_names": class_names()[name]} for name, card in CARDS.items()}
-        print(json.dumps({"published": published, "own": OWN}))
+        print(json.dumps({"published": published, "own": {**OWN, **offered}}))
         return 0
     print(f"{'name':<15} {'train':>7} {'val':>6} {'test':>6}  {'pixels':<12} {'classes':>7}  licence; paper")
     for name, card in CARDS.items():
@@ -181,7 +183,7 @@ def listing(as_json: bool) -> int:
         size = f"{pixels} {'grey' if channels == 1 else 'rgb'}"
         print(f"{name:<15}{numbers}  {size:<12} {card.classes:>7}  {card.licence}; {card.paper}")
         print(" " * 16 + textwrap.shorten(", ".join(class_names()[name]), 100, placeholder=" ..."))
-    for name, what in OWN.items():
+    for name, what in {**OWN, **offered}.items():
         print(f"{name:<15} {what}")
     print("\n'bench data NAME' looks at one of them.")
     return 0

@@ -12,9 +12,11 @@ from typing import Any
 
 import yaml
 
+from bench.parts import listing
 from bench.schema import claim, examples, sweep
 from bench.schema.experiment import Experiment
 from bench.schema.metric import METRICS, OURS
+from bench.schema.offered import KINDS
 from bench.schema.reference import Entry, about, entries, parts, tags, with_meanings
 
 # Keys of a sweep file that hold keys of their own.
@@ -117,16 +119,10 @@ def _choices(own: bool) -> dict[str, list[tuple[str, str, str]]]:
     for folder in folders:
         for file in sorted(folder.glob("*/*.yaml")):
             found.setdefault(file.parent.name, {})[file.stem] = (file.stem, *_file(file))
-    if own:
-        from bench.parts import listing
-        from bench.parts.declare import GROUPS
-
-        for group, kind in GROUPS.items():
-            for name in listing.names(kind.name):
-                part = listing.find(kind.name, name)
-                if part is not None:
-                    made = (name, _flat(part.defaults), f"{part.summary} ({part.where})".strip())
-                    found.setdefault(group, {})[name] = made
+    for part in listing.listed() if own else listing.shipped():
+        if part.kind in KINDS and not (part.ours and part.kind == "metric"):  # those stand among all metrics
+            group, where = KINDS[part.kind].group, "" if part.ours else f" ({part.where})"
+            found.setdefault(group, {})[part.name] = (part.name, _flat(part.defaults), f"{part.summary}{where}".strip())
     return {group: list(choices.values()) for group, choices in found.items()}
 
 

@@ -14,8 +14,9 @@ and then `bench run model=convmixer model.dim=64`.
 How it works, by file:
 
 - declare: the decorators. They mark a function and return it as it is, so that it can be called and tested.
-- listing: which parts there are, read from the files' syntax. Nothing is imported, so planning stays without torch
-  and a file that does not import disturbs nobody who does not ask for it.
+- listing: which parts there are, ours (bench/shipped) and one's own, read from the files' syntax by
+  `bench.schema.offered`. Nothing is imported, so planning stays without torch and a file that does not import disturbs
+  nobody who does not ask for it. outline: the signature of one of ours, likewise without importing it.
 - code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
   docstrings and layout; of an installed package its name and version. It is in the run key. syntax: what a file's
   statements bind and may do. walk: the files below a folder.

@@ -28,9 +28,10 @@ from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePath
 
-from bench.parts.listing import Listed, folders, installed
+from bench.parts.listing import folders, installed
 from bench.parts.syntax import Module, computed
 from bench.parts.walk import below, matches
+from bench.schema.offered import Listed
 
 VERSION = 3  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought

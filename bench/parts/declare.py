@@ -14,50 +14,12 @@ MARK = "__imagebench_part__"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A kind of part.
-
-    Attributes:
-        name: of the decorator.
-        group: of the configuration where it is chosen: `model=NAME`, or `corrupt.names=[NAME]` for a list.
-        takes: what it is called with before its settings, in order.
-        gives: what it gives back, in words.
-        listed: whether it is one of a list of names, and then without settings of its own.
-    """
-
-    name: str
-    group: str
-    takes: tuple[str, ...]
-    gives: str
-    listed: bool = False
-
-
-KINDS = {
-    kind.name: kind
-    for kind in (
-        Kind("model", "model", ("shape", "classes"), "a network: float32 [B, C, H, W] -> logits [B, classes]"),
-        Kind("dataset", "dataset", (), "bench.parts.Images, or a generator of chunks of them"),
-        Kind("augmentation", "augment", ("images", "targets", "draws"), "images and targets, changed"),
-        Kind("corruption", "corrupt", ("images", "severity", "generator"), "images, changed", listed=True),
-        Kind("pixel_norm", "pixel_norm", ("train",), "(mean, std) a channel"),
-        Kind("norm_layer", "norm_layer", ("channels", "dim"), "a layer on [B, channels, ...]"),
-        Kind("metric", "metrics", ("scores", "labels", "classes"), "a number", listed=True),
-        Kind("loss", "loss", ("logits", "targets"), "a number a batch, a tensor without dimensions"),
-        Kind("optimizer", "optim", ("parameters",), "a torch.optim.Optimizer"),
-        Kind("schedule", "schedule", ("done",), "what lr is multiplied by"),
-        Kind("training", "training", (), "an object with some of start, begin, loss, end, scored"),
-    )
-}
-# A network that a user's file registers with timm: `model=timm model.name=NAME`, built as timm's own are.
-REGISTERED = Kind("timm", "model", (), "a network of timm.models.register_model")
 # A group's other settings, which stand beside an own part and which its function cannot have.
 BESIDE = {
     "augment": tuple(f.name for f in fields(Augment) if f.name not in ("name", "own")),
     "norm_layer": ("groups",),
     "optim": tuple(f.name for f in fields(Optim) if f.name not in ("name", "own")),
 }
-GROUPS = {kind.group: kind for kind in KINDS.values()}
 
 
 @dataclass(frozen=True)
@@ -118,15 +80,18 @@ def model(
 @overload
 def dataset(function: F, /) -> F: ...
 @overload
-def dataset(*, reads: tuple[str, ...] = ...) -> Callable[[F], F]: ...
-def dataset(function: Any = None, /, *, reads: tuple[str, ...] | None = None) -> Any:
+def dataset(*, reads: tuple[str, ...] = ..., packages: tuple[str, ...] = ...) -> Callable[[F], F]: ...
+def dataset(
+    function: Any = None, /, *, reads: tuple[str, ...] | None = None, packages: tuple[str, ...] | None = None
+) -> Any:
     """Offer `function(*, settings) -> Images` as `dataset=NAME`.
 
     Args:
         reads: settings that name the files and folders it reads. The images are then read once and kept while those
             are as they were; without it they are read anew by each command, so that none is ever stale.
+        packages: installed packages that hold the images: they are likewise kept while the versions are the same.
     """
-    return _decorator("dataset", {"reads": reads}, function)
+    return _decorator("dataset", {"reads": reads, "packages": packages}, function)
 
 
 def augmentation(function: F) -> F:

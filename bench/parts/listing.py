@@ -1,8 +1,7 @@
-"""Which own parts there are, read from the syntax of the files: nothing is imported and nothing is run."""
+"""Which parts there are, ours and one's own, read from the syntax of the files: nothing is imported or run."""
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib.metadata
 import importlib.util
@@ -10,45 +9,14 @@ import os
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.parts.declare import KINDS, REGISTERED
 from bench.schema.errors import RequestError
+from bench.schema.offered import Listed, parts_of, shipped, tree
 
 VARIABLE = "IMAGEBENCH_PARTS"  # folders, in place of the usual ones: processes of this command look there too
 ENTRY_POINTS = "imagebench.parts"
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A part that a file offers.
-
-    Attributes:
-        kind: of `bench.parts.declare.KINDS`, or REGISTERED.
-        name: of the function or class.
-        file: absolute path of the file.
-        line: of its definition.
-        package: "distribution==version" where it belongs to an installed package, else "".
-        summary: the first paragraph of its docstring.
-        facts: what the decorator is told, as far as the syntax tells.
-        defaults: settings -> default, as far as the syntax tells; what is computed is left out.
-    """
-
-    kind: str
-    name: str
-    file: Path
-    line: int
-    package: str
-    summary: str
-    facts: dict[str, Any] = field(compare=False)
-    defaults: dict[str, Any] = field(compare=False)
-
-    @property
-    def where(self) -> str:
-        """`parts/convmixer.py, line 7`."""
-        return f"{self.file.parent.name}/{self.file.name}, line {self.line}"
 
 
 def folders() -> list[Path]:
@@ -97,9 +65,14 @@ def stamp() -> tuple[Any, ...]:
     return tuple(found)
 
 
+def own() -> tuple[Listed, ...]:
+    """Every part that somebody offers. Files that are no Python are left out; `broken` names them."""
+    return tuple(part for file, package in files() for part in parts_of(file, file.stat().st_mtime_ns, package))
+
+
 def listed() -> tuple[Listed, ...]:
-    """Every part that is offered. Files that are no Python are left out; `broken` names them."""
-    return tuple(part for file, package in files() for part in _parts_of(file, file.stat().st_mtime_ns, package))
+    """Every part that there is: those that come along, then `own`."""
+    return (*shipped(), *own())
 
 
 def broken() -> dict[str, str]:
@@ -107,7 +80,7 @@ def broken() -> dict[str, str]:
     found = {}
     for file, _ in files():
         try:
-            _tree(file, file.stat().st_mtime_ns)
+            tree(file, file.stat().st_mtime_ns)
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
             reason = getattr(error, "msg", None) or str(error)
@@ -122,6 +95,11 @@ def find(kind: str, name: str) -> Listed | None:
         RequestError: when two files offer one.
     """
     found = [part for part in listed() if (part.kind, part.name) == (kind, name)]
+    if len(found) > 1 and found[0].ours:
+        raise RequestError(
+            f"{kind} '{name}' exists already and comes along: {found[0].summary} Rename the function in "
+            f"{found[1].where}."
+        )
     if len(found) > 1:
         raise RequestError(
             f"{kind} '{name}' is offered twice: {found[0].where} and {found[1].where}. Rename one of the two."
@@ -160,78 +138,3 @@ def installed(file: Path) -> bool:
     places = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
     path = file.resolve()
     return "site-packages" in path.parts or "dist-packages" in path.parts or any(p in path.parents for p in places)
-
-
-@functools.lru_cache(maxsize=1024)
-def _tree(file: Path, changed: int) -> ast.Module:
-    return ast.parse(file.read_bytes(), str(file))
-
-
-@functools.lru_cache(maxsize=1024)
-def _parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
-    try:
-        tree = _tree(file, changed)
-    except (SyntaxError, ValueError):
-        return ()
-    known = decorators(tree)
-    found = []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            kinds = [(k, d) for k, d in ((_kind(d, known), d) for d in node.decorator_list) if k is not None]
-            if kinds:
-                kind, decorator = kinds[0]
-                told = decorator.keywords if isinstance(decorator, ast.Call) else []
-                facts = _literals([(k.arg, k.value) for k in told if k.arg])
-                summary = (ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " ")
-                defaults = _defaults(node) if isinstance(node, ast.FunctionDef) else _class_defaults(node)
-                found.append(Listed(kind, node.name, file, node.lineno, package, summary, facts, defaults))
-    return tuple(found)
-
-
-def decorators(tree: ast.Module) -> dict[str, str]:
-    """Dotted name in this file -> kind: `model`, `parts.model`, `bench.parts.model`; timm's `register_model` too."""
-    known: dict[str, str] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module == "bench.parts":
-            known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in KINDS}
-        elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "timm":
-            known |= {a.asname or a.name: REGISTERED.name for a in node.names if a.name == "register_model"}
-        elif isinstance(node, ast.ImportFrom) and node.module == "bench":
-            for alias in node.names:
-                if alias.name == "parts":
-                    known |= {f"{alias.asname or 'parts'}.{kind}": kind for kind in KINDS}
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name == "timm" or alias.name.startswith("timm."):
-                    known[f"{alias.asname or 'timm.models'}.register_model"] = REGISTERED.name
-                if alias.name == "bench.parts":
-                    known |= {f"{alias.asname or 'bench.parts'}.{kind}": kind for kind in KINDS}
-    return known
-
-
-def _kind(decorator: ast.expr, known: dict[str, str]) -> str | None:
-    target = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return known.get(ast.unparse(target))
-
-
-def _defaults(node: ast.FunctionDef) -> dict[str, Any]:
-    spec = node.args
-    positional = [*spec.posonlyargs, *spec.args]
-    pairs = list(zip(positional[len(positional) - len(spec.defaults) :], spec.defaults, strict=True))
-    pairs += [(a, d) for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True) if d is not None]
-    return _literals([(argument.arg, default) for argument, default in pairs])
-
-
-def _class_defaults(node: ast.ClassDef) -> dict[str, Any]:
-    start = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    return _defaults(start) if start is not None else {}
-
-
-def _literals(pairs: list[tuple[str, ast.expr]]) -> dict[str, Any]:
-    found = {}
-    for name, node in pairs:
-        try:
-            found[name] = ast.literal_eval(node)
-        except (ValueError, TypeError, SyntaxError, RecursionError):
-            continue
-    return found

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.parts.code import ADDED, code, search_path
-from bench.parts.declare import MARK, REGISTERED, Declared
-from bench.parts.listing import Listed, _parts_of, folders, listed
+from bench.parts.declare import MARK, Declared
+from bench.parts.listing import folders, listed
 from bench.schema.errors import RequestError
+from bench.schema.offered import REGISTERED, Listed, parts_of
 from bench.schema.own import Own
 
 PREFIX = "imagebench_own_"
@@ -70,7 +71,7 @@ def _placed(kind: str, own: Own) -> Listed:
     if own.place:
         file = Path(own.place)
         if not own.place.startswith("=") and file.is_file():
-            found = [p for p in _parts_of(file, file.stat().st_mtime_ns, "") if (p.kind, p.name) == (kind, own.name)]
+            found = [p for p in parts_of(file, file.stat().st_mtime_ns, "") if (p.kind, p.name) == (kind, own.name)]
     if not found:
         raise RequestError(
             f"{kind} '{own.name}' (code {own.code[:12]}) is not on this machine: expected in {own.place or 'parts/'}. "
@@ -80,6 +81,8 @@ def _placed(kind: str, own: Own) -> Listed:
 
 
 def _package(part: Listed) -> types.ModuleType:
+    if part.ours:
+        return importlib.import_module(f"bench.shipped.{part.file.stem}")
     try:
         for entry in importlib.metadata.entry_points(group="imagebench.parts"):
             module = importlib.import_module(entry.value.partition(":")[0])
@@ -151,7 +154,7 @@ def _none_of_timm(file: Path) -> None:
     Raises:
         RequestError: for one that would take the place of timm's, for every run of this process.
     """
-    names = [p for p in _parts_of(file, file.stat().st_mtime_ns, "") if p.kind == REGISTERED.name]
+    names = [p for p in parts_of(file, file.stat().st_mtime_ns, "") if p.kind == REGISTERED.name]
     if names:
         import timm
 

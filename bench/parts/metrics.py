@@ -8,10 +8,9 @@ from typing import Any
 
 from bench.parts import listing
 from bench.schema.errors import RequestError
-from bench.schema.metric import METRICS, Metric
+from bench.schema.metric import METRICS, stated
 
 OURS = frozenset(METRICS)
-FRACTION = [0, 1]
 
 
 def enter_listed() -> tuple[str, ...]:
@@ -20,7 +19,7 @@ def enter_listed() -> tuple[str, ...]:
     Raises:
         RequestError: for a name that a metric of ours has.
     """
-    found = [part for part in listing.listed() if part.kind == "metric"]
+    found = [part for part in listing.own() if part.kind == "metric"]
     for part in found:
         if part.name in OURS:
             raise RequestError(f"metric '{part.name}' exists already ({METRICS[part.name].title}), and is offered by "
@@ -31,13 +30,8 @@ def enter_listed() -> tuple[str, ...]:
 
 def enter(name: str, facts: Mapping[str, Any]) -> None:
     """Enter a metric by what its decorator says; the newest word counts, one of ours stays as it is."""
-    if name in OURS:
-        return
-    low, high = facts.get("range") or (None, None)
-    unit = str(facts.get("unit") or ("%" if [low, high] == FRACTION else ""))
-    title = str(facts.get("words") or name.replace("_", " "))
-    better = facts.get("higher_is_better", True)
-    METRICS[name] = Metric(name, title, unit, better, low, high)
+    if name not in OURS:
+        METRICS[name] = stated(name, facts)
 
 
 def named(names: list[str]) -> str:

@@ -9,9 +9,8 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from omegaconf import OmegaConf
 
 from bench.parts import listing
-from bench.parts.declare import GROUPS
-from bench.parts.listing import Listed
 from bench.parts.resolve import CODE
+from bench.schema.offered import GROUPS, Listed
 
 SCHEME = "imagebenchparts"
 # What else the node of an option says, where the group's choices are told apart by another setting than `name`.

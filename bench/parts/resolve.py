@@ -10,13 +10,14 @@ from typing import Any
 
 from bench.parts import listing
 from bench.parts.code import code
-from bench.parts.declare import BESIDE, GROUPS, MARK, REGISTERED, Kind
-from bench.parts.listing import Listed
+from bench.parts.declare import BESIDE, MARK
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
-from bench.parts.signature import checked, takes_norm
+from bench.parts.outline import outline
+from bench.parts.signature import checked, defaults, takes_norm
 from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import ON_REQUEST
+from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
 from bench.schema.own import Own
 
 NAMED = ("augment", "pixel_norm", "norm_layer", "optim")  # groups whose choice is their setting `name`
@@ -76,7 +77,8 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     codes = node.get(CODE) or {}
     if not isinstance(names, list) or not names:
         return node
-    offered = listing.names(kind.name)
+    # Metrics of ours stay among the names, as those did that were there before there were parts.
+    offered = [p.name for p in (listing.own() if kind.name == "metric" else listing.listed()) if p.kind == kind.name]
     mine = [n for n in names if n in offered or n in codes]
     if kind.name == "metric":
         for name in names:
@@ -137,11 +139,13 @@ def own(part: Listed, settings: Mapping[str, Any], recorded: str | None = None) 
 
 @functools.lru_cache(maxsize=4096)  # a large sweep asks for each of its points
 def _own(part: Listed, settings: str, now: str) -> Own:
-    function = load(part)
+    function = outline(part) if part.ours else load(part)
     if part.kind == REGISTERED.name:
         return Own(name=part.name, code=now, place=_place(part))
     values = checked(part, function, json.loads(settings))
     facts = {**json.loads(getattr(function, MARK).facts), **_facts(part, function)}
+    if part.ours:
+        facts["defaults"] = defaults(part, function)
     return Own(
         name=part.name,
         code=now,

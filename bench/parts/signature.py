@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from bench.parts.declare import BESIDE, KINDS
-from bench.parts.listing import Listed
+from bench.parts.declare import BESIDE
 from bench.schema.errors import RequestError
+from bench.schema.offered import KINDS, Listed
 from bench.schema.part import build, part
 
 RESERVED = ("name", "code", "own", "family", "source")  # what every own part has besides its settings
@@ -106,6 +106,17 @@ def checked(listed: Listed, function: Callable[..., Any], values: Mapping[str, A
         raise RequestError(f"{kind.group}.names: '{listed.name}' has no settings of its own.")
     made: Any = build(_under(settings(listed, function), kind.group), {kind.group: dict(values)})
     return dict(json.loads(TypeAdapter(type(made)).dump_json(made))[kind.group])
+
+
+def defaults(listed: Listed, function: Callable[..., Any]) -> dict[str, Any]:
+    """The defaults of a part's settings as plain data, as `checked` gives values; those without one are left out."""
+    start = function.__init__ if inspect.isclass(function) else function
+    hints = typing.get_type_hints(start, include_extras=True)
+    return {
+        p.name: TypeAdapter(hints[p.name]).dump_python(p.default, mode="json")
+        for p in parameters(function, listed.kind, listed.where)
+        if p.default is not p.empty
+    }
 
 
 def arguments(function: Callable[..., Any], values: Mapping[str, Any], kind: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.parts.declare import GROUPS
 from bench.parts.load import SOURCES
 from bench.schema.errors import RequestError
+from bench.schema.offered import GROUPS
 from bench.schema.own import SOURCE, Own
 
 FOLDER = "parts"

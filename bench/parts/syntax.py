@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.parts.declare import KINDS
-from bench.parts.listing import decorators
+from bench.schema.offered import KINDS, decorators
 
 # Decorators that leave nothing behind outside of what they decorate, by the module that they are imported from.
 HARMLESS = {"abc", "contextlib", "dataclasses", "functools", "typing", "typing_extensions"}

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Knn, Model, NormLayer, OwnModel, Resnet, Timm, Torchvision
+from bench.schema.offered import SHIPPED
 from bench.schema.own import Metrics, Own, among
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
@@ -166,10 +167,14 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 def _own(item: Any, before: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Own parts among the settings of their group, as if they were its own."""
     if isinstance(item, Own):
-        return {k: redacted(v) if isinstance(v, str) else v for k, v in item.flat(prefix).items()}
+        return _shown(item.flat(prefix))
     if not item:
         return {}
     return {f"{prefix}names": [*before.get(f"{prefix}names", []), *(own.name for own in item)], **among(item, prefix)}
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: redacted(v) if isinstance(v, str) else v for k, v in settings.items()}
 
 
 def science(exp: Experiment) -> dict[str, Any]:
@@ -187,10 +192,12 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
         if name == "trainer.epochs" and value.whole_epochs is None:
             continue
         if attribute == "own":
-            # The code of a part of an installed package is the package's version, which does not say which part it is.
-            packaged = "==" in str(getattr(item, "code", ""))
-            found = _own(item, out, prefix).items()
-            out.update({k: v for k, v in found if k not in NOT_SCIENCE or (packaged and k == f"{prefix}name")})
+            # The code of a part of an installed package is the package's version, which does not say which part it is,
+            # and that of one that comes along is no code at all.
+            code = str(getattr(item, "code", ""))
+            named = "==" in code or code == SHIPPED
+            found = (_shown(item.science(prefix)) if isinstance(item, Own) else _own(item, out, prefix)).items()
+            out.update({k: v for k, v in found if k not in NOT_SCIENCE or (named and k == f"{prefix}name")})
         elif hasattr(item, "__dataclass_fields__"):
             out.update(_science(item, name + "."))
         elif default is dataclasses.MISSING or item != default:

@@ -6,9 +6,12 @@ The one table that tables, axes, marks, intervals, claims and records read. A us
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.schema.errors import RequestError
+from bench.schema.offered import shipped
 
 
 @dataclass(frozen=True)
@@ -82,16 +85,24 @@ def _share(name: str, title: str, higher_is_better: bool = True) -> Metric:
     return Metric(name, title, "%", higher_is_better, 0.0, 1.0)
 
 
+FRACTION = (0, 1)
+
+
+def stated(name: str, facts: Mapping[str, Any]) -> Metric:
+    """A metric by what its decorator says (`bench.parts.metric`)."""
+    low, high = facts.get("range") or (None, None)
+    unit = str(facts.get("unit") or ("%" if (low, high) == FRACTION else ""))
+    title = str(facts.get("words") or name.replace("_", " "))
+    ends = (None if end is None else float(end) for end in (low, high))
+    return Metric(name, title, unit, facts.get("higher_is_better", True), *ends)
+
+
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
         _share("accuracy", "accuracy"),
         _share("top5", "top-5 accuracy"),
-        # Measured where they are asked for (ON_REQUEST).
-        _share("balanced_accuracy", "balanced accuracy"),
-        _share("recall", "recall"),
-        Metric("kappa", "Cohen's kappa", "", True, -1.0, 1.0),
-        _share("auroc", "AUROC"),
+        *(stated(part.name, part.facts) for part in shipped() if part.kind == "metric"),
         _share("macro_f1", "macro F1"),
         _share("ece", "calibration error", higher_is_better=False),
         Metric("nll", "NLL", "nats", False, 0.0),
@@ -113,7 +124,7 @@ METRICS: dict[str, Metric] = {
 }
 
 # Of ours, those that a run measures on request, `metrics.names=[kappa]`, or because its sweep shows or judges them.
-ON_REQUEST = ("balanced_accuracy", "recall", "kappa", "auroc")
+ON_REQUEST = tuple(part.name for part in shipped() if part.kind == "metric")
 
 
 def last_part(name: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.schema.metric import ON_REQUEST
+from bench.schema.offered import SHIPPED
 from bench.schema.part import part
 
 SOURCE = "parts.json"  # what a run keeps of the code of its own parts
@@ -24,7 +25,8 @@ class Own:
     """
 
     name: str
-    code: str  # SHA-256 (hex) of the code, or "distribution==version" of an installed package
+    # SHA-256 (hex) of the code, "distribution==version" of an installed package, SHIPPED for a part that comes along.
+    code: str
     settings: str = "{}"  # every setting with its value, as canonical JSON
     # Where this machine has the code, and what the decorator says of it (JSON): neither is science.
     place: Annotated[str, Field(repr=False)] = ""
@@ -38,6 +40,14 @@ class Own:
     def says(self, fact: str, otherwise: Any = None) -> Any:
         """What the decorator was told, such as `norm_layers`."""
         return json.loads(self.facts).get(fact, otherwise)
+
+    def science(self, prefix: str) -> dict[str, Any]:
+        """What is in the key: of a part that comes along its name and settings that differ from their defaults."""
+        if self.code != SHIPPED:
+            return self.flat(prefix)
+        usual = self.says("defaults", {})
+        chosen = {k: v for k, v in self.values.items() if k not in usual or usual[k] != v}
+        return {prefix + k: v for k, v in {"name": self.name, **chosen}.items()}
 
     def flat(self, prefix: str) -> dict[str, Any]:
         """Name, code and settings under the group's own prefix: `model.name`, `model.code`, `model.dim`."""
@@ -79,27 +89,29 @@ class Metrics:
 
 
 def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
-    """The code of each of several parts that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
-    return {f"{prefix}code": {own.name: own.code for own in owns}} if owns else {}
+    """The code of each own part of several that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
+    found = {own.name: own.code for own in owns if own.code != SHIPPED}
+    return {f"{prefix}code": found} if found else {}
 
 
 def codes(config: Mapping[str, Any]) -> dict[str, str]:
-    """ "model net" -> its code, for each own part of a record's flat settings."""
+    """ "model net" -> its code, for each part of a record's flat settings that is somebody's own."""
     found: dict[str, str] = {}
     for setting, code in config.items():
         group, _, last = setting.rpartition(".")
         if last == "code" and isinstance(code, Mapping):
             found |= {f"{group} {name}": str(one) for name, one in code.items()}
-        elif last == "code" and isinstance(code, str):
+        elif last == "code" and isinstance(code, str) and code != SHIPPED:
             found[f"{group} {config.get(f'{group}.name', '')}"] = code
     return found
 
 
 def owned(value: Any) -> list[tuple[str, Own]]:
-    """(group, part) of every part of an Experiment that is own code; a list's parts one by one."""
+    """(group, part) of every part of an Experiment that is somebody's own code; a list's parts one by one."""
     found: list[tuple[str, Own]] = []
     for group in dataclasses.fields(value):
         node = getattr(value, group.name)
         own = getattr(node, "own", None)
-        found += [(group.name, one) for one in (own if isinstance(own, tuple) else (own,)) if isinstance(one, Own)]
+        found += [(group.name, one) for one in (own if isinstance(own, tuple) else (own,))
+                  if isinstance(one, Own) and one.code != SHIPPED]  # fmt: skip
     return found

@@ -23,7 +23,7 @@ from sklearn.metrics import (
 from bench.run import measured, train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
 from bench.train.metrics import among_first, confusion, expected_confusion, metrics, reliability
-from bench.train.on_request import on_request
+from bench.train.own_metrics import on_request
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ SPLITS = {"train": TRAIN, "val": VAL, "test": TEST, "": UNASSIGNED}
 
 
 def _identity(dataset: OwnDataset) -> Mapping[str, Any]:
-    """The code, the settings, and what is read: the files named by `reads`, else every image, read now."""
+    """The code, the settings, and what is read: files named by `reads`, `packages`, else every image, read now."""
     own = dataset.own
-    if own.says("reads") is None:
+    packages = own.says("packages")
+    if own.says("reads") is None and packages is None:
         content = hashlib.sha256()
         for chunk in _chunks(dataset):
             beside = {name: list(map(str, values)) for name, values in chunk.columns.items()}
@@ -35,12 +37,13 @@ def _identity(dataset: OwnDataset) -> Mapping[str, Any]:
             content.update(json.dumps(said).encode())
             content.update(np.ascontiguousarray(chunk.images).tobytes())
         return {"code": own.code, "settings": own.settings, "content": content.hexdigest()}
-    return {"code": own.code, "settings": own.settings, "files": list(_files(dataset))}
+    versions = {"packages": {name: version(name) for name in packages}} if packages is not None else {}
+    return {"code": own.code, "settings": own.settings, "files": list(_files(dataset)), **versions}
 
 
 def _files(dataset: OwnDataset) -> Iterator[Any]:
     values = dataset.own.values
-    for name in dataset.own.says("reads"):
+    for name in dataset.own.says("reads", ()):
         if name not in values:
             raise RequestError(f"dataset '{dataset.name}' says that it reads '{name}', which is none of its settings.")
         place = Path(str(values[name])).expanduser()
