@@ -23,7 +23,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from bench.data.entry import Entry, opened, seal, sums
+from bench.data.entry import Entry, opened, seal, sums, with_sum
 from bench.data.sources.contract import Contents, Note, Source, pixel_hash
 from bench.disk import disk_errors, sync, synced
 from bench.schema.errors import RequestError
@@ -31,7 +31,7 @@ from bench.schema.errors import RequestError
 REMEDY = "IMAGEBENCH_CACHE may name another folder for the cache."
 PATIENCE = 2  # seconds to wait for another process before saying so
 SLIVER = 32  # levels of 256
-LAYOUT = 4  # raise when the files below change their meaning
+LAYOUT = 5  # raise when the files below change their meaning
 
 
 def cache_folder() -> Path:
@@ -150,7 +150,7 @@ def _build(
             "identity": identity,
         }
         with synced(building / "meta.json") as file:
-            file.write(json.dumps(meta, indent=1, default=str).encode())
+            file.write(with_sum(meta).encode())
         if source.identity(dataset) != found_now:
             raise RequestError(f"{dataset.source}: its files changed while they were read. Run again.")
         seal(building)

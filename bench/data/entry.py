@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +76,10 @@ class Entry:
             return {}
         how = Rule(**self.rule)
         modes = {form.split(" ")[1][:1] for form in self.listing["forms"] or ()}
-        there = {"int": "I" in modes or how.special or how.ints != INTS, "float": "F" in modes or how.floats != BITS8}
+        there = {
+            "int": "I" in modes or bool(how.special) or how.ints != INTS,
+            "float": "F" in modes or how.floats != BITS8,
+        }
         return {kind: span for kind, span in {"int": how.ints, "float": how.floats}.items() if there[kind]}
 
 
@@ -86,7 +90,7 @@ def opened(folder: Path) -> Entry:
         RequestError: where its files are not what was written.
     """
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = _meta(folder)
         arrays = {name: np.load(folder / f"{name}.npy") for name in ("labels", "official", "hashes", "origins")}
         made = Entry(
             folder=folder,
@@ -123,6 +127,20 @@ def sums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file but the pixels, which have a hash for each image, and meta.json, which holds these."""
     names = sorted(f.name for f in folder.iterdir() if f.name not in (PIXELS, "meta.json") and SEAL not in f.name)
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def with_sum(meta: Mapping[str, Any]) -> str:
+    """meta.json's text: what it says, and the SHA-256 of that, so that a change of it is noticed."""
+    text = json.dumps(meta, indent=1, default=str)
+    return json.dumps({"sum": hashlib.sha256(text.encode()).hexdigest(), "meta": json.loads(text)}, indent=1)
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    """What meta.json says; raises ValueError where it is not what was written."""
+    told = json.loads((folder / "meta.json").read_text())
+    if hashlib.sha256(json.dumps(told["meta"], indent=1).encode()).hexdigest() != told["sum"]:
+        raise ValueError("meta.json is not what was written")
+    return dict(told["meta"])
 
 
 def _states(folder: Path) -> dict[str, list[int]]:

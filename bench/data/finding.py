@@ -23,6 +23,7 @@ NAMES: dict[str, str] = {
     "padded_evaluation": "an image of val or test is scored more than once",
     "images_skipped": "files could not be read and were left out",
     "classes_alike": "two classes differ in their spelling only",
+    "label_missing": "a class's name reads as if its images had no label (None, NA, ?)",
     "sliver_of_range": "pixels use a small part of their range: most of their levels are lost",
     "splits_left_out": "the hub's set has splits that are neither train, val nor test",
     "format_tells_class": "the format, mode or size of a file alone tells its class",

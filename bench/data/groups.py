@@ -94,6 +94,8 @@ def assign(groups: Indices, labels: Indices, shares: Sequence[float], seed: int)
 
 def _by_pattern(pattern: str, paths: Sequence[str]) -> list[str]:
     """What stands for {group} in each path; * is anything but a slash, ** anything."""
+    if pattern.count("{group}") > 1:
+        raise RequestError(f"split.group={pattern}: {{group}} may stand there once; * stands for what else differs.")
     text = re.escape(pattern).replace(r"\{group\}", "(?P<group>[^/]+?)")
     text = text.replace(r"\*\*", ".*?").replace(r"\*", "[^/]*?")
     fits = re.compile(text)

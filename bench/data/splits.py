@@ -70,6 +70,7 @@ def split(
                 f"{f'folds={how.folds}' if how.kind == 'kfold' else f'test={how.test}'}). "
                 f"Use more images{' or groups' if groups is not None else ''}, or a larger fraction."
             )
+    _check_classes(made, labels)
     return made
 
 
@@ -136,6 +137,19 @@ def with_noise(labels: NDArray[np.int64], train: Indices, how: Split, classes: i
     return out
 
 
+def _check_classes(made: Membership, labels: NDArray[np.int64]) -> None:
+    """Raise RequestError where val or test has no class in common with train: their scores could only be zero."""
+    learned = np.unique(labels[made.train])
+    for name, part in (("val", made.val), ("test", made.test)):
+        if not np.isin(labels[part], learned).any():
+            raise RequestError(
+                f"split: every image of {name} is of a class that train has no image of ({len(learned)} classes in "
+                f"train, {len(np.unique(labels[part]))} others in {name}), so nothing could be right. Where the set "
+                "brings its own splits, give them the same classes; where they are drawn, use more images or groups "
+                "of each class."
+            )
+
+
 def _check_groups(parts: tuple[Indices, Indices, Indices], groups: Indices) -> None:
     """Raise RequestError where a group is on two sides: only official splits do that."""
     inside = [set(groups[part].tolist()) for part in parts]
@@ -179,8 +193,11 @@ def _next_in_line(share: NDArray[np.float64], count: int, seed: int) -> Indices:
     drawn = stream.permutation(len(share))
     if count and share.max() < 1:  # a place on a circle that is as long as the share, and `count` equal steps around it
         ends = np.cumsum(share[drawn])
+        if not ends[-1]:  # one image a class: none can be spared
+            return drawn[:0].astype(np.int64)
         steps = (stream.uniform() + np.arange(count)) * (ends[-1] / count)
-        return drawn[np.unique(np.searchsorted(ends, steps, side="right"))].astype(np.int64)
+        places = np.minimum(np.searchsorted(ends, steps, side="right"), len(ends) - 1)  # rounding may lead past the end
+        return drawn[np.unique(places)].astype(np.int64)
     remainder = np.round(share - np.floor(share), 9)
     return drawn[np.argsort(-remainder[drawn], kind="stable")][:count].astype(np.int64)
 

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.sources import files
+from bench.data.sources.classes import label_notes
+from bench.data.sources.columns import named, split_column
 from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.fetch import fetch, is_remote
 from bench.data.sources.files import Listed, Listing
+from bench.data.sources.places import Places, lost
 from bench.data.sources.split_names import assigned
-from bench.schema.errors import RequestError, near, unknown
+from bench.schema.errors import RequestError
 from bench.schema.secrets import redacted
 
 DELIMITERS = (",", ";", "\t", "|")
-NO_LABEL = ("nan", "<na>")  # what tables are saved with where a label is missing
+NO_LABEL = ("nan", "-nan", "<na>", "#n/a", "#na", "n/a", "null", "nat")  # what tables hold where a label is missing
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
@@ -63,7 +66,8 @@ def _listed(dataset: Any) -> Listing:
 
     Raises:
         RequestError: naming line and column, for what is not UTF-8, a missing column, a row of the wrong length, an
-            empty path or label, an unknown split or a path listed twice.
+            empty path or label, an unknown split or a file listed twice; where no path leads to a file, or no two
+            images have a label in common.
     """
     file, shown = dataset.file, redacted(dataset.file)
     try:
@@ -71,172 +75,88 @@ def _listed(dataset: Any) -> Listing:
     except UnicodeDecodeError as error:
         raise RequestError(f"{shown}: not UTF-8 (byte {error.start}). Save it as 'CSV UTF-8'.") from error
     lines, rows = _rows(dataset, text)
-    columns = _header(dataset, [name.strip() for name in rows[0]] if rows else [])
-    path_at, label_at = columns.index(dataset.path_column), columns.index(dataset.label_column)
-    split_at, remarks = _split_column(dataset, columns, rows[1:])
-    listed, at_line, place_of = [], dict[str, int](), _Places(file)
+    if not rows:
+        raise RequestError(f"{shown} is empty. Expected a first line such as path,label and a line for each image.")
+    columns = [name.strip() for name in rows[0]]
+    (path_at, label_at), remarks = named(dataset, columns)
+    split_at, more = split_column(dataset, columns, rows[1:])
+    listed, at_line, place_of = [], dict[str, int](), Places(file)
     known = assigned({row[split_at].strip() for row in rows[1:] if len(row) == len(columns)}) if split_at != -1 else {}
     for line, row in zip(lines[1:], rows[1:], strict=True):
         if len(row) != len(columns):
             raise RequestError(f"{shown}, line {line}: expected {len(columns)} fields, found {len(row)}.")
         path, label = row[path_at].strip(), row[label_at].strip()
-        if not path or not label or label.lower() in NO_LABEL:
-            what = "path is empty" if not path else "label is empty" if not label else f"label is '{label}'"
-            raise RequestError(f"{shown}, line {line}: the {what}. Fill it in, or take the line away.")
-        if path in at_line:
-            raise RequestError(f"{shown}, line {line}: '{redacted(path)}' is listed in line {at_line[path]} already.")
-        at_line[path] = line
+        _check_row(f"{shown}, line {line}", path, label)
+        place = place_of(path)
+        same = place if is_remote(place) else os.path.normpath(place)
+        if same in at_line:
+            raise RequestError(
+                f"{shown}, line {line}: '{redacted(path)}' is listed in line {at_line[same]} already. Keep one line."
+            )
+        at_line[same] = line
         split = row[split_at].strip() if split_at != -1 else ""
         if split and split not in known:
             raise RequestError(f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty.")
-        place = place_of(path)
         listed.append(Listed(place, f"line {line}: {redacted(path)}", label, known.get(split, UNASSIGNED)))
     if not listed:
         raise RequestError(f"{shown}: no rows below the header.")
-    _check_numbers(shown, {item.label for item in listed})
+    _check_places(shown, place_of, [row[path_at].strip() for row in rows[1:]], listed)
     others = {
         name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(columns) if i not in (path_at, label_at)
     }
     where = hashlib.sha256(file.encode()).hexdigest() if is_remote(file) else str(Path(file).expanduser().resolve())
-    return Listing(listed, place_of.missing, where, others, remarks=remarks)
+    if place_of.respelled:
+        more = (*more, f"{place_of.respelled} paths differ from their files' names in upper and lower case, or form.")
+    notes = label_notes(f"{shown}: column '{columns[label_at]}'", [item.label for item in listed])
+    return Listing(listed, [], where, others, notes, (*remarks, *more))
 
 
 def _rows(dataset: Any, text: str) -> tuple[list[int], list[list[str]]]:
-    """(line number of each row, rows), by the delimiter whose first line names the columns that are needed."""
-    first = text.split("\n", 1)[0]
-    wanted = {dataset.path_column, dataset.label_column}
+    """(line number of each row that is not empty, rows), by the delimiter whose first line names what is needed."""
+    stated = re.match(r"sep=(.)\r?\n", text)  # a line of spreadsheets
+    first = text[stated.end() :] if stated else text.lstrip("\r\n")
+    first = re.split(r"[\r\n]", first, maxsplit=1)[0]
+    wanted = {dataset.path_column.casefold(), dataset.label_column.casefold()}
 
     def columns(delimiter: str) -> set[str]:
-        return {name.strip().strip('"') for name in first.split(delimiter)}
+        return {name.strip().strip('"').casefold() for name in first.split(delimiter)}
 
     delimiter = max(DELIMITERS, key=lambda d: (len(wanted & columns(d)), first.count(d), d == ","))
+    delimiter = stated.group(1) if stated else delimiter
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
         for row in reader:
-            if row:
+            if any(field.strip() for field in row):
                 lines.append(reader.line_num)
                 rows.append(row)
     except csv.Error as error:
         raise RequestError(
             f"{redacted(dataset.file)}, line {reader.line_num}: not a readable CSV line ({error})."
         ) from error
-    return lines, rows
+    return (lines[1:], rows[1:]) if stated else (lines, rows)
 
 
-def _header(dataset: Any, columns: list[str]) -> list[str]:
-    """The column names; raises RequestError where one that is needed is missing or there twice."""
-    shown = redacted(dataset.file)
-    for setting in ("path_column", "label_column"):
-        wanted = getattr(dataset, setting)
-        if wanted in columns:
-            continue
-        if any(os.path.splitext(name)[1].lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") for name in columns):
-            raise RequestError(
-                f"{shown}: its first line holds an image ({', '.join(columns)}), expected the names of the columns. "
-                f"Put a line above it: {','.join(_names(dataset, columns))}"
-            )
-        raise unknown(f"column in {shown}: dataset.{setting} is", wanted, columns)
-    for wanted in (dataset.path_column, dataset.label_column, dataset.split_column):
-        if columns.count(wanted) > 1:
-            raise RequestError(f"{shown}: column '{wanted}' is there {columns.count(wanted)} times. Keep one.")
-    return columns
+def _check_row(where: str, path: str, label: str) -> None:
+    """Raise RequestError for a row without a path, or with a label that says none."""
+    missing = label.casefold() in NO_LABEL
+    if not path or not label or missing:
+        what = "path is empty" if not path else "label is empty" if not label else f"label is '{label}'"
+        raise RequestError(f"{where}: the {what}. Fill it in, or take the line away.")
+    if any(unicodedata.category(c) == "Cc" for c in label):  # which would break tables
+        raise RequestError(f"{where}: the label {label!a} holds a control character. Write it in one plain line.")
 
 
-def _names(dataset: Any, row: list[str]) -> list[str]:
-    """A header for a list that has none: the field that ends as images do is the path, the next one the label."""
-    names = [f"column{i}" for i in range(1, len(row) + 1)]
-    path = next((i for i, field in enumerate(row) if re.search(r"\.(png|jpe?g|tiff?)$", field.lower())), 0)
-    names[path] = dataset.path_column
-    other = next((i for i in range(len(row)) if i != path), None)
-    if other is not None:
-        names[other] = dataset.label_column
-    return names
-
-
-def _split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tuple[int, tuple[str, ...]]:
-    """(the column of splits, a remark where it is spelled in another way); -1 where there is none.
-
-    Raises:
-        RequestError: for a name that no column has, or where another column holds names of splits.
-    """
-    shown, wanted = redacted(dataset.file), dataset.split_column
-    if wanted is None:
-        return -1, ()
-    if wanted in columns:
-        return columns.index(wanted), ()
-    same = [name for name in columns if name.casefold() == wanted.casefold()]
-    if len(same) == 1:
-        return columns.index(same[0]), (f"Column {same[0]} is taken as the split.",)
-    if wanted != type(dataset).__dataclass_fields__["split_column"].default:
+def _check_places(shown: str, place_of: Places, paths: list[str], listed: list[Listed]) -> None:
+    """Raise RequestError where not one path leads to a file: the list, and not single files, is wrong then."""
+    local = [(p, item.place) for p, item in zip(paths, listed, strict=True) if not is_remote(item.place)]
+    if local and len(local) == len(listed) and not place_of.found:
+        path, place = local[0]
         raise RequestError(
-            f"{shown}: no column is named '{wanted}' (dataset.split_column).{near(wanted, columns)} "
-            f"Its columns: {', '.join(columns)}. dataset.split_column=null draws the splits."
+            f"{shown}: not one of its {len(local)} paths leads to a file. The first, '{path}', is looked for at "
+            f"{place}: paths are relative to the folder of the list. {lost(path, place)}".strip()
         )
-    for i, name in enumerate(columns):
-        values = {row[i].strip() for row in rows if len(row) == len(columns)} - {""}
-        if (
-            name not in (dataset.path_column, dataset.label_column)
-            and len(values) > 1
-            and values == set(assigned(values))
-        ):
-            raise RequestError(
-                f"{shown}: column '{name}' holds {', '.join(sorted(values))}. Say dataset.split_column={name} to keep "
-                "these splits, or dataset.split_column=null to draw others."
-            )
-    return -1, ()
-
-
-def _check_numbers(shown: str, labels: set[str]) -> None:
-    """Raise RequestError where one number is spelled in two ways (1 and 1.0), as tables with gaps are saved."""
-    for label in sorted(labels):
-        if re.fullmatch(r"\d+\.0+", label) and label.split(".")[0] in labels:
-            raise RequestError(
-                f"{shown}: the labels '{label.split('.')[0]}' and '{label}' are one number spelled in two ways. "
-                "Write it in one way."
-            )
-
-
-class _Places:
-    """Where a row's path leads: relative ones from the list's folder, with ~, backslashes and other Unicode forms."""
-
-    def __init__(self, file: str) -> None:
-        self.missing: list[str] = []
-        self.chain, self.remote = "", is_remote(file)
-        if self.remote:
-            head, _, rest = file.partition("::")  # zip://lists/a.csv::https://host/b.zip
-            self.chain = f"::{rest}" if rest else ""
-            protocol, _, inner = head.split("?")[0].partition("://")
-            folder = inner.rpartition("/")[0]
-            self.folder = f"{protocol}://{folder}/" if folder or not rest else f"{protocol}://"
-        else:
-            self.folder = str(Path(file).expanduser().parent)
-        self._names: dict[str, dict[str, str]] = {}
-
-    def __call__(self, path: str) -> str:
-        """The address or local path."""
-        if is_remote(path):
-            return path
-        if self.remote:
-            return f"{self.folder}{path}{self.chain}"
-        place = os.path.join(self.folder, os.path.expanduser(path))
-        if os.path.lexists(place) if "\0" not in place else True:
-            return place
-        if "\\" in path and os.path.exists(other := place.replace("\\", "/")):
-            return other
-        return self._spelled(place)
-
-    def _spelled(self, place: str) -> str:
-        """The file whose name differs in its Unicode form only; else the path as it is."""
-        folder, name = os.path.split(place)
-        if folder not in self._names:
-            try:
-                found = os.listdir(folder)
-            except OSError:
-                found = []
-            self._names[folder] = {unicodedata.normalize("NFC", f): f for f in found}
-        return os.path.join(folder, self._names[folder].get(unicodedata.normalize("NFC", name), name))
 
 
 CSV = Source(_identity, _read)

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data.sources import depth
 from bench.data.sources.depth import BITS8, INTS, Deep, Range
+from bench.data.sources.formats import unread
 from bench.schema.errors import RequestError
 
 MIXED = 128  # side of the square that images of mixed sizes are brought to
@@ -44,7 +45,7 @@ class Rule:
         size: side of the square to bring it to; None leaves it as it is.
         fit: crop (shorter side to size, then the centre), squash, or pad (longer side to size, black borders).
         ints, floats: the values of images deeper than 8 bits that become 0 and 255, see `depth.ranges`.
-        special: some are of a kind that is read anew, see `depth.Deep`; it changes the content's digest only.
+        special: not 0 where some are of a kind that is read anew, see `depth.Deep`; it changes the digest only.
     """
 
     channels: int
@@ -52,12 +53,13 @@ class Rule:
     fit: str
     ints: Range = INTS
     floats: Range = BITS8
-    special: bool = False
+    special: int = 0
 
     def identity(self) -> dict[str, object]:
         """The rule as part of a set's digest: what came later is left out where it changes no pixel."""
-        later = {"ints": INTS, "floats": BITS8, "special": False}
-        return {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+        later = {"ints": INTS, "floats": BITS8, "special": 0}
+        changed = {k: v for k, v in asdict(self).items() if k not in later or v != later[k]}
+        return {**changed, "special": True} if self.special == 1 else changed  # as it was when there was one kind
 
     def __call__(self, raw: bytes) -> NDArray[np.uint8]:
         """Pixels uint8 [channels, H, W] of an encoded image. Raises BadImage."""
@@ -114,11 +116,11 @@ def opened(raw: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # stricter below
             image = Image.open(io.BytesIO(raw))
     except UnidentifiedImageError as error:
-        if raw[4:8] == b"ftyp" and raw[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc"):
-            raise BadImage("is HEIC: pip install 'imagebench[heic]' reads it, or convert it to JPEG") from error
-        raise BadImage("is not an image in a format that Pillow reads") from error
+        raise BadImage(unread(raw)) from error
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be opened ({error})") from error
+    if image.format == "EPS":  # Pillow would run it, as the program that it is
+        raise BadImage("is EPS, a program for printers: convert it to PNG")
     limit = Image.MAX_IMAGE_PIXELS or sys.maxsize
     if image.width * image.height > limit:
         raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {limit:,} (Pillow's limit)")
@@ -196,7 +198,7 @@ def rule(headers: Sequence[Header], size: int | None, fit: str, colour: str, spa
         )
     grey = colour == "grey" or (colour == "auto" and all(grey for _, grey in seen))
     spans = depth.ranges(headers, span)
-    special = any(h.deep is not None and h.deep.special for h in headers)
+    special = max((h.deep.special for h in headers if h.deep is not None), default=0)
     return Rule(1 if grey else 3, size, fit, spans.get("int", INTS), spans.get("float", BITS8), special)
 
 

@@ -22,7 +22,7 @@ Range = tuple[float, float]
 INTS: Range = (0.0, 65535.0)  # what 16-bit files span where nothing else is said
 BITS8: Range = (0.0, 255.0)
 SLIVER = 8  # a set that uses less than 1/8 of its range keeps fewer than 32 of 256 levels
-TIFF_TAGS = {"bits": 258, "photometric": 262, "smallest": 340, "largest": 341}
+TIFF_TAGS = {"bits": 258, "photometric": 262, "smallest": 340, "largest": 341, "extra": 338, "format": 339}
 
 
 class Deep(NamedTuple):
@@ -32,12 +32,14 @@ class Deep(NamedTuple):
     low: float
     high: float
     stated: Range | None = None
-    special: bool = False  # colour or MINISWHITE: their pixels differ from what earlier versions made of them
+    special: int = (
+        0  # 1: colour or MINISWHITE; 2: alpha in 16-bit TIFF, signed bytes: earlier versions read them otherwise
+    )
 
 
 def is_deep(image: Image.Image, raw: bytes = b"") -> bool:
     """Whether an opened image holds more than 8 bits a value."""
-    return image.mode.startswith("I") or image.mode == "F" or deep_colour(image, raw) != ""
+    return image.mode.startswith("I") or image.mode == "F" or _odd(image) or deep_colour(image, raw) != ""
 
 
 def deep_colour(image: Image.Image, raw: bytes) -> str:
@@ -48,9 +50,19 @@ def deep_colour(image: Image.Image, raw: bytes) -> str:
     return "TIFF" if isinstance(bits, tuple) and len(bits) > 1 and bits[0] == 16 else ""
 
 
+def _odd(image: Image.Image) -> bool:
+    """Whether a TIFF's one channel holds whole numbers that Pillow reads as others: signed bytes, unsigned 32 bits."""
+    bits, form = _tag(image, "bits"), _tag(image, "format")
+    return (bits, form) in (((8,), (2,)), ((32,), (1,)), ((32,), None))
+
+
 def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
-    """[H, W] or [H, W, 3], as the file holds them; of an alpha channel nothing is kept."""
+    """[H, W] or [H, W, 3], as the file holds them; what is transparent lies over white, as at 8 bits."""
     kind = deep_colour(image, raw)
+    if not kind and _odd(image):
+        import tifffile
+
+        return np.asarray(tifffile.imread(io.BytesIO(raw), key=0)).astype(np.float64)
     if not kind:
         return np.asarray(image).astype(np.float64)
     if kind == "PNG":
@@ -67,8 +79,13 @@ def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
     wide = tifffile.imread(io.BytesIO(raw), key=0)
     if wide.ndim != 3 or (wide.shape[-1] not in (3, 4) and wide.shape[0] not in (3, 4)):
         raise ValueError(f"16-bit channels of shape {wide.shape}")
-    wide = wide if wide.shape[-1] in (3, 4) else wide.transpose(1, 2, 0)
-    return wide[..., :3].astype(np.float64)
+    wide = (wide if wide.shape[-1] in (3, 4) else wide.transpose(1, 2, 0)).astype(np.float64)
+    if wide.shape[-1] == 3:
+        return wide
+    alpha, extra = wide[..., 3:] / 65535, _tag(image, "extra")
+    if extra in (1, (1,)):  # the colours are multiplied by it already
+        return wide[..., :3] + 65535 * (1 - alpha)
+    return wide[..., :3] * alpha + 65535 * (1 - alpha) if extra in (2, (2,)) else wide[..., :3]
 
 
 def inverted(image: Image.Image) -> bool:
@@ -84,7 +101,9 @@ def look(image: Image.Image, raw: bytes = b"") -> Deep:
     stated = (_number(smallest), _number(largest)) if smallest is not None and largest is not None else None
     if not np.isfinite(found).all():
         raise ValueError("it holds values that are no numbers")
-    special = inverted(image) or found.ndim == 3
+    special = 1 if inverted(image) or found.ndim == 3 else 0
+    if _odd(image) or (_tag(image, "extra") is not None and found.ndim == 3):
+        special = 2
     return Deep(kind, float(found.min()), float(found.max()), stated, special)
 
 
@@ -116,6 +135,7 @@ def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
             known = ((0.0, 1.0), BITS8) if kind == "float" else (INTS,)
             fitting = next((span for span in known if span[0] <= low and high <= span[1]), None)
             if fitting is None:
+                low, high = (low, high) if low < high else (min(low, 0.0), max(high, 0.0))
                 raise RequestError(
                     f"The {kind} images of this set hold values from {low:g} to {high:g}, and no file says which are "
                     f"black and white. Say dataset.range=[{low:g},{high:g}], or the range of the camera or scanner."

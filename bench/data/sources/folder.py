@@ -78,7 +78,11 @@ def _listed(dataset: Any) -> Listing:
             if len(listed) == before:
                 bad.append(f"{folder.relative_to(root)}{os.sep} has no image in it")
     if not listed:
-        raise RequestError(f"{root}: no images found. Expected one sub-folder a class, with images in it.")
+        loose = f" {bad[0].removesuffix(', so it has no class')}." if bad else ""
+        raise RequestError(
+            f"{root}: no images found in class folders.{loose} Expected one sub-folder a class, with images in it, or "
+            "train/, val/ and test/ with class folders in each."
+        )
     if aside:
         remarks.append(f"Left aside, as no images: {', '.join(aside[:5])}{', ...' if len(aside) > 5 else ''}.")
     return Listing(listed, bad, str(root.resolve()), {"folder": inside}, remarks=tuple(remarks))
@@ -103,7 +107,7 @@ def _are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> b
 
 def _check_tops(root: Path, tops: Sequence[Path]) -> None:
     """Raise RequestError where the top folders look like splits of unknown names, or classes lie deeper."""
-    inside = {top: frozenset(_sub_folders(top)) for top in tops}
+    inside = {top: frozenset(_branches(top)) for top in tops}
     if len(tops) == 1:
         (only,) = tops
         deeper = only
@@ -121,12 +125,20 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
             shared = inside[one] & inside[other]
             if TRAIN in assigned(shared).values():
                 continue  # which is told by the class
-            if len(shared) > 1 and 2 * len(shared) >= max(len(inside[one]), len(inside[other])):
+            if len(shared) > 1 and 2 * len(shared) >= min(len(inside[one]), len(inside[other])):
                 raise RequestError(
                     f"{root}: the folders {one.name} and {other.name} hold the same folders "
                     f"({', '.join(sorted(shared)[:3])}{', ...' if len(shared) > 3 else ''}), as splits do. If they are "
                     "splits, call them train, val and test; if they are classes, say dataset.splits=none."
                 )
+
+
+def _branches(folder: Path) -> list[str]:
+    """Its sub-folders; where it holds a single one, as archives often do, those of that one."""
+    deeper = folder
+    while len(names := _sub_folders(deeper)) == 1:
+        deeper = deeper / names[0]
+    return names
 
 
 def _holds_folders(folder: Path) -> bool:

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from bench.data.sources.contract import TEST, TRAIN, VAL
 
+# English first, then what lists and folders in other languages say, without accents.
 SPLITS = {
-    **dict.fromkeys(("train", "training", "trn", "trained"), TRAIN),
-    **dict.fromkeys(("val", "valid", "validation", "validate", "validating", "dev", "development"), VAL),
-    **dict.fromkeys(("test", "testing", "tests", "tst", "holdout", "heldout", "unseen"), TEST),
-}
+    **dict.fromkeys(
+        ("train", "training", "trn", "trained", "trainings", "lern", "entrenamiento", "entrainement", "apprentissage",
+         "addestramento", "treino", "treinamento", "训练", "訓練", "学習", "훈련", "обучение", "обучающая"),
+        TRAIN,
+    ),
+    **dict.fromkeys(
+        ("val", "valid", "validation", "validate", "validating", "dev", "development", "validierung", "validierungs",
+         "validacion", "validazione", "convalida", "validacao", "验证", "驗證", "検証", "검증", "валидация"),
+        VAL,
+    ),
+    **dict.fromkeys(
+        ("test", "testing", "tests", "tst", "holdout", "heldout", "unseen", "prueba", "pruebas", "prova", "teste",
+         "testes", "测试", "測試", "テスト", "테스트", "тест", "тестовая"),
+        TEST,
+    ),
+}  # fmt: skip
 EITHER = ("eval", "evaluation", "evaluate")  # the test split, or val where another one is called test
 # Words that say nothing of which split it is. Longest first: they are also cut from the end of a word (trainset).
-FILLERS = ("datasets", "dataset", "samples", "folder", "images", "photos", "image", "split", "files", "data", "imgs",
-           "sets", "img", "set", "raw")  # fmt: skip
+FILLERS = ("datasets", "dataset", "samples", "folder", "images", "photos", "image", "split", "files", "daten", "datos",
+           "data", "imgs", "sets", "img", "set", "raw", "集")  # fmt: skip
 
 
 def split_of(name: str) -> int | str | None:
@@ -23,7 +37,9 @@ def split_of(name: str) -> int | str | None:
 
     Case, digits, separators and words such as set, data and images do not matter: Train_Data, testset, val2017.
     """
-    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    plain = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain))
     rest = "".join(word for word in words if word not in FILLERS)
     for filler in ("", *FILLERS):
         word = rest.removesuffix(filler)
@@ -35,8 +51,27 @@ def split_of(name: str) -> int | str | None:
 
 
 def assigned(names: Iterable[str]) -> dict[str, int]:
-    """Each name that is a split's -> TRAIN, VAL or TEST, where names such as eval are settled by the others."""
+    """Each name that is a split's -> TRAIN, VAL or TEST, where names such as eval are settled by the others.
+
+    Where all names have words in common (seg_train, seg_test), what differs may be what names the split.
+    """
+    names = list(names)
     found = {name: split_of(name) for name in names}
+    if (
+        None in found.values()
+        and None not in (short := {name: split_of(rest) for name, rest in _rests(names)}).values()
+    ):
+        found = short
     plain = {name: split for name, split in found.items() if isinstance(split, int)}
     other = VAL if TEST in plain.values() else TEST
     return {name: plain.get(name, other) for name, split in found.items() if split is not None}
+
+
+def _rests(names: list[str]) -> list[tuple[str, str]]:
+    """(name, it without the words that all begin or end with), for two names or more."""
+    words = [re.split(r"[\s_.-]+", name) for name in names]
+    shortest = min(map(len, words), default=0) - 1 if len(names) > 1 else 0
+    before = next((i for i in range(shortest) if len({w[i] for w in words}) > 1), shortest)
+    left = shortest - before
+    after = next((i for i in range(left) if len({w[-1 - i] for w in words}) > 1), left)
+    return [(name, "_".join(w[before : len(w) - after])) for name, w in zip(names, words, strict=True)]

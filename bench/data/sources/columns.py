@@ -1,0 +1,110 @@
+"""The columns of a list: which ones hold paths, labels and splits."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from bench.data.sources.split_names import assigned
+from bench.schema.errors import RequestError, near
+from bench.schema.secrets import redacted
+
+# Columns that say of each row whether it is in a split, and those that hold a split's name.
+FLAGS = ("istrain", "istest", "isval", "isvalid", "isvalidation", "isholdout")
+SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
+
+
+def named(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
+    """Where path and label stand, and a remark where a column is spelled in another way.
+
+    Raises:
+        RequestError: where one that is needed is missing or there twice.
+    """
+    shown = redacted(dataset.file)
+    places: list[int] = []
+    remarks: list[str] = []
+    for setting in ("path_column", "label_column"):
+        wanted = getattr(dataset, setting)
+        same = [i for i, name in enumerate(columns) if name == wanted]
+        same = same or [i for i, name in enumerate(columns) if name.casefold() == wanted.casefold()]
+        if len(same) > 1:
+            raise RequestError(f"{shown}: column '{wanted}' is there {len(same)} times. Keep one.")
+        if not same:
+            raise _no_column(dataset, setting, columns)
+        if columns[same[0]] != wanted:
+            remarks.append(f"Column {columns[same[0]]} is taken as the {setting.split('_')[0]}.")
+        places.append(same[0])
+    if dataset.split_column is not None and columns.count(dataset.split_column) > 1:
+        number = columns.count(dataset.split_column)
+        raise RequestError(f"{shown}: column '{dataset.split_column}' is there {number} times. Keep one.")
+    return (places[0], places[1]), tuple(remarks)
+
+
+def _no_column(dataset: Any, setting: str, columns: list[str]) -> RequestError:
+    shown, wanted = redacted(dataset.file), getattr(dataset, setting)
+    if any(os.path.splitext(name)[1].lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") for name in columns):
+        return RequestError(
+            f"{shown}: its first line holds an image ({', '.join(columns)}), expected the names of the columns. "
+            f"Put a line above it: {','.join(_names(dataset, columns))}"
+        )
+    return RequestError(
+        f"{shown} has no column '{wanted}'.{near(wanted, columns)} Its columns: {', '.join(columns)}. "
+        f"Say which one it is: dataset.{setting}=NAME."
+    )
+
+
+def _names(dataset: Any, row: list[str]) -> list[str]:
+    """A header for a list that has none: the field that ends as images do is the path, the next one the label."""
+    names = [f"column{i}" for i in range(1, len(row) + 1)]
+    path = next((i for i, field in enumerate(row) if re.search(r"\.(png|jpe?g|tiff?)$", field.lower())), 0)
+    names[path] = dataset.path_column
+    other = next((i for i in range(len(row)) if i != path), None)
+    if other is not None:
+        names[other] = dataset.label_column
+    return names
+
+
+def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tuple[int, tuple[str, ...]]:
+    """(the column of splits, a remark where it is spelled in another way); -1 where there is none.
+
+    Raises:
+        RequestError: for a name that no column has, or where another column holds names of splits.
+    """
+    shown, wanted = redacted(dataset.file), dataset.split_column
+    if wanted is None:
+        return -1, ()
+    if wanted in columns:
+        return columns.index(wanted), ()
+    same = [name for name in columns if name.casefold() == wanted.casefold()]
+    if len(same) == 1:
+        return columns.index(same[0]), (f"Column {same[0]} is taken as the split.",)
+    if wanted != type(dataset).__dataclass_fields__["split_column"].default:
+        raise RequestError(
+            f"{shown}: no column is named '{wanted}' (dataset.split_column).{near(wanted, columns)} "
+            f"Its columns: {', '.join(columns)}. dataset.split_column=null draws the splits."
+        )
+    for i, name in enumerate(columns):
+        values = {row[i].strip() for row in rows if len(row) == len(columns)} - {""}
+        if (
+            name not in (dataset.path_column, dataset.label_column)
+            and len(values) > 1
+            and values == set(assigned(values))
+        ):
+            raise RequestError(
+                f"{shown}: column '{name}' holds {', '.join(sorted(values))}. Say dataset.split_column={name} to keep "
+                "these splits, or dataset.split_column=null to draw others."
+            )
+        plain = re.sub(r"[^a-z]", "", name.casefold())
+        if 1 < len(values) <= 3 and (plain in FLAGS or (plain in SPLIT_COLUMNS and all(map(_is_number, values)))):
+            raise RequestError(
+                f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
+                "in words that are no names of splits. Write train, val and test into a column split, or say "
+                "dataset.split_column=null to draw others."
+            )
+    folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold")]
+    return -1, tuple(f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.0+)?", text) is not None

@@ -1,0 +1,42 @@
+"""What a file is that Pillow does not read, and what to do about it."""
+
+from __future__ import annotations
+
+HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
+TIFF = (
+    "is a TIFF of a kind that Pillow does not read (12 bits, float64, float colour, more than four channels): save it "
+    "with 8 or 16 bits, or as 32-bit floats of one channel"
+)
+# First bytes -> what is said. Text formats come by their first word, whatever its case.
+BEGINNINGS = {
+    b"\xff\x0a": "is JPEG XL, which Pillow does not read: convert it to PNG or JPEG",
+    b"\0\0\0\x0cJXL ": "is JPEG XL, which Pillow does not read: convert it to PNG or JPEG",
+    b"II*\0": TIFF,
+    b"MM\0*": TIFF,
+    b"version https://git-lfs": "is a pointer of Git LFS, not the image itself: run 'git lfs pull' where it came from",
+    b"%pdf": "is a PDF and no image: export its pages as PNG",
+    b"<svg": "is SVG, a drawing without pixels: export it as PNG",
+    b"<?xml": "is XML and no image (an SVG drawing has no pixels: export it as PNG)",
+    b"<!doctype html": "is a web page and no image: its download went wrong",
+    b"<html": "is a web page and no image: its download went wrong",
+    b"\x1f\x8b": "is compressed (gzip): unpack it",
+    b"pk\x03\x04": "is a zip archive: unpack it",
+    b"\x93numpy": "is a NumPy array: write it as PNG, or bring it by a dataset of your own ('bench new dataset')",
+}
+
+
+def unread(raw: bytes) -> str:
+    """Why Pillow reads no image from these bytes, which are not empty."""
+    if raw[4:8] == b"ftyp":
+        if raw[8:12] in HEIC:
+            return "is HEIC: pip install 'imagebench[heic]' reads it, or convert it to JPEG"
+        if raw[8:12] not in (b"avif", b"avis"):
+            return "is a film and no image: export single pictures of it"
+        return "is a damaged AVIF, or this Pillow was built without AVIF: convert it to PNG"
+    if raw[128:132] == b"DICM":
+        return "is DICOM, which Pillow does not read: convert it to 16-bit PNG"
+    start = raw[:64].lstrip().lower()
+    for beginning, what in BEGINNINGS.items():
+        if raw.startswith(beginning) or start.startswith(beginning):
+            return what
+    return "is not an image in a format that Pillow reads"
