@@ -6,42 +6,14 @@ so that `bench --help` answers at once. A package rather than one file, as fourt
 
 from __future__ import annotations
 
-import argparse
 import atexit
-import importlib
 import json
 import os
 import signal
 import sys
-from types import ModuleType
 
+from bench.cli.verbs import VERBS, Parser, parser_of
 from bench.schema.errors import RequestError, unknown
-
-VERBS = {
-    "run": "one experiment",
-    "sweep": "plan a sweep, skip what is done, run the rest",
-    "table": "table, figure and verdicts from the store",
-    "report": "the site in results/: an index and a page for each sweep",
-    "reproduce": "run cells of committed results again and compare",
-    "compare": "two runs, sweeps, stores or commits side by side",
-    "options": "every setting, claim and figure kind, from the schema itself",
-    "models": "parameters, FLOPs, smallest input, source paper",
-    "lr": "the largest stable lr, by a short training in which it rises",
-    "check": "protocol lint, before compute is spent",
-    "explain": "pictures of what a run learned and where it fails",
-    "predict": "class probabilities of images, by a run's model",
-    "export": "a run's model as ONNX or torch.export, checked against the run",
-    "serve": "a page and an endpoint that classify images",
-    "auto": "the best classifier for a folder of images",
-    "data": "label statistics, integrity, duplicates, preview",
-    "new": "a file of your own that works as it stands: model, dataset, metric, sweep, ...",
-    "sync": "deliver what waits for the store, bring runs of another one",
-    "cite": "BibTeX for the tool, the data sets, models and papers of a sweep",
-    "merge": "results of several people, of one sweep, as one table",
-    "publish": "the results as a static site, in a folder or on the hub",
-    "ui": "MLflow's user interface on the store",
-    "doctor": "what works on this machine, and what to do about what does not",
-}
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 
@@ -153,22 +125,6 @@ def _dispatch(argv: list[str]) -> int:
     return int(module.main(args))
 
 
-def parser_of(verb: str) -> tuple[Parser, ModuleType]:
-    """A verb's arguments, and its module."""
-    module = importlib.import_module(f"bench.cli.{verb}")
-    parser = Parser(
-        prog=f"bench {verb}",
-        description=module.__doc__,
-        formatter_class=argparse.RawTextHelpFormatter,
-        allow_abbrev=False,
-    )
-    module.options(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--debug", action="store_true", help="tracebacks instead of messages")
-    parser.add_argument("--parts", metavar="DIR", help="a folder of own parts, besides parts/ here")
-    return parser, module
-
-
 def _refuse_flags(parser: Parser, words: list[str], of_hydra: bool) -> None:
     """Refuse words with dashes that neither the verb nor, where it passes them on, Hydra takes.
 
@@ -183,14 +139,6 @@ def _refuse_flags(parser: Parser, words: list[str], of_hydra: bool) -> None:
             overrides = of_hydra or any("OVERRIDE" in str(a.metavar) for a in parser._actions)
             remedy = hint(words[i:], known, overrides) or f" '{parser.prog} --help' shows what it takes."
             raise RequestError(f"'{parser.prog}' has no flag '{word.split('=')[0]}'.{remedy}")
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, with its errors as RequestErrors."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Raise what argparse would print."""
-        raise RequestError(f"{message}\n'{self.prog} --help' shows what it takes.")
 
 
 def overview() -> str:

@@ -99,7 +99,7 @@ def candidates(words: list[str]) -> list[str]:
     Args:
         words: after `bench`, the last one as far as it is typed.
     """
-    from bench.cli import VERBS, parser_of
+    from bench.cli.verbs import VERBS, parser_of
 
     *before, last = words
     before = [w for w in before if w]

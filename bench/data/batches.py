@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.decoding import ahead
 from bench.data.imagedata import ImageData
 from bench.data.stream import Streamed
 
@@ -115,7 +116,7 @@ class OffDeviceImages:
         if not isinstance(self.images, Streamed):
             yield from (self[part] for part in parts)
             return
-        for found in self.images.ahead([part.cpu().numpy() for part in parts]):
+        for found in ahead(self.images, [part.cpu().numpy() for part in parts]):
             yield torch.from_numpy(found).to(self.device, non_blocking=True)
 
 

@@ -6,7 +6,6 @@ import math
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,26 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from bench.data.stream import Streamed
 from bench.schema.errors import RequestError, RunFailed
-
-if TYPE_CHECKING:
-    from bench.data.stream import Streamed
 
 CHUNK = 16  # images that a worker decodes at a time: all workers share one batch, and none holds a large piece of it
 AHEAD = 64 * 2**20  # bytes decoded ahead of the batch that is asked for, at most (and no less than two chunks a worker)
 
 
-def ahead(
-    images: Streamed, parts: Sequence[NDArray[np.int64]], workers: int | None = None
-) -> Iterator[NDArray[np.uint8]]:
+def ahead(images: Streamed, parts: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
     """`images[part]` for each part, in order, while workers decode up to two parts ahead.
 
     What comes does not depend on the number of workers, and no random state but the loader's own is touched. One
     thread may read several in turns. Two threads may not: a worker forked while another thread ends its own was seen
     to exit without a word.
-
-    Args:
-        workers: processes; None: one for each core of this run (torch's threads), 0: decode in this process.
 
     Raises:
         RequestError: naming the file, where one cannot be decoded any more.
@@ -41,7 +33,7 @@ def ahead(
     """
     pieces = [[part[i : i + CHUNK] for i in range(0, len(part), CHUNK)] for part in parts]
     chunks = [chunk for piece in pieces for chunk in piece]
-    found = iter(_loader(images, chunks, max(map(len, parts), default=0), workers))
+    found = iter(_loader(images, chunks, max(map(len, parts), default=0)))
     for part, piece in zip(parts, pieces, strict=True):
         batch = np.empty((len(part), *images.shape[1:]), np.uint8)
         start = 0
@@ -67,10 +59,8 @@ class _Chunks(Dataset[Tensor | str]):
             return str(error)
 
 
-def _loader(
-    images: Streamed, chunks: Sequence[NDArray[np.int64]], largest: int, workers: int | None
-) -> DataLoader[Tensor | str]:
-    count = min(torch.get_num_threads() if workers is None else workers, len(chunks))
+def _loader(images: Streamed, chunks: Sequence[NDArray[np.int64]], largest: int) -> DataLoader[Tensor | str]:
+    count = min(torch.get_num_threads() if images.workers is None else images.workers, len(chunks))
     if multiprocessing.current_process().daemon:  # which may not have children
         count = 0
     one = CHUNK * math.prod(images.shape[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,11 +20,12 @@ class Streamed:
     """Looks like the array uint8 [N, C, H, W] that decoding every file would give.
 
     `images[i]` is uint8 [C, H, W]; `images[indices]` is uint8 [n, C, H, W], decoded in threads (Pillow works
-    outside Python's lock). Batches come from `ahead`, which worker processes decode.
+    outside Python's lock). Batches come from `bench.data.decoding.ahead`, which worker
+    processes decode.
 
     Attributes:
         files: where each image lies.
-        workers: processes of `ahead`; None: one for each core of the run, 0: none.
+        workers: processes of `decoding.ahead`; None: one for each core of the run (torch's threads), 0: none.
     """
 
     files: Sequence[str]
@@ -45,12 +46,6 @@ class Streamed:
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             found = list(pool.map(self.decoded, chosen.tolist()))
         return np.stack(found) if found else np.zeros((0, *self.shape[1:]), np.uint8)
-
-    def ahead(self, parts: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
-        """`self[part]` for each part in order, the next ones being decoded while the caller works on one."""
-        from bench.data.decoding import ahead  # torch
-
-        return ahead(self, parts, self.workers)
 
     def decoded(self, i: int) -> NDArray[np.uint8]:
         """Image `i`, uint8 [C, H, W].

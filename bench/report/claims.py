@@ -17,10 +17,11 @@ from bench.report.frame import Frame, selected
 from bench.report.images import OnImages, on_images
 from bench.report.looks import Looks, looks_at, settings_of_records
 from bench.report.naming import axis
+from bench.report.outcome import Outcome
 from bench.report.replicates import Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.statement import differing, scope, sentence
-from bench.report.stats import LEVEL, Outcome, Sample, detectable, holm_factors, one_sample, seeds_needed
+from bench.report.stats import LEVEL, Sample, detectable, holm_factors, one_sample, seeds_needed
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
 from bench.schema.label import show
 from bench.schema.metric import metric

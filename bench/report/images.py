@@ -20,9 +20,10 @@ from bench.report.artifacts import Reader
 from bench.report.contrast import runs, terms
 from bench.report.frame import Frame
 from bench.report.naming import point
+from bench.report.outcome import Outcome
 from bench.report.predictions import Arrays, correct
 from bench.report.replicates import crossed
-from bench.report.stats import LEVEL, Outcome, interval_of
+from bench.report.stats import LEVEL, interval_of
 from bench.schema.claim import Claim, Compare
 from bench.schema.errors import RequestError
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import special, stats
 
-from bench.report.stats import Outcome
+from bench.report.outcome import Outcome
 
 RESAMPLES = 9999
 FEWEST_FOR_BOOTSTRAP = 10  # below that a resample is too often one value many times

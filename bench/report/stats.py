@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 from scipy import optimize, special
 
+from bench.report.outcome import Outcome
+
 LEVEL = 0.95  # of every interval that the report shows
 
 
@@ -99,25 +101,6 @@ def interval_of(given: Sample, level: float = LEVEL) -> Interval:
     return Interval(given.mean, *_interval(given, level), given.n, given.sd)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A test of "the values' centre is `threshold`".
-
-    Attributes:
-        estimate, low, high: the centre and its interval (mean; the Hodges-Lehmann estimate for Wilcoxon).
-        p_less, p_greater: one-sided p-values for "the centre is below / above the threshold"; NaN where untestable.
-        note: why the test can say nothing, or "".
-    """
-
-    estimate: float
-    low: float
-    high: float
-    n: int
-    p_less: float
-    p_greater: float
-    note: str = ""
-
-
 FEWEST = 3  # two values say next to nothing about their spread: a t-test of them rests on one difference
 
 
@@ -154,7 +137,7 @@ def one_sample(
         p = min(1.0, 1 / e_value(t, n)) / 2  # one-sided halves, as everywhere here
         less, greater = (p, 1 - p) if t < 0 else (1 - p, p)
         return Outcome(mean, mean - half, mean + half, n, less, greater)
-    from bench.report import resampling
+    from bench.report import resampling  # scipy.stats, slow to import
 
     if test == "wilcoxon":
         return resampling.wilcoxon(given.values, threshold, level)

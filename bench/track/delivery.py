@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
@@ -16,10 +16,8 @@ from bench.track.lease import LeaseLost
 from bench.track.record import Record
 from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
+from bench.track.sweep_runs import SweepRuns
 from bench.track.unavailable import store_errors
-
-if TYPE_CHECKING:
-    from bench.track.store import Store
 
 DIGEST = 36  # letters of a data set's digest that MLflow takes
 # How PostgreSQL, SQLite, MySQL and SQL Server say that a row is there already.
@@ -27,7 +25,7 @@ TWICE = ("duplicate key", "UNIQUE constraint failed", "Duplicate entry", "PRIMAR
 BATCH = 900  # a request takes at most 1,000 metrics
 
 
-def deliver(store: Store, place: Path, fresh: bool = False) -> str:
+def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
     """Log an outcome into its run, mark that as ended and forget the outcome; returns the MLflow run id.
 
     Delivering twice, by two processes at once, or again after a kill in the middle, is harmless: the outcome goes
@@ -73,7 +71,7 @@ def deliver(store: Store, place: Path, fresh: bool = False) -> str:
 
 
 def _run_for(
-    store: Store, record: Record, meta: dict[str, Any], lease: tuple[int, str] | None, earlier: list[Row]
+    store: SweepRuns, record: Record, meta: dict[str, Any], lease: tuple[int, str] | None, earlier: list[Row]
 ) -> str:
     """The run that an outcome goes into: that of its lease, or without one the one that was begun for its key.
 
@@ -110,11 +108,11 @@ def _lost(record: Record) -> LeaseLost:
     return LeaseLost(f"Run {record.key[:12]} was taken over by another launch: this outcome of it does not count.")
 
 
-def _run_of(store: Store, record: Record, meta: dict[str, Any]) -> str:
+def _run_of(store: SweepRuns, record: Record, meta: dict[str, Any]) -> str:
     return store.runs_of_key(record.key, store.experiment(meta["experiment"]))[-1].run_id
 
 
-def _start(store: Store, record: Record, meta: dict[str, Any]) -> str:
+def _start(store: SweepRuns, record: Record, meta: dict[str, Any]) -> str:
     tags = {"run_key": record.key}
     parent = store.parent(meta["experiment"]) if record.sweep else None
     if parent is not None:
@@ -122,7 +120,7 @@ def _start(store: Store, record: Record, meta: dict[str, Any]) -> str:
     return store.start(meta["experiment"], meta["name"], tags, float(record.provenance.get("started", meta["sealed"])))
 
 
-def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place: Path) -> None:
+def _log(store: SweepRuns, run_id: str, record: Record, meta: dict[str, Any], place: Path) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
     sealed = int(float(meta["sealed"]) * 1000)
@@ -168,7 +166,7 @@ def _log(store: Store, run_id: str, record: Record, meta: dict[str, Any], place:
     store.add_files(run_id, (p for p in plain_files(place) if p.name != OUTCOME))
 
 
-def _log_inputs(store: Store, run_id: str, inputs: list[Any]) -> None:
+def _log_inputs(store: SweepRuns, run_id: str, inputs: list[Any]) -> None:
     """Log the data set, which all runs of an experiment share.
 
     MLflow looks for its row, then adds it: of two jobs that do so at once the database refuses one, which finds the

@@ -24,14 +24,11 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from bench.schema.errors import RequestError
 from bench.track.owner import Owner
+from bench.track.runs import Runs
 from bench.track.unavailable import StoreUnavailable
-
-if TYPE_CHECKING:
-    from bench.track.store import Store
 
 # A heartbeat silent for so long is a dead owner; the same for everybody at a store. Four beats fit into it.
 LEASE_SECONDS = float(os.environ.get("IMAGEBENCH_LEASE_SECONDS", "90"))
@@ -60,7 +57,7 @@ class Leases:
     """
 
     def __init__(
-        self, store: Store, lease_run: str, owner: Owner, beat: float = BEAT_SECONDS, silence: float = LEASE_SECONDS
+        self, store: Runs, lease_run: str, owner: Owner, beat: float = BEAT_SECONDS, silence: float = LEASE_SECONDS
     ) -> None:
         self.store, self.lease_run, self.owner = store, lease_run, owner
         self.beat, self.silence = beat, silence

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.sources.decode import MIXED, BadImage, Header, Rule, header, rule
+from bench.data.sources.decode import MIXED, BadImage, Rule, header, rule
+from bench.data.sources.depth import Header
 from bench.schema.errors import RequestError
 
 RAMP = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)

@@ -16,6 +16,7 @@ import torch
 
 from bench.data import load
 from bench.data.batches import Batches, place
+from bench.data.decoding import ahead
 from bench.data.stream import Streamed
 from bench.schema.dataset import Folder, Split
 from bench.schema.errors import RequestError, RunFailed
@@ -94,7 +95,7 @@ def test_two_readers_side_by_side(tmp_path: Path) -> None:
     """Begun before the other has ended, as val is read within an epoch."""
     data = load(streamed(class_folders(tmp_path, each=40), 2), Split())
     expected = data.images[data.train]
-    readers = [data.images.ahead(np.array_split(data.train, 5)) for _ in range(2)]
+    readers = [ahead(data.images, np.array_split(data.train, 5)) for _ in range(2)]
     pairs = [[x.copy() for x in pair] for pair in zip(*readers, strict=True)]
     assert len(pairs) == 5
     for found in zip(*pairs, strict=True):
@@ -108,7 +109,7 @@ from bench.data.sources import SOURCES
 from bench.schema.dataset import Folder, Split
 def read(root):
     data = load(Folder(source="folder", root=root, storage="stream", workers=2), Split())
-    assert sum(len(x) for x in data.images.ahead([data.train[:5], data.train[5:]])) == len(data.train)
+    assert sum(len(x) for x in ahead(data.images, [data.train[:5], data.train[5:]])) == len(data.train)
 child = multiprocessing.get_context("fork").Process(target=read, args=(sys.argv[1],), daemon=True)
 child.start()
 child.join()
@@ -123,9 +124,10 @@ def test_a_daemon_may_have_no_children_and_reads_all_the_same(tmp_path: Path) ->
 KILLED = """
 import sys, time, psutil, torch
 from bench.data import load
+from bench.data.decoding import ahead
 from bench.schema.dataset import Folder, Split
 data = load(Folder(source="folder", root=sys.argv[1], storage="stream", workers=2), Split())
-found = data.images.ahead([data.train[:4], data.train[4:]])
+found = ahead(data.images, [data.train[:4], data.train[4:]])
 next(found)
 print(*[p.pid for p in psutil.Process().children()], flush=True)
 time.sleep(60)

@@ -11,14 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data.sources import depth
-from bench.data.sources.depth import BITS8, INTS, Deep, Range
+from bench.data.sources.depth import BITS8, INTS, Header, Range
 from bench.data.sources.formats import unread
 from bench.schema.errors import RequestError
 
@@ -136,18 +136,6 @@ def heic() -> bool:
         return False
     pillow_heif.register_heif_opener()
     return True
-
-
-class Header(NamedTuple):
-    """What a file's header tells: (width, height) as it will be shown, and whether it is grey.
-
-    `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits.
-    """
-
-    size: tuple[int, int]
-    grey: bool
-    form: str = ""
-    deep: Deep | None = None
 
 
 def header(raw: bytes) -> Header:

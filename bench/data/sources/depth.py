@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from bench.schema.errors import RequestError
-
-if TYPE_CHECKING:
-    from bench.data.sources.decode import Header
 
 Range = tuple[float, float]
 INTS: Range = (0.0, 65535.0)  # what 16-bit files span where nothing else is said
@@ -112,6 +109,18 @@ def levels(found: NDArray[np.float64], span: Range, invert: bool) -> NDArray[np.
     low, high = span
     out = np.clip(np.floor((found - low) * (255 / (high - low)) + 0.5), 0, 255).astype(np.uint8)
     return 255 - out if invert else out
+
+
+class Header(NamedTuple):
+    """What a file's header tells: (width, height) as it will be shown, and whether it is grey.
+
+    `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits.
+    """
+
+    size: tuple[int, int]
+    grey: bool
+    form: str = ""
+    deep: Deep | None = None
 
 
 def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from bench.data.sources import decode, depth
 from bench.data.sources.classes import alike, in_order
 from bench.data.sources.contract import Contents, Note, Write, pixel_hash
-from bench.data.sources.decode import BadImage, Header, Rule
+from bench.data.sources.decode import BadImage, Rule
+from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
 from bench.data.sources.scan import Scan, scan
 from bench.schema.errors import RequestError

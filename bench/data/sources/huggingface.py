@@ -14,7 +14,8 @@ from PIL import Image
 
 from bench.data.sources import decode, depth
 from bench.data.sources.contract import Contents, Note, Source, Write
-from bench.data.sources.decode import BadImage, Header
+from bench.data.sources.decode import BadImage
+from bench.data.sources.depth import Header
 from bench.data.sources.scan import scan
 from bench.data.sources.split_names import assigned
 from bench.parts.walk import below

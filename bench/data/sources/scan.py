@@ -22,8 +22,8 @@ import PIL
 from numpy.typing import NDArray
 
 from bench.data.sources import contract, decode
-from bench.data.sources.decode import BadImage, Header
-from bench.data.sources.depth import Deep
+from bench.data.sources.decode import BadImage
+from bench.data.sources.depth import Deep, Header
 from bench.data.sources.fetch import fetch, is_remote, remote_state
 from bench.disk import write_atomically
 from bench.schema.errors import RequestError

@@ -1,9 +1,9 @@
-"""What each layer of several networks computes at once; see `network.Stacked` for the shapes."""
+"""What each layer of several networks computes at once; see `network.Stacked`, the program, for the shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +14,17 @@ from bench.models.activation import ACTIVATIONS
 from bench.models.layers import DropPath
 from bench.models.resnet import Block, Subsample
 
-if TYPE_CHECKING:
-    from bench.train.stacked.network import Stacked
-
 Step = Callable[[Tensor], Tensor]
+
+
+class Program(Protocol):
+    """What a layer reads of the program that it is a part of: `network.Stacked`."""
+
+    size: int
+    tensors: dict[str, Tensor]
+    generators: list[torch.Generator]
+    training: bool
+
 
 POINTWISE = (*ACTIVATIONS.values(), nn.Identity)
 SPATIAL = (nn.MaxPool2d, nn.AvgPool2d, nn.ZeroPad2d, nn.AdaptiveAvgPool2d)  # treat channels apart
@@ -43,7 +50,7 @@ def is_followed(module: nn.Module) -> bool:
     return not isinstance(module, nn.Flatten) or (module.start_dim, module.end_dim) == (1, -1)
 
 
-def follow(program: Stacked, name: str, alike: Sequence[nn.Module]) -> Step:
+def follow(program: Program, name: str, alike: Sequence[nn.Module]) -> Step:
     """What the modules, one of each network, compute together.
 
     Args:
@@ -130,7 +137,7 @@ class Affine(torch.autograd.Function):
         )
 
 
-def weighted(program: Stacked, name: str, layer: nn.Module) -> Step:
+def weighted(program: Program, name: str, layer: nn.Module) -> Step:
     """A layer with parameters."""
     size, tensors = program.size, program.tensors
     weight, bias = tensors[f"{name}weight"], tensors.get(f"{name}bias")
@@ -161,7 +168,7 @@ def weighted(program: Stacked, name: str, layer: nn.Module) -> Step:
     return batch_norm(program, name, layer)
 
 
-def batch_norm(program: Stacked, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Step:
+def batch_norm(program: Program, name: str, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Step:
     """Batch norm with the running statistics of every network."""
     parts = ("running_mean", "running_var", "weight", "bias")
     mean, var, weight, bias = wholes = [program.tensors[f"{name}{part}"] for part in parts]
@@ -190,7 +197,7 @@ def one_by_one(norm: Callable[[int, Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.stack([norm(i, one) for i, one in enumerate(x.unbind())])
 
 
-def dropout(program: Stacked, rates: Sequence[float]) -> Step:
+def dropout(program: Program, rates: Sequence[float]) -> Step:
     """Each network's draws from its own stream."""
     size = program.size
 
@@ -206,7 +213,7 @@ def dropout(program: Stacked, rates: Sequence[float]) -> Step:
     return step
 
 
-def drop_paths(program: Stacked, rate: float) -> Step:
+def drop_paths(program: Program, rate: float) -> Step:
     """`bench.models.layers.DropPath`, each network's draws from its own stream."""
 
     def step(x: Tensor) -> Tensor:

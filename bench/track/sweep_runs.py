@@ -1,0 +1,57 @@
+"""A sweep's two runs of its own in a store: one holds its leases, the other is the parent of its runs."""
+
+from __future__ import annotations
+
+from bench.schema.errors import RequestError
+from bench.track.connection import LEASES
+from bench.track.runs import Runs
+
+LEASE_RUN_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of the run with its leases
+
+
+class SweepRuns(Runs):
+    """A store as `bench.track.runs.Runs`, and each sweep's own runs in it; the same ones for everybody who asks."""
+
+    def __init__(self, uri: str | None = None) -> None:
+        super().__init__(uri)
+        self._parents: dict[str, str] = {}
+
+    def lease_run(self, sweep: str) -> str:
+        """The run that holds a sweep's leases, the same one for everybody who asks.
+
+        Names of experiments are unique in a store and an experiment is made together with its tags, so the first
+        to make the sweep's experiment decides. An experiment that somebody else made before has no such tag: then
+        one of its own, `imagebench-claims/NAME`, carries it.
+        """
+        for name in (sweep, f"{LEASES}/{sweep}"):
+            found = self._known(name)
+            if found is None:
+                with self._asking():
+                    run = self.client.create_run(self.experiment(LEASES), run_name=sweep, tags={"sweep": sweep})
+                    mine = str(run.info.run_id)
+                    self.client.set_terminated(mine)  # it runs nothing: no list should show it as RUNNING for ever
+                found = self._make(name, {LEASE_RUN_TAG: mine})
+                if found.tags.get(LEASE_RUN_TAG) != mine:
+                    with self._asking():
+                        self.client.delete_run(mine)
+            if LEASE_RUN_TAG in found.tags:
+                return found.tags[LEASE_RUN_TAG]
+        raise RequestError(f"The experiment '{LEASES}/{sweep}' in {self.shown} is not ours. Rename it, then try again.")
+
+    def parent(self, sweep: str, make: bool = False) -> str | None:
+        """The run that a sweep's runs are nested under, one for everybody; None unless `make`, where there is none."""
+        if sweep not in self._parents:
+            known = self._known(sweep)
+            if not make and (known is None or LEASE_RUN_TAG not in known.tags):
+                return None
+            lease_run = self.lease_run(sweep)
+            found = self.params(lease_run).get("parent")
+            if found is None and make:
+                mine = self.start(sweep, sweep, {"sweep": sweep})
+                if not self.set_once(lease_run, "parent", mine):
+                    self.remove(mine)
+                found = self.params(lease_run)["parent"]
+            if found is None:
+                return None
+            self._parents[sweep] = found
+        return self._parents[sweep]
