@@ -105,6 +105,7 @@ def test_two_readers_side_by_side(tmp_path: Path) -> None:
 DAEMON = """
 import multiprocessing, sys
 from bench.data import load
+from bench.data.decoding import ahead
 from bench.data.sources import SOURCES
 from bench.schema.dataset import Folder, Split
 def read(root):
