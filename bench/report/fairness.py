@@ -102,7 +102,9 @@ def _places(frame: Frame, points: list[tuple[str, ...]]) -> str:
 def _undertrained(frame: Frame) -> Iterator[Doubt]:
     late = []
     for runs in frame.points.values():
-        ended = [r for r in runs.values() if _trained(r) and r.costs.get("cost/selected_epoch")]
+        # With trainer.select=last the last epoch is asked for, and says nothing about training for longer.
+        free = [r for r in runs.values() if _trained(r) and r.config.get("trainer.select") != "last"]
+        ended = [r for r in free if r.costs.get("cost/selected_epoch")]
         last = [r for r in ended if r.costs["cost/selected_epoch"] >= r.config["trainer.epochs"] > 1]
         if len(last) > len(ended) / 2:
             late.append(point({name: v for name, v in last[0].axes.items() if name not in frame.drawn}))

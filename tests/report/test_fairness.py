@@ -81,6 +81,14 @@ def test_what_is_late_or_on_the_edge_is_said_of_the_sides_that_have_it() -> None
     )
     assert names(*late) == ["undertrained"]
     assert judge(*late)[0].doubts == []
+    asked = made(
+        lambda r: (
+            dataclasses.replace(set_(r, trainer_select="last"), costs={**r.costs, "cost/selected_epoch": 3})
+            if r.axes["model"] == "c"
+            else r
+        )
+    )
+    assert names(*asked) == []  # the last epoch was asked for
     edge = made(
         lambda r: (
             dataclasses.replace(r, metrics={**r.metrics, "val/accuracy": r.axes["optim.lr"]})
