@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -121,7 +122,7 @@ class Sweep:
     select: Select | None = None  # hyperparameters that are chosen on val
     published: list[Published] = Field(default_factory=list)  # numbers of papers to stand beside ours
     zip: list[list[str]] = Field(default_factory=list)  # axes that go together, value by value
-    exclude: list[dict[str, Any]] = Field(default_factory=list)  # combinations to leave out: axis -> value
+    exclude: list[dict[str, Any]] = Field(default_factory=list)  # to leave out: axis -> value, or several values
     replicates: list[str] = Field(default_factory=lambda: ["seed"])  # what is drawn anew: seed, split.seed, split.fold
     sequential: bool = False  # claims are tested by an e-process, which holds however often one looks
     allow: dict[str, str] = Field(default_factory=dict)  # finding of `bench check` -> why it is accepted here
@@ -212,7 +213,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         places += [(f"{place}.{side}", fixed) for side, fixed in sides(claim).items()]
         axes += [(f"{place}.over", getattr(claim, "over", None))]
     for i, left_out in enumerate(made.exclude):
-        places.append((f"exclude[{i}]", left_out))
+        listed = [{axis: value} for axis, of in left_out.items() for value in several(of, known.get(axis, ()))]
+        places += [(f"exclude[{i}]", one) for one in listed]
     for i, together in enumerate(made.zip):
         axes += [(f"zip[{i}]", name) for name in together]
     _check_zip(made, where)
@@ -260,6 +262,11 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         if len(reason.split()) < 2:
             raise RequestError(f"{where}: allow.{name} is '{reason}'. Write down why, in words; the table shows it.")
     return made
+
+
+def several(value: Any, known: Container[str]) -> list[Any]:
+    """The values that an entry of `exclude` names: a list names each of its own, unless the axis has it as one."""
+    return value if isinstance(value, list) and canonical(value) not in known else [value]
 
 
 def _check_tuning(made: Sweep, where: str) -> None:

@@ -23,6 +23,11 @@ def _never_test(metric: object) -> object:
 
 Selection = Annotated[Literal["val/accuracy", "val/nll", "last"], BeforeValidator(_never_test)]
 
+# Whoever writes 32 without quotation marks, as everybody does, has a number.
+Precision = Annotated[
+    Literal["32", "tf32", "16-mixed", "bf16-mixed"],
+    BeforeValidator(lambda v: "32" if type(v) is int and v == 32 else v),
+]
 
 TARGET = re.compile(r"(val/accuracy\s*>=|val/nll\s*<=)\s*(\d*\.?\d+(?:[eE][-+]?\d+)?)")
 
@@ -134,7 +139,7 @@ class Trainer:
     accumulate: Annotated[int, Field(gt=0)] = 1  # parts that a device's share of a batch is cut into, to save memory
     clip: Annotated[float, Field(gt=0)] | None = None  # largest L2 norm of the gradient of all parameters
     # Of the arithmetic; the parameters stay 32 bits.
-    precision: Literal["32", "tf32", "16-mixed", "bf16-mixed"] = "32"
+    precision: Precision = "32"
     channels_last: Literal["auto", "always", "never"] = "auto"  # how images lie; auto: on a GPU, and where a CPU gains
     compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
     # Runs of a sweep that differ only in numbers as one program. auto: where a short trial shows that it pays, and that

@@ -17,7 +17,7 @@ from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import canonical, numeric, show
 from bench.schema.metric import ON_REQUEST, last_part
-from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
+from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, several, steps_of
 from bench.track.record import Record
 
 
@@ -155,7 +155,11 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
         raise RequestError(
             f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
         )
-    left_out = [{axis: canonical(value) for axis, value in entry.items()} for entry in sweep.exclude]
+    known = {name: {canonical(label) for label, _ in of} for name, of in steps.items()}
+    left_out = [
+        {axis: {canonical(value) for value in several(of, known[axis])} for axis, of in entry.items()}
+        for entry in sweep.exclude
+    ]
     for chosen in itertools.product(*(zip(*(steps[name] for name in group), strict=True) for group in groups)):
         made = {
             name: step
@@ -163,7 +167,7 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
             for name, step in zip(group, part, strict=True)
         }
         labels = {name: made[name][0] for name in steps}
-        if any(all(canonical(labels[axis]) == value for axis, value in entry.items()) for entry in left_out):
+        if any(all(canonical(labels[axis]) in values for axis, values in entry.items()) for entry in left_out):
             continue
         yield labels, [text for name in steps for text in made[name][1]]
 

@@ -359,6 +359,23 @@ def test_a_figure_that_needs_files_says_so() -> None:
         figures.describe(Figure(kind="curves"), make_sweep(AXES), records(), lambda *_: None)
 
 
+def test_nll_over_epochs_is_one_curve_whatever_training_calls_it() -> None:
+    def read(record: Record, name: str) -> str | None:
+        column = "val_nll" if record.axes["model"] == "plain" else "val_loss"  # its loss is NLL
+        return f"epoch,train_loss,{column}\n1,2.0,1.5\n2,1.0,0.5\n" if name == "curves.csv" else None
+
+    def made(y: str) -> Chart:
+        figure = Figure(kind="curves", lines="model", y=y, at={"depth": 20})
+        return figures.describe(figure, make_sweep(AXES), records(), read)
+
+    both = made("val/nll")
+    assert {(m.series, m.x, m.y) for m in both.panels[0].marks} == {
+        (s, e, v) for s in (0, 1) for e, v in ((1, 1.5), (2, 0.5))
+    }
+    assert "Without" not in both.caption
+    assert "Without val_loss: plain" in made("val/loss").caption
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_a_cross(value: float) -> None:
     made = [dataclasses.replace(r, metrics={**r.metrics, "test/nll": value}) for r in records()]

@@ -196,6 +196,7 @@ def test_what_says_how_fast_counts_where_a_clock_ends_training() -> None:
 
 def test_scores_of_16_bits_have_a_version_of_their_own() -> None:
     """Two classes often have the same one, and they share their place since."""
+    assert run_key(experiment(compose([*BASE, "trainer.precision=32"])), "d") == run_key(experiment(compose(BASE)), "d")
     half = experiment(compose([*BASE, "trainer.precision=bf16-mixed"]))
     assert run_key(half, "d") != unversioned(half)
     whole = experiment(compose(BASE))

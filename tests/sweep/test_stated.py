@@ -35,12 +35,19 @@ def test_axes_go_together_and_combinations_are_left_out() -> None:
     ]  # fmt: skip
     left = points(made(exclude=[{"model": "knn"}, {"model": "dnn", "optim.lr": 0.1}]))
     assert len(left) == 18 - 6 - 2
+    several = points(made(exclude=[{"model": ["knn", "dnn"], "optim.lr": [0.1, 0.01]}]))
+    assert len(several) == 18 - 2 * 2 * 2
+    lists = {"model.hidden": [[8], [8, 8]], "optim.lr": [0.1, 0.01]}
+    whole = points(made(axes=lists, base=["dataset=digits", "model=dnn"], exclude=[{"model.hidden": [8, 8]}]))
+    assert [p.axes["model.hidden"] for p in whole] == ["[8]", "[8]"]
     with pytest.raises(RequestError, match="equally many values"):
         made(zip=[["model", "trainer.epochs"]])
     with pytest.raises(RequestError, match="twice"):
         made(zip=[["model", "optim.lr"], ["optim.lr", "trainer.epochs"]])
     with pytest.raises(RequestError, match="the axis does not have"):
         made(exclude=[{"model": "resnet"}])
+    with pytest.raises(RequestError, match=r"says model: resnet, which the axis does not have"):
+        made(exclude=[{"model": ["knn", "resnet"]}])
 
 
 @pytest.mark.parametrize("word", ["optim.lr=0.5", "seed=5", "+optim.lr=0.5", "model=linear"])

@@ -30,7 +30,7 @@ def curves(frame: Frame, figure: Figure, reader: Reader) -> Chart:
     column = figure.y.replace("test/", "val/").replace("/", "_")
     shown = metric(column.replace("_", "/", 1))
     found = split(frame, figure, [figure.lines])
-    runs = {id(c): read(c, reader, "curves") for _, cells in found for c in cells}
+    runs = {id(c): [_with_nll(r) for r in read(c, reader, "curves")] for _, cells in found for c in cells}
     known = list(dict.fromkeys(name for each in runs.values() for one in each for name in one.columns))
     if not known:
         raise none_has("curves")
@@ -62,6 +62,8 @@ def curves(frame: Frame, figure: Figure, reader: Reader) -> Chart:
     cells = [c for _, cells in found for c in cells]
     more = ["Thin lines: single seeds"] if figure.seeds == "lines" else []
     more += lacking(cells, [len(runs[id(c)]) for c in cells], "curves")
+    without = [_name(c, figure) for c in cells if runs[id(c)] and not any(column in r.columns for r in runs[id(c)])]
+    more += [f"Without {column}: {', '.join(dict.fromkeys(without))}"] if any(without) else []
     said = small_print(figure, frame, cells, [m.n for m in marks(chart)], more)
     return scaled(dataclasses.replace(chart, caption=said))
 
@@ -133,6 +135,13 @@ def none_has(kind: str) -> RequestError:
     return RequestError(
         f"A figure of kind '{kind}' needs {artifacts.FILE[kind]}, which no finished run of these records has."
     )
+
+
+def _with_nll(run: Curves) -> Curves:
+    """The same curves with `val_nll`, which training calls `val_loss` where NLL is what it minimises."""
+    if "val_nll" in run.columns or "val_loss" not in run.columns:
+        return run
+    return Curves(run.epochs, {**run.columns, "val_nll": run.columns["val_loss"]})
 
 
 def _name(cell: Cell, figure: Figure) -> str:
