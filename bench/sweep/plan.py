@@ -47,7 +47,8 @@ class Point:
 def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> Sweep:
     """The sweep with what `scale` (and the command line) changes about its base, axes and seeds.
 
-    Claims, figures and published numbers about axis values that this scale does not have are left out.
+    Claims, figures, published numbers and excluded combinations of axis values that this scale does not have are left
+    out.
 
     Raises:
         RequestError: when the sweep does not define this scale, or the scale names a new axis.
@@ -71,6 +72,7 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
         axes=axes,
         seeds=seeds if seeds is not None else chosen,
         claims=[c for c in sweep.claims if all(_asked(side, axes) for side in sides(c).values())],
+        exclude=[kept for entry in sweep.exclude if (kept := _left_out(entry, axes))],
         figures=[f for f in sweep.figures if _asked(f.at, axes)],
         published=[p for p in sweep.published if _asked(p.at, axes)],
     )
@@ -79,6 +81,18 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
 def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
     """Whether the axes have these values."""
     return all(canonical(value) in {canonical(level) for level in axes[axis]} for axis, value in fixed.items())
+
+
+def _left_out(entry: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Any]:
+    """An entry of `exclude` with the values that the axes have; empty where one of the axes has none of its values."""
+    out: dict[str, Any] = {}
+    for axis, of in entry.items():
+        known = {canonical(level) for level in axes[axis]}
+        here = [value for value in several(of, known) if canonical(value) in known]
+        if not here:
+            return {}
+        out[axis] = here if len(here) > 1 else here[0]
+    return out
 
 
 def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+
+import pytest
+
 from bench.schema.sweep import sweep
+from bench.sweep import file
 from bench.sweep.plan import at_scale, points
 
 
@@ -34,12 +40,13 @@ def test_what_is_about_points_that_a_scale_does_not_have_is_left_out_there() -> 
             "name": "scaled",
             "question": "Which?",
             "base": ["dataset=digits"],
-            "axes": {"model": ["linear", "dnn", "cnn"]},
+            "axes": {"model": ["linear", "dnn", "cnn"], "optim": ["sgd", "adam"]},
             "scales": {"smoke": {"axes": {"model": ["linear", "dnn"]}}, "small": {}},
             "claims": [
                 {"says": "dnn is better", "compare": {"model": "dnn"}, "against": {"model": "linear"}},
                 {"says": "cnn is better", "compare": {"model": "cnn"}, "against": {"model": "dnn"}},
             ],
+            "exclude": [{"model": "cnn", "optim": "sgd"}, {"model": ["cnn", "dnn"], "optim": "adam"}],
             "figures": [{"kind": "confusion", "at": {"model": "cnn"}}],
             "published": [{"value": 0.9, "source": "a paper", "at": {"model": m}} for m in ("dnn", "cnn")],
         },
@@ -49,7 +56,16 @@ def test_what_is_about_points_that_a_scale_does_not_have_is_left_out_there() -> 
     assert [c.says for c in smoke.claims] == ["dnn is better"]
     assert [p.at for p in smoke.published] == [{"model": "dnn"}]
     assert smoke.figures == []
+    assert smoke.exclude == [{"model": "dnn", "optim": "adam"}]
+    assert small.exclude == made.exclude
     assert (small.claims, small.published, small.figures) == (made.claims, made.published, made.figures)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "small", "full"])
+def test_what_a_manifest_states_of_a_shipped_sweep_is_a_sweep(scale: str) -> None:
+    for name in file.names():
+        stated = at_scale(file.read(name), scale)
+        assert sweep(json.loads(json.dumps(dataclasses.asdict(stated))), name) == stated
 
 
 def test_a_setting_that_refers_to_another_takes_that_points_value() -> None:
