@@ -7,10 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.schema.sweep import Sweep
+from bench.track.pages import NOTE
 from bench.track.record import Record, to_csv
 from bench.track.store import Store
 
-NOTE = "mlflow.note.content"  # what MLflow shows as a run's description
 ROOM = 8000  # characters of a tag
 DESCRIBED = ("verdict.md", "table.md")  # parts of the parent's description
 TO_JUDGE = "The claims are judged by `bench table`, which keeps a record of each look at them."

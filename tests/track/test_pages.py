@@ -1,4 +1,4 @@
-"""What MLflow's own pages are told of a sweep: data, source, columns, open parents; no lease that runs for ever."""
+"""What MLflow's own pages are told of a sweep: data, source, columns, order; no lease that runs for ever."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def test_the_pages_of_a_store_show_our_runs(folder: Path, bench_json: Any) -> No
     shown = store.client.get_experiment(store.show_runs("adhoc"))
     assert shown.tags["mlflow.experimentKind"] == "custom_model_development"
     state = json.loads(shown.tags[VIEW])
-    assert state["selectedColumns"][:3] == ["attributes.`Dataset`", "params.`optim.lr`", "params.`seed`"]
+    assert state["columnOrder"][2:4] == ["params.`optim.lr`", "params.`seed`"]  # no column of what is the same
+    assert state["selectedColumns"][:2] == ["attributes.`Dataset`", "attributes.`Source`"]
     assert "metrics.`test/accuracy`" in state["selectedColumns"]
-    assert state["runsExpanded"] == {run.tags["mlflow.parentRunId"]: True}
+    assert state["orderByKey"] == "tags.`mlflow.note.content`"  # by date MLflow nests the runs, closed
