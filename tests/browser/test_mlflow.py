@@ -68,7 +68,7 @@ def test_bench_ui_opens_at_the_runs_and_a_sweep_says_what_it_found(address: str,
     runs = ("linear · lr 0.1 · seed 0", "linear · lr 0.01 · seed 0")  # in sight, though nested below the sweep's run
     text = wait_for(page, *runs, *COLUMNS)
     names = page.js("return [...document.querySelectorAll('a[href*=\"/runs/\"]')].map(n => n.innerText.trim())")
-    assert [n for n in names if n][0] == "adhoc"  # type: ignore[union-attr]
+    assert next(n for n in names if n) == "adhoc"  # type: ignore[union-attr]
     assert "Token Usage" not in text
     assert "augment" not in text  # the same in all runs
     page.js("[...document.querySelectorAll('a[href*=\"/runs/\"]')].find(n => n.innerText.trim() == 'adhoc').click()")
