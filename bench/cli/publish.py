@@ -2,6 +2,7 @@
 
     bench publish site/                  pages, figures, tables and records, for GitHub Pages, S3 or a web server
     bench publish hub:NAME/RESULTS       the same as a static Space of the Hugging Face hub (after 'hf auth login')
+    bench publish site/ --ro-crate       with ro-crate-metadata.json, which Zenodo and other repositories read
 
 Nothing in it leads to a store or a folder of this machine. Results whose files contradict each other are refused.
 """
@@ -36,26 +37,30 @@ def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""
     parser.add_argument("place", help="a new folder, one that was published to before, or hub:OWNER/NAME")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--ro-crate", action="store_true", help="with metadata of an RO-Crate")
 
 
 def main(args: argparse.Namespace) -> int:
     """Write or upload the site."""
     if args.place.startswith("hub"):
-        where = upload(args.results, args.place)
+        where = upload(args.results, args.place, args.ro_crate)
     else:
-        where = str(publish(args.results, Path(args.place)) / "index.html")
+        where = str(publish(args.results, Path(args.place), args.ro_crate) / "index.html")
     print(json.dumps({"site": where}) if args.json else where)
     return 0
 
 
-def publish(results: Path, folder: Path) -> Path:
+def publish(results: Path, folder: Path, described: bool = False) -> Path:
     """Write the site for `results` into `folder`, whole or not at all.
+
+    Args:
+        described: with metadata for repositories of research data (`bench.report.crate`).
 
     Raises:
         RequestError: for results that contradict each other, and for a folder that holds something else.
     """
     from bench.cli.reference import sections
-    from bench.report import evidence, integrity, site
+    from bench.report import crate, evidence, integrity, site
 
     if folder.resolve() == results.resolve() or results.resolve() in folder.resolve().parents:
         raise RequestError(f"{folder} is in the results themselves. 'bench report' makes their pages; name another.")
@@ -64,8 +69,9 @@ def publish(results: Path, folder: Path) -> Path:
     found = evidence.found(results)
     if not found:
         raise RequestError(f"There are no results in {results}. 'bench table NAME' writes them.")
-    for place in found:
-        if faults := integrity.faults(evidence.read(place)):
+    read = [evidence.read(place) for place in found]
+    for place, one in zip(found, read, strict=True):
+        if faults := integrity.faults(one):
             raise RequestError(f"{place}: {faults[0]}. 'bench reproduce {place.name} --check' says all.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".site-") as scratch:
@@ -74,6 +80,8 @@ def publish(results: Path, folder: Path) -> Path:
         for place in found:
             shutil.copytree(place, made / place.name, symlinks=True, ignore=shutil.ignore_patterns(".*"))
         site.build(made, reference=sections(own=False))
+        if described:
+            crate.describe(made, read)
         (made / ".nojekyll").touch()  # GitHub Pages: serve the files as they are
         (made / MARK).touch()
         if folder.exists():
@@ -82,7 +90,7 @@ def publish(results: Path, folder: Path) -> Path:
     return folder
 
 
-def upload(results: Path, place: str) -> str:
+def upload(results: Path, place: str, described: bool = False) -> str:
     """Publish to a static Space of the Hugging Face hub; gives its address.
 
     Raises:
@@ -97,7 +105,7 @@ def upload(results: Path, place: str) -> str:
         raise RequestError("Publishing to the hub needs pip install 'imagebench[huggingface]'.") from None
     name = place.removeprefix("hub:")
     with tempfile.TemporaryDirectory() as scratch:
-        made = publish(results, Path(scratch) / "site")
+        made = publish(results, Path(scratch) / "site", described)
         (made / "README.md").write_text(CARD.format(title=name.partition("/")[2]), encoding="utf-8")
         api = HfApi()
         try:

@@ -30,6 +30,7 @@ VERBS = {
     "cite": "BibTeX for the tool, the data sets, models and papers of a sweep",
     "merge": "results of several people, of one sweep, as one table",
     "publish": "the results as a static site, in a folder or on the hub",
+    "wandb": "copy runs of the store into Weights & Biases",
     "ui": "MLflow's user interface on the store",
     "doctor": "what works on this machine, and what to do about what does not",
 }

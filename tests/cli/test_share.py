@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from pathlib import Path
@@ -135,6 +136,29 @@ def test_a_site_is_written_whole_and_again(tmp_path: Path, bench, monkeypatch) -
     assert str(tmp_path) not in "".join(p.read_text() for p in Path("public").rglob("*.html"))
     assert integrity.faults(evidence.read(Path("public/it"))) == []
     assert not list(tmp_path.glob(".site-*"))
+
+
+def test_what_is_published_describes_itself_for_repositories_of_data(tmp_path: Path, bench, monkeypatch) -> None:
+    pytest.importorskip("rocrate")
+    from rocrate.rocrate import ROCrate
+
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "results" / "it", [0, 1])
+    assert bench("publish", "public", "--ro-crate")[0] == 0
+    first = (tmp_path / "public" / "ro-crate-metadata.json").read_bytes()
+    crate = ROCrate(tmp_path / "public")
+    files = {e.id: e for e in crate.get_entities() if e.type == "File"}
+    assert set(files) == {f"it/{p.name}" for p in (tmp_path / "public" / "it").iterdir()}
+    content = (tmp_path / "public" / "it" / "records.csv").read_bytes()
+    assert files["it/records.csv"]["sha256"] == hashlib.sha256(content).hexdigest()
+    (action,) = (e for e in crate.get_entities() if e.type == "CreateAction")
+    assert (action["name"], action["result"].id, action["instrument"]["name"]) == (
+        "bench sweep it",
+        "it/",
+        "imagebench",
+    )
+    assert bench("publish", "public", "--ro-crate")[0] == 0
+    assert (tmp_path / "public" / "ro-crate-metadata.json").read_bytes() == first
 
 
 def test_what_is_not_published(tmp_path: Path, bench, monkeypatch) -> None:
