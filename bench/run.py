@@ -30,7 +30,7 @@ from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, flat, run_key
 from bench.schema.own import SOURCE, Metrics, owned
 from bench.track.provenance import provenance
-from bench.track.record import OWN_METRICS, Record
+from bench.track.record import OWN_METRICS, TUNING, Record
 from bench.track.spool import RESUME, Spool
 from bench.track.store import Store
 from bench.train.allocator import freed_memory_kept
@@ -65,8 +65,8 @@ def execute(
     after the other. What one run dies of is in its own Record alone.
 
     Args:
-        labels: for each what it is a point of, `sweep` and `axes`, the digest of that sweep's `claims`, and `name`, for
-            people; a single run has none.
+        labels: for each what it is a point of, `sweep` and `axes`, the digest of that sweep's `claims`, whether it is
+            for `tuning` only, and `name`, for people; a single run has none.
         on_epoch: called with the place of a run in `exps` and each row of its history.
         told: called with a number of runs, and "" where they are one program, or why they are trained alone.
         rest: whether runs that make no program are all run, or only the first of them.
@@ -158,6 +158,7 @@ def seal(
     axes: dict[str, Any] | None = None,
     name: str = "",
     claims: str = "",
+    tuning: bool = False,
 ) -> Path:
     """Measure what training handed back, or note what it died of, and seal the run's folder in the spool."""
     key = run_key(exp, data.fingerprint)
@@ -201,6 +202,7 @@ def seal(
             **({"skipped_images": str(len(data.skipped))} if data.skipped else {}),
             "images": f"{len(data.train)}/{len(data.val)}/{len(data.test)}",  # train / val / test
             **({"claims_sha256": claims} if claims else {}),  # what was claimed when it was run
+            **({TUNING: "true"} if tuning else {}),
             "started": f"{started:.3f}",
             **({"repeatable": "no: trainer.seconds counts by the clock"} if exp.trainer.seconds and exp.trains else {}),
             **weights,

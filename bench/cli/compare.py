@@ -159,8 +159,9 @@ def of_commit(word: str, results: Path) -> Found:
 def curves(one: Side, reader: Reader) -> list[Curves]:
     """The learning curves of a side's finished runs, where there are few enough to be seen."""
     from bench.report import artifacts
+    from bench.report.selection import only_judged
 
-    finished = [r for r in one.records if r.status == "finished"]
+    finished = [r for r in only_judged(one.records) if r.status == "finished"]
     if len(finished) > MOST_CURVES:
         print(f"{one.label}: {len(finished)} runs; curves are drawn for up to {MOST_CURVES}.", file=sys.stderr)
         return []

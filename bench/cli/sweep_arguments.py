@@ -98,12 +98,12 @@ def confirming(
 
     from bench.protocol import register
     from bench.schema.sweep import seeds_of
-    from bench.sweep.completed import records_file
+    from bench.sweep.completed import CONFIRM, records_file
     from bench.sweep.plan import points
     from bench.track.record import read_csv
     from bench.track.store import existing
 
-    own = f"{title}-confirm"
+    own = f"{title}{CONFIRM}"
     launches = [e for e in register.read(register.log_file(own)) if e["event"] == "launch"]
     planned = seeds_of(sweep.seeds)
     # Judged or about to be, wherever it was: a look at any of them may have led to the claim.

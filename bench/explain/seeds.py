@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.explain.picture import NotFor, Picture, grid, name
 from bench.explain.subject import Subject
 from bench.schema.errors import RequestError
-from bench.track.record import Record
+from bench.track.record import TUNING, Record
 from bench.trained import open_run
 
 SHOWN = 24
@@ -61,6 +61,7 @@ def siblings(subject: Subject) -> list[Record]:
         for name in store.experiments()
         for other in store.records(name)
         if other.status == "finished"
+        and (TUNING not in other.provenance or other.run_id == record.run_id)
         and rest(other) == rest(record)
         and other.provenance.get("data_fingerprint") == record.provenance.get("data_fingerprint")
     }

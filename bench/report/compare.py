@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench.report.frame import value
 from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
+from bench.report.selection import only_judged
 from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.schema.errors import RequestError, unknown
 from bench.schema.label import canonical, show
@@ -92,6 +93,7 @@ class Comparison:
     only_a: int
     only_b: int
     environment: list[Difference]
+    tuning: int = 0  # runs of both sides that chose hyperparameters, and are left out
 
 
 def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
@@ -125,6 +127,7 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
         only_a=len(left) - len({id(one) for one, _ in matched}),
         only_b=len(right) - len({id(other) for _, other in matched}),
         environment=environment([r.provenance for r in left], [r.provenance for r in right]),
+        tuning=sum(len(side.records) - len(only_judged(side.records)) for side in (a, b)),
     )
 
 
@@ -154,16 +157,20 @@ def _values(records: Sequence[Record], name: str) -> list[str]:
 
 
 def _latest(side: Side) -> list[Record]:
-    """The finished records, the latest one for each key, point and seed."""
+    """The finished records, the latest one for each key, point and seed; none that chose hyperparameters."""
     found: dict[Any, Record] = {}
-    for record in side.records:
+    for record in only_judged(side.records):
         if record.status == "finished":
             place = (_place(record), record.seed, "" if record.axes else record.key)
             started = float(record.provenance.get("started") or 0)
             if place not in found or started >= float(found[place].provenance.get("started") or 0):
                 found[place] = record
     if not found:
-        raise RequestError(f"{side.label}: no finished run ({len(side.records)} in all). There is nothing to compare.")
+        tuning = len(side.records) - len(only_judged(side.records))
+        more = f", {tuning} of them for tuning only" if tuning else ""
+        raise RequestError(
+            f"{side.label}: no finished run ({len(side.records)} in all{more}). There is nothing to compare."
+        )
     return list(found.values())
 
 

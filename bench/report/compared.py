@@ -34,6 +34,8 @@ def text(found: Comparison) -> str:
         lines.append(f"  Words are corrected for the {len(found.pairs)} rows (Holm); intervals are of each row alone.")
     if found.only_a or found.only_b:
         lines += ["", f"Without a partner: {found.only_a} finished runs of a, {found.only_b} of b."]
+    if found.tuning:
+        lines += ["", f"Left out: {found.tuning} runs that chose hyperparameters; they are not judged."]
     if found.environment:
         lines += ["", "Environments differ, most suspicious first:"]
         lines += [f"  {d.name}: {d.then} -> {d.now}   ({d.why})" for d in found.environment]
@@ -77,6 +79,7 @@ def data(found: Comparison) -> dict[str, Any]:
         ],
         "only_a": found.only_a,
         "only_b": found.only_b,
+        "tuning": found.tuning,
         "environment": [{"name": d.name, "a": d.then, "b": d.now, "why": d.why} for d in found.environment],
     }
 

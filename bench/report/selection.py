@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from bench.schema.errors import RequestError
 from bench.schema.metric import metric
 from bench.schema.sweep import Select, Sweep
-from bench.track.record import Record
+from bench.track.record import TUNING, Record
 
 ENDED = ("finished", "failed")
 OF_TEST = ("test/", "corrupt/")  # corruptions are of test images
@@ -43,6 +43,18 @@ def without_test(record: Record) -> Record:
 def was_tuning(record: Record) -> bool:
     """Whether a finished record was written for choosing only."""
     return not any(name.startswith(OF_TEST) for name in record.metrics)
+
+
+def only_judged(records: Sequence[Record]) -> list[Record]:
+    """Records without those that chose hyperparameters, where no sweep says which these are.
+
+    A run of a store says it itself; a record in a results folder has nothing of test. One record alone, which somebody
+    asked for by its name, comes back without its test numbers.
+    """
+    chose = [TUNING in r.provenance or (r.status == "finished" and was_tuning(r)) for r in records]
+    if len(records) == 1:
+        return [without_test(records[0])] if chose[0] else list(records)
+    return [record for record, choosing in zip(records, chose, strict=True) if not choosing]
 
 
 def choose(candidates: Sequence[Sequence[Record]], select: Select) -> int | None:

@@ -19,6 +19,8 @@ from bench.track.record import Record, read_csv
 from bench.track.store import Store
 from bench.track.unavailable import StoreUnavailable
 
+CONFIRM = "-confirm"  # behind the name of a sweep: its claims on fresh seeds
+
 
 @dataclass
 class Completed:
@@ -56,6 +58,9 @@ def records_file(title: str) -> Path:
 def find_completed(planned: Sequence[Point], title: str, store: Store | None, fresh: bool = False) -> Completed:
     """What is known of the planned points; with `fresh` committed records do not count. No store knows nothing.
 
+    Fresh seeds (`--confirm`) judge what the sweep's own tuning runs chose: with the same tuning seeds those would only
+    say the same again.
+
     Raises:
         RequestError: when the committed records are damaged.
     """
@@ -75,6 +80,10 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
             f"{records_file(title).parent} was changed after it was written ({changed}), so that its records "
             "count for nothing. Restore it, or say --fresh to run what it holds again."
         )
+    before, tuning = title.removesuffix(CONFIRM), [p for p in planned if p.tuning]
+    if before != title and tuning:
+        theirs = find_completed(tuning, before, store, fresh)
+        stored, committed = {**theirs.stored, **stored}, {**theirs.committed, **committed}
     return Completed(stored, committed)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.schema.experiment import flat
 from bench.sweep.plan import Point
 from bench.track.provenance import provenance
-from bench.track.record import Record
+from bench.track.record import TUNING, Record
 from bench.track.spool import Spool
 
 
@@ -26,6 +26,7 @@ def seal_failure(spool: Spool, point: Point, title: str, reason: str, threads: i
         provenance={
             **provenance(),
             **({"claims_sha256": point.claims} if point.claims else {}),
+            **({TUNING: "true"} if point.tuning else {}),
             "threads": str(point.experiment.trainer.threads or threads),
             "data_fingerprint": point.data,
             "started": f"{time.time():.3f}",

@@ -50,7 +50,7 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list
 
     found: list[tuple[int, str]] = []
     torch.set_num_threads(points[0].experiment.trainer.threads or threads)
-    labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims} for p in points]
+    labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims, "tuning": p.tuning} for p in points]
     with outside_slurm(points[0].experiment):
         execute(
             [p.experiment for p in points],

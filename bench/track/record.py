@@ -15,6 +15,7 @@ from bench.parts.metrics import enter
 from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import metric
 
+TUNING = "tuning"  # in the provenance: "true" of a run that was made to choose hyperparameters, and is not judged
 OWN_METRICS = "own_metrics"  # in the provenance: what metrics of somebody's own are (JSON)
 Status = Literal["finished", "failed", "running", "missing"]
 

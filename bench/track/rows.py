@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from bench.track.index import Row
-from bench.track.record import OWN_METRICS, Record
+from bench.track.record import OWN_METRICS, TUNING, Record
 
 ENDED = ("FINISHED", "FAILED")
 PROVENANCE = (
@@ -22,6 +22,7 @@ PROVENANCE = (
         "images",
         "repeatable",
         OWN_METRICS,
+        TUNING,
     ),
 )
 METRICS = ("val", "test", "train", "corrupt")

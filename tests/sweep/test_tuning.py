@@ -19,6 +19,7 @@ from bench.schema.sweep import Sweep, sweep
 from bench.sweep.plan import Point, points, records_of
 from bench.sweep.tuning import Phases
 from bench.track.record import Record, read_csv
+from bench.track.store import Store
 
 CLAIM = {"says": "A hidden layer helps", "compare": {"model": "dnn"}, "against": {"model": "linear"}}
 SWEEP = {
@@ -183,3 +184,20 @@ def test_one_command_runs_both_phases_and_goes_on_after_a_stop(folder: Path, ben
     store = f"sqlite:///{folder / 'other.db'}"
     _, out, _ = bench("sweep", "tuned", f"tracking.uri={store}", "--dry-run")
     assert out.count("to do") == 2
+    # What tuning runs say of test is in no comparison, also where the store is read without a sweep file.
+    mine = f"{folder / 'mlflow.db'}#tuned"
+    status, out, err = bench("compare", mine, mine, "--json")
+    assert status == 0, err
+    found = json.loads(out)
+    seeds = {(pair["metric"], seed) for pair in found["pairs"] for seed in pair["values"]}
+    assert {seed for _, seed in seeds} == {"0", "1", "2"}
+    assert found["tuning"] == 2 * (2 + 2)  # those that failed are for choosing too
+    (one, *_) = [r for r in Store(f"sqlite:///{folder / 'mlflow.db'}").records("tuned") if r.seed == 100 and r.metrics]
+    status, out, _ = bench("compare", one.run_id, one.run_id, "--json")
+    assert {pair["metric"] for pair in json.loads(out)["pairs"]} & {"val/accuracy", "test/accuracy"} == {"val/accuracy"}
+    # Fresh seeds are judged at what these tuning runs chose: they need not say the same again.
+    _, out, err = bench("sweep", "tuned", "--confirm", "--dry-run")
+    assert "10 runs (4 to choose, 6 to judge), 2 finished, 6 to do, 2 failed before" in err, err
+    assert sorted(line[-8:] for line in out.splitlines() if line.startswith("to do")) == [
+        *2 * ["seed 102"], *2 * ["seed 103"], *2 * ["seed 104"],
+    ]  # fmt: skip
