@@ -148,10 +148,8 @@ def frozen_updates(net: Any) -> Iterator[Finding]:
     """Norm layers whose weights are frozen while their running statistics would still move in training.
 
     Args:
-        net: torch module, frozen as training will freeze it; its mode is put back.
+        net: torch module, frozen and in the mode that training will have it in.
     """
-    before = net.training
-    net.train()
     moving = [
         name
         for name, module in net.named_modules()
@@ -160,7 +158,6 @@ def frozen_updates(net: Any) -> Iterator[Finding]:
         and (own := list(module.parameters(recurse=False)))
         and not any(p.requires_grad for p in own)
     ]
-    net.train(before)
     if moving:
         yield Finding(
             "frozen_updates",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +77,7 @@ def dense_head(transfer: Transfer, features: int, classes: int) -> nn.Sequential
 
 
 def freeze(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
-    """Make exactly those stages trainable that are to be trained in `epoch` (from 0).
-
-    A frozen stage gets no gradient and stays in evaluation mode whatever `net.train()` says: its running
-    statistics do not move and it drops nothing. With mode=frozen all but the heads stays so, what drops or normalises
-    before them too; in the heads dropout and batch norm do what they do in training, as on features computed once.
-    """
+    """Make exactly those stages trainable that are to be trained in `epoch` (from 0): the others get no gradient."""
     if transfer.mode == "scratch":
         return
     parts = stages(net)
@@ -91,11 +85,24 @@ def freeze(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
     for i, stage in enumerate(parts):
         for parameter in stage.parameters:
             parameter.requires_grad_(i >= first)
-        for module in stage.modules:
-            _hold(module, i < first)
+
+
+def training_mode(net: nn.Module, transfer: Transfer, epoch: int = 0) -> None:
+    """Put `net` into the mode in which `epoch` (from 0) is trained; in place of `net.train()`.
+
+    A frozen stage is in evaluation mode: its running statistics do not move and it drops nothing. With mode=frozen all
+    but the heads is, what drops or normalises before them too; in the heads dropout and batch norm do what they do in
+    training, as on features computed once.
+    """
+    net.train(transfer.mode != "frozen")
     if transfer.mode == "frozen":
-        net.eval()
-        net.__dict__["train"] = functools.partial(_train_heads, net, head_names(net))
+        for head in head_names(net):
+            net.get_submodule(head).train()
+    elif transfer.mode != "scratch":
+        parts = stages(net)
+        for stage in parts[: first_trained(parts, transfer, epoch)]:
+            for module in stage.modules:
+                module.eval()
 
 
 def first_trained(parts: list[Stage], transfer: Transfer, epoch: int) -> int:
@@ -129,22 +136,3 @@ def groups(net: nn.Module, transfer: Transfer, lr: float) -> list[dict[str, Any]
     backbone = [p for stage in parts[first:-1] for p in stage.parameters]
     head: list[dict[str, Any]] = [{"params": list(parts[-1].parameters)}]
     return head + ([{"params": backbone, "lr": lr * transfer.lr_backbone}] if backbone else [])
-
-
-def _hold(module: nn.Module, still: bool) -> None:
-    """Keep a module in evaluation mode, whoever calls `train()` on it or above it; or let go of it."""
-    if still:
-        module.eval()
-        module.__dict__["train"] = functools.partial(_stay, module)
-    elif module.__dict__.pop("train", None) is not None:
-        module.train()
-
-
-def _train_heads(net: nn.Module, heads: tuple[str, ...], mode: bool = True) -> nn.Module:
-    for head in heads:
-        net.get_submodule(head).train(mode)
-    return net
-
-
-def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
-    return module

@@ -81,6 +81,7 @@ def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
         with torch.device("meta"):  # shapes without memory: the weights do not matter here
             net = models.build(exp, data.shape, len(data.classes))
             transfer.freeze(net, exp.transfer)
+            transfer.training_mode(net, exp.transfer)
     except RequestError:
         return []
     return list(frozen_updates(net))

@@ -52,7 +52,8 @@ class Single:
         net = net.to(memory_format=self.layout)  # type: ignore[call-overload]
         if self.world > 1 and settings.sync_batchnorm:
             net = synchronise(net)
-        transfer.freeze(net, exp.transfer)  # after the conversion, which makes new modules that would not be held
+        transfer.freeze(net, exp.transfer)
+        self.training_mode, self.epoch = partial(transfer.training_mode, net, exp.transfer), 0
         wrapped = fabric.setup_module(net)
         labels = examples.labels[examples.splits["train"]]
         criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None, labels)
@@ -88,9 +89,10 @@ class Single:
         self.loss_sum = torch.zeros((), device=self.device)  # read once, at the end
         # Dropout's draws depend on seed, epoch and device only, so a resumed run repeats them.
         torch.manual_seed(dropout_seed(exp.seed, epoch, rank))
-        self.net.train()
+        self.epoch = epoch
         if exp.transfer.unfreeze_every:
             transfer.freeze(self.net, exp.transfer, epoch)
+        self.training_mode(epoch)
         self.step.begin(self.net, epoch)
         for number, (rows, labels) in enumerate(batches):
             clock.check(epoch)
@@ -180,9 +182,9 @@ class Single:
         """Norms of the gradient on the first training images."""
         if not self.exp.trainer.gradients:
             return {}
-        probe = self.examples.splits["train"][:PROBE]
+        probe, mode = self.examples.splits["train"][:PROBE], partial(self.training_mode, self.epoch)
         inputs = self.prepared(self.examples.rows[probe])
-        return gradient_norms(self.net, inputs, self.examples.labels[probe], self.step.criterion)
+        return gradient_norms(self.net, inputs, self.examples.labels[probe], self.step.criterion, mode)
 
     def weights(self, s: int) -> State:
         """Whole, wherever pieces of them lie."""

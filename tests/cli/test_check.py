@@ -101,18 +101,17 @@ def test_the_shipped_partial_freezing_is_clean(folder: Path, bench_json) -> None
 
 
 def test_runs_and_sweeps_check_frozen_parts_themselves(folder: Path, bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a `freeze` that forgets evaluation mode, as many a training script does."""
+    """With a `training_mode` that forgets evaluation mode, as many a training script does."""
     from torch import nn
 
     from bench.models import transfer
 
     def careless(net: nn.Module, _transfer: object, _epoch: int = 0) -> None:
-        for parameter in net.parameters():
-            parameter.requires_grad_(False)
+        net.train()
 
     words = ["dataset=digits", "model=resnet", "norm_layer=batch", "transfer=partial", "transfer.trainable_from=head"]
     words += ["transfer.weights=run:x"]
-    monkeypatch.setattr(transfer, "freeze", careless)
+    monkeypatch.setattr(transfer, "training_mode", careless)
     for call in (["run", *words], ["sweep", "--axes", "optim.lr=0.1,0.2", "--seeds", "1", "--name", "mine", *words]):
         status, _, err = bench(*call)
         assert status == 2

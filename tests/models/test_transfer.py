@@ -31,7 +31,7 @@ def test_frozen_stages_do_not_change_and_the_others_do(mode, trained):
     first = {0: 0, 1: len(names) - 1, 2: len(names) - 2}[trained]
     before = {n: t.clone() for n, t in net.state_dict().items()}
     optimizer = torch.optim.SGD(transfer.groups(net, exp.transfer, 0.1), lr=0.1, weight_decay=0.1)
-    net.train()  # as a training loop does; frozen stages stay in evaluation mode
+    transfer.training_mode(net, exp.transfer)  # as the training loop does; frozen stages stay in evaluation mode
     for i in range(3):
         torch.manual_seed(i)
         loss = nn.functional.cross_entropy(net(torch.randn(16, 1, 8, 8)), torch.arange(16) % 10)
@@ -63,7 +63,7 @@ def test_a_frozen_backbone_of_the_zoo_keeps_every_tensor(name):
     optimizer = torch.optim.AdamW(transfer.groups(net, exp.transfer, 0.1), lr=0.1, weight_decay=0.1)
     x = torch.rand(8, 3, 32, 32)
     for _ in range(2):
-        net.train()
+        transfer.training_mode(net, exp.transfer)
         first, second = net(x), net(x)
         assert torch.equal(first, second)
         nn.functional.cross_entropy(first, torch.arange(8)).backward()
@@ -77,7 +77,7 @@ def test_a_frozen_network_is_the_same_function_in_training_mode():
     exp, net = residual("transfer=frozen")
     transfer.freeze(net, exp.transfer)
     x = torch.randn(8, 1, 8, 8)
-    net.train()
+    transfer.training_mode(net, exp.transfer)
     first, second = net(x), net(x)
     assert torch.equal(first, second)  # no dropout, no skipped blocks
     assert torch.equal(first, net.eval()(x))
@@ -91,7 +91,7 @@ def test_gradual_unfreezing_goes_from_the_head_to_the_first_trained_stage():
     assert sum(len(g["params"]) for g in groups) == len(list(net.parameters()))
     for epoch in range(2 * count + 3):
         transfer.freeze(net, exp.transfer, epoch)
-        net.train()
+        transfer.training_mode(net, exp.transfer, epoch)
         trained = [any(p.requires_grad for p in stage.parameters) for stage in stages(net)]
         expected = min(count, 1 + epoch // 2)
         assert trained == [False] * (count - expected) + [True] * expected
