@@ -5,6 +5,7 @@
     bench data mnist5k corrupt=classic                    a test image under every corruption
     bench data dataset=folder dataset.root=photos         your own images
     bench data mnist5k --labels                           also labels that are probably wrong
+    bench data dataset=folder dataset.root=photos --features   also images that look alike to a trained network
 
 Pictures and lists go to inspect/NAME/ (of an own set: its name and six signs of its path): labels.png, preview.png,
 augment.png, corrupt.png, duplicates.csv, skipped.txt, split.npz.
@@ -27,6 +28,7 @@ from bench.schema.secrets import redacted
 if TYPE_CHECKING:
     from bench.data import ImageData
     from bench.data.inspection import Inspection
+    from bench.data.near import Pair
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,11 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder for pictures and lists (default: inspect/NAME)")
     parser.add_argument(
         "--near", type=int, default=10_000, help="images compared for near duplicates (default: 10000; 0: none)"
+    )
+    parser.add_argument(
+        "--features",
+        action="store_true",
+        help="also pairs that look alike to a frozen backbone (a pass over the images)",
     )
     parser.add_argument("--labels", action="store_true", help="look for labels that are probably wrong (labels.csv)")
 
@@ -70,7 +77,8 @@ def main(args: argparse.Namespace) -> int:
         files.append("augment.png")
     if preview.corruptions(exp.corrupt, data, out / "corrupt.png"):
         files.append("corrupt.png")
-    duplicates(found, data, out / "duplicates.csv")
+    similar = alike(args, data) if args.features else None
+    duplicates(found, similar or [], data, out / "duplicates.csv")
     splits.save(data, out / "split.npz")
     if data.skipped:
         (out / "skipped.txt").write_text("\n".join(data.skipped) + "\n", encoding="utf-8", errors="surrogateescape")
@@ -91,6 +99,7 @@ def main(args: argparse.Namespace) -> int:
         "skipped": len(data.skipped),
         "remarks": list(data.remarks),
         **({} if doubtful is None else {"doubtful_labels": len(doubtful)}),
+        **({} if similar is None else {"similar": len(similar), "similar_across_splits": across(similar)}),
         **found.row(),
         "files": [str(out / f) for f in files],
     }
@@ -115,13 +124,29 @@ def own(path: Path) -> str | None:
     return f"dataset=csv dataset.file={path}" if path.is_file() else None
 
 
-def duplicates(found: Inspection, data: ImageData, path: Path) -> None:
+def alike(args: argparse.Namespace, data: ImageData) -> list[Pair]:
+    """Pairs that look alike to a frozen backbone: the run's own where it is told one, else the bundled one."""
+    from bench.data.near import membership, sample
+    from bench.protocol.similar import backbone, similar_pairs
+
+    where = membership(data)
+    chosen = sample(where, args.near or len(data.labels))
+    said = [w for w in args.words if w.startswith(("model", "transfer"))]
+    return similar_pairs(backbone(said), data, where, chosen)
+
+
+def across(pairs: list[Pair]) -> int:
+    """How many lie in two splits."""
+    return sum(p.splits[0] != p.splits[1] for p in pairs)
+
+
+def duplicates(found: Inspection, similar: list[Pair], data: ImageData, path: Path) -> None:
     """A row for each pair: kind, the two numbers, their splits, labels and files."""
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         columns = ["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"]
         writer.writerow([*columns, "first_file", "second_file"])
-        for kind, pairs in (("exact", found.exact), ("near", found.near)):
+        for kind, pairs in (("exact", found.exact), ("near", found.near), ("similar", similar)):
             for p in pairs:
                 labels = [data.classes[k] for k in p.labels]
                 files = ["", ""] if data.paths is None else [data.paths[p.first], data.paths[p.second]]
@@ -155,6 +180,11 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
     of = f"of {found.compared:,} images compared" if found.compared else "(not looked for)"
     if telling(data):
         lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
+    if "similar" in facts:
+        lines.append(
+            f"similar: {facts['similar']:,} pairs look alike to a trained network, {facts['similar_across_splits']:,} "
+            "of them in two splits (duplicates.csv): look at them, and say what belongs together (split.group=)"
+        )
     if data.skipped:
         lines.append(f"skipped: {len(data.skipped)} files, listed in skipped.txt")
     if "doubtful_labels" in facts:

@@ -2,4 +2,5 @@
 
 lint.py    findings about experiments, data, networks and their store; what stops a run
 ledger.py  how often a test split was scored
+similar.py images that look alike to a frozen backbone, for `bench data --features`
 """

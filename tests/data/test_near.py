@@ -45,6 +45,11 @@ def mirrored(image: Image.Image) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
+def closer(image: Image.Image) -> Image.Image:
+    edge = image.width // 10
+    return image.crop((edge, edge, image.width - edge, image.height - edge)).resize(image.size)
+
+
 def planted(pieces: list[Image.Image], change) -> ImageData:
     """The pieces in train, a changed copy of each in test."""
     pixels = [np.asarray(image).transpose(2, 0, 1) for image in (*pieces, *map(change, pieces))]
@@ -102,3 +107,16 @@ def test_wrong_labels_are_found() -> None:
     right = {i for i, _, _ in found} & set(wrong.tolist())
     assert len(right) >= 35
     assert sum(other == (labels[i] - 3) % 10 for i, other, _ in found if i in right) >= 0.7 * len(right)
+
+
+def test_a_backbone_finds_what_no_hash_does() -> None:
+    from bench.protocol.similar import backbone, similar_pairs
+
+    pieces = photographs(96)[::6]
+    data = planted(pieces, closer)
+    where, everyone = membership(data), np.arange(2 * len(pieces))
+    found = similar_pairs(backbone([]), data, where, everyone)
+    seen = {p.first for p in found if p.second - p.first == len(pieces)}
+    assert len(seen) >= 0.5 * len(pieces)
+    assert len(seen - {p.first for p in near_pairs(data, where, everyone)}) >= 0.25 * len(pieces)
+    assert all(p.splits == ("train", "test") for p in found if p.first < len(pieces) <= p.second)
