@@ -126,13 +126,15 @@ def own(path: Path) -> str | None:
 
 def alike(args: argparse.Namespace, data: ImageData) -> list[Pair]:
     """Pairs that look alike to a frozen backbone: the run's own where it is told one, else the bundled one."""
+    from bench.compose import compose
     from bench.data.near import membership, sample
-    from bench.protocol.similar import backbone, similar_pairs
+    from bench.protocol.similar import BACKBONE, similar_pairs
+    from bench.schema.experiment import experiment
 
     where = membership(data)
     chosen = sample(where, args.near or len(data.labels))
     said = [w for w in args.words if w.startswith(("model", "transfer"))]
-    return similar_pairs(backbone(said), data, where, chosen)
+    return similar_pairs(experiment(compose([*BACKBONE, *said])), data, where, chosen)
 
 
 def across(pairs: list[Pair]) -> int:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from bench import models
-from bench.compose import compose
 from bench.data.imagedata import ImageData
 from bench.data.leaks import hashes_of
 from bench.data.near import Pair, pair
 from bench.models import preprocess, transfer
 from bench.models.heads import Backbone
 from bench.models.search import neighbours
-from bench.schema.experiment import Experiment, experiment
+from bench.schema.experiment import Experiment
 
-BACKBONE = ("model=efficientnet_lite0", "transfer=frozen", "transfer.weights=bundled")  # comes with a package
+# Overrides of an Experiment whose backbone comes with an installed package.
+BACKBONE = ("model=efficientnet_lite0", "transfer=frozen", "transfer.weights=bundled")
 ALIKE = 0.85  # cosine of two images' features
 AT_ONCE = 32
-
-
-def backbone(overrides: Sequence[str]) -> Experiment:
-    """The Experiment whose frozen backbone looks at a set; overrides may name another one (`model=`, `transfer=`)."""
-    return experiment(compose([*BACKBONE, *overrides]))
 
 
 def similar_pairs(

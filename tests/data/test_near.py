@@ -110,12 +110,14 @@ def test_wrong_labels_are_found() -> None:
 
 
 def test_a_backbone_finds_what_no_hash_does() -> None:
-    from bench.protocol.similar import backbone, similar_pairs
+    from bench.compose import compose
+    from bench.protocol.similar import BACKBONE, similar_pairs
+    from bench.schema.experiment import experiment
 
     pieces = photographs(96)[::6]
     data = planted(pieces, closer)
     where, everyone = membership(data), np.arange(2 * len(pieces))
-    found = similar_pairs(backbone([]), data, where, everyone)
+    found = similar_pairs(experiment(compose(list(BACKBONE))), data, where, everyone)
     seen = {p.first for p in found if p.second - p.first == len(pieces)}
     assert len(seen) >= 0.5 * len(pieces)
     assert len(seen - {p.first for p in near_pairs(data, where, everyone)}) >= 0.25 * len(pieces)
