@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -223,3 +224,39 @@ def test_what_happens_to_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     locked(folder)
     with pytest.raises(RequestError, match=r"Is a directory.*IMAGEBENCH_CACHE"):
         load(dataset, Split())
+
+
+def test_the_hub_is_asked_which_commit_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real server that answers as the hub's API does, on loopback."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    from bench.data.sources.huggingface import HUGGINGFACE
+    from bench.schema.dataset import HuggingFace
+
+    now = ["a" * 40]
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            raw = json.dumps({"id": "who/cats", "sha": now[0]}).encode()
+            self.send_response(200 if self.path.startswith("/api/datasets/who/cats") else 404)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    cats = HuggingFace(source="huggingface", name="who/cats")
+    before = HUGGINGFACE.identity(cats)
+    assert HUGGINGFACE.identity(cats) == before
+    now[0] = "b" * 40
+    assert HUGGINGFACE.identity(cats) != before
+    server.shutdown()
+    server.server_close()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert HUGGINGFACE.identity(cats)["set"][-1] == ""  # nobody answers
+    pinned = HuggingFace(source="huggingface", name="who/cats", revision="c" * 40)
+    assert HUGGINGFACE.identity(pinned)["set"][-1] == "c" * 40

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from bench.data.sources.split_names import assigned
 from bench.parts.walk import below
 from bench.schema.errors import RequestError, unknown
 
+HUB_SECONDS = 5  # to wait for the hub's answer
+
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
-    """Name, config and revision; the state of the files where the name is a local folder."""
+    """Name, config and the commit that the hub serves now; the content of the files where the name is a folder."""
     folder, digest = Path(dataset.name), ""
     if folder.is_dir():
         places = sorted(str(p) for p in below(folder) if p.is_file())
@@ -31,10 +34,28 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
         found = hashlib.sha256(scan(places, str(folder.resolve()), dataset.source).hashes.tobytes())
         found.update(names.encode(errors="surrogateescape"))
         digest = found.hexdigest()
+    else:
+        digest = commit(dataset.name, dataset.revision)
     columns = [dataset.image_column, dataset.label_column]
     settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range]
     named = [dataset.name, dataset.config, dataset.revision, digest]
     return {"set": named, "columns": columns, "settings": settings}
+
+
+def commit(name: str, revision: str | None) -> str:
+    """The commit (40 hex digits) that the hub serves under a name and revision now; empty where it cannot be asked.
+
+    Then what was decoded at an earlier visit without the hub stays in use.
+    """
+    if revision is not None and re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    try:
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+        return api.dataset_info(name, revision=revision, timeout=HUB_SECONDS).sha or ""
+    except Exception:  # the hub's own errors, the network's, no such package: loading tells them
+        return ""
 
 
 def _read(dataset: Any, write: Write) -> Contents:
@@ -129,8 +150,8 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         raise RequestError(f"{dataset.name} has the splits {', '.join(found)}; expected train, val or test.")
     if len(set(parts.values())) < len(parts):
         raise RequestError(f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Name another config.")
+    notes = _unsaid(dataset)
     others = {name: len(rows) for name, rows in found.items() if name not in parts}
-    notes: list[Note] = []
     if others:
         shown = ", ".join(f"{name} ({count:,} images)" for name, count in others.items())
         notes.append(
@@ -145,6 +166,20 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         if wanted not in columns:
             raise unknown(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
     return known, parts, notes
+
+
+def _unsaid(dataset: Any) -> list[Note]:
+    """A note where nothing says which commit of a set of the hub is meant."""
+    if dataset.revision is not None or Path(dataset.name).is_dir():
+        return []
+    now = commit(dataset.name, None)
+    return [
+        (
+            "revision_unsaid",
+            f"{dataset.name} is read without dataset.revision: the hub may serve other images under this name later.",
+            f"Say which ones are meant: dataset.revision={now or 'COMMIT'}.",
+        )
+    ]
 
 
 def _classes(dataset: Any, rows: Any) -> tuple[str, ...]:
