@@ -30,12 +30,30 @@ def main(args: argparse.Namespace) -> int:
     shape = parse_input(args.input) if args.input else None
     if args.classes is not None and args.classes < 2:
         raise RequestError(f"--classes: expected at least 2, got {args.classes}.")
-    rows = timm_rows(args, shape) if args.timm else named_rows(args, shape)
+    rows = timm_rows(args, shape) if args.timm or only_in_timm(args.pattern) else named_rows(args, shape)
     if args.json:
         print(json.dumps(rows))
     else:
         print("\n".join(table(rows, args.stages)))
     return 0
+
+
+def only_in_timm(pattern: str | None) -> bool:
+    """Whether timm has a model of exactly this name, and nothing here contains it; said on standard error."""
+    from bench.models.registry import REGISTRY
+    from bench.parts.listing import names
+
+    if pattern is None or any(pattern in name for name in (*REGISTRY, *names("model"))):
+        return False
+    # Else no name of timm's, and its import is slow.
+    if not re.fullmatch(r"[a-z0-9_]*_[a-z0-9_]*|[a-z]+[0-9][a-z0-9]*", pattern):
+        return False
+    from bench.models.zoo import timm_names
+
+    if pattern not in timm_names():
+        return False
+    print(f"'{pattern}' has no config of its own; timm has it: model=timm model.name={pattern}.", file=sys.stderr)
+    return True
 
 
 def parse_input(text: str) -> tuple[int, int, int]:
@@ -166,6 +184,7 @@ def counts(
         "flops": found.flops,
         "norm_layers": list(found.norm_layers),
         "norms": found.norms,
+        "heads": list(found.heads),
     }
     if with_stages:
         row["stages"] = [{"name": name, "parameters": n} for name, n in found.stages]
@@ -175,7 +194,7 @@ def counts(
 def uncounted(shape: tuple[int, int, int], classes: int, min_size: int | None, pretrained: bool) -> dict[str, Any]:
     """The second half of a row before anything is counted."""
     row: dict[str, Any] = {"parameters": None, "flops": None, "min_size": min_size, "pretrained": pretrained}
-    return row | {"norm_layers": [], "norms": {}, "input": list(shape), "classes": classes}
+    return row | {"norm_layers": [], "norms": {}, "heads": [], "input": list(shape), "classes": classes}
 
 
 def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
@@ -196,6 +215,8 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
         numbers = (f"{r['parameters']:,}", _short(r["flops"]), "x".join(map(str, r["input"])), r["min_size"] or "-")
         weights = "yes" if r["pretrained"] else "no"
         lines.append(line.format(r["name"], *numbers, weights, counted[r["name"]], _norms(r["norm_layers"]), paper))
+        if len(r["heads"]) > 1:
+            lines.append(f"  its logits are the mean of {len(r['heads'])} heads: {', '.join(r['heads'])}")
         if with_stages:
             lines += [f"  {s['name']:<{width - 2}}  {s['parameters']:>11,}" for s in r["stages"]]
     return lines

@@ -87,9 +87,11 @@ def is_override(word: str) -> bool:
 
 
 def line(classes: tuple[str, ...], row: list[float], top: int) -> str:
-    """`cat 82%, dog 15%`: the most probable classes first."""
-    order = sorted(range(len(row)), key=lambda k: -row[k])[: top or None]
-    return ", ".join(f"{classes[k]} {percent(row[k])}" for k in order)
+    """`cat 82%, dog 15%`: the most probable classes first, and how many of them are equally so."""
+    order = sorted(range(len(row)), key=lambda k: -row[k])
+    tied = sum(p == row[order[0]] for p in row)
+    note = f" ({tied} classes are tied)" if tied > 1 else ""
+    return ", ".join(f"{classes[k]} {percent(row[k])}" for k in order[: top or None]) + note
 
 
 def percent(p: float) -> str:

@@ -33,9 +33,11 @@ def draw(subject: Subject) -> list[Picture]:
             for (i, j), n in np.ndenumerate(matrix):
                 if n:
                     colour = "white" if share[i, j] > 0.6 else "black"
-                    axes.text(j, i, str(n), ha="center", va="center", fontsize=8, color=colour)
+                    axes.text(
+                        j, i, f"{n:.3g}" if n % 1 else f"{n:.0f}", ha="center", va="center", fontsize=8, color=colour
+                    )
         figure.colorbar(drawn, shrink=0.7, label="share of the true class")
-    accuracy = float((subject.chosen == subject.labels).mean())
+    accuracy = float(np.trace(matrix) / matrix.sum())
     caption = (
         f"What the {len(subject.labels)} images of {subject.split} were taken for; {accuracy:.1%} are on the diagonal, "
         "that is, right. A row is a true class, a column what was said."

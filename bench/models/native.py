@@ -46,5 +46,6 @@ def layers(net: nn.Module) -> list[str]:
             out.append(f"{kind} {nn.modules.batchnorm._BatchNorm.extra_repr(module)}")
         elif next(module.children(), None) is None or next(iter(module._parameters.values()), None) is not None:
             held = [(name, tuple(p.shape)) for name, p in module.named_parameters(recurse=False)]
-            out.append(f"{type(module).__name__} {module.extra_repr()} {held}")
+            settings = module.extra_repr().replace("inplace=True", "")  # where it writes is no number
+            out.append(f"{type(module).__name__} {settings} {held}")
     return out

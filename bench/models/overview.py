@@ -9,6 +9,7 @@ from torch import nn
 
 from bench.models import cost
 from bench.models.build import network
+from bench.models.heads import head_names
 from bench.models.norms import norms_of, tally
 from bench.models.stages import stages
 from bench.schema.errors import RequestError
@@ -25,6 +26,7 @@ class Counts:
         norm_layers: which it takes.
         norms: kind -> how many it has with its native norm_layer.
         stages: (name, parameters), from input to head.
+        heads: layers that make logits; of several the mean counts, in training and after.
     """
 
     parameters: int
@@ -32,6 +34,7 @@ class Counts:
     norm_layers: tuple[str, ...]
     norms: dict[str, int]
     stages: tuple[tuple[str, int], ...]
+    heads: tuple[str, ...]
 
 
 def count(model: Model, shape: tuple[int, int, int], classes: int) -> Counts:
@@ -44,13 +47,14 @@ def count(model: Model, shape: tuple[int, int, int], classes: int) -> Counts:
         native = NormLayer(name=model.native_norm)  # type: ignore[arg-type]
         net = network(model, native, shape, classes)
     if net is None:
-        return Counts(0, None, ("native", *model.norm_layers), {}, ())
+        return Counts(0, None, ("native", *model.norm_layers), {}, (), ())
     return Counts(
         cost.parameters(net),
         cost.flops(net, shape),
         ("native", *_norm_layers(model, net)),
         tally(norms_of(net).values()),
         tuple((s.name, sum(p.numel() for p in s.parameters)) for s in stages(net)),
+        head_names(net),
     )
 
 

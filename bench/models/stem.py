@@ -27,13 +27,22 @@ def small_stem(net: nn.Module, name: str, least: Callable[[], int]) -> None:
     Raises:
         RequestError: the network has no stem that could be made small.
     """
-    change = STEMS.get(type(net).__name__)
-    if change is None:
+    change, cut = STEMS.get(type(net).__name__), patches(net)
+    if change is None or (type(net).__name__ == "VisionTransformer" and (cut is None or cut.stride != (4, 4))):
         raise RequestError(
             f"model.stem=small cannot be made for {name}. It can for {HAVE_ONE}. Otherwise leave it native and enlarge "
             f"the images: transfer.size={max(least(), 32)} or more."
         )
     change(net)
+
+
+def patches(net: nn.Module) -> nn.Conv2d | None:
+    """The convolution that cuts images into patches, each seen once; None where there is none, or one on features."""
+    embed = getattr(net, "patch_embed", None)
+    cut = getattr(embed, "proj", None)
+    if not isinstance(cut, nn.Conv2d) or hasattr(embed, "backbone") or getattr(embed, "dynamic_img_pad", False):
+        return None
+    return cut if cut.kernel_size == cut.stride and not any(cut.padding) else None
 
 
 def _convolution(net: nn.Module, path: str) -> None:

@@ -107,6 +107,9 @@ def _replace(net: nn.Module, kind: NormLayer, name: str) -> None:
             _swap(net, path, old, kind)
         return
     _remove(net, found)
+    for layer in net.modules():  # a norm's output was nobody else's to write over; a convolution's may be
+        if getattr(layer, "inplace", False):
+            layer.inplace = False  # type: ignore[assignment]
     if kind.name == "selu":
         replace_activations(net, "selu", name)
         for path, layer in list(net.named_modules()):

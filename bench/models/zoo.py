@@ -13,7 +13,7 @@ from torch import nn
 from bench.models import swap
 from bench.models.bias import before_norms
 from bench.models.cost import blank_output
-from bench.models.stem import small_stem
+from bench.models.stem import patches, small_stem
 from bench.parts import listing
 from bench.parts.load import function
 from bench.schema.errors import RequestError, unknown
@@ -39,6 +39,7 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     make = _timm if isinstance(model, Timm) else _torchvision
     try:
         net = construct(make, model, kind, shape, classes)
+        check_patches(net, model.name, shape)
         with before_norms(net) as biased:
             logits = _logits(net, shape)
     except RequestError:
@@ -66,6 +67,26 @@ def construct(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int
     if model.dropout and kind.name == "selu" and not any(isinstance(m, nn.AlphaDropout) for m in net.modules()):
         raise RequestError(f"{model.name} calls ordinary dropout, which norm_layer=selu cannot take: model.dropout=0.")
     return net
+
+
+def check_patches(net: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+    """Whether a network that cuts images into patches sees all of them: timm leaves out what is no whole patch.
+
+    Raises:
+        RequestError: at the right or the bottom pixels would be left out.
+    """
+    cut = patches(net)
+    if cut is None:
+        return
+    patch = max(int(side) for side in cut.stride)
+    unseen = max(side % step for side, step in zip(shape[1:], cut.stride, strict=True))
+    if unseen and min(shape[1:]) >= patch:
+        least = -(-max(shape[1:]) // patch) * patch
+        hint = ", or model.stem=small (patches of 4)" if type(net).__name__ == "VisionTransformer" and patch > 4 else ""
+        raise RequestError(
+            f"{name} cuts images into patches of {patch}x{patch}, and of {shape[1]}x{shape[2]} it would never see "
+            f"{unseen} pixels at an edge. Use a multiple: transfer.size={least}{hint}."
+        )
 
 
 def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3) -> int:
@@ -149,6 +170,10 @@ def check_name(name: str) -> None:
     if not timm.is_model(name):
         names = [*timm_names(), *listing.names("timm")]
         raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
+    base, _, tag = name.partition(".")
+    tags = [weights.partition(".")[2] for weights in timm.list_pretrained(f"{base}.*")]
+    if tag and tag not in tags:
+        raise unknown(f"weights of timm model '{base}':", tag, tags, f"Without a tag: model.name={base}.")
 
 
 def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -164,10 +189,10 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
         options["drop_path_rate"] = model.drop_path
     if has_fixed_input(model.name):
         options["img_size"] = shape[1:]
-        if model.stem == "small":
-            options["patch_size"] = 4
     entry = timm.model_entrypoint(model.name)
     family = inspect.getmodule(entry)
+    if model.stem == "small" and family is not None and family.__name__.endswith((".vision_transformer", ".deit")):
+        options["patch_size"] = 4
     if family is not None and family.__name__.endswith(".convnext") and kind.name not in ("native", "layer"):
         options["conv_mlp"] = True  # activations stay [B, C, H, W], which every norm takes
     plain_vgg = family is not None and family.__name__.endswith(".vgg") and not entry.__name__.endswith("_bn")
@@ -210,7 +235,7 @@ def _refused(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Ex
     except RequestError:
         return RequestError(f"{model.name} cannot be used: {_set(model, kind)}it fails by itself ({reason}).")
     if least > min(h, w):
-        hint = "" if model.stem == "small" else ", or model.stem=small where the model has one"
+        hint = ", or model.stem=small" if model.stem != "small" and _has_small_stem(model, least, c) else ""
         return RequestError(
             f"{model.name} cannot take {h}x{w} images ({reason}). Its smallest input is {least}x{least}: "
             f"transfer.size={max(least, 32)}{hint}."
@@ -219,6 +244,16 @@ def _refused(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Ex
         f"{model.name} cannot take {h}x{w} images ({reason}), {_set(model, kind)}though it takes {least}x{least}: "
         f"another transfer.size may do, such as {max([least, *own_sides(model)])}."
     )
+
+
+def _has_small_stem(model: Any, side: int, channels: int) -> bool:
+    try:
+        with torch.device("meta"):
+            construct(_timm if isinstance(model, Timm) else _torchvision, dataclasses.replace(model, stem="small"),
+                      NormLayer(), (channels, side, side), 2)  # fmt: skip
+    except Exception:  # none, or none that can be built
+        return False
+    return True
 
 
 def _set(model: Any, kind: NormLayer) -> str:

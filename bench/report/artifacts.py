@@ -137,10 +137,13 @@ def curves(text: str, where: str) -> Curves:
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts int64 [K, K] (row = true class, column = predicted class) and the K class names."""
+    """Counts [K, K] (row = true class, column = predicted class) and the K class names.
+
+    int64, or float64 where some images count in parts for several classes that were tied.
+    """
 
     classes: list[str]
-    counts: NDArray[np.int64]
+    counts: NDArray[np.generic]
 
 
 def confusion(text: str, where: str) -> Confusion:
@@ -152,7 +155,8 @@ def confusion(text: str, where: str) -> Confusion:
     content = _object(text, where, ("classes", "counts"))
     classes = [str(c) for c in content["classes"]]
     try:
-        counts = np.asarray(content["counts"], dtype=np.int64)
+        counts = np.asarray(content["counts"])
+        counts = counts.astype(np.int64 if counts.dtype.kind in "iu" else np.float64)
     except (ValueError, TypeError):
         counts = np.zeros(0, dtype=np.int64)
     if counts.shape != (len(classes), len(classes)):

@@ -84,7 +84,7 @@ def _curves(text: str, where: str) -> dict[str, Any]:
 def _confusion(text: str, where: str) -> dict[str, Any]:
     one = artifacts.confusion(text, where)
     wrong = [
-        (int(one.counts[i, j]), int(one.counts[i].sum()), one.classes[i], one.classes[j])
+        (_images(one.counts[i, j]), _images(one.counts[i].sum()), one.classes[i], one.classes[j])
         for i in range(len(one.classes))
         for j in range(len(one.classes))
         if i != j and one.counts[i, j]
@@ -92,7 +92,7 @@ def _confusion(text: str, where: str) -> dict[str, Any]:
     mistakes = sorted(wrong, key=lambda m: -m[0])[:MISTAKES]
     made: dict[str, Any] = {"mistakes": mistakes}
     if len(one.classes) <= MOST_CLASSES:
-        made |= {"classes": one.classes, "counts": one.counts.tolist()}
+        made |= {"classes": one.classes, "counts": [[_images(n) for n in row] for row in one.counts]}
     return made
 
 
@@ -104,6 +104,11 @@ def _reliability(text: str, where: str) -> dict[str, Any]:
     share = one.count / one.count.sum()
     bars = [[_short(100 * float(v)) for v in (one.edges[i], one.edges[i + 1], share[i])] for i in full]
     return {"bins": bins, "bars": bars, "ece": _short(100 * one.ece)}
+
+
+def _images(count: Any) -> float:
+    """A number of images; parts of one, where classes were tied, to two digits."""
+    return int(count) if float(count).is_integer() else round(float(count), 2)
 
 
 def _short(value: float) -> float | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.parts import metric
-from bench.train.metrics import expected_confusion
+from bench.train.metrics import confusion
 
 Scores: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
@@ -24,7 +24,7 @@ def balanced_accuracy(scores: Scores, labels: Labels, classes: Sequence[str]) ->
 @metric(range=(0, 1))
 def recall(scores: Scores, labels: Labels, classes: Sequence[str]) -> dict[int, float]:
     """Share of the images of class k (its number) that are said to be of it; for each class that occurs."""
-    matrix = expected_confusion(scores, labels)
+    matrix = confusion(scores, labels)
     counts = matrix.sum(1)
     return {int(k): float(matrix[k, k] / counts[k]) for k in np.flatnonzero(counts)}
 
@@ -35,7 +35,7 @@ def kappa(scores: Scores, labels: Labels, classes: Sequence[str]) -> float | Non
 
     None where chance alone agrees always (one class, always said).
     """
-    matrix = expected_confusion(scores, labels)
+    matrix = confusion(scores, labels)
     total = matrix.sum()
     chance = float(matrix.sum(0) @ matrix.sum(1)) / float(total) ** 2
     return None if chance == 1 else (float(np.trace(matrix)) / float(total) - chance) / (1 - chance)

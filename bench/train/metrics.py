@@ -4,6 +4,10 @@ Classes with the same score have no order, and how they are numbered says nothin
 counts, it is the expectation over all orders of the tied classes (McSherry & Najork 2008,
 doi:10.1007/978-3-540-78646-7_38): where the true class shares the first place with two others, a third of the image is
 right. It is the rule for every family; votes of neighbours are full of ties.
+
+So whatever counts images shares them among tied classes: accuracy, top5, F1, recall, kappa, calibration, the confusion
+matrix, McNemar's test. Only where one class has to be named (`bench predict`, predictions.npz, the vote of seeds in
+images.md, pictures of single images) is it the one with the lowest number, and `bench predict` says that it is tied.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ def metrics(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
     return {
         "accuracy": float(among_first(logp, target).mean()),
         "top5": float(among_first(logp, target, 5).mean()),
-        "macro_f1": macro_f1(torch.from_numpy(expected_confusion(scores, labels))),
+        "macro_f1": macro_f1(torch.from_numpy(confusion(scores, labels))),
         "nll": float(-logp.double().gather(1, target[:, None]).mean()),
         "ece": ece(logp, target),
     }
@@ -86,21 +90,22 @@ def ece(logp: Tensor, target: Tensor) -> float:
     return float(((mean_right - mean_sure).abs() * (count / count.sum())).sum())
 
 
-def confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Confusion matrix int64 [K, K]: row = true class, column = predicted class; of equal scores the lower class."""
+def confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.generic]:
+    """Confusion matrix [K, K]: row = true class, column = predicted class.
+
+    int64; float64 where classes are tied: the image counts in equal parts in the columns of all that share the greatest
+    score.
+    """
     classes = scores.shape[1]
-    return np.bincount(labels * classes + scores.argmax(1), minlength=classes**2).reshape(classes, classes)
-
-
-def expected_confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.generic]:
-    """`confusion` with each image in equal parts in the columns of all classes that share the greatest score."""
     first = scores == scores.max(axis=1, keepdims=True)
-    tied = np.flatnonzero(first.sum(1) > 1)
-    if not len(tied):
-        return confusion(scores, labels)
-    matrix = (confusion(scores, labels) - confusion(scores[tied], labels[tied])).astype(np.float64)
-    np.add.at(matrix, labels[tied], first[tied] / first[tied].sum(1, keepdims=True))
-    return matrix
+    tied = first.sum(1) > 1
+    said = labels * classes + scores.argmax(1)
+    matrix = np.bincount(said[~tied], minlength=classes**2).reshape(classes, classes)
+    if not tied.any():
+        return matrix
+    shared = matrix.astype(np.float64)
+    np.add.at(shared, labels[tied], first[tied] / first[tied].sum(1, keepdims=True))
+    return shared
 
 
 def reliability(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, list[Any]]:

@@ -50,12 +50,11 @@ def check(settings: Trainer, net: nn.Module, shape: tuple[int, ...], count: int,
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        remedy = (
-            f"trainer.accumulate={settings.accumulate} cuts it into single images: lower it"
-            if settings.accumulate > 1
-            else "raise trainer.batch_size"
+        cut = (
+            f" trainer.accumulate={settings.accumulate} cuts it into single images." if settings.accumulate > 1 else ""
         )
+        lower = "a smaller trainer.accumulate, " if settings.accumulate > 1 else ""
         raise RequestError(
             f"Batch norm cannot train on one image, and {count} images in batches of {settings.batch_size} end in one "
-            f"of {size}. {remedy[0].upper()}{remedy[1:]}, or choose another trainer.batch_size or norm_layer."
+            f"of {size}.{cut} Choose {lower}another trainer.batch_size or another norm_layer."
         ) from None

@@ -82,6 +82,15 @@ def test_a_table_of_positions_inside_a_pooling_layer_is_made_for_each_size_tried
     assert row["parameters"] > 30e6
 
 
+def test_a_model_that_timm_alone_has_is_listed_without_being_asked_for_there(capsys):
+    status, out = run(capsys, "deit_tiny_distilled_patch16_224")
+    assert status == 0
+    assert "model=timm model.name=deit_tiny_distilled_patch16_224" in out.err
+    assert "its logits are the mean of 2 heads: head, head_dist" in out.out
+    _, out = run(capsys, "resnet18", "--json")
+    assert json.loads(out.out)[0]["heads"] == ["fc"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

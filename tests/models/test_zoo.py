@@ -270,6 +270,34 @@ def test_smallest_input_is_the_smallest():
         net_of("squeezenet1_1", shape=(3, least_side - 1, least_side - 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "more", "shape", "says"),
+    [
+        # A corner of 16 pixels was all that it saw of such images.
+        ("vit_tiny_patch16_224", {}, MNIST, r"patches of 16x16, and of 28x28 .* 12 pixels .*size=32, or model.stem=sm"),
+        ("vit_tiny_patch16_224", {"stem": "small"}, (3, 30, 30), r"patches of 4x4, .* 2 pixels .*transfer.size=32\."),
+        ("swin_tiny_patch4_window7_224", {}, (3, 30, 30), r"patches of 4x4, .* 2 pixels"),
+        (
+            "resnet18.nonsense",
+            {},
+            (3, 32, 32),
+            r"Unknown weights of timm model 'resnet18': 'nonsense'.*model.name=resnet18",
+        ),
+        ("mixer_s32_224", {"stem": "small"}, (3, 32, 32), r"stem=small cannot be made for mixer_s32_224\. It can for"),
+        ("vit_tiny_r_s16_p8_224", {"stem": "small"}, (3, 64, 64), "stem=small cannot be made for vit_tiny_r"),
+        (
+            "crossvit_tiny_240",
+            {},
+            (3, 32, 32),
+            r"smallest input is 120x120: transfer.size=120\.$",
+        ),  # it has no small stem
+    ],
+)
+def test_images_that_a_network_would_not_see_and_names_that_are_wrong(name, more, shape, says):
+    with torch.device("meta"), pytest.raises(RequestError, match=says):
+        build(make({"family": "timm", "name": name, **more}), shape, 5)
+
+
 def test_whatever_a_library_raises_is_one_message(monkeypatch):
     import timm
 
@@ -281,6 +309,14 @@ def test_whatever_a_library_raises_is_one_message(monkeypatch):
         RequestError, match=r"resnet18 cannot be used: with model\.stem=small, it fails by itself \(KeyError"
     ):
         net_of("resnet18", stem="small")
+
+
+def test_without_norms_no_activation_writes_over_what_a_gradient_needs():
+    """dpn joins two ways by an activation in place, which norms between them had kept apart."""
+    shape = (3, 64, 64)
+    with torch.device("meta"):
+        net = build(make({"family": "timm", "name": "dpn48b"}, "none"), shape, 5).train()
+        net(torch.zeros(2, *shape)).sum().backward()
 
 
 @pytest.mark.parametrize("name", ["crossvit_tiny_240", "deepseek_vit_412m_enc"])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -20,9 +21,12 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from bench.cli.predict import line
+from bench.report import artifacts
+from bench.report.single_run import KINDS
 from bench.run import measured, train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
-from bench.train.metrics import among_first, confusion, expected_confusion, metrics, reliability
+from bench.train.metrics import among_first, confusion, metrics, reliability
 from bench.train.own_metrics import on_request
 
 
@@ -44,6 +48,7 @@ def test_against_scikit_learn(scored):
     expected = log_loss(labels, probabilities / probabilities.sum(1, keepdims=True), labels=classes)
     assert found["nll"] == pytest.approx(expected, abs=1e-6)
     assert (confusion(scores, labels) == confusion_matrix(labels, chosen)).all()
+    assert confusion(scores, labels).dtype == np.int64
 
 
 def test_calibration_against_scikit_learn(scored):
@@ -185,7 +190,8 @@ def test_ties_count_as_the_mean_over_all_orders_of_the_classes() -> None:
         found = among_first(torch.from_numpy(scores), torch.from_numpy(labels), many)
         np.testing.assert_allclose(found, brute, atol=1e-12)
     matrices = [confusion_matrix(labels, said, labels=range(6)) for said in places[:, :, 0]]
-    np.testing.assert_allclose(expected_confusion(scores, labels), np.mean(matrices, axis=0), atol=1e-12)
+    np.testing.assert_allclose(confusion(scores, labels), np.mean(matrices, axis=0), atol=1e-12)
+    assert np.trace(confusion(scores, labels)) / 40 == pytest.approx((places[:, :, 0] == labels).mean(), abs=1e-12)
     logp = np.log(np.exp(scores) / np.exp(scores).sum(1, keepdims=True))
     assert metrics(logp, labels)["accuracy"] == pytest.approx((places[:, :, 0] == labels).mean(), abs=1e-12)
 
@@ -200,3 +206,16 @@ def test_no_metric_asks_how_classes_are_numbered() -> None:
     asked = on_request(mean, scores, labels)
     assert asked == pytest.approx(on_request(mean, scores[:, order], np.argsort(order)[labels]), abs=1e-9)
     assert found["accuracy"] < found["top5"] < 1
+
+
+def test_the_kept_matrix_and_the_named_class_say_ties_by_one_rule(tmp_path) -> None:
+    """The matrix of neighbours' votes had all tied images in one column, and its diagonal was not the accuracy."""
+    labels, scores = np.array([0, 1, 1]), np.log(np.array([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 1, 0]], np.float32) + 1e-9)
+    text = json.dumps({"classes": ["a", "b", "c"], "counts": confusion(scores, labels).tolist()})
+    kept = artifacts.confusion(text, "confusion.json")
+    assert kept.counts.tolist() == [[0.5, 0.5, 0], [0.5, 1.5, 0], [0, 0, 0]]
+    assert np.trace(kept.counts) / 3 == pytest.approx(metrics(scores, labels)["accuracy"])
+    page = KINDS["confusion"](text, "run")
+    assert page["mistakes"] == [(0.5, 1, "a", "b"), (0.5, 2, "b", "a")]
+    assert line(("a", "b", "c"), [0.4, 0.4, 0.2], 1) == "a 40% (2 classes are tied)"
+    assert line(("a", "b", "c"), [0.3, 0.5, 0.2], 1) == "b 50%"

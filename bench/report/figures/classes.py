@@ -45,7 +45,7 @@ def confusion(frame: Frame, figure: Figure, reader: Reader) -> Chart:
                 text=f"{share[i, j]:.0f}" if share[i, j] >= 9.95 else f"{share[i, j]:.1f}" if share[i, j] else "",
                 tip=(
                     f"{classes[i]} called {classes[j]}",
-                    f"{share[i, j]:.1f} % of {classes[i]}, {counts[i, j]} images",
+                    f"{share[i, j]:.1f} % of {classes[i]}, {counts[i, j]:g} images",
                 ),
             )
             for i, j in np.ndindex(share.shape)
