@@ -34,6 +34,7 @@ NAMES: dict[str, str] = {
     "weights_saw_test": "the weights were trained on images of the test split",
     "imagenet_stem": "small images meet a stem made for 224 pixels: its first layer skips pixels, or takes patches",
     "frozen_updates": "a frozen part would still change its running statistics",
+    "groups_of_one": "group norms have as many groups as channels, and so are instance norms",
     "flip_changes_label": "a mirrored image is of another class (digits, letters, left and right)",
     "rotation_changes_label": "a turned image is of another class",
     "shift_changes_label": "a moved image is of another class",

@@ -165,3 +165,25 @@ def frozen_updates(net: Any) -> Iterator[Finding]:
             f"{len(moving)} frozen norm layers would still update their running statistics: {', '.join(moving[:3])}.",
             "Keep frozen layers in evaluation mode.",
         )
+
+
+def single_channels(net: Any) -> Iterator[Finding]:
+    """Group norms whose groups are single channels, which makes them instance norms.
+
+    Args:
+        net: torch module.
+    """
+    groups = {
+        name: (int(module.num_groups), int(module.num_channels))
+        for name, module in net.named_modules()
+        if hasattr(module, "num_groups") and hasattr(module, "num_channels")
+    }
+    alone = [name for name, (count, channels) in groups.items() if 1 < count == channels]
+    if alone:
+        yield Finding(
+            "groups_of_one",
+            "warning",
+            f"{len(alone)} of {len(groups)} group norms have as many groups as channels, {groups[alone[0]][1]} in "
+            f"{alone[0]}: they are instance norms.",
+            "Fewer groups, or call it norm_layer=instance.",
+        )

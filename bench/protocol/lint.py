@@ -33,7 +33,8 @@ def findings(
         keys: the data fingerprint of each experiment.
         claims: how many claims rest on them.
         replicates: the settings whose values are drawn anew.
-        deep: also build the networks that keep a part frozen, one of each kind and without memory (below a second).
+        deep: also build the networks that keep a part frozen or group channels, one of each kind and without memory
+            (below a second).
         near: also look for near duplicates across splits (seconds for 10,000 images).
 
     Raises:
@@ -52,21 +53,24 @@ def findings(
 
         found += [f for data in loaded.values() for f in across_splits(data)]
     if deep:
-        found += [f for f in dict.fromkeys(_frozen(experiments, loaded, keys)) if f not in found]
+        found += [f for f in dict.fromkeys(_networks(experiments, loaded, keys)) if f not in found]
     return found
 
 
-def _frozen(experiments: Sequence[Experiment], loaded: dict[str, ImageData], keys: Sequence[str]) -> Iterator[Finding]:
+def _networks(
+    experiments: Sequence[Experiment], loaded: dict[str, ImageData], keys: Sequence[str]
+) -> Iterator[Finding]:
     seen = set()
     for exp, key in zip(experiments, keys, strict=True):
         kept = exp.transfer.mode in ("frozen", "partial") or exp.transfer.unfreeze_every
+        grouped = exp.norm_layer.name == "group" or exp.model.family == "own"
         what = (exp.model, exp.norm_layer, exp.transfer.mode, exp.transfer.trainable_from, exp.transfer.unfreeze_every)
-        if kept and what not in seen:
+        if (kept or grouped) and what not in seen:
             seen.add(what)
-            yield from _updates(exp, loaded[key])
+            yield from _network(exp, loaded[key])
 
 
-def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
+def _network(exp: Experiment, data: ImageData) -> list[Finding]:
     """The findings about one network, frozen as training will freeze it; none where it cannot be built.
 
     A run says that itself, and in a sweep it is one failed cell, which must not stop the others.
@@ -74,7 +78,7 @@ def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
     import torch
 
     from bench import models
-    from bench.data.protocol import frozen_updates
+    from bench.data.protocol import frozen_updates, single_channels
     from bench.models import transfer
 
     try:
@@ -84,7 +88,7 @@ def _updates(exp: Experiment, data: ImageData) -> list[Finding]:
             transfer.training_mode(net, exp.transfer)
     except RequestError:
         return []
-    return list(frozen_updates(net))
+    return [*frozen_updates(net), *single_channels(net)]
 
 
 def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> None:

@@ -12,7 +12,7 @@ from bench.compose import compose
 from bench.data import ImageData, load, protocol
 from bench.data.finding import NAMES, NEVER, Finding, stops
 from bench.data.leaks import splits
-from bench.data.protocol import frozen_updates, lint
+from bench.data.protocol import frozen_updates, lint, single_channels
 from bench.schema.dataset import Folder, Split
 from bench.schema.experiment import Experiment, experiment
 from tests.data.conftest import class_folders
@@ -235,6 +235,19 @@ def test_a_frozen_backbone_that_still_updates() -> None:
     assert (found.name, found.level) == ("frozen_updates", "error")
     backbone.eval()
     assert names(frozen_updates(net)) == set()
+
+
+def test_group_norm_with_groups_of_one_channel_is_instance_norm() -> None:
+    from torch import nn
+
+    from bench.models import build
+
+    assert names(single_channels(nn.Sequential(nn.GroupNorm(2, 4), nn.GroupNorm(1, 1), nn.GroupNorm(1, 4)))) == set()
+    (found,) = single_channels(nn.Sequential(nn.GroupNorm(2, 4), nn.GroupNorm(8, 8)))
+    assert (found.name, found.level) == ("groups_of_one", "warning")
+    assert found.reason == "1 of 2 group norms have as many groups as channels, 8 in 1: they are instance norms."
+    exp = experiment(compose(["dataset=digits", "model=cnn", "model.filters=[2,4]", "norm_layer=group"]))
+    assert names(single_channels(build(exp, (1, 8, 8), 10))) == set()  # ours have two channels or more
 
 
 @pytest.mark.parametrize(
