@@ -6,7 +6,7 @@ BENCH := .venv/bin/bench
 # Tests run side by side, one thread each.
 TEST_WORKERS ?= 2
 
-.PHONY: demo test install lint perf faults lock clean
+.PHONY: demo test install lint perf faults configs lock clean
 
 demo: install
 	@$(BENCH) sweep ladder --scale smoke
@@ -28,6 +28,10 @@ test: install
 KILLS ?= 1000
 faults: install
 	KILLS=$(KILLS) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -s -q tests/faults/many_kills.py
+
+# Every named config as whole runs: scratch, frozen, fine-tuned, in two processes. An hour.
+configs: install
+	IMAGEBENCH_EVERY_CONFIG=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/models/test_every_config_runs.py
 
 perf: install
 	.venv/bin/python -m tests.benchmarks

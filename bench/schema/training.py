@@ -86,7 +86,8 @@ class Optim:
     cooldown: Fraction = 0.2  # wsd: fraction of all steps in which lr falls
     loss: Literal["cross_entropy", "mse", "bce"] = "cross_entropy"  # mse on softmax and one-hot, bce for each class
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of a label that all classes get alike
-    # balanced: an image of class k counts n / (K n_k), n_k of the n training images being of it, so 1 on average.
+    # balanced: an image of class k of K counts n / (K n_k), n_k of the n training images being of it, so 1 on average
+    # where each class has images.
     class_weights: Literal["none", "balanced"] = "none"
     l1: NonNegative = 0.0  # added to the loss: l1 * sum |w| and
     l2: NonNegative = 0.0  # l2 * sum w^2, over the weights of convolutions and affine layers

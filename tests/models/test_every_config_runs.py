@@ -1,6 +1,7 @@
 """Named configs as whole runs: from scratch, frozen and fine-tuned from a file, in one process and in two.
 
-A few always; all of them, which takes an hour, with IMAGEBENCH_EVERY_CONFIG=1.
+A few always; all of them, which takes an hour, with `make configs`. What all of them do without memory is in
+test_every_config.py.
 """
 
 import dataclasses
