@@ -33,9 +33,12 @@ def blank(name, shape, classes=3, **more):
         return build(make(settings | more), shape, classes)
 
 
-def learned(net, shape):
+SCRATCH = Transfer()
+
+
+def learned(net, shape, how=SCRATCH):
     """Names of the parameters that a training step would move."""
-    net.train()
+    transfer.training_mode(net, how)
     net(torch.zeros(2, *shape, device="meta")).sum().backward()
     return {n for n, p in net.named_parameters() if p.grad is not None}
 
@@ -54,7 +57,7 @@ def test_everything_without_memory(name):
         transfer.freeze(net, Transfer(mode=mode))
         assert {n for n, p in net.named_parameters() if p.requires_grad} == wanted
         if mode == "frozen":
-            assert learned(net, shape) == mine
+            assert learned(net, shape, Transfer(mode=mode)) == mine
             assert not any(m.training for n, m in net.named_modules() if not in_heads(n, heads))
     parts = stages(net)
     assert sorted(id(p) for s in parts for p in s.parameters) == sorted(id(p) for p in net.parameters())
