@@ -187,6 +187,7 @@ def checked(override: Override, groups: dict[str, tuple[str, ...]], several: boo
 def _unknown(key: str, value: str, options: Sequence[str]) -> RequestError:
     """The error for a group's option that there is none of; it may be in a file that is no Python."""
     broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken().items())
+    broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced().items())
     return RequestError(f"{unknown(key.replace('/', ' '), value, options)}{broken}")
 
 

@@ -101,21 +101,28 @@ def _drawn_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> N
 
 def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
     """Call with the same draws and another global random state: the result must be the same."""
-    found = []
+    found, moved = [], False
     for seed in (1, 2):
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
+        before = _random_state()
         try:
             found.append(call())
         except RequestError:
             raise
         except Exception as error:
             raise raised(f"{named} fails", error) from error
+        moved = moved or _random_state() != before
     if not torch.equal(*found):
         raise RequestError(
             f"{named} gives another result for the same draws: it uses the global random state, and no run could be "
             f"repeated. {remedy}."
+        )
+    if moved:
+        raise RequestError(
+            f"{named} draws from the global random state or seeds it, by which the rest of the training draws too. "
+            f"{remedy}."
         )
 
 
@@ -126,7 +133,13 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
     prepare = preprocess.make(exp, few)
     net.eval()
     with torch.no_grad():
-        if not torch.isfinite(net(prepare(batch))).all():
+        try:
+            logits = net(prepare(batch))
+        except Exception as error:
+            raise raised(
+                f"{_those(exp)} cannot take {len(batch)} images of {'x'.join(map(str, few.shape))}", error
+            ) from error
+        if not torch.isfinite(logits).all():
             raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
     small = dataclasses.replace(
         exp.trainer, epochs=1, steps=None, seconds=None, target=None, batch_size=BATCH, select="last", max_minutes=None,
@@ -148,6 +161,11 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
 
 def _those(exp: Experiment) -> str:
     return ", ".join(f"{group} '{own.name}'" for group, own in owned(exp))
+
+
+def _random_state() -> tuple[bytes, object, bytes]:
+    _, keys, place, *_ = np.random.get_state()  # noqa: NPY002
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), np.append(keys, place).tobytes()
 
 
 @contextmanager

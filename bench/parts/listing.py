@@ -8,12 +8,12 @@ import importlib.util
 import os
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
-from bench.schema.offered import Listed, parts_of, shipped, tree
+from bench.schema.offered import Listed, offering_nothing, parts_of, shipped, tree
 
 VARIABLE = "IMAGEBENCH_PARTS"  # folders, in place of the usual ones: processes of this command look there too
 ENTRY_POINTS = "imagebench.parts"
@@ -85,6 +85,16 @@ def broken() -> dict[str, str]:
             line = getattr(error, "lineno", None)
             reason = getattr(error, "msg", None) or str(error)
             found[f"{file.parent.name}/{file.name}"] = f"line {line}: {reason}" if line else reason
+    return found
+
+
+def misplaced() -> dict[str, str]:
+    """File -> reason, of the files that use a decorator where no part is found."""
+    found = {}
+    for file, _ in files():
+        with suppress(SyntaxError, ValueError):
+            if faults := offering_nothing(tree(file, file.stat().st_mtime_ns)):
+                found[f"{file.parent.name}/{file.name}"] = "; ".join(faults)
     return found
 
 

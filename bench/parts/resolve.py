@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import typing
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -19,8 +20,16 @@ from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import ON_REQUEST
 from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
 from bench.schema.own import Own
+from bench.schema.pixels import CorruptionName
+from bench.schema.training import Optimizer, Schedule
 
 NAMED = ("augment", "pixel_norm", "norm_layer", "optim")  # groups whose choice is their setting `name`
+# Names of ours that are in no file of conf/.
+TAKEN = {
+    "corruption": typing.get_args(CorruptionName),
+    "optimizer": typing.get_args(Optimizer),
+    "schedule": typing.get_args(Schedule),
+}
 CODE = "code"  # the setting that marks a group's choice as own code
 ALL_FACTORY = ("none", "batch", "layer", "group", "instance")  # norm layers that a factory can make
 
@@ -103,13 +112,17 @@ def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
         RequestError: when there is none here.
     """
     part = listing.find(kind.name, name)
+    if part is not None and name in TAKEN.get(kind.name, ()):
+        raise RequestError(f"{kind.name} '{name}' is one of ours already, and is offered by {part.where}. Rename the "
+                           "function.")  # fmt: skip
     if part is not None:
         return part
     known = listing.names(kind.name)
     where = ", ".join(str(f) for f in listing.folders()) or "no parts/ in the working directory"
     version = f" (code {recorded[:12]})" if recorded else ""
     kept = " 'bench reproduce NAME --with-parts' shows the recorded source, and runs it." if recorded else ""
-    broken = "".join(f"\n{file}: {reason}" for file, reason in listing.broken().items())
+    found = [*listing.broken().items(), *listing.misplaced().items()]
+    broken = "".join(f"\n{file}: {reason}" for file, reason in found)
     raise RequestError(
         f"{kind.name} '{name}'{version} is somebody's own code and not here.{near(name, known)} Looked into: {where}. "
         f"Put its file into parts/, or name its folder: --parts DIR.{kept}{broken}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import field, fields
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -19,6 +20,10 @@ from bench.schema.offered import KINDS, Listed
 from bench.schema.part import build, part
 
 RESERVED = ("name", "code", "own", "family", "source")  # what every own part has besides its settings
+PLAIN = (
+    "Settings are plain data: int, float, bool, str, Literal, Enum, a dataclass, a tuple, list or dict of these, or "
+    "one of them | None. An object is made inside, by its name: act: Literal['relu', 'gelu'] = 'relu'."
+)
 GIVEN = {"model": ("norm",), "optimizer": ("lr", "momentum", "weight_decay")}  # parameters by name that are no settings
 
 
@@ -54,21 +59,27 @@ def _settings(function: Callable[..., Any], key: tuple[str, str]) -> type:
             raise RequestError(f"{where}: setting '{parameter.name}' of {kind} '{name}': {has} has a "
                                f"{parameter.name} already. Choose another word.")  # fmt: skip
         if parameter.name not in hints:
+            if not isinstance(parameter.default, int | float | str | tuple | list | dict | type | None):
+                raise RequestError(f"{where}: setting '{parameter.name}' of {kind} '{name}' has the default "
+                                   f"{parameter.default!r}, which no command can say. {PLAIN}")  # fmt: skip
             example = f"{parameter.name}: {_type_of(parameter.default)}"
             given = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
             raise RequestError(
                 f"{where}: setting '{parameter.name}' of {kind} '{name}' has no type. Write {example}{given}."
             )
         space["__annotations__"][parameter.name] = hints[parameter.name]
-        if parameter.default is not parameter.empty:
+        if isinstance(parameter.default, list | dict | set) or hasattr(parameter.default, "__dataclass_fields__"):
+            # A copy, as the same one is handed out again.
+            space[parameter.name] = field(default_factory=functools.partial(copy.deepcopy, parameter.default))
+        elif parameter.default is not parameter.empty:
             space[parameter.name] = parameter.default
     try:
         made: type = part(type(name, (), space))
         TypeAdapter(made)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, ValueError) as error:
         raise RequestError(
-            f"{where}: the settings of {kind} '{name}' cannot be checked: {str(error).splitlines()[0]} "
-            "Expected int, float, bool, str, Literal, a tuple of these, or one of them | None."
+            f"{where}: the settings of {kind} '{name}' cannot be checked: "
+            f"{str(error).splitlines()[0].partition('. Set ')[0]}. {PLAIN}"
         ) from None
     return made
 
@@ -92,6 +103,9 @@ def parameters(function: Callable[..., Any], kind: str, where: str) -> list[insp
         raise RequestError(f"{where}: {kind} '{function.__name__}' is called with {', '.join(takes) or 'its settings'}"
                            f" first. Expected {wanted}.")  # fmt: skip
     given = {p.name for p in positional[: len(takes)]}
+    if shut := [p.name for p in positional[len(takes) :] if p.kind == p.POSITIONAL_ONLY]:
+        raise RequestError(f"{where}: setting '{shut[0]}' of {kind} '{function.__name__}' stands before the /, and has "
+                           f"no name for its caller. Expected {wanted}.")  # fmt: skip
     return [p for p in everything if p.name not in given]
 
 

@@ -29,7 +29,7 @@ class Module:
     Attributes:
         label: its name in the hash and in the kept source.
         package: dotted, from which relative imports in it are meant; it starts with a dot in the part's folder.
-        statements: those at its top, but for docstrings and what is not run on import.
+        statements: those at its top, but for docstrings and what is not run on import; imports one name each.
         binds: name -> indices of all statements that may bind it, whatever the last one to do so.
         effects: indices of those that may change something besides binding names: they count in any case.
         open: whether it may offer names that it does not bind: by `from x import *` or `__getattr__`.
@@ -40,7 +40,7 @@ class Module:
         content = path.read_bytes()
         self.text = content.decode("utf-8", errors="replace")
         tree = ast.parse(content, str(path))
-        self.statements = [s for s in tree.body if not _skipped(s)]
+        self.statements = [one for s in tree.body if not _skipped(s) for one in _apart(s)]
         self.binds: dict[str, list[int]] = {}
         for i, statement in enumerate(self.statements):
             for name in dict.fromkeys(_bound(statement)):
@@ -125,6 +125,18 @@ def _skipped(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.If) and not statement.orelse:
         return ast.unparse(statement.test) in SKIPPED
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _apart(statement: ast.stmt) -> list[ast.stmt]:
+    """An import of several names as several imports: their order is layout, and those not used do not count."""
+    if isinstance(statement, ast.Import) and len(statement.names) > 1:
+        return [ast.copy_location(ast.Import([alias]), statement) for alias in statement.names]
+    if isinstance(statement, ast.ImportFrom):
+        node, names = statement, statement.names
+        if node.module == "bench.parts" and names[0].name == "*":  # whose names are known
+            names = [ast.alias(name) for name in (*KINDS, "Images")]
+        return [ast.copy_location(ast.ImportFrom(node.module, [a], node.level), node) for a in names]
+    return [statement]
 
 
 def _bound(node: ast.AST) -> Iterator[str]:

@@ -124,12 +124,28 @@ def parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
     return tuple(found)
 
 
+def offering_nothing(body: ast.Module) -> list[str]:
+    """What is said of decorators where no part is found: inside of something, or called (`net = model(f)`)."""
+    known = decorators(body)
+    top = {id(n) for n in body.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+    used = {id(d) for n in ast.walk(body) for d in getattr(n, "decorator_list", ())}
+    found = []
+    for node in ast.walk(body):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and id(node) not in top:
+            found += [(node.lineno, k) for d in node.decorator_list if (k := _kind(d, known)) in KINDS]
+        elif isinstance(node, ast.Call) and node.args and id(node) not in used and (k := _kind(node, known)) in KINDS:
+            found.append((node.lineno, k))
+    return [f"line {line}: {kind} is found as @{kind} on a function or class at the top of a file only"
+            for line, kind in sorted(found)]  # fmt: skip
+
+
 def decorators(body: ast.Module) -> dict[str, str]:
     """Dotted name in this file -> kind: `model`, `parts.model`, `bench.parts.model`; timm's `register_model` too."""
     known: dict[str, str] = {}
     for node in ast.walk(body):
         if isinstance(node, ast.ImportFrom) and node.module == "bench.parts":
             known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in KINDS}
+            known |= {kind: kind for alias in node.names if alias.name == "*" for kind in KINDS}
         elif isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] == "timm":
             known |= {a.asname or a.name: REGISTERED.name for a in node.names if a.name == "register_model"}
         elif isinstance(node, ast.ImportFrom) and node.module == "bench":

@@ -83,6 +83,9 @@ def own(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer
         raise raised(f"optim '{mine.name}' cannot be made", error) from error
     if not isinstance(made, torch.optim.Optimizer):
         raise RequestError(f"optim '{mine.name}' gives back {type(made).__name__}. Expected a torch.optim.Optimizer.")
+    if "closure" not in inspect.signature(made.step).parameters:
+        raise RequestError(f"optim '{mine.name}': its step takes no closure, and is called as step(closure). Write "
+                           "def step(self, closure): with torch.enable_grad(): loss = closure()")  # fmt: skip
     return made
 
 

@@ -96,6 +96,26 @@ def test_what_it_does_not_use_does_not_count(net: Path) -> None:
     assert changed(net, "from torch import nn", '"""New words."""\nfrom torch import nn') == (False, False)
 
 
+def test_the_order_of_imports_is_layout(net: Path, write: Write) -> None:
+    """One of several names that is not used does not count either; of timm's registrations the same holds."""
+    write("parts/more.py", "ONE, TWO, LEFT = 1, 2, 3\n")
+    imports = ["from torch import nn", "import math, os", "from layers import act", "from more import ONE, TWO, LEFT"]
+    made = set()
+    for lines in (
+        imports, imports[::-1], ["import os", *imports[2:], "import math", imports[0]],
+        [*imports[:3], "from more import TWO, ONE"], [*imports[:3], "from more import TWO", "from more import ONE"],
+    ):  # fmt: skip
+        net.write_text("\n".join([*lines, "from bench.parts import *", "from timm.models import register_model",
+                                  "@model\ndef net(shape, classes): return act, ONE, TWO, math.pi, os.sep",
+                                  "@register_model\ndef second(**_): return act, ONE"]))  # fmt: skip
+        one, two = find("model", "net"), find("timm", "second")
+        assert one is not None
+        assert two is not None
+        made.add((code(one).hash, code(two).hash))
+    assert len(made) == 1
+    assert len({one for one, _ in list(made)}) <= 2
+
+
 def test_what_may_change_anything_counts_for_all(net: Path, write: Write) -> None:
     assert changed(net, "WIDTH = 4", "WIDTH = 4\nnn.Linear.forward = lambda self, x: x") == (True, True)
     assert changed(net, "WIDTH = 4", "import sys\nWIDTH = 4\nif len(sys.argv) > 5:\n    WIDTH = 2") == (True, True)

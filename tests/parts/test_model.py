@@ -159,6 +159,11 @@ def test_what_is_no_classifier_is_told_before_training(write: Write, body: str, 
             "@model\ndef mine(shape, classes, *, f: 'Callable' = print): pass\n",
             "an annotation of model 'mine' cannot be read",
         ),
+        (
+            "@model\ndef mine(shape, classes, dim: int = 3, /): pass\n",
+            "'dim' of model 'mine' stands before the /",
+        ),
+        ("@model\ndef mine(shape, classes, *, act=print): pass\n", "which no command can say. Settings are plain data"),
         ("@model(norm_layers=('batch',))\ndef mine(shape, classes): pass\n", "takes no `norm`"),
     ],
 )
@@ -177,6 +182,61 @@ def test_a_file_that_is_no_python_is_told_where_a_name_is_missing(write: Write, 
     assert exp("model=convmixer")
     with pytest.raises(RequestError, match=r"parts/torn.py is no Python \(line 1: "):
         exp("model=torn")
+
+
+SETTINGS = """
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, Optional
+from torch import nn
+from bench.parts import model
+
+class Size(Enum):
+    SMALL = "small"
+    LARGE = "large"
+
+@dataclass
+class Block:
+    width: int = 3
+
+@model
+def mine(shape, classes, *, size: Size = Size.SMALL, act: Literal["relu", "gelu"] = "relu", depth: Optional[int] = None,
+         widths: list[int] = [1, 2], named: dict[str, int] = {"a": 1}, block: Block = Block()):
+    assert isinstance(size, Size) and isinstance(block, Block)
+    widths.append(len(widths))  # on every call anew
+    width = sum(widths) + block.width
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))
+"""
+
+
+def test_settings_are_whatever_is_plain_data(write: Write) -> None:
+    write("parts/mine.py", SETTINGS)
+    for _ in range(2):
+        net = models.build(exp("model=mine"), (1, 8, 8), 10)
+        assert net.get_submodule("1").out_features == 1 + 2 + 2 + 3  # type: ignore[union-attr]
+    said = exp("model=mine", "model.size=large", "model.widths=[4]", "model.block.width=1", "model.named.b=2")
+    assert models.build(said, (1, 8, 8), 10).get_submodule("1").out_features == 4 + 1 + 1  # type: ignore[union-attr]
+    assert said.model.own.values == {
+        "size": "large", "act": "relu", "depth": None, "widths": [4], "named": {"a": 1, "b": 2}, "block": {"width": 1}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["mine = model(lambda shape, classes: None)", "if True:\n    @model\n    def mine(shape, classes): pass",
+             "def base(shape, classes): pass\nmine = model(functools.partial(base))"]
+)  # fmt: skip
+def test_a_decorator_where_no_part_is_found_is_told(write: Write, text: str) -> None:
+    write("parts/mine.py", "import functools\nfrom bench.parts import model\n" + text)
+    with pytest.raises(RequestError, match=r"parts/mine.py, line \d: model is found as @model on a function"):
+        exp("model=mine")
+
+
+def test_a_name_of_ours_is_ours_in_lists_and_without_a_file_too(write: Write) -> None:
+    write("parts/mine.py", "from bench.parts import *\n@corruption\ndef blur(i, s, g): return i\n"
+          "@optimizer\ndef madgrad(parameters): pass\n")  # fmt: skip
+    for words in ("corrupt.names=[blur]", "optim=madgrad"):
+        with pytest.raises(RequestError, match=r"is one of ours already, and is offered by parts/mine\.py"):
+            exp("model=dnn", words)
 
 
 def test_two_of_one_name_are_refused(write: Write, convmixer: Path) -> None:

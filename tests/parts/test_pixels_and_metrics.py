@@ -245,6 +245,10 @@ def test_linked_folders_are_walked(write: Write) -> None:
         ("np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], (), ['learn'] * 4", "split 'learn' is unknown"),
         ("np.zeros((4,), np.uint8), [0, 1, 0, 1]", "images are 4, expected N x C x H x W"),
         ("1 / 0", "cannot be read (faulty.py, line 7): ZeroDivisionError"),
+        ("np.full((4, 8, 8), 200), [0, 1, 0, 1]", "Pixels in 0..255: images.astype('uint8')."),
+        ("np.zeros((4, 8, 8), np.uint8), [0, 1, None, 1]", "labels are NoneType and int, expected whole numbers"),
+        ("np.zeros((4, 8, 8), np.uint8), np.array([0, 0.7, 1, 1], object)", "labels are float and int"),
+        ("np.zeros((0, 8, 8), np.uint8), []", "has not a single image"),
         ("'images'", "gives str. Expected bench.parts.Images"),
     ],
 )

@@ -29,6 +29,15 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "augment=wrong", "augmentation 'wrong' makes pixels that are not finite",
         ),
         (
+            "@augmentation\ndef wrong(images, targets, draws):\n    torch.manual_seed(0)\n"
+            "    return images * torch.rand(1), targets\n",
+            "augment=wrong", "augmentation 'wrong' draws from the global random state or seeds it",
+        ),
+        (
+            "@norm_layer\ndef wrong(channels, dim):\n    return nn.BatchNorm2d(channels)\n",
+            "norm_layer=wrong", "norm_layer 'wrong' cannot take 8 images of 1x8x8: ValueError: expected 4D input",
+        ),
+        (
             "@corruption\ndef wrong(images, severity, generator):\n    return images * int(100 * np.random.rand())\n",
             "corrupt.names=[wrong]", "corruption 'wrong' gives another result for the same draws",
         ),
@@ -63,9 +72,9 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
 )  # fmt: skip
 def test_a_fault_is_found_by_a_small_pass(write: Write, text: str, words: str, message: str) -> None:
     head = "import numpy as np\nimport torch\nfrom torch import nn\n"
-    head += "from bench.parts import augmentation, corruption, dataset, metric, model\n\n"
+    head += "from bench.parts import augmentation, corruption, dataset, metric, model, norm_layer\n\n"
     write("parts/wrong.py", head + text)
-    exp = experiment(compose(["dataset=digits", "model=linear", words]))
+    exp = experiment(compose(["dataset=digits", "model=dnn" if "norm" in words else "model=linear", words]))
     with pytest.raises(RequestError) as told:
         rehearse([exp])
     assert message in str(told.value)

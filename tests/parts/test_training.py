@@ -65,6 +65,10 @@ def test_each_comes_down_to_what_it_generalises(examples: Path) -> None:
     assert apart(trained("optim=sgd", "optim.lr=0.05", "training=ema"), sgd) > 1e-3
     assert apart(trained("optim=sam", "optim.lr=0.05", "optim.rho=0.0"), sgd) < 1e-6
     assert apart(trained("optim=sam", "optim.lr=0.05"), sgd) > 1e-4
+    parts = ("optim.lr=0.05", "trainer.accumulate=2", "trainer.clip=0.1")  # the closure clips what it has added up
+    assert (
+        apart(trained("optim=sam", "optim.rho=0.0", *parts), trained("optim=sgd", "optim.momentum=0.9", *parts)) < 1e-6
+    )
     falling = trained("optim=sgd", "optim.lr=0.05", "schedule=linear", "optim.warmup=0.2")
     assert apart(trained("optim=sgd", "optim.lr=0.05", "schedule=falling", "optim.warmup=0.2"), falling) < 1e-6
 
@@ -178,6 +182,7 @@ def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.Cap
         ("loss", "def wrong(logits, targets):\n    return 1.0", "loss=wrong", "gives back float. Expected one number"),
         ("loss", "def wrong(logits, targets):\n    return 1 / 0", "loss=wrong", "be computed (wrong.py, line 4)"),
         ("optimizer", "def wrong(parameters):\n    return 3", "optim=wrong", "gives back int. Expected a torch.optim"),
+        ("optimizer", "class wrong(__import__('torch').optim.SGD):\n    def step(self): 1", "optim=wrong", "no closure"),
         ("schedule", "def wrong(done): return -1", "schedule=wrong", "gives -1.0 at 0. Expected a number from 0"),
         ("training", "class wrong:\n    pass", "training=wrong", "has none of start, begin, loss, end, scored"),
         ("training", "class wrong:\n    def loss(self, *_): return 2", "training=wrong", "loss gives back int"),

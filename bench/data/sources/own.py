@@ -120,6 +120,8 @@ def _chunks(dataset: OwnDataset) -> Iterator[Images]:
         shape: tuple[int, ...] | None = None
         for part in parts:
             chunk = _checked(part, dataset.name)
+            if not len(chunk.labels):
+                continue
             if shape is not None and chunk.images.shape[1:] != shape:
                 raise RequestError(
                     f"dataset '{dataset.name}': images of {_of(chunk.images.shape[1:])} follow images of {_of(shape)}. "
@@ -144,6 +146,7 @@ def _checked(part: Any, name: str) -> Images:
     images, labels = np.asarray(part.images), np.asarray(part.labels)
     if images.dtype != np.uint8:
         hint = " Pixels in 0..1: (255 * images).round().astype('uint8')." if images.dtype.kind == "f" else ""
+        hint = " Pixels in 0..255: images.astype('uint8')." if images.dtype.kind in "iu" and _bytes(images) else hint
         raise RequestError(f"dataset '{name}': images are {images.dtype}, expected uint8, 0..255.{hint}")
     if images.ndim == 3:
         images = images[:, None]
@@ -153,6 +156,13 @@ def _checked(part: Any, name: str) -> Images:
         raise RequestError(f"dataset '{name}': images are {_of(images.shape)}, expected N x C x H x W or N x H x W.")
     if labels.ndim != 1 or len(labels) != len(images):
         raise RequestError(f"dataset '{name}': {len(images)} images, but labels of shape {list(labels.shape)}.")
+    if not len(images):
+        return Images(images.astype(np.uint8), [], part.classes, [], part.columns)
+    if labels.dtype.kind == "O":
+        kinds = {str if isinstance(v, str) else int if isinstance(v, int | np.integer) else type(v) for v in labels}
+        if kinds not in ({str}, {int}):
+            given = " and ".join(sorted(k.__name__ for k in kinds))
+            raise RequestError(f"dataset '{name}': labels are {given}, expected whole numbers or class names.")
     if labels.dtype.kind not in "iuUO":
         raise RequestError(f"dataset '{name}': labels are {labels.dtype}, expected whole numbers or class names.")
     if len(part.split) not in (0, len(images)):
@@ -164,6 +174,10 @@ def _checked(part: Any, name: str) -> Images:
             raise RequestError(f"dataset '{name}': column '{column}' has {len(values)} entries for {len(images)} "
                                "images.")  # fmt: skip
     return Images(images, labels.tolist(), part.classes, [str(s) for s in part.split], part.columns)
+
+
+def _bytes(images: NDArray[Any]) -> bool:
+    return bool(images.size) and int(images.min()) >= 0 and int(images.max()) <= 255
 
 
 def _of(shape: tuple[int, ...]) -> str:
