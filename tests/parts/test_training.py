@@ -182,7 +182,7 @@ def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.Cap
         ("loss", "def wrong(logits, targets):\n    return 1.0", "loss=wrong", "gives back float. Expected one number"),
         ("loss", "def wrong(logits, targets):\n    return 1 / 0", "loss=wrong", "be computed (wrong.py, line 4)"),
         ("optimizer", "def wrong(parameters):\n    return 3", "optim=wrong", "gives back int. Expected a torch.optim"),
-        ("optimizer", "class wrong(__import__('torch').optim.SGD):\n    def step(self): 1", "optim=wrong", "no closure"),
+        ("optimizer", "class wrong(__import__('torch').optim.SGD):\n  def step(self): 1", "optim=wrong", "no closure"),
         ("schedule", "def wrong(done): return -1", "schedule=wrong", "gives -1.0 at 0. Expected a number from 0"),
         ("training", "class wrong:\n    pass", "training=wrong", "has none of start, begin, loss, end, scored"),
         ("training", "class wrong:\n    def loss(self, *_): return 2", "training=wrong", "loss gives back int"),
