@@ -103,7 +103,7 @@ def cached_array(
                     part.replace(path)
     path = there() or path
     try:
-        return np.load(path, mmap_mode="c")  # type: ignore[no-any-return]
+        return np.load(path, mmap_mode="c")
     except (ValueError, EOFError, OSError) as error:
         raise RequestError(f"{path} is damaged ({error}). Delete it and run again.") from error
 

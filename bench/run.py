@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from torch import nn
 
 from bench import data as images
@@ -27,10 +26,10 @@ from bench.models import origin
 from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
-from bench.schema.experiment import Experiment, flat, run_key
+from bench.schema.experiment import Experiment, run_key
 from bench.schema.own import SOURCE, Metrics, owned
-from bench.track.provenance import provenance
-from bench.track.record import OWN_METRICS, TUNING, Record
+from bench.track.outcome import new_record, write_settings
+from bench.track.record import OWN_METRICS, Status
 from bench.track.spool import RESUME, Spool
 from bench.track.store import Store
 from bench.train.allocator import freed_memory_kept
@@ -89,7 +88,7 @@ def execute(
         for s, (exp, label) in enumerate(zip(exps, labels, strict=True)):
             if s and not rest:
                 break
-            each = None if on_epoch is None else lambda _, row, s=s: on_epoch(s, row)  # type: ignore[misc]
+            each = None if on_epoch is None else lambda _, row, s=s: on_epoch(s, row)
             out += execute([exp], labels=[label], spool=spool, on_epoch=each)
             if told is not None:
                 told(1, why)
@@ -163,7 +162,8 @@ def seal(
     """Measure what training handed back, or note what it died of, and seal the run's folder in the spool."""
     key = run_key(exp, data.fingerprint)
     folder = spool.root / key
-    status, reason, found, costs = "finished", "", {}, {}
+    status: Status = "finished"
+    reason, found, costs = "", {}, {}
     try:
         if isinstance(outcome, Exception):
             raise outcome
@@ -181,34 +181,19 @@ def seal(
     weights = {"weights_sha256": digest} if digest else {}
     if kept := source.text(owned(exp)):
         write_atomically(folder / SOURCE, kept)
-    settings = {k: v for k, v in flat(exp).items() if not k.startswith("tracking.")}
-    write_atomically(folder / "config.yaml", yaml.safe_dump(settings, sort_keys=True))
-    record = Record(
-        key=key,
-        sweep=sweep,
-        axes=axes or {},
-        seed=exp.seed,
-        status=status,  # type: ignore[arg-type]
-        reason=reason,
-        metrics=found,
-        costs=costs,
-        config=settings,
-        provenance={
-            **provenance(),
+    write_settings(folder, exp)
+    record = new_record(
+        exp, key, status=status, reason=reason, started=started, threads=torch.get_num_threads(), data=data.fingerprint,
+        sweep=sweep, axes=axes, claims=claims, tuning=tuning, measured=found, costs=costs,
+        more={
             **({"together": str(together)} if together > 1 else {}),  # runs in one program, which share its costs
-            "threads": str(torch.get_num_threads()),  # sums in another order give other last digits
-            "data_fingerprint": data.fingerprint,
             "test_fingerprint": data.test_fingerprint,
             **({"skipped_images": str(len(data.skipped))} if data.skipped else {}),
             "images": f"{len(data.train)}/{len(data.val)}/{len(data.test)}",  # train / val / test
-            **({"claims_sha256": claims} if claims else {}),  # what was claimed when it was run
-            **({TUNING: "true"} if tuning else {}),
-            "started": f"{started:.3f}",
-            **({"repeatable": "no: trainer.seconds counts by the clock"} if exp.trainer.seconds and exp.trains else {}),
             **weights,
             **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),
         },
-    )
+    )  # fmt: skip
     goes_on = isinstance(outcome, OutOfTime)
     return spool.put(record, name or title(exp), sweep or exp.tracking.experiment, goes_on=goes_on)
 

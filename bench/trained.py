@@ -144,7 +144,7 @@ class Trained:
     def embed(self, stored: Tensor) -> NDArray[np.float32]:
         """What the decision is made on: the head's input [B, D], or scaled pixels for models without a network."""
         if self.net is None:
-            return self.prepare(stored).flatten(1).numpy()  # type: ignore[no-any-return]
+            return self.prepare(stored).flatten(1).numpy()
         backbone = Backbone(self.net).eval()
         parts = [backbone(self.prepare(part.to(self.device))).float().cpu() for part in stored.split(32)]
         return torch.cat(parts).numpy()

@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     """Look at everything; 0 when runs can run."""
     checks = []
     for look in (python, torch, memory, disk, lambda: store(args.overrides), data, programs, extras):
-        for check in look():  # type: ignore[operator]
+        for check in look():
             checks.append(check)
             if not args.json:
                 print(line(check), flush=True)

@@ -15,7 +15,6 @@ from bench.data.geometry import affine, rotation
 
 LEVELS = 30  # magnitudes are 0..LEVELS
 AFFINE = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
-SIGNED = (*AFFINE, "brightness", "saturation", "contrast", "sharpness")  # a random sign is drawn
 OPERATIONS = (
     "identity", *AFFINE, "brightness", "saturation", "contrast", "sharpness", "posterize", "solarize", "autocontrast",
     "equalize",

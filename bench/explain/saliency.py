@@ -72,7 +72,7 @@ def last_maps(trained: Trained) -> nn.Module | None:
     """The last layer, pooling aside, whose output is a map of more than 2 x 2 pixels; None without one."""
     assert trained.net is not None
     like = trained.prepare(torch.zeros(1, *trained.shape, dtype=torch.uint8, device=trained.device))
-    found = layers(trained.net, tuple(like.shape[1:]))  # type: ignore[arg-type]
+    found = layers(trained.net, tuple(like.shape[1:]))
     if not any(isinstance(layer.module, nn.Conv2d) for layer in found):
         return None
     maps = [layer.module for layer in found if len(layer.shape) == 3 and min(layer.shape[1:]) > 2]
@@ -115,7 +115,7 @@ def occlusion(trained: Trained, image: NDArray[np.uint8], target: int) -> Map:
             place[:, max(0, top - 1) : rows[i + 1] + 1, max(0, left - 1) : columns[j + 1] + 1] = 128
     said = np.exp(trained.classify(torch.from_numpy(covered)).numpy().astype(np.float64))[:, target]
     falls = torch.from_numpy((said[0] - said[1:]).reshape(1, 1, down, across))
-    return interpolate(falls, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()  # type: ignore[no-any-return]
+    return interpolate(falls, (height, width), mode="bilinear", align_corners=False)[0, 0].numpy()
 
 
 def saliency(trained: Trained, image: NDArray[np.uint8], target: int) -> tuple[str, Map]:
@@ -141,13 +141,13 @@ def captum() -> Any:
 
 
 def _input(trained: Trained, image: NDArray[np.uint8]) -> Tensor:
-    return trained.prepare(torch.from_numpy(image[None]).to(trained.device)).detach()  # type: ignore[no-any-return]
+    return trained.prepare(torch.from_numpy(image[None]).to(trained.device)).detach()
 
 
 def _as_stored(found: Tensor, trained: Trained) -> Map:
     """A map [1, 1, h, w] at the stored image's size."""
     sized = interpolate(found.float(), trained.shape[1:], mode="bilinear", align_corners=False)
-    return sized[0, 0].cpu().numpy().astype(np.float64)  # type: ignore[no-any-return]
+    return sized[0, 0].cpu().numpy().astype(np.float64)
 
 
 @contextmanager

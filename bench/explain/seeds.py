@@ -82,4 +82,4 @@ def predicted(subject: Subject, record: Record) -> NDArray[np.int64]:
         except (RequestError, KeyError, ValueError, OSError):
             pass  # an older run, or one whose file is not what we know: its model says the same
     trained = open_run(subject.store, record.run_id, subject.trained.where, str(subject.trained.device))
-    return trained.scores(subject.split).argmax(1)  # type: ignore[no-any-return]
+    return trained.scores(subject.split).argmax(1)

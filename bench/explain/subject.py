@@ -55,7 +55,7 @@ class Subject:
     @property
     def chosen(self) -> NDArray[np.int64]:
         """The predicted class of each image, [n]."""
-        return self.scores.argmax(1)  # type: ignore[no-any-return]
+        return self.scores.argmax(1)
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -91,4 +91,4 @@ class Subject:
 
     def prepared(self, images: NDArray[np.uint8]) -> Tensor:
         """The network's input for stored images."""
-        return self.trained.prepare(torch.from_numpy(images).to(self.trained.device))  # type: ignore[no-any-return]
+        return self.trained.prepare(torch.from_numpy(images).to(self.trained.device))

@@ -66,11 +66,7 @@ def layers(net: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
         seen = None if field >= 2 * side else round(field)
         found.append(Layer(names[module], module, tuple(out.shape[1:]), own, 0, seen, jump))
 
-    hooks = [
-        module.register_forward_hook(after)  # type: ignore[arg-type]
-        for module in net.modules()
-        if not list(module.children())
-    ]
+    hooks = [module.register_forward_hook(after) for module in net.modules() if not list(module.children())]
     like = next(net.parameters())
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -121,10 +117,7 @@ def outputs(net: nn.Module, wanted: list[Layer], x: Tensor) -> list[Tensor]:
     def keep(number: int, out: Tensor) -> None:
         kept[number] = out.detach()
 
-    hooks = [
-        layer.module.register_forward_hook(lambda m, a, out, n=n: keep(n, out))  # type: ignore[misc]
-        for n, layer in enumerate(wanted)
-    ]
+    hooks = [layer.module.register_forward_hook(lambda m, a, out, n=n: keep(n, out)) for n, layer in enumerate(wanted)]
     try:
         with torch.no_grad():
             net(x)

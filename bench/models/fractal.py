@@ -37,7 +37,7 @@ class FractalNet(nn.Module):
         paths = self.draw(len(x), x.device) if self.training and self.drop_path else None
         for i in range(self.blocks):
             x = self.pool(self.get_submodule(f"block{i + 1}")(x, paths, self.drop_path))
-        return self.head(x.mean((2, 3)))  # type: ignore[no-any-return]
+        return self.head(x.mean((2, 3)))
 
     def draw(self, images: int, device: torch.device) -> Tensor:
         """int64 [images]: the column an image goes through, or -1 where its joins drop locally."""

@@ -18,7 +18,7 @@ def as_native(exp: Experiment) -> Experiment:
 
     Of other families `bench.schema.experiment.run_key` knows.
     """
-    if not named_norm(exp) or not _same(exp.model, exp.norm_layer):  # type: ignore[arg-type]
+    if not named_norm(exp) or not _same(exp.model, exp.norm_layer):
         return exp
     return dataclasses.replace(exp, norm_layer=NormLayer())
 

@@ -41,7 +41,7 @@ def scores(
     variance = max(float(own.sum()) / freedom, np.finfo(np.float32).tiny)
     from scipy.special import log_softmax  # slow to import
 
-    return log_softmax(-squared / (2 * variance), axis=1).astype(np.float32)  # type: ignore[no-any-return]
+    return log_softmax(-squared / (2 * variance), axis=1).astype(np.float32)
 
 
 def class_means(
@@ -64,7 +64,7 @@ def _unit(x: NDArray, wanted: bool) -> NDArray:
     if not wanted:
         return x
     length = np.sqrt(np.einsum("nd,nd->n", x, x, dtype=np.float64))[:, None]
-    return x / np.where(length == 0, 1, length)  # type: ignore[no-any-return]
+    return x / np.where(length == 0, 1, length)
 
 
 def _squared_distances(x: NDArray[np.float32], means: NDArray[np.float64], unit: bool) -> NDArray[np.float64]:

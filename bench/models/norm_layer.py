@@ -79,7 +79,7 @@ def synchronise(net: nn.Module) -> nn.Module:
     """
     from timm.layers import convert_sync_batchnorm  # costs seconds to import
 
-    return convert_sync_batchnorm(net)  # type: ignore[no-any-return]
+    return convert_sync_batchnorm(net)
 
 
 class NormAct(nn.Module):
@@ -91,4 +91,4 @@ class NormAct(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
-        return self.act(self.drop(self.norm(x)))  # type: ignore[no-any-return]
+        return self.act(self.drop(self.norm(x)))

@@ -137,7 +137,7 @@ def trained_input(exp: Experiment) -> Input | None:
             from torchvision.models import get_model_weights
 
             name = exp.model.name
-            fetch = f"; torchvision publishes {get_model_weights(name).DEFAULT.url}"  # type: ignore[attr-defined]
+            fetch = f"; torchvision publishes {get_model_weights(name).DEFAULT.url}"
         raise RequestError(
             f"transfer.weights={transfer.weights} are weights of timm's models (model=timm model.name=...), "
             f"not of '{name}'. For that one: transfer.weights=run:ID or file:PATH{fetch}."

@@ -69,7 +69,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, inputs, H, W] -> [B, filters, H/stride, W/stride], rounded up."""
         out = self.conv2(self.conv1(x))
-        return self.act(out if self.plain else self.shortcut(x) + self.drop_path(out))  # type: ignore[no-any-return]
+        return self.act(out if self.plain else self.shortcut(x) + self.drop_path(out))
 
 
 class Subsample(nn.Module):

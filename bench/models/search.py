@@ -215,7 +215,7 @@ def import_faiss() -> ModuleType:
     if "faiss" in sys.modules or name in os.environ:
         import faiss
 
-        return faiss  # type: ignore[no-any-return]
+        return faiss
     known = [str(p.get("architecture")) for p in threadpool_info() if p.get("internal_api") == "openblas"]
     core = known[0] if known else None
     # AVX-512 processors that the older library has no name for run its SkylakeX kernels.
@@ -226,4 +226,4 @@ def import_faiss() -> ModuleType:
         import faiss
     finally:
         os.environ.pop(name, None)
-    return faiss  # type: ignore[no-any-return]
+    return faiss

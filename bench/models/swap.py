@@ -139,7 +139,7 @@ def replace_activations(net: nn.Module, wanted: Activation, name: str) -> None:
     for path, layer in net.named_modules():
         drawn = isinstance(layer, nn.Conv2d | nn.Linear) and (layer.weight.is_meta or bool(layer.weight.any()))
         if drawn and not in_heads(path, heads):
-            initialise(layer, wanted)  # type: ignore[arg-type]
+            initialise(layer, wanted)
 
 
 def replace_first_convolution(net: nn.Module, channels: int) -> None:

@@ -139,7 +139,7 @@ def timm_names() -> list[str]:
     """The names of timm's models, sorted."""
     import timm
 
-    return timm.list_models()  # type: ignore[no-any-return]
+    return timm.list_models()
 
 
 def raise_to_stride(net: nn.Module, least: int) -> int:
@@ -199,7 +199,7 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
     if plain_vgg and kind.name in swap.INSERTED:
         options["norm_layer"] = nn.BatchNorm2d  # where `swap.replace_norms` then puts what is wanted
     try:
-        return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)  # type: ignore[no-any-return]
+        return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)
     except TypeError as error:
         if "drop_path_rate" in str(error):
             raise RequestError(f"model.drop_path: {model.name} has no residual blocks that could be dropped.") from None

@@ -100,7 +100,7 @@ def augmentation(function: F) -> F:
     `images` are [B, C, H, W] in 0..255, `targets` int64 [B] or float [B, classes]. Every random number comes from
     `draws.uniform(columns)`, [B, columns] in 0..1: it is the same on every number of devices.
     """
-    return _decorator("augmentation", {}, function)  # type: ignore[no-any-return]
+    return _decorator("augmentation", {}, function)
 
 
 def corruption(function: F) -> F:
@@ -108,7 +108,7 @@ def corruption(function: F) -> F:
 
     `images` are uint8 [B, C, H, W], `severity` is 1..5, `generator` a torch.Generator on the CPU.
     """
-    return _decorator("corruption", {}, function)  # type: ignore[no-any-return]
+    return _decorator("corruption", {}, function)
 
 
 def pixel_norm(function: F) -> F:
@@ -117,7 +117,7 @@ def pixel_norm(function: F) -> F:
     It is called once with the training images, uint8 [N, C, H, W], and gives back (mean, std) a channel: pixels
     are scaled as (x - mean) / std, x in 0..255.
     """
-    return _decorator("pixel_norm", {}, function)  # type: ignore[no-any-return]
+    return _decorator("pixel_norm", {}, function)
 
 
 def norm_layer(function: F) -> F:
@@ -125,7 +125,7 @@ def norm_layer(function: F) -> F:
 
     `dim` is 2 for activations [B, channels, H, W], 0 for [B, channels].
     """
-    return _decorator("norm_layer", {}, function)  # type: ignore[no-any-return]
+    return _decorator("norm_layer", {}, function)
 
 
 @overload
@@ -166,7 +166,7 @@ def loss(function: F) -> F:
 
     `targets` are int64 [B], or float [B, K] where an augmentation mixes images.
     """
-    return _decorator("loss", {}, function)  # type: ignore[no-any-return]
+    return _decorator("loss", {}, function)
 
 
 def optimizer(function: F) -> F:
@@ -174,12 +174,12 @@ def optimizer(function: F) -> F:
 
     `lr`, `momentum` and `weight_decay` among its settings are those of `optim`. Its `step` gets a closure.
     """
-    return _decorator("optimizer", {}, function)  # type: ignore[no-any-return]
+    return _decorator("optimizer", {}, function)
 
 
 def schedule(function: F) -> F:
     """Offer `function(done, *, settings) -> float` as `schedule=NAME`; `done` is the share of the run, 0..1."""
-    return _decorator("schedule", {}, function)  # type: ignore[no-any-return]
+    return _decorator("schedule", {}, function)
 
 
 def training(function: F) -> F:
@@ -190,4 +190,4 @@ def training(function: F) -> F:
     `end(net)` after each step of the optimizer, `scored(net)` for the network that is scored and kept.
     Its settings are those of `__init__`.
     """
-    return _decorator("training", {}, function)  # type: ignore[no-any-return]
+    return _decorator("training", {}, function)

@@ -62,7 +62,7 @@ def load(part: Listed) -> Callable[..., Any]:
             f"{part.where}: '{part.name}' is no {part.kind} any more when the file is imported. "
             f"The decorator must be the outermost one: @{part.kind}."
         )
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _placed(kind: str, own: Own) -> Listed:

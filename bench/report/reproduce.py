@@ -302,8 +302,3 @@ def spread_out(cells: Sequence[Any], count: int) -> list[Any]:
 def new_seeds(used: Sequence[int], count: int) -> list[int]:
     """Seeds that no committed run has used: those after the largest."""
     return [max(used, default=-1) + 1 + i for i in range(count)]
-
-
-def same_point(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two mappings axis -> value are the same point, however the values are spelled."""
-    return {k: canonical(v) for k, v in one.items()} == {k: canonical(v) for k, v in other.items()}

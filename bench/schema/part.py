@@ -58,7 +58,7 @@ def part(cls: type[T]) -> type[T]:
     expected is fine. Ranges are stated beside the field with pydantic's `Field(gt=0)`.
     """
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return _dataclass(cls, frozen=True, kw_only=True, config=config)  # type: ignore[call-overload, no-any-return, return-value]
+    return _dataclass(cls, frozen=True, kw_only=True, config=config)  # type: ignore[return-value]
 
 
 def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") -> T:
@@ -78,7 +78,7 @@ def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") ->
         adapter = _adapters[cls] = TypeAdapter(cls)
     try:
         # Through JSON, because only there do strict dataclasses and tuples come from mappings and lists.
-        return adapter.validate_json(json.dumps(data, default=str))  # type: ignore[no-any-return]
+        return adapter.validate_json(json.dumps(data, default=str))
     except ValidationError as error:
         lines = [_explain(e, data, cls) for e in error.errors(include_url=False)]
     prefix = f"{where}: " if where else ""

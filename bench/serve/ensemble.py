@@ -65,4 +65,4 @@ class Ensemble:
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> Probabilities:
         """The mean over the members."""
         found = [m.probabilities([[image[i]] for image in images]) for i, m in enumerate(self.members)]
-        return np.mean(found, axis=0)  # type: ignore[no-any-return]
+        return np.mean(found, axis=0)

@@ -83,7 +83,7 @@ def loaded(file: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
 
     def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.no_grad():
-            return program(torch.from_numpy(images)).numpy()  # type: ignore[no-any-return]
+            return program(torch.from_numpy(images)).numpy()
 
     return run
 

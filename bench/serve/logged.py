@@ -24,7 +24,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.models import ModelSignature
-from mlflow.pyfunc import PythonModel  # type: ignore[attr-defined]
+from mlflow.pyfunc import PythonModel
 from mlflow.types.schema import ColSpec, DataType, Schema
 from PIL import Image
 
@@ -41,7 +41,7 @@ NAME = "model"
 NEEDS = ("numpy", "pandas", "pillow", "onnxruntime", "fsspec", "rich", "pydantic", "mlflow")
 
 
-class ImageModel(PythonModel):  # type: ignore[misc]
+class ImageModel(PythonModel):
     """Takes a column `image` of image files in base64."""
 
     def load_context(self, context: Any) -> None:

@@ -35,7 +35,7 @@ def quantize(model: OfRun, source: Path) -> Path:
     data = model.trained.data
     rows = np.random.RandomState(0).permutation(data.train)[:CALIBRATION]
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
+    class Reader(CalibrationDataReader):
         def __init__(self) -> None:
             self.batches = iter(range(0, len(rows), AT_ONCE))
 

@@ -28,4 +28,4 @@ def fitted(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 def scaled(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """Log-probabilities [N, K] at a temperature; the order of the classes stays."""
-    return log_softmax(scores.astype(np.float64) / temperature, axis=1)  # type: ignore[no-any-return]
+    return log_softmax(scores.astype(np.float64) / temperature, axis=1)

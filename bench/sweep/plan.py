@@ -59,7 +59,7 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
 
     base, axes, chosen = list(sweep.base), dict(sweep.axes), sweep.seeds
     if scale in sweep.scales:
-        extra = sweep.scales[scale]  # type: ignore[index]
+        extra = sweep.scales[scale]
         for axis in extra.axes:
             if axis not in axes:
                 raise unknown(f"axis in scales.{scale} of sweep {sweep.name}:", axis, axes)

@@ -7,6 +7,7 @@ delivery      a sealed outcome from the spool into its run, whole and once
 importing     runs of another store into this one
 index         reading a database directly, without importing MLflow
 lease         who runs which point
+outcome       what every outcome of a run has: its Record, and its settings as a file
 owner         a launch that holds leases, and whether it still lives
 provenance    code, packages, hardware
 record        Record: one run as one flat row, and records.csv

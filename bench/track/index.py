@@ -111,7 +111,7 @@ class Index:
 
     def _all(self, cursor: Any, query: str, *values: Any) -> Iterable[Any]:
         cursor.execute(query.replace("?", self._mark), values)
-        return cursor  # type: ignore[no-any-return]
+        return cursor
 
     def experiments(self, name: str | None = None) -> list[ExperimentRow]:
         """Every experiment, or the one of that name; deleted ones too."""

@@ -33,7 +33,7 @@ class Runs(Connection):
         if self.index is not None:
             return self.index.tag(run_id, key)
         with self._asking():
-            return self.client.get_run(run_id).data.tags.get(key)  # type: ignore[no-any-return]
+            return self.client.get_run(run_id).data.tags.get(key)
 
     def tag(self, run_id: str, key: str, value: str) -> None:
         """Set one tag of a run."""

@@ -146,7 +146,7 @@ def pixels(exp: Experiment, data: ImageData, indices: NDArray[np.int64]) -> NDAr
 def rows_of(scale: pixel_norm.Scale, data: ImageData, indices: NDArray[np.int64]) -> NDArray[np.float32]:
     """Pixels of some images, scaled, as rows: float32 [n, C * H * W]."""
     images = scale(torch.from_numpy(data.images[indices]))
-    return images.flatten(1).numpy()  # type: ignore[no-any-return]
+    return images.flatten(1).numpy()
 
 
 def device_of(exp: Experiment) -> torch.device:

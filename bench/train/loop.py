@@ -74,7 +74,7 @@ def fit(
     torch.cuda.empty_cache()  # outside the handler, whose traceback holds on to the tensors
     out: list[Result | RunFailed] = []
     for part in (range(len(runs) // 2), range(len(runs) // 2, len(runs))):
-        told = None if on_epoch is None else lambda s, found, start=part.start: on_epoch(start + s, found)  # type: ignore[misc]
+        told = None if on_epoch is None else lambda s, found, start=part.start: on_epoch(start + s, found)
         some = [exps[s] for s in part], lambda chosen, part=part: make([part[s] for s in chosen])
         out += fit(*some, told, [runs[s].file for s in part])
     return out

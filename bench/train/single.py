@@ -49,7 +49,7 @@ class Single:
         self.params, self.flops = cost.parameters(net), cost.flops(net, examples.shape)
         images = len(examples.shape) == 3  # not features, which have no channels to be last
         self.layout = layout(settings, self.device, net) if images else torch.contiguous_format
-        net = net.to(memory_format=self.layout)  # type: ignore[call-overload]
+        net = net.to(memory_format=self.layout)
         if self.world > 1 and settings.sync_batchnorm:
             net = synchronise(net)
         transfer.freeze(net, exp.transfer)

@@ -241,7 +241,7 @@ def data(chart: Chart) -> dict[str, Any]:
             {k: v for k, v in mark.items() if k in ("x", "y") or (v not in (None, "", (), False) and k != "n")}
             for mark in panel["marks"]
         ]
-    return _rounded(made)  # type: ignore[no-any-return]
+    return _rounded(made)
 
 
 def rows(chart: Chart) -> tuple[list[str], list[list[str]]]:

@@ -52,7 +52,7 @@ def fit(
     results: dict[int, Result | RunFailed] = {}
     with switches(exps[0].trainer):
         for runs in begun.values():
-            told = None if on_epoch is None else lambda s, row, runs=runs: on_epoch(runs[s], row)  # type: ignore[misc]
+            told = None if on_epoch is None else lambda s, row, runs=runs: on_epoch(runs[s], row)
 
             def program(chosen: Sequence[int], runs: list[int] = runs) -> Learner:
                 some = [runs[s] for s in chosen]

@@ -67,7 +67,7 @@ class Stacked(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """float32 [S, B, C, H, W] -> logits [S, B, K]."""
         found: Any = self.compute(x)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """No gradients, of the program and of the networks."""
