@@ -20,6 +20,7 @@ How it works, by file:
 - code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
   docstrings and layout; of an installed package its name and version. It is in the run key. syntax: what a file's
   statements bind and may do. walk: the files below a folder.
+- images: what an own dataset gives back. metrics: own metrics in the one table of metrics, without running them.
 - source: the code as a run keeps it, and laid out again for `bench reproduce --with-parts`.
 - load: importing the file, anew where it has changed, and refusing code that is not what the hash says.
 - signature: typed settings from the function's own signature.

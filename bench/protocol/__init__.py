@@ -3,5 +3,5 @@
 lint.py      findings about experiments, data, networks and their store; what stops a run
 ledger.py    how often a test split was scored
 register.py  what is claimed and which seeds are planned, written down at launch
-similar.py images that look alike to a frozen backbone, for `bench data --features`
+similar.py   images that look alike to a frozen backbone, for `bench data --features`
 """

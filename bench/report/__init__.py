@@ -1,4 +1,22 @@
-"""From records to tables, figures and verdicts. Never imports torch or MLflow."""
+"""From records to tables, figures and verdicts. Never imports torch or MLflow.
+
+Records read
+    frame, grid, replicates, naming     by point and seed; as rows and columns; what is drawn anew; words and numbers
+    evidence, artifacts, predictions    a results folder; what runs left beside records; what they said of each image
+    selection, length                   which candidate val chooses, and what may be read then; how long runs trained
+Judged
+    claims, contrast, statement, verdict    a claim judged, as numbers, in words; the outcome
+    stats, resampling, outcome, rates       tests and intervals; those without normality; what a test says; shares
+    looks, power, registered                earlier looks and their price; what n seeds can find; what was planned
+    images, whole_images, fairness, across  other test images; whole numbers of images; equal training; many data sets
+Written
+    writing, tables, markup, latex, notes   all files; a grid as text, HTML, LaTeX; what stands beside it
+    figures/, drawings, forest              figures; those of a page; a verdict as a small drawing
+    page, facts, runs, single_run, site, readme, published, crate   pages, their parts, the index
+    manifest, seal, integrity               what a folder says of itself, and whether it is true
+Compared
+    compare, compared, reproduce            two results; in words; old runs against new ones
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,12 @@
-"""What an experiment and a sweep are: typed, validated, hashable. Imports nothing from bench's other rooms."""
+"""What an experiment and a sweep are: typed, validated, hashable. Imports nothing from bench's other rooms.
+
+experiment   one run's settings, resolved; which of them are science, and the run key
+dataset, pixels, model, training, transfer   its parts
+own, offered own parts in an experiment; the kinds there are
+part         how a dataclass is validated, and built of plain data with errors that teach
+sweep, claim a question: axes, seeds, table, figures; its claims
+metric       what is measured: names, ranges, which way is better
+label        one spelling for a value; names      names in files and on terminals
+where        which settings there are; reference  each with its type, range and meaning; examples: one of each kind
+errors       errors that teach; secrets    what no message or page may show
+"""

@@ -17,6 +17,7 @@ shares          which points are trained as one program, and how many at once
 machine         cores and GPUs, and how workers share them
 signals         Ctrl-C and SIGTERM
 launch_result   what became of a launch
+tuning          runs that choose, and the judged ones that follow from the choice
 view            what a sweep shows while it runs
 parent_run      the sweep's own run in MLflow: question, table, figure
 rerun           experiments once more, into a scratch place

@@ -9,6 +9,7 @@ index         reading a database directly, without importing MLflow
 lease         who runs which point
 outcome       what every outcome of a run has: its Record, and its settings as a file
 owner         a launch that holds leases, and whether it still lives
+pages         how MLflow's pages show an experiment's runs
 provenance    code, packages, hardware
 record        Record: one run as one flat row, and records.csv
 rows          a run as a Record, and what makes one unreadable
