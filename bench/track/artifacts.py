@@ -75,9 +75,25 @@ def folder_of(uri: str, experiment: str, run_id: str, address: str) -> Path | No
         address: the run's artifact_uri.
     """
     file = sqlite_file(uri)
-    if file is not None and address.endswith(f"/{FOLDER}/{quote(experiment)}/{run_id}/artifacts"):
-        return beside(file, experiment, run_id)
+    place = address.removesuffix(f"/{run_id}/artifacts")
+    if file is not None and (called := first_name(place, experiment)):
+        folder = beside(file, called, run_id)
+        if called == experiment or folder.is_dir():
+            return folder
     return local(address)
+
+
+def first_name(place: str, experiment: str) -> str:
+    """What an experiment was called when it was made, as its files' folder still is; "" where no such folder is named.
+
+    Args:
+        place: address of that folder.
+        experiment: what it is called now.
+    """
+    if place.endswith(f"/{FOLDER}/{quote(experiment)}"):
+        return experiment
+    head, _, name = place.rpartition("/")
+    return unquote(name) if head.endswith(f"/{FOLDER}") and unquote(name) not in (".", "..") else ""
 
 
 def beside(file: Path, experiment: str, run_id: str) -> Path:
@@ -90,8 +106,10 @@ def relocate(file: Path) -> None:
     with suppress(sqlite3.Error), closing(sqlite3.connect(file, timeout=20)) as database, database:
         query = "SELECT experiment_id, name, artifact_location FROM experiments"
         for identity, name, before in database.execute(query).fetchall():
-            now = (file.parent / FOLDER / str(name)).as_uri()
-            if before is None or before == now or not before.endswith(f"/{FOLDER}/{quote(str(name))}"):
+            called = first_name(before or "", str(name))
+            folder = file.parent / FOLDER / called
+            now = folder.as_uri()
+            if not called or before == now or (called != str(name) and not folder.is_dir()):
                 continue
             if local(before) is None:
                 continue

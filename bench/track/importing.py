@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import sqlite_file
-from bench.track.artifacts import FOLDER, VARIABLE, beside, local, plain_files
+from bench.track.artifacts import FOLDER, VARIABLE, beside, first_name, local, plain_files
 from bench.track.index import Row
 from bench.track.lease import Leases
 from bench.track.owner import Owner
@@ -117,9 +117,11 @@ def _files(source: Store, row: Row, experiment: str) -> list[Path]:
     """
     database = sqlite_file(source.uri)
     if database is not None:
-        folder = beside(database, experiment, row.run_id)
         root = database.parent.resolve() / FOLDER
-        if folder.is_dir() and folder.resolve() == root / experiment / row.run_id / "artifacts":
+        place = source.place_of(row.run_id)[1].removesuffix(f"/{row.run_id}/artifacts")
+        name = first_name(place, experiment) or experiment
+        folder = beside(database, name, row.run_id)
+        if folder.is_dir() and folder.resolve() == root / name / row.run_id / "artifacts":
             return list(plain_files(folder))
         raise RequestError(
             f"The files of run {row.run_id} ({experiment}) are not in {folder}.\n"

@@ -198,11 +198,16 @@ def test_the_index_searches_and_filters(page, results: Path) -> None:
     box = page.driver.find_element(By.CSS_SELECTOR, "[data-sweeps] input")
     box.send_keys("dear")
     assert left() == ["Is it dear?"]
+    listed = page.driver.find_elements(By.CSS_SELECTOR, ".glance li")  # all of them at a glance, above
+    assert (len(listed), [n.text for n in listed if n.is_displayed()]) == (4, ["Is it dear?"])
+    assert [h.text for h in page.driver.find_elements(By.CSS_SELECTOR, ".glance .head") if h.text] == ["Other sweeps"]
     assert page.texts(".finder .count") == ["1 of 4 sweeps"]
     box.clear()
     box.send_keys("does")
     page.driver.find_elements(By.CSS_SELECTOR, "[data-sweeps] select")[0].send_keys("open")
     assert left() == ["Does it help?"]
+    page.driver.find_elements(By.CSS_SELECTOR, ".sweep .verdict summary")[0].click()  # the doubts are a click away
+    assert page.driver.find_element(By.CSS_SELECTOR, ".sweep .verdict .remarks").is_displayed()
 
 
 def test_without_javascript_figures_tables_and_runs_stay(page, results: Path) -> None:

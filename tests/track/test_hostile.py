@@ -136,6 +136,16 @@ def test_a_moved_or_copied_project_keeps_its_files_and_leaves_the_original_alone
     assert {f.path for f in moved.client.list_artifacts(record.run_id)} == {"curves.csv", "note.txt"}
 
 
+def test_an_experiment_that_was_renamed_keeps_its_files_where_the_project_goes(folder: Path, sent: Store) -> None:
+    sent.client.rename_experiment(sent.experiment("runs"), "later")
+    os.rename(folder / "sent", folder / "moved")
+    moved = Store(f"sqlite:///{folder}/moved/mlflow.db")
+    (record,) = moved.records("later")
+    assert moved.artifact(record.run_id, "curves.csv", folder).read_text().startswith("epoch")
+    assert {f.path for f in moved.client.list_artifacts(record.run_id)} == {"curves.csv"}
+    assert synced(moved, folder).new == 1
+
+
 @pytest.mark.parametrize(
     "name", ["../x", "a/b", "a\\b", "..", ".hidden", "-rf", "", " ", "a\nb", "a\x1b[2J", "x" * 200]
 )
