@@ -558,18 +558,18 @@ function metrics(block) {
 // The list of sweeps: by words, verdict, data set.
 function sweeps(block) {
   const filter = block.querySelector("input[type=search]"), selects = [...block.querySelectorAll("select")];
-  const cards = [...document.querySelectorAll(".sweep")], said = block.querySelector(".count");
+  const cards = [...document.querySelectorAll(".sweep")], lines = document.querySelectorAll(".glance li"), said = block.querySelector(".count");
   block.hidden = false;
   const choose = () => {
     const wanted = words(filter.value);
     let kept = 0;
-    for (const card of cards) {
+    cards.forEach((card, i) => {
       const fits = matches(card.textContent.toLowerCase(), wanted)
         && selects.every((s) => !s.value || card.dataset[s.dataset.by].split(" ").includes(s.value));
-      card.hidden = !fits;
+      card.hidden = lines[i].hidden = !fits;
       kept += fits;
-    }
-    for (const theme of document.querySelectorAll(".theme")) theme.hidden = ![...theme.querySelectorAll(".sweep")].some((c) => !c.hidden);
+    });
+    for (const part of document.querySelectorAll(".theme, .glance section")) part.hidden = ![...part.querySelectorAll("ul > li")].some((c) => !c.hidden);
     said.textContent = `${kept} of ${cards.length} sweeps`;
   };
   filter.addEventListener("input", choose);
