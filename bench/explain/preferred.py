@@ -13,7 +13,7 @@ from bench.explain.subject import Subject
 
 MOST, STEPS, LARGE = 10, 200, 96  # classes; steps; side from which fewer of both are made
 BLUR = 28  # standard deviations of the blur that a side has
-JITTER = 2  # pixels
+JITTER, OF = 2, 14  # pixels at most, and no more than that part of the side: a small image would be lost in its shifts
 
 
 def draw(subject: Subject) -> list[Picture]:
@@ -48,12 +48,12 @@ def ascended(subject: Subject, classes: list[int], steps: int) -> tuple[NDArray[
     usual = np.asarray(trained.data.images[trained.data.train[:256]]).mean(0) / 255
     z = torch.from_numpy(usual).clamp(0.05, 0.95).logit().expand(len(classes), *trained.shape).contiguous()
     z = z.float().to(trained.device).requires_grad_(True)
-    sigma = max(trained.shape[1:]) / BLUR
+    sigma, jitter = max(trained.shape[1:]) / BLUR, min(JITTER, min(trained.shape[1:]) // OF)
     wanted = torch.arange(len(classes), device=trained.device)
     optimizer, random = torch.optim.Adam([z], lr=0.2), np.random.RandomState(0)
     for _ in range(steps):
         optimizer.zero_grad()
-        shift = tuple(int(v) for v in random.randint(-JITTER, JITTER + 1, 2))
+        shift = tuple(int(v) for v in random.randint(-jitter, jitter + 1, 2))
         logits = trained.net(trained.prepare(torch.roll(_image(z, sigma), shift, (2, 3))))
         # The class against the others: raising all logits at once shows nothing.
         margin = logits[wanted, classes] - torch.logsumexp(logits, 1)

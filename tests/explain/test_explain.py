@@ -203,3 +203,4 @@ def test_the_preferred_input_is_preferred(opened: Any) -> None:
     assert (images >= 0).all()
     assert (images <= 255).all()
     assert (probability > 1.5 * before).all()
+    assert (probability > 0.95).all()  # shifts of a quarter of the side had left it anywhere
