@@ -10,7 +10,9 @@ import bench
 from bench.disk import write_atomically
 
 # What `bench serve FOLDER` imports for an ONNX model; versions are those of here.
-PACKAGES = ("numpy", "pillow", "onnxruntime", "starlette", "uvicorn", "fsspec", "rich", "pydantic")
+PACKAGES = (
+    "numpy", "pillow", "onnxruntime", "starlette", "uvicorn", "fsspec", "rich", "pydantic", "filelock", "pyyaml",
+)  # fmt: skip
 PORT = 8000
 
 DOCKERFILE = """\

@@ -38,7 +38,7 @@ from bench.track.store import Store
 from bench.trained import Trained, open_run
 
 NAME = "model"
-NEEDS = ("numpy", "pandas", "pillow", "onnxruntime", "fsspec", "rich", "pydantic", "mlflow")
+NEEDS = ("numpy", "pandas", "pillow", "onnxruntime", "fsspec", "rich", "pydantic", "filelock", "pyyaml", "mlflow")
 
 
 class ImageModel(PythonModel):
