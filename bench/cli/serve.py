@@ -80,15 +80,17 @@ def bound(host: str, port: int) -> socket.socket:
     Raises:
         RequestError: the port is in use, or the address is not this machine's.
     """
+    if not 0 <= port < 65536:
+        raise RequestError(f"--port {port}: expected a port from 0 to 65535; 0 takes any that is free.")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
         listening.listen(128)  # without, two servers that both set SO_REUSEADDR could share the port
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         listening.close()
-        reason = getattr(error, "strerror", None) or error
+        reason = (error.strerror or str(error)).rstrip(".")
         raise RequestError(
             f"Cannot listen on {host} port {port}: {reason}. Say --port N, or --port 0 for any."
         ) from None

@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
             source.deliver_waiting(spool.pending(source.address))
         delivered = target.deliver_waiting(spool.pending(), say, moved)
         for source in sources:
-            if source.uri == target.uri:
+            if source.address == target.address:
                 raise RequestError(
                     f"{source.shown} is the main store itself. Name the other one, or tracking.uri=MAIN."
                 )

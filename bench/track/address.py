@@ -11,6 +11,8 @@ from bench.schema.errors import RequestError
 from bench.schema.secrets import redacted
 
 KINDS = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+HERE = ("::1", "0.0.0.0", "::")
+PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 __all__ = ["address", "checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
 
 
@@ -55,9 +57,25 @@ def checked_uri(uri: str | None) -> str:
 
 
 def address(uri: str) -> str:
-    """The store in one spelling, without credentials: what an outcome is sealed for."""
+    """The store in one spelling, without credentials: what an outcome is sealed for.
+
+    This machine has several names, a kind of store has several drivers, and its usual port may be left away.
+    """
     file = sqlite_file(uri)
-    return redacted(checked_uri(uri)).rstrip("/") if file is None else f"sqlite:///{file.resolve()}"
+    if file is not None:
+        return f"sqlite:///{file.resolve()}"
+    shown = redacted(uri)
+    try:
+        parts = urlsplit(shown)
+        kind = parts.scheme.partition("+")[0]
+        kind = "postgresql" if kind == "postgres" else kind
+        port = parts.port or PORTS.get(kind)
+    except ValueError:  # no address at all, which opening it says
+        return shown
+    host = parts.hostname or ""
+    if host in HERE or host.startswith("127."):
+        host = "localhost"
+    return f"{kind}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
 
 def sqlite_file(uri: str) -> Path | None:

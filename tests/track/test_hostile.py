@@ -207,5 +207,6 @@ def test_compare_looks_into_the_store_of_the_environment(
 
 
 def test_a_port_that_is_none(folder: Path, bench: Any) -> None:
-    status, _, err = bench("ui", "--port", "80000")
-    assert (status, "from 1 to 65535" in err) == (2, True)
+    for words in (("ui", "--port", "80000"), ("serve", "last", "--port", "80000"), ("serve", "last", "--port", "-1")):
+        status, _, err = bench(*words)
+        assert (status, "to 65535" in err, ".." in err) == (2, True, False)
