@@ -12,12 +12,13 @@ from bench.restore import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.transfer import Input
 from bench.track.record import Record
+from bench.track.starts import Starts
 from bench.track.store import Store
 
 HERE = ("dataset.root", "dataset.file")  # where the run's images lay; they may lie there still
 
 
-def fetched(store: Store, run: str, folder: Path, preprocessing: bool) -> Path:
+def fetched(store: Store | Starts, run: str, folder: Path, preprocessing: bool) -> Path:
     """The weights of a run, as a file in `folder`; with `preprocessing`, preprocessing.json lies beside it.
 
     Raises:

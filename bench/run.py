@@ -31,6 +31,7 @@ from bench.schema.own import SOURCE, Metrics, owned
 from bench.track.outcome import new_record, write_settings
 from bench.track.record import OWN_METRICS, Status
 from bench.track.spool import RESUME, Spool
+from bench.track.starts import Starts
 from bench.track.store import Store
 from bench.train.allocator import freed_memory_kept
 from bench.train.checkpoint import epochs_done
@@ -101,7 +102,7 @@ def execute(
     try:
         if nets is None:
             told_row = None if on_epoch is None else lambda row: on_epoch(0, row)
-            outcomes = [train(exps[0], data, told_row, files[0])]
+            outcomes = [train(exps[0], data, told_row, files[0], spool.starts)]
         else:
             with freed_memory_kept():
                 outcomes = stacked.fit(exps, data, nets, on_epoch, files)
@@ -161,7 +162,7 @@ def seal(
 ) -> Path:
     """Measure what training handed back, or note what it died of, and seal the run's folder in the spool."""
     key = run_key(exp, data.fingerprint)
-    folder = spool.root / key
+    folder = spool.place(key)
     status: Status = "finished"
     reason, found, costs = "", {}, {}
     try:
@@ -199,10 +200,20 @@ def seal(
 
 
 @freed_memory_kept()
-def train(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: Path | None = None) -> Result:
-    """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint."""
+def train(
+    exp: Experiment,
+    data: ImageData,
+    on_epoch: Told | None,
+    checkpoint: Path | None = None,
+    starts: Starts | None = None,
+) -> Result:
+    """The Result of an Experiment on its data, whatever the model family; see `fit` for the checkpoint.
+
+    Args:
+        starts: where earlier runs were copied to, with `transfer.weights=run:ID`; None reads them from the store.
+    """
     if exp.transfer.mode != "scratch":
-        return transfer(exp, data, on_epoch, checkpoint)
+        return transfer(exp, data, on_epoch, checkpoint, starts)
     if not exp.trains:
         if exp.augment.test_time:
             raise RequestError(
@@ -212,8 +223,14 @@ def train(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: P
     return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
 
 
-def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: Path | None = None) -> Result:
-    """The Result of an Experiment that starts from given weights; those of an earlier run come out of the store."""
+def transfer(
+    exp: Experiment,
+    data: ImageData,
+    on_epoch: Told | None,
+    checkpoint: Path | None = None,
+    starts: Starts | None = None,
+) -> Result:
+    """The Result of an Experiment that starts from given weights."""
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
         return transferred(exp, data, None, on_epoch, checkpoint)
@@ -221,7 +238,7 @@ def transfer(exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint
 
     with tempfile.TemporaryDirectory() as folder:
         asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None
-        path = fetched(Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
+        path = fetched(starts or Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
         return transferred(exp, data, path, on_epoch, checkpoint)
 
 

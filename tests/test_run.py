@@ -38,6 +38,49 @@ def test_a_finished_experiment_is_not_run_again(folder: Path, bench_json: Any) -
     assert fresh["run_id"] != first["run_id"]
 
 
+def test_a_run_by_itself_beside_what_others_left_of_it(folder: Path, bench_json: Any) -> None:
+    """A killed sweep's lease stops nobody; an outcome that an earlier command did not deliver is not trained again."""
+    from bench.track.spool import LEASE, OUTCOME, Spool
+
+    first = bench_json("run", *QUICK)
+    spool = Spool()
+    place = spool.place(first["run_key"])
+    place.mkdir(parents=True)
+    (place / LEASE).write_text('{"attempt": 1, "run": "0123", "store": ""}')
+    again = bench_json("run", *QUICK, "--fresh")
+    assert again["metrics"] == first["metrics"]
+    assert not list(spool.root.iterdir())
+
+    other = f"tracking.uri=sqlite:///{folder}/other.db"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.track.store.Store.deliver", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        from bench.cli import main
+
+        assert main(["run", *QUICK, other]) == 130
+    assert (place / OUTCOME).is_file()
+    found = bench_json("run", *QUICK, other)
+    assert (found["ran"], found["metrics"]) == (False, first["metrics"])
+    assert not list(spool.root.iterdir())
+
+
+def test_two_commands_for_one_run_take_turns(folder: Path) -> None:
+    """In one folder; the second finds what the first has done."""
+    import threading
+
+    from bench.cli.run import finished
+    from bench.compose import compose
+
+    config = compose([*QUICK, "seed=9"])
+    found: list[Any] = []
+    calls = [threading.Thread(target=lambda: found.append(finished(config, False, {}))) for _ in range(2)]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert sorted(ran for _, ran, _ in found) == [False, True]
+    assert found[0][0] == found[1][0]
+
+
 def test_the_same_seed_gives_the_same_numbers(folder: Path, bench_json: Any) -> None:
     words = (*QUICK, "model.dropout=0.3", "augment=shift")
     one = bench_json("run", *words)["metrics"]

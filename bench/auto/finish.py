@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,17 @@ def recorded(best: Tried, data: ImageData, store: Store) -> Record:
     exp = dataclasses.replace(best.exp, tracking=dataclasses.replace(best.exp.tracking, experiment=EXPERIMENT))
     spool, started = Spool(store=store.address), time.time() - best.seconds
     store.experiment(EXPERIMENT)
-    if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
-        (place,) = run.execute([exp], spool=spool)
-    else:
-        stored = torch.from_numpy(np.asarray(data.images[data.test]))
-        scores = best.result.classify(stored).cpu().numpy()
-        result = dataclasses.replace(best.result, test_scores=scores)
-        spool.folder(run.run_key(exp, data.fingerprint))
-        place = run.seal(exp, data, result, started, spool)
-    record = store.get(store.deliver(place, fresh=True))
+    key = run.run_key(exp, data.fingerprint)
+    with spool.alone(key, lambda text: print(text, file=sys.stderr)):
+        if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
+            (place,) = run.execute([exp], spool=spool)
+        else:
+            stored = torch.from_numpy(np.asarray(data.images[data.test]))
+            scores = best.result.classify(stored).cpu().numpy()
+            result = dataclasses.replace(best.result, test_scores=scores)
+            spool.folder(key)
+            place = run.seal(exp, data, result, started, spool)
+        record = store.get(store.deliver(place, fresh=True))
     if record.status != "finished":
         raise RequestError(f"The best candidate could not be scored on test: {record.reason}")
     return record

@@ -21,6 +21,7 @@ from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
     from bench.track.record import Record
+    from bench.track.store import Store
 
 HYDRA_APP = True
 
@@ -164,9 +165,14 @@ def finished(
     key = run_key(exp, fingerprint)
     store = Store(exp.tracking.uri)
     name = exp.tracking.experiment
-    known = {} if fresh else store.find([key], name)
-    ran = not (key in known and known[key].status == "finished")
-    if ran:
+    spool = Spool(store=store.address)
+    if not fresh and (known := _ended(store, key, name)) is not None:
+        return known, False, store.shown
+    with spool.alone(key, lambda text: print(text, file=sys.stderr, flush=True)):
+        if not fresh:  # another command has had it, and may not have lived to deliver it
+            store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [])
+            if (known := _ended(store, key, name)) is not None:
+                return known, False, store.shown
         if tell:
             from bench.cli.announce import begins
 
@@ -182,12 +188,14 @@ def finished(
             rehearse([exp])
         store.experiment(name)
         with bar(exp.trainer.whole_epochs, exp.trains) as step:
-            (place,) = execute([exp], spool=Spool(store=store.address), on_epoch=step)
-        run_id = store.deliver(place, fresh=fresh)
-        record = store.get(run_id)
-    else:
-        record = known[key]
-    return record, ran, store.shown
+            (place,) = execute([exp], spool=spool, on_epoch=step)
+        return store.get(store.deliver(place, fresh=fresh)), True, store.shown
+
+
+def _ended(store: Store, key: str, name: str) -> Record | None:
+    """The finished run of a key in an experiment, where the store has one."""
+    record = store.find([key], name).get(key)
+    return record if record is not None and record.status == "finished" else None
 
 
 def logged(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]:

@@ -281,8 +281,8 @@ def launched(
         say(live.summary())
         return store, outcome
     with (
-        Live(expected, count, Spool().root) as live,
-        workers(count, trainer.devices, trainer.accelerator, places) as pool,
+        Live(expected, count, Spool(sweep=title)) as live,
+        workers(count, trainer.devices, trainer.accelerator, machine.threads(places)) as pool,
     ):
         store = store or Store(uri)  # the workers import meanwhile
         publish(store, title, log_file(title))

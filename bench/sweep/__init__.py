@@ -8,7 +8,9 @@ failure         the outcome of a run that could not seal one itself
 completed       what is done already, by the store and by committed records
 launch          runs points in warm workers of this machine
 cluster         runs them in jobs of Hydra's launchers
+engine          starts these, and tells which was killed
 job             one such job
+watcher         what jobs elsewhere bring to an end
 lease_holder    takes points, delivers their outcomes, gives them up
 dispatcher      which point goes to which worker, and what comes back
 pool            the worker processes

@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.compose import checked, groups, hydra_session, parse, translated
+from bench.compose import checked, groups, parse
 from bench.process import started
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 from bench.sweep import machine
+from bench.sweep.engine import EngineFailed, JobDied, first_line, through_hydra
 from bench.sweep.job import URI_VARIABLE, Job
 from bench.sweep.launch_result import LaunchResult, View
 from bench.sweep.plan import Point
+from bench.sweep.watcher import Watcher
 from bench.track.address import redacted
 from bench.track.lease import Leases
 from bench.track.owner import Owner
-from bench.track.spool import Spool, state_folder
-from bench.track.store import ENDED, Store, record_of
-from bench.track.unavailable import StoreUnavailable
+from bench.track.spool import Spool
+from bench.track.store import Store
 
 LOCAL = "local"
 EXTRAS = {"ray": "ray", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 HERE = ("basic", "joblib", "submitit_local", "ray")  # share one machine's cores, as they come
 SLURM_JOBS = 8  # how many, where --workers does not say
-POLL_SECONDS = 3.0
+EMPTY_LAUNCHES = 2  # launches that bring nothing to an end, one after the other, until no more are tried
 ENDING_SECONDS = 5.0  # that interrupted jobs of this machine get to end
 
 
@@ -52,7 +51,6 @@ def launch(
     """
     name = name_of(overrides)
     among = min(places(name, count, todo[0].experiment.trainer), planned)
-    jobs = min(among, len(todo))
     secret = redacted(store.uri) != store.uri and name.startswith("submitit")  # submitit pickles jobs into files
     job = Job(
         points=[_without_address(p) for p in todo],
@@ -60,10 +58,10 @@ def launch(
         uri=None if secret else store.uri,
         spool=spool.root,
         before=before,
-        count=jobs,
-        places=among,
+        count=min(among, len(todo)),
+        threads=machine.threads(among) if name in HERE else None,
         folder=Path.cwd(),
-        shared_machine=name in HERE,
+        alone=name != "basic",
         own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
         patience=patience,
         leader=(os.getpid(), started(os.getpid())) if name in HERE else None,
@@ -71,11 +69,12 @@ def launch(
     store.lease_run(title)  # made once, before any job could need it
     store.parent(title, make=True)
     outcome = LaunchResult()
+    returned: list[Any] = []
     with environment(URI_VARIABLE, store.uri if secret else None), Watcher(todo, title, store, before, view) as watcher:
         try:
-            returned = _through_hydra(job, name, jobs, list(overrides))
+            returned = _until_done(job, name, list(overrides), watcher)
         except KeyboardInterrupt:
-            returned, outcome.signal = [], signal.SIGINT
+            outcome.signal = signal.SIGINT
             if name.startswith("submitit"):
                 view.say("Interrupted: jobs that the scheduler has go on without this command (scancel ends them).")
     ended = watcher.look()
@@ -86,12 +85,45 @@ def launch(
         try:
             ran = result.return_value  # raises what the job raised
         except Exception as error:
-            view.say(f"A job ended early: {type(error).__name__}: {_first(error)}")
+            view.say(f"A job ended early: {type(error).__name__}: {first_line(error)}")
         else:
             outcome.ran += [ended.pop(key) for key in ran if key in ended]
     outcome.elsewhere = list(ended.values())
     outcome.left = len(todo) - len(outcome.ran) - len(outcome.elsewhere)
     return outcome
+
+
+def _until_done(job: Job, name: str, overrides: list[str], watcher: Watcher) -> list[Any]:
+    """What the jobs return; where some died, as many again for the points that are left.
+
+    Points that a dead job held are taken by those that go on. Where none goes on (joblib ends all its processes with
+    the first that dies), new ones are started on this machine: as long as each launch brings a point to an end, and
+    once more. What a scheduler ended is left to whoever ended it.
+
+    Raises:
+        RequestError: when the engine could not start a job.
+    """
+    from hydra.core.utils import JobReturn, JobStatus
+
+    returned: list[Any] = []
+    empty = 0  # launches that brought nothing to an end
+    while True:
+        before, taken = watcher.look(), watcher.taken()
+        left = [p for p in job.points if p.key not in before]
+        again = dataclasses.replace(job, points=left, count=min(job.count, len(left)))
+        try:
+            found = through_hydra(again, name, list(overrides))
+        except EngineFailed as error:
+            if watcher.taken() == taken:
+                raise
+            found = [JobReturn(status=JobStatus.FAILED, _return_value=JobDied(first_line(error)))]
+        returned += found
+        ended = watcher.look()
+        empty = 0 if len(ended) > len(before) else empty + 1
+        died = any(isinstance(result._return_value, JobDied) for result in found)
+        if not died or name not in HERE or len(ended) == len(job.points) or empty >= EMPTY_LAUNCHES:
+            return returned
+        watcher.view.say("A job died: what it ran goes on in a new one.")
 
 
 def places(name: str, count: int | None, trainer: Trainer) -> int:
@@ -148,48 +180,6 @@ def name_of(overrides: Sequence[str]) -> str:
     return name
 
 
-def _through_hydra(job: Job, name: str, jobs: int, overrides: list[str]) -> list[Any]:
-    """What Hydra's multirun does, with our jobs instead of one job for each combination."""
-    from hydra._internal.callbacks import Callbacks
-    from hydra.core.plugins import Plugins
-    from hydra.types import HydraContext, RunMode
-
-    if name.startswith("submitit") and not any("submitit_folder" in o for o in overrides):
-        overrides.append(f"hydra.launcher.submitit_folder='{state_folder() / 'submitit' / '%j'}'")
-    if name == "joblib" and not any("n_jobs" in o for o in overrides):
-        overrides.append(f"hydra.launcher.n_jobs={jobs}")
-    with hydra_session() as session, translated():
-        hydra = session.hydra
-        assert hydra is not None
-        config = hydra.compose_config("config", overrides, RunMode.MULTIRUN, from_shell=False)
-        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(config))
-        launcher = Plugins.instance().instantiate_launcher(context, job, config)
-        if name.startswith("submitit"):
-            _results_alone_on_stdout()
-        try:
-            return list(launcher.launch([[] for _ in range(jobs)], initial_job_idx=0))
-        except RequestError:
-            raise
-        except Exception as error:  # of the engine: what a job raises comes back with its result
-            raise RequestError(
-                f"hydra/launcher={name} could not start or end its jobs: {type(error).__name__}: {_first(error)}\n"
-                "Call from where its engine answers (for Slurm 'sinfo' tells), or leave hydra/launcher away."
-            ) from error
-
-
-def _first(error: BaseException) -> str:
-    """The first line of what an error says."""
-    return (str(error).strip() or "no message").splitlines()[0]
-
-
-def _results_alone_on_stdout() -> None:
-    """Submitit tells its warnings on both streams: standard error is enough, standard output is for results."""
-    import submitit  # noqa: F401  (sets up its logger)
-
-    logger = logging.getLogger("submitit")
-    logger.handlers = [h for h in logger.handlers if h.name != "submitit_out"]
-
-
 def _without_address(point: Point) -> Point:
     tracking = dataclasses.replace(point.experiment.tracking, uri=None)
     return dataclasses.replace(point, experiment=dataclasses.replace(point.experiment, tracking=tracking))
@@ -206,41 +196,3 @@ def environment(name: str, value: str | None) -> Iterator[None]:
         yield
     finally:
         del os.environ[name]
-
-
-class Watcher:
-    """Tells the view what jobs elsewhere bring to an end, by looking into the store now and then."""
-
-    def __init__(self, todo: Sequence[Point], title: str, store: Store, before: set[str], view: View) -> None:
-        self.points = {p.key: p for p in todo}
-        self.title, self.store, self.before, self.view = title, store, before, view
-        self.seen: dict[str, Any] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True, name="watcher")
-
-    def __enter__(self) -> Watcher:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def look(self) -> dict[str, Any]:
-        """Records of the points that have ended since the launch, by run key."""
-        for row in self.store.rows(self.title):
-            key = row.tags.get("run_key", "")
-            if key in self.points and key not in self.seen and row.status in ENDED and row.run_id not in self.before:
-                self.seen[key] = record_of(row)
-                self.view.done(self.points[key], self.seen[key])
-        return dict(self.seen)
-
-    def _watch(self) -> None:
-        pause = POLL_SECONDS
-        while not self._stop.wait(pause):
-            begun = time.monotonic()
-            try:
-                self.look()
-            except StoreUnavailable:
-                continue
-            pause = max(POLL_SECONDS, 10 * (time.monotonic() - begun))  # a large sweep is not read all the time

@@ -39,7 +39,7 @@ class Dispatcher:
         begin: Callable[[Point], bool] = lambda _: True, lost: Callable[[Point], None] = lambda _: None,
         alone: bool = False,
     ) -> None:  # fmt: skip
-        self.pool, self.title, self.spool, self.view = pool, title, spool, view
+        self.pool, self.title, self.spool, self.view = pool, title, spool.of(title), view
         self.begin, self.lost, self.alone = begin, lost, alone
         self.ready: deque[Point] = deque()
         self.deaths: dict[str, int] = {}

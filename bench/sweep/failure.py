@@ -10,7 +10,7 @@ from bench.track.outcome import new_record, write_settings
 from bench.track.spool import Spool
 
 
-def seal_failure(spool: Spool, point: Point, title: str, reason: str, threads: int) -> Path:
+def seal_failure(spool: Spool, point: Point, title: str, reason: str, threads: int | None = None) -> Path:
     """Seal a FAILED outcome; returns its folder in the spool."""
     exp = point.experiment
     write_settings(spool.folder(point.key), exp)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 from bench.process import end_with
 from bench.schema.errors import RequestError
 from bench.schema.secrets import without_credentials
+from bench.sweep import machine
 from bench.sweep.launch import Launch
-from bench.sweep.machine import cores, gpus_of
+from bench.sweep.machine import gpus_of
 from bench.sweep.plan import Point
-from bench.sweep.pool import InThisProcess
+from bench.sweep.pool import InThisProcess, Runner, workers
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
@@ -36,9 +37,9 @@ class Job:
         uri: of the store; None where it has a password and comes by the environment instead of a file.
         before: run ids of what had ended for these points and is to be run again.
         count: how many jobs there are.
-        places: among how many the cores of a shared machine are divided, whatever is left to do.
+        threads: CPU threads of a run, for jobs that share the launch's machine; None: all that the scheduler gives.
         folder: working directory of the launch; relative paths in settings are meant from there.
-        shared_machine: whether the jobs run on this machine and share its cores.
+        alone: whether a job is a process of its own, which no run may take with it: runs are in another one then.
         own_gpus: whether they share its GPUs too, with nobody else to give these out.
         patience: seconds to wait for a store that went away.
         leader: process id and start of the launch, where its jobs are to end with it.
@@ -50,9 +51,9 @@ class Job:
     spool: Path
     before: set[str]
     count: int
-    places: int
+    threads: int | None
     folder: Path
-    shared_machine: bool
+    alone: bool
     own_gpus: bool
     patience: float
     leader: tuple[int, int | None] | None = None
@@ -86,14 +87,24 @@ class Job:
         from bench.data.cache import look_once
 
         look_once()
-        store = Store(self.address())
-        points = [_addressed(p, store.uri) for p in self.points]
-        first = number * len(points) // self.count
-        todo = [*points[first:], *points[:first]]
-        place = InThisProcess(self.threads())
-        spool = Spool(self.spool, store.address)
-        launch = Launch(todo, self.title, store, spool, self.before, [place], Log(), self.patience, waits=False)
-        return {record.key: record.status for record in launch.run().ran}
+        with self.pool() as pool:
+            store = Store(self.address())
+            first = number * len(self.points) // self.count
+            todo = [*self.points[first:], *self.points[:first]]
+            spool = Spool(self.spool, store.address)
+            launch = Launch(todo, self.title, store, spool, self.before, pool, Log(), self.patience, waits=False)
+            return {record.key: record.status for record in launch.run().ran}
+
+    @contextmanager
+    def pool(self) -> Iterator[Sequence[Runner]]:
+        """The one place for runs: a process that may die with its run, which then fails as in the local pool."""
+        threads = self.threads or machine.threads(1)
+        if not self.alone:
+            yield [InThisProcess(threads)]
+            return
+        trainer = self.points[0].experiment.trainer
+        with workers(1, trainer.devices, trainer.accelerator, threads) as pool:
+            yield pool
 
     def address(self) -> str:
         """The store's URI.
@@ -108,18 +119,6 @@ class Job:
                 "did not get. Let the scheduler pass the environment on (sbatch --export=ALL)."
             )
         return uri
-
-    def threads(self) -> int:
-        """CPU threads of a run: the job's cores, or its share of the machine's."""
-        # Not the affinity alone: a cluster may leave that open and still have given this job one core.
-        mine = int(os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or cores())
-        return max(1, mine // self.places) if self.shared_machine else mine
-
-
-def _addressed(point: Point, uri: str) -> Point:
-    """The point with the store's address, which is kept out of files: weights=run:ID are read from there."""
-    tracking = dataclasses.replace(point.experiment.tracking, uri=uri)
-    return dataclasses.replace(point, experiment=dataclasses.replace(point.experiment, tracking=tracking))
 
 
 class Log:

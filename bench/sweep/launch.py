@@ -19,7 +19,7 @@ from bench.sweep.lease_holder import LeaseHolder
 from bench.sweep.plan import Point
 from bench.sweep.pool import Runner
 from bench.sweep.signals import Stopping
-from bench.track.lease import LEASE_SECONDS, LeaseLost, Leases
+from bench.track.lease import LeaseLost, Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
@@ -49,16 +49,16 @@ class Launch:
         follow: Callable[[Record], Sequence[Point]] | None = None,
     ) -> None:  # fmt: skip
         self.queue = deque(todo)
-        self.title, self.store, self.spool, self.before = title, store, spool, before
+        self.title, self.store, self.spool, self.before = title, store, spool.of(title), before
         self.pool, self.view, self.patience = pool, view, patience
         self.points = {p.key: p for p in todo}
         self.held: dict[str, Owner] = {}  # taken by another launch
         self.others: set[str] = set()  # launches that were told of
         self.told_waiting = False
+        self.hopeful = True  # somebody who holds a point may be dead
         self.sealed: deque[Path] = deque()  # waiting for the store
         self.away_since: float | None = None
         self.next_try = 0.0
-        self.idle_since: float | None = None
         self.stop, self.waits, self.fail_fast, self.follow = stop, waits, fail_fast, follow
         self.outcome = LaunchResult()
 
@@ -144,13 +144,8 @@ class Launch:
         return failed or bool(self.stop and self.stop.signal)
 
     def _worth_waiting(self) -> bool:
-        """Whether what others hold may become ours."""
-        if self.waits:
-            return True
-        if all(owner.lives(self.holder.leases.owner) for owner in self.held.values()):
-            return False
-        self.idle_since = self.idle_since or time.monotonic()
-        return time.monotonic() - self.idle_since < LEASE_SECONDS + 2 * RETRY_SECONDS
+        """Whether what others hold may become ours, as far as is known."""
+        return self.waits or self.hopeful
 
     def _begin(self, point: Point) -> bool:
         """Look again whether a point is ours, as this process may have slept since; False puts it back."""
@@ -209,6 +204,7 @@ class Launch:
             self.holder.leases.refresh()
             for key in list(self.held):
                 self._settle(self.points[key], self.holder.take(self.points[key]))
+            self.hopeful = not all(self.holder.leases.lives(owner) for owner in self.held.values())
             if self.held and not self.told_waiting and not self.dispatcher.running():
                 self.told_waiting = True
                 owners = ", ".join(sorted({str(owner) for owner in self.held.values()}))
@@ -248,8 +244,8 @@ class Launch:
                 record = self.holder.deliver(place)
             except LeaseLost:
                 self.sealed.popleft()
-                self.holder.leases.lose(place.name)
-                self._lost(self.points[place.name])
+                self.holder.leases.lose(Spool.key(place))
+                self._lost(self.points[Spool.key(place)])
                 continue
             self.sealed.popleft()
             self.outcome.ran.append(record)
@@ -262,7 +258,7 @@ class Launch:
         self.outcome.undelivered = len(self.sealed)
         if self.outcome.cut:
             return
-        waiting = {place.name for place in self.sealed}
+        waiting = {Spool.key(place) for place in self.sealed}
         for key in list(self.holder.leases.mine):
             if (place := self.spool.sealed(key)) is not None and key not in waiting:
                 try:  # it was sealed in the very moment of the interruption

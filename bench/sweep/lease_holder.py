@@ -5,12 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from bench.disk import DiskFull
+from bench.schema.errors import RequestError
+from bench.sweep.failure import seal_failure
 from bench.sweep.plan import Point
 from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.rows import counts
 from bench.track.spool import Spool
+from bench.track.starts import start_of
 from bench.track.store import ENDED, Store, record_of
 from bench.track.unavailable import StoreUnavailable
 
@@ -23,7 +27,7 @@ class LeaseHolder:
     """
 
     def __init__(self, store: Store, leases: Leases, title: str, spool: Spool, before: set[str]) -> None:
-        self.store, self.leases, self.title, self.spool = store, leases, title, spool
+        self.store, self.leases, self.title, self.spool = store, leases, title, spool.of(title)
         self.before = before
         self.parent = store.parent(title, make=True)
         self.runs: dict[str, str] = {}  # key -> MLflow run of what is taken
@@ -56,7 +60,7 @@ class LeaseHolder:
 
     def ended_elsewhere(self, point: Point, owner: Owner) -> Record | None:
         """What became of a point that another launch had, where that was brought to an end."""
-        theirs = Spool(Path(owner.spool), self.store.address)
+        theirs = Spool(Path(owner.spool), self.store.address, self.title)
         left = theirs.sealed(point.key) if owner.lives(self.leases.owner) is not None else None
         if left is not None:
             with suppress(LeaseLost):
@@ -102,7 +106,21 @@ class LeaseHolder:
             self.asked.add(point.key)
             left = self.store.start(self.title, point.name, tags)
         self.runs[point.key] = left
+        self._copy_start(point)
         return None
+
+    def _copy_start(self, point: Point) -> None:
+        """Copy the earlier run that a point starts from out of the store; without it the point has failed."""
+        run = start_of(point.experiment.transfer)
+        if not run or self.spool.starts is None:
+            return
+        try:
+            self.spool.starts.copy(self.store, run)
+        except (StoreUnavailable, DiskFull):
+            raise
+        except RequestError as error:
+            self.lend(point)
+            seal_failure(self.spool, point, self.title, f"RequestError: {str(error).splitlines()[0]}")
 
     def lend(self, point: Point) -> None:
         """Say in the spool under which attempt the point is begun now."""
@@ -115,7 +133,7 @@ class LeaseHolder:
             LeaseLost: when somebody else has taken the point over; the outcome stays in the spool.
             StoreUnavailable: when the store does not answer; the outcome stays in the spool.
         """
-        key = place.name
+        key = Spool.key(place)
         try:
             record, _ = Spool.read(place)
             self.store.deliver(place)

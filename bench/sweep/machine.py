@@ -8,8 +8,20 @@ from pathlib import Path
 
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, where the system knows one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: its affinity, where the system knows one, and its share of a Slurm job.
+
+    A cluster may leave the affinity open and still have given this job one core.
+    """
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
+    return min(found, int(given)) if given.isdecimal() and int(given) else found
+
+
+def threads(among: int) -> int:
+    """CPU threads of each of `among` runs at once: its share of the cores; less where OMP_NUM_THREADS says so."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # OpenMP takes a number for each level
+    share = max(1, cores() // among)
+    return min(share, int(said)) if said.isdecimal() and int(said) else share
 
 
 def gpus() -> list[str]:

@@ -21,7 +21,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
 from bench.schema.errors import RequestError
-from bench.sweep.machine import cores, gpus_of
+from bench.sweep.machine import gpus_of
 from bench.sweep.plan import Point
 from bench.sweep.signals import interrupt_later
 from bench.sweep.worker import begin, warm, work
@@ -136,16 +136,15 @@ Runner = Worker | InThisProcess
 
 
 @contextmanager
-def workers(count: int, devices: int, accelerator: str, places: int) -> Iterator[list[Worker]]:
+def workers(count: int, devices: int, accelerator: str, threads: int) -> Iterator[list[Worker]]:
     """`count` workers that import while the caller prepares, and are ended with the block.
 
-    Cores are shared out, and GPUs where there are enough of them.
+    GPUs are shared out where there are enough of them.
 
     Args:
-        places: among how many workers the cores are shared, `count` or more. A sweep of which one point is left
+        threads: of each, `machine.threads` of as many places as the whole plan has. A sweep of which one point is left
             must not give it all cores: sums over another number of threads have other last digits.
     """
-    threads = max(1, cores() // places)
     made = []
     for i in range(count):
         env = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}

@@ -11,11 +11,14 @@ from typing import Any
 
 from bench import data as images
 from bench.schema.experiment import Experiment, run_key
+from bench.sweep import machine
 from bench.sweep.dispatcher import Dispatcher
 from bench.sweep.plan import Point
 from bench.sweep.pool import workers as start
 from bench.track.record import Record
 from bench.track.spool import Spool
+from bench.track.starts import start_of
+from bench.track.store import Store
 
 
 def rerun(
@@ -33,8 +36,11 @@ def rerun(
     trainer = points[0].experiment.trainer
     found: dict[str, Record] = {}
     with tempfile.TemporaryDirectory(prefix="imagebench-again-") as scratch, _state(scratch):
-        spool = Spool(Path(scratch) / "spool")
-        with start(min(workers, len(points)), trainer.devices, trainer.accelerator, workers) as pool:
+        spool = Spool(Path(scratch) / "spool", sweep="again")
+        for point in points:
+            if (run := start_of(point.experiment.transfer)) and spool.starts is not None:
+                spool.starts.copy(Store(point.experiment.tracking.uri), run)
+        with start(min(workers, len(points)), trainer.devices, trainer.accelerator, machine.threads(workers)) as pool:
             dispatcher = Dispatcher(pool, points, "again", spool, Silent(), alone=True)
             dispatcher.ready.extend({p.key: p for p in points}.values())
             while dispatcher.ready or dispatcher.running():

@@ -11,7 +11,7 @@ from typing import Any
 
 from bench.sweep.plan import Point
 from bench.track.record import Record
-from bench.track.spool import PROGRESS
+from bench.track.spool import PROGRESS, Spool
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Live:
         spool: where runs say which epoch is over.
     """
 
-    def __init__(self, total: int, workers: int, spool: Path | None = None) -> None:
+    def __init__(self, total: int, workers: int, spool: Spool | None = None) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True)
@@ -89,7 +89,7 @@ class Live:
 
     def _busy(self, points: Sequence[Point]) -> Busy:
         first = points[0]
-        progress = self.spool / first.key / PROGRESS if self.spool is not None and first.experiment.trains else None
+        progress = self.spool.place(first.key) / PROGRESS if self.spool and first.experiment.trains else None
         return Busy(first.name, len(points), time.monotonic(), first.experiment.trainer.whole_epochs, progress)
 
     def done(self, point: Point, record: Record) -> None:

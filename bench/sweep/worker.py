@@ -50,13 +50,14 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list
 
     found: list[tuple[int, str]] = []
     torch.set_num_threads(points[0].experiment.trainer.threads or threads)
+    kept = Spool(spool, sweep=title)
     labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims, "tuning": p.tuning} for p in points]
     with outside_slurm(points[0].experiment):
         execute(
             [p.experiment for p in points],
             labels=labels,
-            spool=Spool(spool),
-            on_epoch=Told([spool / p.key / PROGRESS for p in points]),
+            spool=kept,
+            on_epoch=Told([kept.place(p.key) / PROGRESS for p in points]),
             told=lambda count, why: found.append((count, why)),
             rest=False,
         )

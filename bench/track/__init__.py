@@ -15,6 +15,7 @@ record        Record: one run as one flat row, and records.csv
 rows          a run as a Record, and what makes one unreadable
 runs          runs of a store: tags, parameters, metrics, files
 spool         outcomes on disk, until the store has them
+starts        weights of earlier runs, copied before the runs that start from them
 store         Store: runs and their Records
 sweep_runs    a sweep's own runs: its leases, and the parent of its runs
 unavailable   a store that does not answer, told apart from a request that it refuses

@@ -100,6 +100,7 @@ def _bring(
 
 def _spooled(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     """A run of another store as a sealed outcome in the spool."""
+    spool = spool.of(experiment)
     sealed = spool.sealed(row.tags["run_key"])
     if sealed is not None:
         return sealed

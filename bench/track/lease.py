@@ -65,6 +65,7 @@ class Leases:
         self._ended: dict[str, str] = {}  # parameters that wait for the next heartbeat
         self._lock = threading.Lock()
         self._seen: dict[str, tuple[str, float]] = {}  # launch -> (heartbeat, when first seen, monotonic)
+        self._beats: set[str] = set()  # launches whose heartbeat has changed since
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beating, daemon=True, name="heartbeat")
         self.known: dict[str, Lease] = {}
@@ -99,21 +100,29 @@ class Leases:
     def owner_of(self, key: str) -> Owner | None:
         """The living launch that has the point, by the leases last read; None where it is free to take."""
         lease = self.known.get(key)
-        if lease is None or lease.ended or self._dead(lease.owner):
+        if lease is None or lease.ended or self.lives(lease.owner) is False:
             return None
         return lease.owner
 
-    def _dead(self, owner: Owner) -> bool:
+    def lives(self, owner: Owner) -> bool | None:
+        """Whether a launch goes on: by its process where that can be seen, else by its heartbeat; None: not known yet.
+
+        A heartbeat is known to beat once a second value of it was seen, and to be silent after `silence` seconds.
+        """
         alive = owner.lives(self.owner)
         if alive is not None:
-            return not alive
+            return alive
         now = time.monotonic()
         beat = self.store.tag_of(self.lease_run, f"beat.{owner.launch}") or ""
         if beat == "over":
-            return True
-        if self._seen.get(owner.launch, ("", 0.0))[0] != beat or owner.launch not in self._seen:
+            return False
+        first, since = self._seen.setdefault(owner.launch, (beat, now))
+        if first != beat:
             self._seen[owner.launch] = (beat, now)
-        return now - self._seen[owner.launch][1] > self.silence
+            self._beats.add(owner.launch)
+        elif now - since > self.silence:
+            return False
+        return True if owner.launch in self._beats else None
 
     def holds(self, key: str) -> bool:
         """Whether a point that was taken is still ours, by a look into the store."""

@@ -20,7 +20,7 @@ def settings(exp: Experiment) -> dict[str, Any]:
 
 
 def new_record(
-    exp: Experiment, key: str, *, status: Status, started: float, threads: int, data: str, reason: str = "",
+    exp: Experiment, key: str, *, status: Status, started: float, threads: int | None, data: str, reason: str = "",
     sweep: str = "", axes: Mapping[str, Any] | None = None, claims: str = "", tuning: bool = False,
     measured: Mapping[str, float] | None = None, costs: Mapping[str, float] | None = None,
     more: Mapping[str, str] | None = None,
@@ -29,7 +29,7 @@ def new_record(
 
     Args:
         started: seconds since 1970.
-        threads: sums in another order give other last digits.
+        threads: sums in another order give other last digits; None for a run that never began.
         data: the images' fingerprint.
         claims: digest of what its sweep claimed when it was run.
         more: provenance that only who ran it knows.
@@ -47,7 +47,7 @@ def new_record(
         config=settings(exp),
         provenance={
             **provenance(),
-            "threads": str(threads),
+            **({"threads": str(threads)} if threads else {}),
             "data_fingerprint": data,
             "started": f"{started:.3f}",
             **({"claims_sha256": claims} if claims else {}),

@@ -3,14 +3,17 @@
 A run writes its outcome here first, whole and at once, and only then is it delivered to MLflow. So a killed
 process, a full disk or a tracking server that is away loses nothing, and training never waits for a database.
 
-    <state folder>/spool/<run key>/
+    <state folder>/spool/<run key>.<digest of the sweep's name>/, or spool/<run key>/ for a run without a sweep
         outcome.json     the Record, the run's name and its store; written last: a folder without it is unfinished work
         resume.ckpt      the last checkpoint of unfinished work; never delivered
         curves.csv       one row an epoch
         .lease           under which attempt, and for which MLflow run, this was begun; not for runs without a sweep
+        .running         locked by the command that runs it now; for runs without a sweep
         everything else  artifacts of the run, delivered as they are
-    <state folder>/spool/<run key>.<part of an id>/
+    <state folder>/spool/<either of these>.<part of an id>/
         an outcome that waits for one store while the same point is run for another
+    <state folder>/starts/<run id>/
+        copies of earlier runs that points start from (transfer.weights=run:ID)
     <state folder>/stopped/<run key>.ckpt
         the last checkpoint of a run that trainer.max_minutes stopped, until it is run again or done
 """
@@ -18,26 +21,30 @@ process, a full disk or a tracking server that is away loses nothing, and traini
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from bench.disk import disk_errors, sync, write_atomically
 from bench.schema.names import checked_name
+from bench.track.address import address
 from bench.track.lease import LeaseLost
 from bench.track.record import Record
+from bench.track.starts import Starts
 
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
 LEASE = ".lease"
+RUNNING = ".running"
 PROGRESS = ".progress"  # the epoch that is over, for the live view
 DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
@@ -51,24 +58,74 @@ class Spool:
     """Outcomes of runs that wait for their delivery.
 
     Args:
-        store: the address (`bench.track.address.address`) of the store that runs are made for, where that is known.
+        store: the store that runs are made for, where that is known.
             Workers know it from the lease; without either an outcome may be delivered anywhere.
+        sweep: whose points they are; "" for a run by itself. Two sweeps of one folder may have the same run: each
+            runs it in a folder of its own, as each delivers it to its own experiment.
     """
 
-    def __init__(self, root: Path | None = None, store: str = "") -> None:
-        self.store = store
+    def __init__(self, root: Path | None = None, store: str = "", sweep: str = "") -> None:
+        self.store, self.sweep = address(store) if store else "", sweep
         self.root = root or state_folder() / "spool"
         self.stopped = self.root.with_name("stopped")
         self._begun: dict[str, str] = {}  # key -> the lease that its folder was opened under
 
+    def of(self, sweep: str) -> Spool:
+        """The same spool, for the points of a sweep."""
+        return Spool(self.root, self.store, sweep)
+
+    def place(self, key: str) -> Path:
+        """Where the files of a run are, or would be."""
+        mark = f".{hashlib.sha256(self.sweep.encode()).hexdigest()[:8]}" if self.sweep else ""
+        return self.root / (checked_name(key, "the run key") + mark)
+
+    @property
+    def starts(self) -> Starts | None:
+        """Earlier runs that the points of a sweep start from; a run by itself reads them from the store."""
+        return Starts(self.root.with_name("starts")) if self.sweep else None
+
+    @staticmethod
+    def key(place: Path) -> str:
+        """The run key of a folder in a spool."""
+        return place.name.partition(".")[0]
+
+    @contextmanager
+    def alone(self, key: str, say: Callable[[str], None]) -> Iterator[None]:
+        """Keep the folder of a run without a sweep for this process; waits for another that has it, and says so.
+
+        Raises:
+            RequestError: for a full disk or a folder that may not be written.
+        """
+        place = self.place(key)
+        while True:
+            lock = FileLock(place / RUNNING)
+            with disk_errors(self.root), suppress(FileNotFoundError):  # whoever had it has just cleared the folder
+                place.mkdir(parents=True, exist_ok=True)
+                try:
+                    lock.acquire(blocking=False)
+                except Timeout:
+                    say("The same run is going on in this folder: waiting for its end.")
+                    lock.acquire()
+                if (place / RUNNING).exists():
+                    break
+            lock.release()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # nothing has begun, or all of it was delivered
+                if os.listdir(place) == [RUNNING]:
+                    shutil.rmtree(place)
+            lock.release()
+
     def folder(self, key: str) -> Path:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
-        place = self.root / checked_name(key, "the run key")
+        place = self.place(key)
+        kept = (RESUME, LEASE) if self.sweep else (RESUME, RUNNING)  # a version before had them in one folder
         with disk_errors(self.root):
             self._put_aside(place)
             if place.exists() and not (place / OUTCOME).exists():
                 for left in place.iterdir():
-                    if left.name not in (RESUME, LEASE):
+                    if left.name not in kept:
                         shutil.rmtree(left) if left.is_dir() else left.unlink()
             place.mkdir(parents=True, exist_ok=True)
             stopped = self.stopped / f"{key}.ckpt"
@@ -79,9 +136,10 @@ class Spool:
 
     def lend(self, key: str, attempt: int, run_id: str) -> None:
         """Say under which attempt, and for which MLflow run, a point is begun; whoever began it before has lost it."""
-        self._put_aside(self.root / key)
+        place = self.place(key)
+        self._put_aside(place)
         lease = {"attempt": attempt, "run": run_id, "store": self.store}
-        write_atomically(self.root / key / LEASE, json.dumps(lease))
+        write_atomically(place / LEASE, json.dumps(lease))
 
     @staticmethod
     def lease(place: Path) -> tuple[int, str] | None:
@@ -95,7 +153,7 @@ class Spool:
 
         One that waits for another store is none.
         """
-        place = self.root / key
+        place = self.place(key)
         if not (os.access(place / OUTCOME, os.R_OK) and os.access(place, os.W_OK)):
             return None
         try:
@@ -108,7 +166,9 @@ class Spool:
         """The address of the store that an outcome was sealed for; "" where it may go anywhere."""
         store = str(json.loads((place / OUTCOME).read_text()).get("store", ""))
         kind, _, file = store.partition(":///")
-        return f"{kind}:///{(place.parent / file).resolve()}" if kind == "sqlite" else store
+        if kind == "sqlite":
+            return f"{kind}:///{(place.parent / file).resolve()}"
+        return address(store) if store else ""  # sealed by a version that had other spellings
 
     def _portable(self, store: str) -> str:
         """A database beside the state folder is named from the spool: both may be moved, or mounted, together."""
@@ -138,7 +198,7 @@ class Spool:
         Raises:
             LeaseLost: when the point has been begun anew in this folder, while this process was suspended.
         """
-        place = self.root / checked_name(record.key, "the run key")
+        place = self.place(record.key)
         lease = _text(place / LEASE)
         if lease != self._begun.get(record.key, lease):
             raise LeaseLost(f"{name}: another attempt at this run has begun meanwhile.")
@@ -178,7 +238,7 @@ class Spool:
             if place.name.startswith(DELIVERED):  # another process has just begun to remove it
                 continue
             with suppress(FileNotFoundError):  # another process delivers at the same time
-                if store is None or self.store_of(place) == store:
+                if store is None or self.store_of(place) == address(store):
                     found.append(((place / OUTCOME).stat().st_mtime_ns, place))
         return [place for _, place in sorted(found)]
 

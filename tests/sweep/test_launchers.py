@@ -13,7 +13,7 @@ from bench.track.store import Store
 from tests.services.cluster import Slurm, slurm  # noqa: F401
 from tests.services.database import PASSWORD, Postgres, mlflow_server, postgres  # noqa: F401
 from tests.services.parts import missing
-from tests.sweep.calling import TINY, called
+from tests.sweep.calling import TINY, Call, called
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("launchers")]
 # Own code travels as other settings do: half of the points are of a network of the user's own, in two files.
@@ -81,7 +81,7 @@ def test_a_job_stacks_what_may_be_stacked(folder: Path) -> None:
 
 
 def test_a_job_reads_an_earlier_run_from_the_store_of_the_launch(folder: Path) -> None:
-    """The address travels apart from the points, and is theirs again when they run."""
+    """Copied before: the processes that train know no store. A run that is not there costs its points only."""
     uri = f"tracking.uri=sqlite:///{folder}/elsewhere.db"
     small = ("dataset=digits", "model=resnet20", "model.depth=8", "model.width=4", "trainer.epochs=1", uri)
     source = called(folder, "run", *small, "seed=5", "--json").json()["run_id"]
@@ -94,8 +94,14 @@ def test_a_job_reads_an_earlier_run_from_the_store_of_the_launch(folder: Path) -
         "transfer=finetune",
         f"transfer.weights=run:{source}",
     )
-    found = called(folder, "sweep", *words, "hydra/launcher=basic", "--json").json()
+    found = called(folder, "sweep", *words, "hydra/launcher=joblib", "--json").json()
     assert (found["ran"], found["failed"]) == (2, 0)
+    words = tuple(w.replace(source, f"{source},run:nowhere") for w in words if not w.startswith("optim.lr"))
+    call = Call(folder, "sweep", *words, "--json")
+    assert call.finish() == 1
+    assert call.json() | {"planned": 2, "ran": 2, "failed": 1} == call.json()
+    (failed,) = [r for r in Store(uri.partition("=")[2]).records("adhoc") if r.status == "failed"]
+    assert "No run 'nowhere'" in failed.reason
 
 
 def test_the_pool_has_a_name_too(folder: Path, bench: Any, bench_json: Any) -> None:

@@ -24,14 +24,14 @@ SILENCE = 0.4
 
 
 @contextmanager
-def launch(folder: Path, host: str) -> Iterator[LeaseHolder]:
+def launch(folder: Path, host: str, sweep: str = "adhoc") -> Iterator[LeaseHolder]:
     """One launch's dealings, as if from a machine of its own."""
     spool = Spool(folder / host / "spool")
     owner = dataclasses.replace(Owner.here(spool.root), machine=f"{host}/boot/space")
     store = Store()
-    with Leases(store, store.lease_run("adhoc"), owner, beat=0.1, silence=SILENCE) as leases:
+    with Leases(store, store.lease_run(sweep), owner, beat=0.1, silence=SILENCE) as leases:
         leases.refresh()
-        yield LeaseHolder(store, leases, "adhoc", spool, set())
+        yield LeaseHolder(store, leases, sweep, spool, set())
 
 
 def seal(holder: LeaseHolder, point: Point, seconds: float) -> Path:
@@ -42,7 +42,7 @@ def seal(holder: LeaseHolder, point: Point, seconds: float) -> Path:
         key=point.key, sweep="adhoc", axes=point.axes, seed=0, status="finished",
         metrics={"val/accuracy": 0.5}, costs={"cost/fit_seconds": seconds},
     )  # fmt: skip
-    return holder.spool.put(record, point.name, "adhoc")
+    return holder.spool.put(record, point.name, holder.title)
 
 
 def take_over(sleeper: LeaseHolder, other: LeaseHolder, point: Point) -> None:
@@ -134,7 +134,7 @@ def test_a_launch_that_finished_in_the_last_moment_is_not_run_again(folder: Path
 def test_two_attempts_in_one_spool_do_not_mix(tmp_path: Path) -> None:
     """Jobs on several nodes share a folder: whoever began there before has lost it."""
     record = Record(key="k", sweep="s", axes={}, seed=0, status="finished")
-    sleeper, other = Spool(tmp_path), Spool(tmp_path)
+    sleeper, other = Spool(tmp_path, sweep="s"), Spool(tmp_path, sweep="s")
     sleeper.lend("k", 1, "run-1")
     sleeper.folder("k")
     other.lend("k", 2, "run-2")
@@ -164,3 +164,18 @@ def test_an_outcome_that_another_process_delivers_in_this_moment(
         monkeypatch.setattr(Spool, "read", staticmethod(overtaken))
         assert Store().deliver_waiting(waiting) == 1
     once(Store(), point, seconds=1.0)
+
+
+def test_two_sweeps_of_one_folder_with_the_same_run_do_not_meet(folder: Path, point: Point) -> None:
+    """Each runs it for itself; neither takes the other's files, its lease or its outcome."""
+    with launch(folder, "a") as one, launch(folder, "a", sweep="other") as two:
+        for holder in (one, two):
+            assert holder.take(point) is None
+            holder.lend(point)
+        mine = seal(one, point, seconds=1.0)
+        assert two.spool.sealed(point.key) is None
+        other = seal(two, point, seconds=2.0)
+        assert one.deliver(mine).costs == {"cost/fit_seconds": 1.0}
+        assert two.deliver(other).costs == {"cost/fit_seconds": 2.0}
+    store = Store()
+    assert [store.find([point.key], name)[point.key].costs["cost/fit_seconds"] for name in ("adhoc", "other")] == [1, 2]

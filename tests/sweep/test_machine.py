@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.sweep import cluster, pool
+from bench.sweep.engine import through_hydra
 from bench.sweep.file import from_axes
 from bench.sweep.job import Job
 from bench.sweep.machine import gpus_of, places
@@ -36,10 +37,10 @@ def seen(folder: Path, launcher: str, jobs: int, *overrides: str) -> list[dict[s
     """What each job saw, through Hydra's launcher."""
     todo = planned(*overrides)
     job = Seen(
-        points=todo, title="adhoc", uri=None, spool=folder, before=set(), count=jobs, places=jobs, folder=folder,
-        shared_machine=True, own_gpus=launcher == "joblib", patience=1.0,
+        points=todo, title="adhoc", uri=None, spool=folder, before=set(), count=jobs, threads=1, folder=folder,
+        alone=False, own_gpus=launcher == "joblib", patience=1.0,
     )  # fmt: skip
-    returned = cluster._through_hydra(job, launcher, jobs, [f"hydra/launcher={launcher}"])
+    returned = through_hydra(job, launcher, [f"hydra/launcher={launcher}"])
     return [r.return_value for r in returned]
 
 
@@ -84,5 +85,5 @@ def test_workers_of_the_pool_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,7")
     monkeypatch.setattr(pool.Worker, "start", lambda self: None)
     monkeypatch.setattr(pool.Worker, "stop", lambda self: None)
-    with pool.workers(2, 1, "auto", 2) as made:
+    with pool.workers(2, 1, "auto", 1) as made:
         assert [w.env["CUDA_VISIBLE_DEVICES"] for w in made] == ["3", "7"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,43 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
     assert "The same command goes on" in call.said
     rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
     assert {r.status for r in rows} == {"FINISHED", "KILLED"}
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_jobs_whose_launch_is_killed_and_jobs_that_are_killed(folder: Path, launcher: str) -> None:
+    """The launch dies: its jobs end. A job dies: its points go on in another. A run that kills its own fails."""
+    words = ("--axes", "trainer.epochs=20000,1,2,3", "--seeds", "1", "dataset=digits", "model=linear")
+    words += (f"hydra/launcher={launcher}", "--workers", "2", "trainer.stack=off")
+    call = Call(folder, "sweep", *words)
+
+    def training(begun: float = 0.0) -> list[psutil.Process]:
+        """The processes that train, each a child of a job, once one of them has told of an epoch."""
+        told = [p for p in (folder / ".imagebench" / "spool").glob("*/.progress") if p.stat().st_mtime > begun]
+        return [p for p in workers_of(call) if p.ppid() != call.process.pid] if told else []
+
+    assert call.wait_until(training)
+    family = psutil.Process(call.process.pid).children(recursive=True)
+    call.process.kill()  # the process alone, not its group
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+
+    begun = time.time()
+    call = Call(folder, "sweep", *words)
+    assert call.wait_until(lambda: training(begun))
+    training()[0].parent().kill()  # type: ignore[union-attr]
+    assert call.wait_until(lambda: call.done() >= 3)  # what is left is long
+    for _ in range(2):
+        begun = time.time()
+        assert call.wait_until(lambda: training(begun))  # noqa: B023
+        for process in training():
+            process.kill()
+    assert call.finish() == 1, call.said
+    assert "A job died: what it ran goes on in a new one." in call.said or launcher != "joblib"
+    records = Store().records("adhoc")
+    assert sorted((r.axes["trainer.epochs"], r.status) for r in records) == [
+        (1, "finished"), (2, "finished"), (3, "finished"), (20000, "failed"),
+    ]  # fmt: skip
+    assert "worker process died 2 times" in next(r.reason for r in records if r.status == "failed")
 
 
 def test_a_sweep_that_others_have_finished_makes_no_store(folder: Path, bench_json: Any) -> None:

@@ -18,8 +18,9 @@ def sealed(key: str) -> Path:
         key=key, sweep="", axes={}, seed=0, status="finished", config={"dataset.source": "digits"},
         provenance={"data_fingerprint": "f" * 64},
     )  # fmt: skip
-    (Spool().folder(key) / "config.yaml").write_text("seed: 0\n")
-    return Spool().put(record, key, "delivered")
+    spool = Spool(sweep="delivered")
+    (spool.folder(key) / "config.yaml").write_text("seed: 0\n")
+    return spool.put(record, key, "delivered")
 
 
 def test_what_a_killed_delivery_left_in_the_runs_folder_goes(folder: Path) -> None:
@@ -65,7 +66,7 @@ def test_an_outcome_reaches_its_own_store_only(folder: Path, empty_store: Path, 
     main.deliver(sealed("one"))  # has a finished run of the same key
     for key in ("one", "two"):
         run_id = far.start("delivered", key, {"run_key": key, "attempt": "1"})
-        Spool(store=far.address).lend(key, 1, run_id)
+        Spool(store=far.address, sweep="delivered").lend(key, 1, run_id)
         sealed(key)  # as a worker does
     sealed("three")  # made without any store, or by an earlier version
 
@@ -83,7 +84,7 @@ def test_an_outcome_reaches_its_own_store_only(folder: Path, empty_store: Path, 
 
 
 def test_what_waits_for_a_store_that_is_gone_is_moved_when_that_is_named(folder: Path, bench: Any) -> None:
-    gone = Spool(store=f"sqlite:///{folder}/gone/mlflow.db")
+    gone = Spool(store=f"sqlite:///{folder}/gone/mlflow.db", sweep="delivered")
     gone.lend("one", 1, "a run of its own")
     sealed("one")
     assert bench("sync")[1].startswith("0 delivered ")

@@ -168,10 +168,12 @@ def test_a_silent_heartbeat_on_another_machine_is_a_dead_owner(folder: Path) -> 
         assert other.take("a")
         mine = Leases(store, lease_run, Owner.here(folder), silence=1.5)
         mine.refresh()
+        assert mine.lives(there) is None  # it may be dead since long
         end = time.monotonic() + 3
         while time.monotonic() < end:
             assert mine.owner_of("a") == there
             time.sleep(0.2)
+        assert mine.lives(there)
         other._stop.set()  # it falls silent, as in a power cut
         other._thread.join()
         store.tag(lease_run, "beat.there", "last")

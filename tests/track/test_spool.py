@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.track.address import address
 from bench.track.record import Record
 from bench.track.spool import RESUME, Spool
 
@@ -67,9 +68,10 @@ def test_the_same_point_for_another_store_leaves_a_waiting_outcome_alone(tmp_pat
 
 
 def test_a_worker_knows_the_store_from_the_lease(tmp_path: Path) -> None:
-    Spool(tmp_path / "spool", "http://one").lend("a" * 64, 1, "run")
-    assert Spool.store_of(sealed(Spool(tmp_path / "spool"), "a" * 64)) == "http://one"
-    assert Spool.store_of(sealed(Spool(tmp_path / "spool"), "b" * 64)) == ""
+    Spool(tmp_path / "spool", "http://one", "s").lend("a" * 64, 1, "run")
+    worker = Spool(tmp_path / "spool", sweep="s")
+    assert Spool.store_of(sealed(worker, "a" * 64)) == "http://one:80"
+    assert Spool.store_of(sealed(worker, "b" * 64)) == ""
 
 
 def test_a_database_beside_the_spool_is_known_after_a_move(tmp_path: Path) -> None:
@@ -81,3 +83,25 @@ def test_a_database_beside_the_spool_is_known_after_a_move(tmp_path: Path) -> No
     moved = Spool(there / "state" / "spool")
     assert [p.name for p in moved.pending(f"sqlite:///{there}/mlflow.db")] == ["mlflow"]
     assert [p.name for p in moved.pending(f"sqlite:///{tmp_path}/far.db")] == ["far"]
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [
+        ("http://localhost:5000", "http://127.0.0.1:5000/", "http://u:p@127.0.1.1:5000", "http://[::1]:5000#x",
+         "http://LOCALHOST:5000"),
+        ("postgresql://a:b@host/runs", "postgresql+psycopg2://host:5432/runs", "postgres://host/runs?sslmode=require"),
+        ("https://host/mlflow/", "https://host:443/mlflow"),
+        ("http://[fe80::1]:5000", "http://[FE80::1]:5000/"),
+    ],
+)  # fmt: skip
+def test_one_store_in_several_spellings(tmp_path: Path, spellings: tuple[str, ...]) -> None:
+    assert len({address(s) for s in spellings}) == 1
+    place = sealed(Spool(tmp_path, spellings[0]), "a" * 64)
+    assert [Spool(tmp_path, s).sealed("a" * 64) for s in spellings] == [place] * len(spellings)
+    assert [Spool(tmp_path).pending(s) for s in spellings] == [[place]] * len(spellings)
+
+
+def test_stores_that_differ() -> None:
+    differ = ("http://host:5000", "http://host:5001", "https://host:5000", "http://host:5000/a", "http://other:5000")
+    assert len({address(s) for s in differ}) == len(differ)

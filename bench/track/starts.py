@@ -1,0 +1,83 @@
+"""What runs start from that an earlier run left, copied out of the store before they begin: workers never open it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.disk import disk_errors
+from bench.schema.errors import Missing
+from bench.schema.names import checked_name
+from bench.schema.transfer import Transfer
+from bench.track.record import Record
+
+if TYPE_CHECKING:
+    from bench.track.store import Store
+
+WEIGHTS = "weights.pt"
+FILES = (WEIGHTS, "preprocessing.json")  # the second not of runs of version 0.1
+RECORD = "record.json"
+
+
+def start_of(transfer: Transfer) -> str:
+    """The earlier run that a run starts from; "" for none."""
+    kind, _, run = transfer.weights.partition(":")
+    return run if kind == "run" and transfer.mode != "scratch" else ""
+
+
+class Starts:
+    """Copies of earlier runs in a folder; reads as a `Store` does.
+
+    Args:
+        root: a folder with one for each run.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _of(self, run: str) -> Path:
+        return self.root / checked_name(run, "the earlier run")
+
+    def copy(self, store: Store, run: str) -> None:
+        """Copy the files and the Record of a run, unless that was done before; whole or not at all.
+
+        Raises:
+            Missing: when there is no such run, or it has no weights.
+            StoreUnavailable: when the store does not answer.
+        """
+        if (self._of(run) / WEIGHTS).is_file():
+            return
+        record = store.get(run)
+        with disk_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            part = Path(tempfile.mkdtemp(dir=self.root, prefix="."))
+        try:
+            store.artifact(run, WEIGHTS, part)
+            with suppress(Missing):
+                store.artifact(run, FILES[1], part)
+            with disk_errors(self.root):
+                (part / RECORD).write_text(json.dumps(dataclasses.asdict(record)))
+                with suppress(FileExistsError):  # another launch was faster
+                    part.rename(self._of(run))
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+    def artifact(self, run: str, name: str, folder: Path) -> Path:
+        """Copy one file of a run into `folder`.
+
+        Raises:
+            Missing: when there is none.
+        """
+        file = self._of(run) / name
+        if not file.is_file():
+            raise Missing(f"Run '{run}' has no artifact '{name}'.")
+        return Path(shutil.copyfile(file, folder / name))
+
+    def get(self, run: str) -> Record:
+        """The Record of a run."""
+        return Record(**json.loads((self._of(run) / RECORD).read_text()))
