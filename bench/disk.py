@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -54,6 +57,28 @@ def write_atomically(path: Path, content: Content, remedy: str = "", mode: int =
             raise
 
 
+def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as a CSV file, whole; text that a spreadsheet would calculate is put in quotes of its own.
+
+    Names of files that are no UTF-8 keep their bytes.
+
+    Raises:
+        RequestError: for a full disk or a folder that may not be written.
+    """
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([[_cell(value) for value in row] for row in rows])
+    write_atomically(path, out.getvalue().encode(errors="surrogateescape"))
+
+
+def formula(text: str) -> bool:
+    """Whether a spreadsheet would calculate a cell instead of showing it."""
+    return text.lstrip()[:1] in ("=", "@", "+", "-") and not text.lstrip()[1:2].isdigit() and len(text) > 1
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and formula(value) else value
+
+
 @contextmanager
 def synced(path: Path) -> Iterator[BinaryIO]:
     """Open for writing; on leaving, the bytes are on the disk. For files of a folder that is moved in as a whole."""
@@ -86,15 +111,21 @@ def disk_errors(folder: Path, remedy: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise DiskFull(
-                f"The disk of {folder} is full ({_free(folder)}). What was written before is whole; make room and go "
-                f"on. {remedy}".strip()
-            ) from None
+            raise disk_full(folder, remedy) from None
         if error.errno in FORBIDDEN:
             raise RequestError(
                 f"Cannot write to {folder}: {error.strerror}. {remedy or 'Run from a folder that you may write.'}"
             ) from None
         raise
+
+
+def disk_full(place: Path | str | None, remedy: str = "") -> DiskFull:
+    """What to raise for a file or folder whose disk is full; None: the working directory."""
+    folder = Path(place or ".")
+    return DiskFull(
+        f"The disk of {folder} is full ({_free(folder)}). What was written before is whole; make room and go on. "
+        f"{remedy}".strip()
+    )
 
 
 def _free(folder: Path) -> str:

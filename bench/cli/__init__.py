@@ -13,6 +13,7 @@ import signal
 import sys
 
 from bench.cli.verbs import VERBS, Parser, parser_of
+from bench.disk import FULL, disk_full
 from bench.schema.errors import RequestError, unknown
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
@@ -38,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             return show_traceback()
+        if isinstance(error, OSError) and error.errno in FULL:  # out of some library
+            return complain(str(disk_full(error.filename)), "--json" in argv)
         return complain(f"{type(error).__name__}: {error}\nRun again with --debug for the traceback.", "--json" in argv)
 
 

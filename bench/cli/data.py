@@ -14,7 +14,6 @@ augment.png, corrupt.png, duplicates.csv, skipped.txt, split.npz.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import re
@@ -22,6 +21,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.disk import write_atomically, write_table
 from bench.schema.errors import RequestError, unknown
 from bench.schema.secrets import redacted
 
@@ -81,7 +81,7 @@ def main(args: argparse.Namespace) -> int:
     duplicates(found, similar or [], data, out / "duplicates.csv")
     splits.save(data, out / "split.npz")
     if data.skipped:
-        (out / "skipped.txt").write_text("\n".join(data.skipped) + "\n", encoding="utf-8", errors="surrogateescape")
+        write_atomically(out / "skipped.txt", ("\n".join(data.skipped) + "\n").encode(errors="surrogateescape"))
         files.append("skipped.txt")
     doubtful = None
     if args.labels:
@@ -144,15 +144,14 @@ def across(pairs: list[Pair]) -> int:
 
 def duplicates(found: Inspection, similar: list[Pair], data: ImageData, path: Path) -> None:
     """A row for each pair: kind, the two numbers, their splits, labels and files."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        columns = ["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"]
-        writer.writerow([*columns, "first_file", "second_file"])
-        for kind, pairs in (("exact", found.exact), ("near", found.near), ("similar", similar)):
-            for p in pairs:
-                labels = [data.classes[k] for k in p.labels]
-                files = ["", ""] if data.paths is None else [data.paths[p.first], data.paths[p.second]]
-                writer.writerow([kind, p.first, p.second, *p.splits, *labels, *files])
+    columns = ["kind", "first", "second", "first_split", "second_split", "first_label", "second_label"]
+    rows: list[list[object]] = [[*columns, "first_file", "second_file"]]
+    for kind, pairs in (("exact", found.exact), ("near", found.near), ("similar", similar)):
+        for p in pairs:
+            labels = [data.classes[k] for k in p.labels]
+            files = ["", ""] if data.paths is None else [data.paths[p.first], data.paths[p.second]]
+            rows.append([kind, p.first, p.second, *p.splits, *labels, *files])
+    write_table(path, rows)
 
 
 def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:

@@ -12,6 +12,7 @@ import json
 import keyword
 from pathlib import Path
 
+from bench.disk import write_atomically
 from bench.schema.errors import RequestError, unknown
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "parts" / "examples"
@@ -62,6 +63,5 @@ def write(kind: str, name: str) -> Path:
     path = Path("sweeps") / f"{name}.yaml" if kind == "sweep" else Path("parts") / f"{name}.py"
     if path.exists():
         raise RequestError(f"{path} exists already. Choose another name, or remove it.")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(source.read_text(encoding="utf-8").replace("NAME", name), encoding="utf-8")
+    write_atomically(path, source.read_text(encoding="utf-8").replace("NAME", name))
     return path

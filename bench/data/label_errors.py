@@ -7,7 +7,7 @@ classes differ in fine detail it is wrong itself, and says of too many images th
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bench.data.imagedata import ImageData
 from bench.data.near import name
+from bench.disk import write_table
 from bench.schema.errors import RequestError
 
 SIDE = 16  # of the copies
@@ -54,12 +55,11 @@ def label_errors(data: ImageData) -> list[tuple[int, int, float]]:
 def save(found: list[tuple[int, int, float]], data: ImageData, path: Path) -> None:
     """A row for each doubtful label: number, split, label, the probable one, probability of the label, file."""
     where = {int(i): split for split in ("train", "val", "test") for i in data.split(split)}
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "split", "label", "probably", "probability_of_label", "file"])
-        for i, other, score in found:
-            label = data.classes[int(data.labels[i])]
-            writer.writerow([i, where[i], label, data.classes[other], f"{score:.4f}", name(data, i)])
+    rows: list[Sequence[object]] = [["image", "split", "label", "probably", "probability_of_label", "file"]]
+    for i, other, score in found:
+        label = data.classes[int(data.labels[i])]
+        rows.append([i, where[i], label, data.classes[other], f"{score:.4f}", name(data, i)])
+    write_table(path, rows)
 
 
 def _small(data: ImageData, used: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bench.data import augment, corrupt
 from bench.data.imagedata import ImageData
 from bench.data.inspection import SPLITS
+from bench.disk import write_atomically
 from bench.schema.pixels import Augment, Corrupt
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73")  # Okabe and Ito: told apart by everybody
@@ -152,4 +153,4 @@ def _save(figure: Figure, path: Path) -> None:
         text.set_parse_math(False)  # a class may be called $5-$10
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a class name's sign that the font lacks is a box
-        figure.savefig(path, dpi=110)
+        write_atomically(path, lambda out: figure.savefig(out, dpi=110, format=path.suffix[1:]))

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.data.preview import short
+from bench.disk import write_atomically
 
 DPI = 130
 STYLE: Any = {
@@ -59,7 +60,8 @@ def save(figure: Figure, path: Path) -> None:
     metadata = {"Date": None} if path.suffix == ".svg" else {}
     with warnings.catch_warnings(), rc_context(STYLE):
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(path, dpi=DPI, metadata=metadata, facecolor="white")
+        how: dict[str, Any] = {"dpi": DPI, "metadata": metadata, "facecolor": "white"}
+        write_atomically(path, lambda out: figure.savefig(out, format=path.suffix[1:], **how))
 
 
 def styled() -> Any:

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from bench.disk import write_atomically
+from bench.disk import disk_errors, write_atomically
 from bench.schema.errors import RequestError
 from bench.serve.classifier import OfRun
 from bench.serve.exported import ABOUT, loaded
@@ -61,9 +61,9 @@ def export(model: OfRun, form: str, folder: Path) -> Path:
     if len(example) < 2:  # a batch of one would become a constant
         example = torch.cat([example, example])
     path = folder / FILES[form]
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with quiet(), torch.no_grad():
+        with quiet(), torch.no_grad(), disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
             (_onnx if form == "onnx" else _torch)(module, example, path)
     except (RequestError, ImportError):
         raise

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from bench.disk import write_atomically
+from bench.disk import formula, write_atomically
 from bench.parts.metrics import enter
 from bench.schema.errors import RequestError, near, unknown
 from bench.schema.metric import metric
@@ -143,9 +143,9 @@ def _cells(record: Record) -> dict[str, str]:
 
 def _text(value: str) -> str:
     """A string as it is, quoted as JSON only where it would break the one-line row or look like an empty cell."""
-    # A spreadsheet would calculate what begins like a formula.
-    formula = value[:1] in ("=", "@", "+", "-") and not value[1:2].isdigit()
-    plain = value and not formula and value.isprintable() and not value.startswith('"') and value == value.strip()
+    plain = (
+        value and not formula(value) and value.isprintable() and not value.startswith('"') and value == value.strip()
+    )
     return value if plain else json.dumps(value)
 
 
