@@ -72,7 +72,7 @@ def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
 
 def formula(text: str) -> bool:
     """Whether a spreadsheet would calculate a cell instead of showing it."""
-    return text.lstrip()[:1] in ("=", "@", "+", "-") and not text.lstrip()[1:2].isdigit() and len(text) > 1
+    return text.lstrip()[:1] in ("=", "@", "+", "-") and not text.lstrip()[1:2].isdigit()
 
 
 def _cell(value: object) -> object:
