@@ -1,13 +1,22 @@
-"""What a run is about, in two lines: said before it starts, and with its summary."""
+"""What people are told on standard error; and what a run is about, before it starts and with its summary."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+from bench.schema.names import printable
+from bench.schema.secrets import without_credentials
 
 if TYPE_CHECKING:
     from bench.data import ImageData
     from bench.schema.experiment import Experiment
     from bench.track.record import Record
+
+
+def say(text: str) -> None:
+    """For people, on standard error: standard output is for results. What a store holds cannot steer the terminal."""
+    print(printable(without_credentials(text)), file=sys.stderr, flush=True)
 
 
 def begins(exp: Experiment, data: ImageData) -> str:

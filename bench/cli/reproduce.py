@@ -28,6 +28,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cli.announce import say
+
 if TYPE_CHECKING:
     from bench.report.evidence import Evidence
     from bench.report.reproduce import CellVerdict, Difference
@@ -269,8 +271,3 @@ def data(
         ],
         "environment": [{"name": d.name, "then": d.then, "now": d.now, "why": d.why} for d in differences],
     }
-
-
-def say(words: str) -> None:
-    """For people, on standard error: standard output is for results."""
-    print(words, file=sys.stderr, flush=True)

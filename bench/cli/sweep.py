@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 from typing import TYPE_CHECKING
 
+from bench.cli.announce import say
 from bench.cli.once import once
-from bench.schema.errors import RequestError
 from bench.schema.names import printable
-from bench.schema.secrets import without_credentials
 
 SHOWN = 200  # points of a plan that are listed
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
@@ -29,7 +26,6 @@ ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even w
 if TYPE_CHECKING:
     from bench.schema.sweep import Sweep
     from bench.sweep.completed import Completed
-    from bench.sweep.launch_result import LaunchResult
     from bench.sweep.plan import Point
     from bench.sweep.tuning import Phases
     from bench.track.store import Store
@@ -71,6 +67,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
+    from bench.cli.sweep_launch import launched, thread_counts
+    from bench.cli.sweep_outcome import counted, failed_before, finish, needs_description, print_table
     from bench.report.power import forecast
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
@@ -116,6 +114,7 @@ def main(args: argparse.Namespace) -> int:
         after = completed_after(every, before, outcome, title, store, args.fresh, say)
         phases.end(after.found.values())
         planned = phases.planned()
+        thread_counts(after.found[p.key] for p in planned if p.key in after.found)
         asked = {p.key for p in todo}
         todo = [p for p in planned if p.key not in before.found or p.key in asked]
     records = records_of(sweep, planned, after.found)
@@ -149,7 +148,7 @@ def show_plan(
     if not args.json:
         for point in planned[:SHOWN]:
             record = before.found.get(point.key)
-            print(f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}")
+            print(printable(f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}"))
         if len(planned) > SHOWN:
             print(f"... and {len(planned) - SHOWN:,} more")
         if phases.unknown():
@@ -166,15 +165,6 @@ def show_plan(
         f"estimate: {duration(found.seconds)} of training, about {duration(found.seconds / places)} with {places} at "
         f"once{size}; by {found.runs} earlier runs"
     )
-
-
-def needs_description(store: Store, title: str, outcome: LaunchResult | None) -> bool:
-    """Whether the sweep's parent run should be told how things stand."""
-    from bench.sweep.parent_run import lacks_description
-
-    if outcome is None:
-        return lacks_description(store, title)
-    return bool(outcome.ran or outcome.signal) and not outcome.undelivered and not outcome.cut
 
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
@@ -227,157 +217,3 @@ def plan_line(planned: list[Point], before: Completed, todo: list[Point], failed
     if tuning := sum(p.tuning for p in planned):
         parts[0] += f" ({tuning} to choose, {phases.count() - tuning} to judge)"
     return ", ".join([*parts, f"{len(todo) + phases.unknown()} to do", f"{len(failed)} failed before"])
-
-
-def launched(
-    args: argparse.Namespace,
-    phases: Phases,
-    todo: list[Point],
-    title: str,
-    store: Store | None,
-    before: Completed,
-    launcher: list[str],
-) -> tuple[Store, LaunchResult]:
-    """Run what is to do, here or through one of Hydra's launchers; gives the store too, made where there was none."""
-    from bench.protocol.register import log_file, publish
-    from bench.sweep import cluster, machine
-    from bench.sweep.launch import Launch
-    from bench.sweep.pool import workers
-    from bench.sweep.signals import Stopping
-    from bench.sweep.view import Live
-    from bench.track.spool import Spool
-    from bench.track.store import Store
-
-    if args.workers is not None and args.workers < 1:
-        raise RequestError(f"--workers {args.workers}: expected at least 1.")
-    trainer, uri = todo[0].experiment.trainer, todo[0].experiment.tracking.uri
-    # By the whole plan: a run's share of the cores is then the same however much of the sweep is done already.
-    total, expected = phases.count(), len(todo) + phases.unknown()
-    places = min(args.workers or machine.places(trainer.accelerator, trainer.devices), total)
-    count = min(places, expected)
-    ids = {r.run_id for r in before.stored.values()}
-    if launcher and cluster.name_of(launcher) != cluster.LOCAL:
-        if args.fail_fast:
-            raise RequestError("--fail-fast is for the workers of this machine: jobs of a launcher know of no other.")
-        store = store or Store(uri)
-        publish(store, title, log_file(title))
-        spool = Spool(store=store.address)
-        with Live(expected, 0) as live:
-            outcome = cluster.launch(
-                todo, title, store, spool, ids, args.workers, total, live, launcher, 60 * args.patience
-            )
-            phases.end([*outcome.ran, *outcome.elsewhere])
-            # Jobs of a launcher are told their points beforehand: what was chosen is a launch of its own.
-            asked = {p.key for p in todo} | phases.ended.keys()
-            more = [p for p in phases.planned() if p.key not in asked]
-            if outcome.signal:
-                outcome.left += len(more)
-            elif more:
-                outcome.add(
-                    cluster.launch(
-                        more, title, store, spool, ids, args.workers, total, live, launcher, 60 * args.patience
-                    )
-                )
-        say(live.summary())
-        return store, outcome
-    with (
-        Live(expected, count, Spool(sweep=title)) as live,
-        workers(count, trainer.devices, trainer.accelerator, machine.threads(places)) as pool,
-    ):
-        store = store or Store(uri)  # the workers import meanwhile
-        publish(store, title, log_file(title))
-        stop = Stopping(live.say)
-        outcome = Launch(
-            todo, title, store, Spool(store=store.address), ids, pool, live, 60 * args.patience, stop,
-            fail_fast=args.fail_fast, follow=phases.follow,
-        ).run()  # fmt: skip
-    say(live.summary())
-    return store, outcome
-
-
-def counted(
-    planned: list[Point],
-    before: Completed,
-    todo: list[Point],
-    outcome: LaunchResult | None,
-    after: Completed,
-    unknown: int,
-) -> dict[str, int]:
-    """The numbers of the summary; `unknown` runs wait for a choice."""
-    failed = {p.key for p in after.with_status(planned, "failed")}
-    if outcome is not None:
-        failed |= {r.key for r in outcome.ran if r.status == "failed"}
-    return {
-        "planned": len(planned) + unknown,
-        "skipped": len(planned) - len(todo),
-        "committed": len(before.committed),
-        "ran": len(outcome.ran) + outcome.undelivered if outcome else 0,
-        "elsewhere": len(outcome.elsewhere) if outcome else 0,
-        "undelivered": outcome.undelivered if outcome else 0,
-        "left": (outcome.left if outcome else len(todo)) + unknown,
-        "failed": len(failed),
-    }
-
-
-def failed_before(failed: list[Point], before: Completed) -> str:
-    """What failed in an earlier launch, and what runs it again; "" for nothing."""
-    if not failed:
-        return ""
-    text = f"{len(failed)} failed before; --retry-failed runs them again."
-    stopped = sum("trainer.max_minutes" in before.found[p.key].reason for p in failed)
-    if stopped:
-        text += f" {stopped} of them ran out of time: with a higher trainer.max_minutes they go on where they stopped."
-    return text
-
-
-def finish(args: argparse.Namespace, failed: str, counts: dict[str, int], outcome: LaunchResult | None) -> int:
-    """Say how to go on; the exit status."""
-    if failed and not args.retry_failed:
-        say(failed)
-    if counts["undelivered"]:
-        say(
-            f"{counts['undelivered']} results wait for the store; the same command, or 'bench sync' with the same "
-            "tracking.uri, delivers them."
-        )
-    if args.fail_fast and counts["failed"] and counts["left"]:
-        say(f"Stopped at the first failure, {counts['left']} runs to do. The same command goes on without that one.")
-    if outcome is not None and outcome.signal:
-        say(f"Interrupted with {counts['left']} runs to do. The same command goes on where this one stopped.")
-        return 128 + outcome.signal
-    if not args.json:
-        say(following(args))
-    unfinished = counts["failed"] or counts["undelivered"] or (outcome is not None and outcome.left)
-    return 1 if unfinished else 0
-
-
-def following(args: argparse.Namespace) -> str:
-    """The command that does the next thing with the same sweep, as this one was called."""
-    from bench.cli.sweep_arguments import of_hydra
-
-    options = ["--scale", args.scale, *(["--parts", args.parts] if args.parts else [])]
-    options += ["--confirm"] if args.confirm else []
-    if args.dry_run:
-        named = ["--axes", *args.axes] if args.axes else []
-        options += ["--name", args.name] if args.name else []
-        options += ["--seeds", args.seeds] if args.seeds else []
-        for flag in ("retry_failed", "fresh", "fail_fast"):
-            options += [f"--{flag.replace('_', '-')}"] if getattr(args, flag) else []
-        options += ["--workers", str(args.workers)] if args.workers else []
-        return f"Next: bench sweep {shlex.join([*args.words, *named, *options])}   runs it"
-    # What --axes stated is kept under its name, with its seeds and settings.
-    words = [args.name or "adhoc"] if args.axes else [w for w in args.words if not of_hydra(w)]
-    options += ["--seeds", args.seeds] if args.seeds and not args.axes else []
-    return f"Next: bench table {shlex.join([*words, *options])}   writes the table, the figure and the verdicts"
-
-
-def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
-    """The table on the terminal, where the sweep states one."""
-    from bench.report import tables
-
-    if sweep.table is not None and any(r.status == "finished" for r in records):
-        print("\n" + printable(tables.text(sweep, records)))
-
-
-def say(text: str) -> None:
-    """For people, on standard error: standard output is for results."""
-    print(printable(without_credentials(text)), file=sys.stderr, flush=True)

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
+from bench.cli.announce import say
 from bench.schema.errors import RequestError
-from bench.schema.names import printable
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -86,8 +85,3 @@ def main(args: argparse.Namespace) -> int:
             print(f"{total.elsewhere} are being brought or run by somebody else at this moment.")
         print(f"{delivered} delivered from the spool, {total.new} brought, {total.known} known already: {target.shown}")
     return 1 if total.refused else 0
-
-
-def say(text: str) -> None:
-    """For people, on standard error; what comes out of a store cannot steer the terminal."""
-    print(printable(text), file=sys.stderr, flush=True)

@@ -106,7 +106,7 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
-    from bench.cli.sync import say
+    from bench.cli.announce import say
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings

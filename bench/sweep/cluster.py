@@ -59,7 +59,7 @@ def launch(
         spool=spool.root,
         before=before,
         count=min(among, len(todo)),
-        threads=machine.threads(among) if name in HERE else None,
+        threads=threads(overrides, count, planned, todo[0].experiment.trainer),
         folder=Path.cwd(),
         alone=name != "basic",
         own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
@@ -91,6 +91,12 @@ def launch(
     outcome.elsewhere = list(ended.values())
     outcome.left = len(todo) - len(outcome.ran) - len(outcome.elsewhere)
     return outcome
+
+
+def threads(overrides: Sequence[str], count: int | None, planned: int, trainer: Trainer) -> int | None:
+    """CPU threads of a run in a job; None where the scheduler says it to the job. Arguments as of `launch`."""
+    name = name_of(overrides)
+    return machine.threads(min(places(name, count, trainer), planned)) if name in HERE else None
 
 
 def _until_done(job: Job, name: str, overrides: list[str], watcher: Watcher) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,8 @@ def axis_of(text: str) -> tuple[str, list[Any]]:
 def _scalar(text: str) -> Any:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1].replace(f"\\{text[0]}", text[0])
+    if "\\" in text and text[:1] not in ("[", "{"):  # Hydra marks colons and blanks: run:ID comes as run\:ID
+        return re.sub(r"\\(.)", r"\1", text)
     value = yaml.safe_load(text) if not text.startswith("${") else text
     if isinstance(value, str):
         try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.process import end_with
 from bench.schema.errors import RequestError
+from bench.schema.names import printable
 from bench.schema.secrets import without_credentials
 from bench.sweep import machine
 from bench.sweep.launch import Launch
@@ -132,4 +133,4 @@ class Log:
 
     def say(self, text: str) -> None:
         """A line for the log."""
-        print(without_credentials(text), file=sys.stderr, flush=True)
+        print(printable(without_credentials(text)), file=sys.stderr, flush=True)
