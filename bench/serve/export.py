@@ -66,6 +66,7 @@ def export(model: OfRun, form: str, folder: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             (_onnx if form == "onnx" else _torch)(module, example, path)
     except (RequestError, ImportError):
+        path.unlink(missing_ok=True)  # no half of a model
         raise
     except Exception as error:
         where = culprit(module, error)

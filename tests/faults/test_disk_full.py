@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.track.store import Store
+from tests.conftest import REPO
 from tests.sweep.calling import Call, called
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
@@ -50,6 +53,32 @@ def test_a_full_disk(folder: Path, small_disk: tuple[Path, Callable[[str], None]
     found = called(folder, "sweep", *WORDS, "--json", IMAGEBENCH_STATE=str(place)).json()
     assert (found["skipped"], found["ran"], found["failed"]) == (2, 2, 0)
     assert len([r for r in Store().rows("adhoc") if "run_key" in r.tags]) == 4
+
+
+def test_verbs_that_write_on_a_full_disk(
+    folder: Path, small_disk: tuple[Path, Callable[[str], None]], bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line with the remedy, and no half of a file."""
+    place, enlarge = small_disk
+    monkeypatch.chdir(place)
+    enlarge("16m")
+    assert bench("run", "dataset=digits", "model=linear", "trainer.epochs=1")[0] == 0
+    verbs: list[tuple[str, ...]] = [("data", "digits"), ("explain", "last", "mistakes"), ("export", "last"),
+                                    ("new", "model", "mine")]  # fmt: skip
+    shipped = REPO / "results" / "batchnorm" / "records.csv"
+    verbs.append(("table", "batchnorm", "--records", str(shipped), "--out", "out"))
+    verbs.append(("compare", str(shipped.parent), str(shipped.parent)))
+    for words in verbs:
+        before = {p for p in place.rglob("*") if p.is_file()}
+        with (place / "fill").open("ab") as fill, contextlib.suppress(OSError):
+            while fill.write(bytes(2**16)):
+                fill.flush()
+        status, _, err = bench(*words)
+        *_, line = err.splitlines()
+        assert (status, line[:18], "is full (0 MiB free)" in line) == (2, "bench: The disk of", True), (words, err)
+        new = {p for p in place.rglob("*") if p.is_file()} - before
+        halves = [p for p in new if p.name.startswith(".") or p.stat().st_size == 0]
+        assert not [p for p in halves if not p.name.endswith(".lock")], words
 
 
 def test_no_place_for_semaphores(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.sweep import cluster, pool
+from bench.cli.sweep_launch import thread_counts
+from bench.sweep import cluster, machine, pool
 from bench.sweep.engine import through_hydra
 from bench.sweep.file import from_axes
 from bench.sweep.job import Job
 from bench.sweep.machine import gpus_of, places
 from bench.sweep.plan import Point, points
+from bench.track.record import Record
 
 
 class Seen(Job):
@@ -87,3 +90,24 @@ def test_workers_of_the_pool_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pool.Worker, "stop", lambda self: None)
     with pool.workers(2, 1, "auto", 1) as made:
         assert [w.env["CUDA_VISIBLE_DEVICES"] for w in made] == ["3", "7"]
+
+
+def test_threads_of_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its share, no more than OMP_NUM_THREADS and than a Slurm job has; told where it is not what earlier runs had."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
+    for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    assert [machine.threads(n) for n in (1, 3, 20)] == [8, 2, 1]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,1")
+    assert [machine.threads(n) for n in (1, 4)] == [3, 2]
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    monkeypatch.setenv("SLURM_CPUS_ON_NODE", "4")
+    assert machine.threads(1) == 4
+    one = Record(key="a", sweep="s", axes={}, seed=0, status="finished", provenance={"threads": "1"})
+    two = dataclasses.replace(one, provenance={"threads": "2"})
+    thread_counts([one, one], planned=1, workers=2)
+    assert capsys.readouterr().err == "2 workers with 1 thread each\n"
+    thread_counts([one, two], planned=2)
+    assert "train with 2 threads, earlier ones not (1 with 1)" in capsys.readouterr().err
+    thread_counts([one, two, two])
+    assert "several numbers of threads (1 with 1, 2 with 2)" in capsys.readouterr().err

@@ -15,7 +15,7 @@ import pytest
 from bench.schema.errors import RequestError
 from bench.schema.sweep import sweep
 from bench.sweep.estimate import Estimate, estimate
-from bench.sweep.file import from_axes, read
+from bench.sweep.file import axis_of, from_axes, read
 from bench.sweep.plan import points
 from bench.track.record import Record
 
@@ -58,6 +58,12 @@ def test_an_override_that_would_be_replaced_is_refused(word: str) -> None:
     if "lr" in word:
         with pytest.raises(RequestError, match="is an axis"):
             points(labelled, [word])
+
+
+def test_an_axis_of_texts_with_colons_and_blanks() -> None:
+    """Hydra marks them with backslashes, which are no part of a value."""
+    assert axis_of("transfer.weights=run:ab,run:cd") == ("transfer.weights", ["run:ab", "run:cd"])
+    assert axis_of("a=x y,/b:c,[1,2],1e-3") == ("a", ["x y", "/b:c", [1, 2], 0.001])
 
 
 def test_what_is_too_large_is_told_within_seconds(tmp_path: Path) -> None:
