@@ -28,6 +28,8 @@ class Dispatcher:
         begin: called before a point goes to a worker; False where it is not ours any more.
         lost: told of a point that somebody else took over while it ran.
         alone: train no points together as one program.
+        ahead: whether to have points ready for workers that are busy. A job of many that is busy for long would keep
+            them from the others.
 
     Attributes:
         ready: points that are ours and wait for a worker.
@@ -37,10 +39,10 @@ class Dispatcher:
     def __init__(
         self, pool: Sequence[Runner], todo: Sequence[Point], title: str, spool: Spool, view: View,
         begin: Callable[[Point], bool] = lambda _: True, lost: Callable[[Point], None] = lambda _: None,
-        alone: bool = False,
+        alone: bool = False, ahead: bool = True,
     ) -> None:  # fmt: skip
         self.pool, self.title, self.spool, self.view = pool, title, spool.of(title), view
-        self.begin, self.lost, self.alone = begin, lost, alone
+        self.begin, self.lost, self.alone, self.ahead = begin, lost, alone, ahead
         self.ready: deque[Point] = deque()
         self.deaths: dict[str, int] = {}
         self.ways: list[tuple[int, str]] = []  # how many were run as one program, or alone and why
@@ -52,7 +54,8 @@ class Dispatcher:
 
     def wants(self, point: Point) -> bool:
         """Whether there should be more points ready, the next one being this."""
-        return len(self.ready) < len(self.pool) * self._share(point)
+        workers = [w for w in self.pool if self.ahead or (w.warm and w.future is None)]
+        return len(self.ready) < len(workers) * self._share(point)
 
     def running(self) -> bool:
         """Whether any worker runs points."""

@@ -74,7 +74,7 @@ class Launch:
                 self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
                 todo = list(self.points.values())
                 self.dispatcher = Dispatcher(
-                    self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost
+                    self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost, ahead=self.waits
                 )
                 try:
                     with self._cut_short(leases):

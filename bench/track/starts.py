@@ -8,16 +8,13 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bench.disk import disk_errors
 from bench.schema.errors import Missing
 from bench.schema.names import checked_name
 from bench.schema.transfer import Transfer
 from bench.track.record import Record
-
-if TYPE_CHECKING:
-    from bench.track.store import Store
 
 WEIGHTS = "weights.pt"
 FILES = (WEIGHTS, "preprocessing.json")  # the second not of runs of version 0.1
@@ -28,6 +25,16 @@ def start_of(transfer: Transfer) -> str:
     """The earlier run that a run starts from; "" for none."""
     kind, _, run = transfer.weights.partition(":")
     return run if kind == "run" and transfer.mode != "scratch" else ""
+
+
+class Source(Protocol):
+    """What `Store` and `Starts` have in common."""
+
+    def artifact(self, run_id: str, name: str, folder: Path, /) -> Path:
+        """One file of a run, copied into `folder`."""
+
+    def get(self, run_id: str, /) -> Record:
+        """The Record of a run."""
 
 
 class Starts:
@@ -43,7 +50,7 @@ class Starts:
     def _of(self, run: str) -> Path:
         return self.root / checked_name(run, "the earlier run")
 
-    def copy(self, store: Store, run: str) -> None:
+    def copy(self, store: Source, run: str) -> None:
         """Copy the files and the Record of a run, unless that was done before; whole or not at all.
 
         Raises:
