@@ -153,3 +153,12 @@ def test_a_run_of_a_dense_net_imports_no_more_than_torch_and_fabric(tmp_path: Pa
     )
     others = ("timm", "torchvision", "torchmetrics", "pytorch_lightning", "scipy", "sklearn", "matplotlib", "faiss")
     assert loaded_by(code, *others, "mlflow", "pandas") == set()
+
+
+def test_checking_and_a_run_that_is_there_already_import_nothing_heavy(folder: Path, bench) -> None:  # type: ignore[no-untyped-def]
+    words = ["dataset=shapes", "split.train_per_class=10", "model=ncm"]
+    assert bench("run", *words)[0] == 0
+    verbs = [["check", "batchnorm", "--scale", "smoke"], ["check", *words], ["run", *words]]
+    heavy = ("torch", "lightning_fabric", "mlflow", "timm", "torchvision", "sklearn", "matplotlib", "pandas")
+    code = f"from bench.cli import main\nfor words in {verbs!r}:\n    assert main(words) == 0"
+    assert loaded_by(code, *heavy) == set()

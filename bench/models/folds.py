@@ -8,13 +8,11 @@ result is that of a search in the fold's training set alone, exactly.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.models.knn import Weights, curve
-from bench.models.search import Metric, neighbours
 from bench.schema.errors import RequestError
 
 Ranked = tuple[NDArray[np.float64], NDArray[np.int64]]  # distances [Q, k], indices [Q, k]
@@ -67,58 +65,3 @@ def neighbours_inside(
         if len(rows):
             found = again(asked[rows], wide)
     return distances, indices
-
-
-def cross_validate(
-    x: NDArray[np.float32],
-    y: NDArray[np.int64],
-    folds: NDArray[np.int64],
-    ks: Sequence[int],
-    metrics: Sequence[Metric] = ("l2",),
-    weights: Sequence[Weights] = ("uniform",),
-    device: str = "cpu",
-) -> dict[tuple[Metric, Weights, int], NDArray[np.float64]]:
-    """Accuracy of every fold for every k, with one search a metric.
-
-    Args:
-        x: float32 [N, D].
-        y: int64 [N].
-        folds: int64 [N], the fold in which a sample is held out, 0..F-1.
-        ks: numbers of neighbours, each at most the size of the smallest training set.
-
-    Returns:
-        (metric, weights, k) -> accuracies float64 [F].
-    """
-    sizes = np.bincount(folds)
-    if len(folds) != len(x) or len(y) != len(x) or (sizes == 0).any() or len(sizes) < 2:
-        raise RequestError(f"Expected {len(x)} labels and folds 0..F-1, F > 1, none empty; got folds of {sizes}.")
-    most, classes = max(ks), int(y.max()) + 1
-    if most > len(x) - sizes.max():
-        raise RequestError(f"k={most}, but without the largest fold only {len(x) - sizes.max()} samples are left.")
-    out: dict[tuple[Metric, Weights, int], NDArray[np.float64]] = {}
-    for metric in metrics:
-        distances, labels = _outside(x, y, folds, most, metric, device)
-        for weight in weights:
-            for k, p in curve(distances, labels, ks, weight, classes).items():
-                right = np.bincount(folds, p.argmax(1) == y)
-                out[metric, weight, k] = right / sizes
-    return out
-
-
-def _outside(
-    x: NDArray[np.float32], y: NDArray[np.int64], folds: NDArray[np.int64], k: int, metric: Metric, device: str
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Distances and labels [N, k] of each sample's nearest in the other folds."""
-    wide = search_width(k, len(x) - int(np.bincount(folds).max()), len(x))
-    found = neighbours(x, x, wide, metric, device)
-    distances, indices = np.empty((len(x), k)), np.empty((len(x), k), np.int64)
-    for fold in np.unique(folds):
-        rows = np.flatnonzero(folds == fold)
-        distances[rows], indices[rows] = neighbours_inside(
-            folds != fold,
-            rows,
-            k,
-            (found[0][rows], found[1][rows]),
-            lambda images, w: neighbours(x, x[images], w, metric, device),
-        )
-    return distances, y[indices]

