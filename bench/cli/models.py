@@ -43,7 +43,7 @@ def only_in_timm(pattern: str | None) -> bool:
     from bench.models.registry import REGISTRY
     from bench.parts.listing import names
 
-    if pattern is None or any(pattern in name for name in (*REGISTRY, *names("model"))):
+    if pattern is None or any(pattern in name for name in (*REGISTRY, *names("model"), *names("timm"))):
         return False
     # Else no name of timm's, and its import is slow.
     if not re.fullmatch(r"[a-z0-9_]*_[a-z0-9_]*|[a-z]+[0-9][a-z0-9]*", pattern):
@@ -88,7 +88,7 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
     from bench.schema.model import Model
     from bench.schema.part import build
 
-    mine = [name for name in names("model") if name not in REGISTRY]
+    mine = [name for name in (*names("model"), *names("timm")) if name not in REGISTRY]
     remedy = f"'bench models' lists all {len(REGISTRY) + len(mine)}; 'bench models PATTERN --timm' searches timm's."
     rows = []
     for name in progress(matching([*REGISTRY, *mine], args.pattern, "model", remedy)):
@@ -104,16 +104,18 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
 
 
 def own_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | None) -> dict[str, Any]:
-    """The object for a network of the user's own; with the reason in place of counts where it is not one."""
+    """The object for a network of a file of parts, or registered with timm by one; with the reason where it is none."""
     from bench.compose import compose
     from bench.models.overview import least_own
     from bench.parts.listing import find
     from bench.schema.experiment import experiment
 
-    part = find("model", name)
+    part, words = find("model", name), [f"model={name}"]
+    if part is None:
+        part, words = find("timm", name), ["model=timm", f"model.name={name}"]
     row = {"name": name, "paper": part.summary if part else None, "year": None}
     try:
-        model: Any = experiment(compose([f"model={name}"])).model
+        model: Any = experiment(compose(words)).model
         row["paper"] = model.own.says("paper") or row["paper"]
         at = shape or (3, 32, 32)
         return row | counts(model, at, args.classes or 10, args.stages, True, least_own(model, at[0]), False)

@@ -69,7 +69,7 @@ def smallest_useful_input(model: Timm | Torchvision) -> int:
     return raise_to_stride(net, side)
 
 
-def least_own(model: OwnModel, channels: int) -> int | None:
+def least_own(model: OwnModel | Timm, channels: int) -> int | None:
     """The smallest of the powers of two whose square images a network of somebody's own takes; None up to 256."""
     for side in (1, 2, 4, 8, 16, 32, 64, 128, 256):
         try:

@@ -53,6 +53,8 @@ def test_it_runs_as_timm_s_own_do_and_is_known_by_its_code(
     assert kept["files"] == {"net.py": NET}
     net = models.build(exp("norm_layer=group", "norm_layer.groups=4"), (1, 8, 8), 10)
     assert type(net.get_submodule("norm")) is torch.nn.GroupNorm
+    (row,) = bench_json("models", "net_of_mine")
+    assert row["parameters"] == sum(p.numel() for p in models.build(exp(), (3, 32, 32), 10).parameters())
     before = run_key(exp(), "d")
     file.write_text(NET.replace("Conv2d(in_chans, 8, 3, 2)", "Conv2d(in_chans, 8, 3, 1)"))
     assert run_key(exp(), "d") != before

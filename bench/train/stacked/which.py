@@ -78,6 +78,8 @@ def alone(exp: Experiment) -> str:
     found = [name for name, values in allowed.items() if parts[name] not in values]
     found += [name for name in science(exp) if not listed(name, followed)]
     found += [name for name, value in ONLY.items() if settings[name] != value]
+    if found and found[0].endswith(".code"):  # somebody's own, and a hash says nothing to people
+        return f"own {found[0].removesuffix('.code')} '{settings.get(found[0].replace('.code', '.name'), '')}'"
     return f"{found[0]}={settings.get(found[0], parts.get(found[0]))}" if found else ""
 
 
