@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bench.cli.once import once
@@ -21,6 +22,8 @@ from bench.schema.errors import RequestError
 if TYPE_CHECKING:
     from bench.data.finding import Finding
     from bench.schema.experiment import Experiment
+    from bench.schema.sweep import Sweep
+    from bench.sweep.plan import Point
 
 
 ALONE = "this experiment"
@@ -45,9 +48,12 @@ def main(args: argparse.Namespace) -> int:
     from bench.schema.own import involved
 
     try:
-        title, experiments, keys, claims, replicates, allowed = request(args)
-        powers = [] if title == ALONE else expected(args, experiments[0])
+        title, experiments, keys, allowed, plan = request(args)
+        sweep = plan.sweep if plan else None
+        claims, replicates = (len(sweep.claims), sweep.replicates) if sweep else (0, ["seed"])
         found = findings(experiments, keys, claims, replicates, near=True)
+        found += unfair(plan) if plan else []
+        powers = expected(plan, args.scale) if plan else []
         if involved(experiments):
             from bench.rehearsal import rehearse
 
@@ -65,8 +71,16 @@ def main(args: argparse.Namespace) -> int:
     return 2 if bad else 0
 
 
-def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], int, list[str], dict[str, str]]:
-    """What is to be checked: title, experiments, the fingerprint of each one's data, claims, replicates, allowed ones.
+@dataclass(frozen=True)
+class Planned:
+    """A sweep at a scale, and its points."""
+
+    sweep: Sweep
+    points: list[Point]
+
+
+def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str], dict[str, str], Planned | None]:
+    """What is to be checked: title, experiments, the fingerprint of each one's data, what is allowed, a sweep's plan.
 
     Raises:
         RequestError: as reading a sweep file and composing do; `Refused` for selection on test.
@@ -84,26 +98,54 @@ def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str],
         raise RequestError(f"Expected one sweep or overrides, got the names {', '.join(names)}.")
     if not names:
         exp = experiment(compose(args.words))
-        return ALONE, [exp], [images.fingerprint(exp.dataset, exp.split)], 0, ["seed"], {}
+        return ALONE, [exp], [images.fingerprint(exp.dataset, exp.split)], {}, None
     sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in args.words if "=" in w])
     allowed = dict(checked(sweep.allow))
-    experiments, keys = [p.experiment for p in planned], [p.data for p in planned]
-    return names[0], experiments, keys, len(sweep.claims), sweep.replicates, allowed
+    return names[0], [p.experiment for p in planned], [p.data for p in planned], allowed, Planned(sweep, planned)
 
 
-def expected(args: argparse.Namespace, first: Experiment) -> list[str]:
-    """What the planned seeds can find of each claim, by what there is of earlier records."""
-    from bench.cli.sweep_arguments import experiment_name, seeds
+def unfair(plan: Planned) -> list[Finding]:
+    """What the plan of a sweep gives some of its cells and not others."""
+    from bench import data as images
+    from bench.data.finding import Finding
+    from bench.report.fairness import foreseen
+    from bench.schema.experiment import flat
+    from bench.track.record import Record
+
+    drawn = [name for name in plan.sweep.replicates if name != "seed"]
+    seen, records = set(), []
+    for point in plan.points:
+        place = str({name: value for name, value in point.axes.items() if name not in drawn})
+        if place not in seen:
+            seen.add(place)
+            exp = point.experiment
+            train = len(images.load(exp.dataset, exp.split).train)
+            records.append(
+                Record(
+                    key=point.key,
+                    sweep=plan.sweep.name,
+                    axes=point.axes,
+                    seed=point.seed,
+                    status="finished",
+                    config=flat(exp),
+                    provenance={"images": f"{train}/0/0"},
+                )
+            )
+    remedy = "Make it equal, or write down in `allow` why it is not; tables and verdicts will say so too."
+    return [Finding(name, "warning", reason, remedy) for name, reason in foreseen(plan.sweep, records)]
+
+
+def expected(plan: Planned, scale: str) -> list[str]:
+    """What the planned replicates can find of each claim, by what there is of earlier records."""
+    from bench.cli.sweep_arguments import experiment_name
     from bench.report.power import forecast
-    from bench.sweep import file
+    from bench.schema.experiment import flat
     from bench.sweep.completed import ended_runs
-    from bench.sweep.plan import at_scale
     from bench.track.store import existing
 
-    sweep = at_scale(file.read(next(w for w in args.words if "=" not in w)), args.scale, seeds(args.seeds))
-    title = experiment_name(sweep.name, args.scale)
-    return forecast(sweep, ended_runs(sweep, title, existing(first.tracking.uri)))
+    first, title = plan.points[0].experiment, experiment_name(plan.sweep.name, scale)
+    return forecast(plan.sweep, ended_runs(plan.sweep, title, existing(first.tracking.uri)), flat(first))
 
 
 def named(as_json: bool) -> int:

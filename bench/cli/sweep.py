@@ -70,6 +70,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_launch import launched, thread_counts
     from bench.cli.sweep_outcome import counted, failed_before, finish, needs_description, print_table
     from bench.report.power import forecast
+    from bench.schema.experiment import flat
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
     from bench.sweep.parent_run import describe
@@ -102,7 +103,7 @@ def main(args: argparse.Namespace) -> int:
         say(line)
     if args.dry_run:
         show_plan(args, planned, todo, before, store, title, phases)
-        for line in forecast(sweep, ended_runs(sweep, title, store)):
+        for line in forecast(sweep, ended_runs(sweep, title, store), flat(every[0].experiment)):
             say(line)
     outcome, after = None, before
     if not args.dry_run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bench.protocol.ledger import looks
@@ -51,10 +52,17 @@ def findings(
     if near:
         from bench.data.near import across_splits
 
-        found += [f for data in loaded.values() for f in across_splits(data)]
+        sources = {key: exp.dataset.source for exp, key in zip(experiments, keys, strict=True)}
+        for source in dict.fromkeys(sources.values()):  # once, at however many settings
+            alike = [f for key, data in loaded.items() if sources[key] == source for f in across_splits(data)]
+            found += [replace(f, reason=f"{source}{_of(len(alike))}: {f.reason}") for f in alike[:1]]
     if deep:
         found += [f for f in dict.fromkeys(_networks(experiments, loaded, keys)) if f not in found]
     return found
+
+
+def _of(count: int) -> str:
+    return f", in {count} of its settings" if count > 1 else ""
 
 
 def _networks(

@@ -21,7 +21,7 @@ from bench.report.outcome import Outcome
 from bench.report.replicates import Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.statement import differing, scope, sentence
-from bench.report.stats import LEVEL, Sample, detectable, holm_factors, one_sample, seeds_needed
+from bench.report.stats import LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
 from bench.schema.label import show
 from bench.schema.metric import metric
@@ -66,7 +66,8 @@ class Verdict:
         failures: None where no replicate was dropped.
         looks: earlier judgements of this claim, and what they cost.
         differs: what else differs between its sides: name -> one text a side.
-        detects: the effect that so many seeds of this spread find with a probability of 80%; None where unknown.
+        detects: the effect that so many seeds of this spread find with a probability of 80%, of an equivalence the
+            margin that they show where nothing differs; None where unknown.
         seeds: for a claim that states its smallest effect, the seeds that find that with 80%; None elsewhere.
         note: why it is open, or what limits it; "" otherwise.
         images: the same comparison image by image, where predictions were kept. Where no seed changes anything it is
@@ -242,8 +243,8 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         failures=tested.failures,
         looks=looks,
         differs=differing(claim, frame),
-        detects=detectable(tested.sample.sd, tested.sample.n, alpha) if word == "open" else None,
-        seeds=_needed(claim, tested.sample, alpha) if word == "open" else None,
+        detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
+        seeds=_needed(claim, tested.sample, alpha, sweep) if word == "open" else None,
         note=note,
         doubts=doubts_of(claim, frame, sweep),
         images=tested.images,
@@ -282,12 +283,24 @@ def _inside(claim: Claim, low: float, high: float) -> tuple[float, float]:
     return max(low, least), min(high, most)
 
 
-def _needed(claim: Claim, given: Sample, alpha: float) -> int | None:
-    """Seeds that would find the claim's smallest effect with a probability of 80%, at this spread and level."""
-    smallest = getattr(claim, "smallest", None)
-    if smallest is None or given.n < 2:
+def _reach(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
+    """The effect that so many replicates of this spread find with 80%; of an equivalence the margin that they show."""
+    if claim.metric == "run/failed":  # shares are tested exactly, and not by their spread
         return None
-    needed = seeds_needed(smallest, given.sd, alpha)
+    test = "sequential" if sweep.sequential and claim.test == "t" else claim.test
+    reach = provable if isinstance(claim, Equivalence) else detectable
+    return reach(given.sd, given.n, alpha, test=test, df=given.df)
+
+
+def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> int | None:
+    """Seeds that would find the claim's smallest effect with a probability of 80%, at this spread and level.
+
+    None for crossed replicates: there it matters of which there are more.
+    """
+    smallest = getattr(claim, "smallest", None)
+    if smallest is None or given.n < 2 or sweep.replicates != ["seed"]:
+        return None
+    needed = seeds_needed(smallest, given.sd, alpha, test="sequential" if sweep.sequential else "t")
     if needed is None:
         return None
     if claim.test == "wilcoxon":  # 3/pi as efficient as t where differences are normal, and its p is at least 2^(1-n)

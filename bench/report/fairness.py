@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.report.frame import Frame
 from bench.report.length import UNITS, lengths, trains
@@ -35,6 +36,28 @@ def doubts_of(claim: Claim, frame: Frame, sweep: Sweep) -> list[Doubt]:
     mine.chosen = {point: chosen for point, chosen in frame.chosen.items() if point in names}
     mine.candidates = {point: count for point, count in frame.candidates.items() if point in names}
     return [(name, text) for name, text in doubts(mine, sweep) if name not in sweep.allow]
+
+
+def foreseen(sweep: Sweep, planned: Sequence[Record]) -> list[Doubt]:
+    """The doubts that a plan alone raises, before anything runs: unequal training, unequal search.
+
+    Args:
+        planned: a Record for each point, of one replicate, with its settings and training images, as if finished.
+    """
+    over = sweep.select.over if sweep.select else []
+    cells: dict[tuple[str, ...], list[Record]] = {}
+    for record in planned:
+        cells.setdefault(key(record.axes, [name for name in sweep.axes if name not in over]), []).append(record)
+    first = [
+        dataclasses.replace(runs[0], axes={n: v for n, v in runs[0].axes.items() if n not in over})
+        for runs in cells.values()
+    ]
+    frame = Frame(first, sweep)
+    if sweep.select:
+        frame.candidates = dict(zip([key(r.axes, frame.axes) for r in first], map(len, cells.values()), strict=True))
+    if set(over) & {*UNITS, "trainer.batch_size"}:  # which budget a cell gets is what the search decides
+        frame.records = []
+    return [*_budget(frame), *_untuned(frame, sweep)]
 
 
 def _budget(frame: Frame) -> Iterator[Doubt]:

@@ -1,65 +1,153 @@
-"""What so many seeds can find, said before they run."""
+"""What so many replicates can find, said before they run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from bench.report.claims import STRICTER
 from bench.report.contrast import contrast
 from bench.report.frame import selected
-from bench.report.naming import Digits
-from bench.report.stats import LEVEL, Sample, detectable, power, sample, seeds_needed
-from bench.schema.claim import Bound, Claim
+from bench.report.naming import Digits, replicates
+from bench.report.replicates import Spread, grid_of, overlap_of, spread
+from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.report.stats import FEWEST, LEVEL, detectable, power, provable, seeds_needed
+from bench.schema.claim import Bound, Claim, Equivalence, Trend
 from bench.schema.errors import RequestError
 from bench.schema.metric import metric
-from bench.schema.sweep import Sweep, seeds_of
+from bench.schema.sweep import Sweep, seeds_of, values
 from bench.track.record import Record
 
 FEW = 3  # seeds of earlier records that say something about the spread
 
 
-def forecast(sweep: Sweep, records: Sequence[Record]) -> list[str]:
-    """A sentence a claim: the effect that the planned seeds find four times in five, and how likely `smallest` is.
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The replicates that are planned: `rows` seeds, each with `columns` splits (1 where none are drawn).
+
+    Attributes:
+        ratio: test images over the others of a split.
+        named: in words: `6 seeds and 6 splits`.
+    """
+
+    rows: int
+    columns: int
+    ratio: float
+    named: str
+
+    def of(self, found: Spread) -> tuple[float, float]:
+        """Standard error and degrees of freedom of the mean, by the spread of the contrast."""
+        if self.columns == 1:
+            return math.sqrt((found.seeds + found.rest) / self.rows), self.rows - 1
+        return found.of_mean(self.rows, self.columns, self.ratio)
+
+    def ends(self) -> list[tuple[str, float, int]]:
+        """Where nothing is known of the spread: where all of it may lie, what it counts there, among how many.
+
+        A spread of 1 between splits has the mean's error sqrt(1/K + ratio): that of K values that spread by more.
+        """
+        if self.columns == 1:
+            return [("", 1.0, self.rows)]
+        splits = ("splits", math.sqrt(1 + self.ratio * self.columns), self.columns)
+        return [("seeds", 1.0, self.rows), splits] if self.rows > 1 else [splits]
+
+
+def forecast(sweep: Sweep, records: Sequence[Record], config: Mapping[str, Any] | None = None) -> list[str]:
+    """A sentence a claim: the effect that the planned replicates find four times in five, how likely `smallest` is.
 
     The spread is that of the claim's contrast in earlier records; without any it is the unit. The level is that of
-    the least p among the sweep's claims (Holm), at one look; a bound has a fifth of it. Noncentral t (Cohen 1988).
+    the least p among the sweep's claims (Holm), at one look; a bound has a fifth of it. Noncentral t (Cohen 1988); of
+    seeds crossed with splits by the parts of the variance that go with each. Of an equivalence it is the margin that
+    is shown where there is no difference at all (Owen 1965).
+
+    Args:
+        config: flat settings of one run, which say how much splits share.
     """
-    n = len(seeds_of(sweep.seeds))
     tested = [c for c in sweep.claims if c.metric != "run/failed"]
-    if sweep.replicates != ["seed"] or sweep.sequential:
-        return []
-    return [f"{claim.says}: {_said(claim, _spread(sweep, records, claim), n, len(tested))}" for claim in tested]
+    plan = planned(sweep, config or {})
+    return [
+        f"{claim.says}: {_said(claim, sweep, plan, _spread(sweep, records, claim), len(tested))}" for claim in tested
+    ]
 
 
-def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> Sample | None:
-    """The claim's contrast in earlier records; None where they are too few, or all equal."""
+def planned(sweep: Sweep, config: Mapping[str, Any]) -> Plan:
+    """The replicates of a sweep."""
+    rows = len(seeds_of(sweep.seeds))
+    drawn = [name for name in sweep.replicates if name != "seed"]
+    if not drawn:
+        return Plan(rows, 1, 0.0, f"{rows} seed{'s' if rows > 1 else ''}")
+    counts = {name: len(values(sweep.axes[name])) for name in drawn}
+    words = [f"{rows} seeds"] if rows > 1 else []
+    words += [f"{count} {replicates([name])}" for name, count in counts.items()]
+    return Plan(rows, math.prod(counts.values()), overlap_of(config) or 0.0, " and ".join(words))
+
+
+def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> tuple[Spread, int] | None:
+    """How the claim's contrast spreads in earlier records, and how many replicates these are.
+
+    None where they are too few, or all equal.
+    """
     if not any(r.status == "finished" for r in records):
         return None
     try:
-        found = sample(list(contrast(selected(sweep, list(records)), claim).values.values()))
+        found = contrast(selected(sweep, list(records)), claim).values
     except RequestError:  # records from before an axis or a metric
         return None
-    return found if found.n >= FEW and found.sd > 0 else None
+    if len(found) < FEW or not all(map(math.isfinite, found.values())):
+        return None
+    crossed = any(isinstance(name, str) for name in found)
+    grid = grid_of(found) if crossed else grid_of({f"{name}/": value for name, value in found.items()})
+    if not grid.size:
+        return None
+    parts = spread(grid)
+    return (parts, len(found)) if parts.seeds + parts.splits + parts.rest > 0 else None
 
 
-def _said(claim: Claim, found: Sample | None, n: int, claims: int) -> str:
+def _said(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | None, claims: int) -> str:
+    n, test = plan.rows * plan.columns, "sequential" if sweep.sequential else claim.test
     alpha = (1 - LEVEL) / claims / (STRICTER if isinstance(claim, Bound) else 1.0)
-    units = detectable(1.0, n, alpha)
-    if units is None:
-        return f"{n} seed{'s' if n > 1 else ''} settle nothing; three are the least."
-    shown, smallest = metric(claim.metric), getattr(claim, "smallest", None)
+    least = {"wilcoxon": fewest_for_wilcoxon(alpha), "bootstrap": FEWEST_FOR_BOOTSTRAP}.get(test, FEWEST)
+    if n < least:
+        what = {"wilcoxon": "Wilcoxon's test", "bootstrap": "the bootstrap"}.get(test, "a test")
+        return f"{plan.named} settle nothing; {what} needs at least {least}."
+    # What is asked of a spread: the effect that is found, or, of an equivalence, the margin that is shown.
+    equal = isinstance(claim, Equivalence)
+    finds = "show a margin of ±{} where nothing differs" if equal else "find {}"
+    finds = f"{plan.named} {finds} four times in five"
+    reach = provable if equal else detectable
+    shown = metric(claim.metric)
+    wanted = claim.margin if isinstance(claim, Equivalence) else getattr(claim, "smallest", None)
     if found is None:
-        said = f"{n} seeds find an effect of {units:.2g} sd of the contrast four times in five"
-        if smallest is None:
+        units = [(where, reach(factor, count, alpha, test=test)) for where, factor, count in plan.ends()]
+        if any(unit is None for _, unit in units):
+            return f"{plan.named} settle nothing: too few at this level."
+        (where, unit), *more = [(where, unit) for where, unit in units if unit is not None]
+        said = f"{'' if equal else 'an effect of '}{unit:.2g} sd of the contrast"
+        said += f" if it spreads between {where} alone" if more else ""
+        said = finds.format(said + "".join(f", {other:.2g} sd if between {place} alone" for place, other in more))
+        if wanted is None or more:
             return f"{said}; no earlier records tell how much that is."
-        most = shown.amount(float(f"{smallest / units:.2g}"))
-        return f"{said}: {shown.amount(smallest)} only where it spreads by {most} at most (no earlier records tell)."
-    digits = Digits(shown, [units * found.sd])
-    unit = f" {shown.difference}".rstrip()
-    said = f"{n} seeds find {digits(units * found.sd)}{unit} four times in five (spread of {found.n} earlier seeds)"
-    if smallest is None:
+        most = shown.amount(float(f"{wanted / unit:.2g}"))
+        return f"{said}: {shown.amount(wanted)} only where it spreads by {most} at most (no earlier records tell)."
+    error, df = plan.of(found[0])
+    sd = error * math.sqrt(n)  # as if n independent values had given this error
+    amount = reach(sd, n, alpha, test=test, df=df)
+    if amount is None:
+        return f"{plan.named} settle nothing: too few at this level."
+    amount_said = f"{Digits(shown, [amount])(amount)} {shown.difference}".rstrip()
+    if isinstance(claim, Trend) and claim.spacing == "step":
+        amount_said += " a step"
+    said = (
+        f"{finds.format(amount_said)} (spread of {found[1]} earlier {'seeds' if plan.columns == 1 else 'replicates'})"
+    )
+    if wanted is None:
         return f"{said}."
-    needed = seeds_needed(smallest, found.sd, alpha)
-    chance = power(smallest, found.sd, n, alpha)
-    need = f"needs about {needed}" if needed else "needs more than 1,000"
-    return f"{said}; {shown.amount(smallest)} with {100 * chance:.0f}%, and {need} for 80%."
+    if equal:
+        return f"{said}; {shown.amount(wanted)} is claimed."
+    said += f"; {shown.amount(wanted)} with {100 * power(wanted, sd, n, alpha, test, df):.0f}%"
+    if plan.columns > 1:  # how many more of which is for whoever plans to say
+        return f"{said}."
+    needed = seeds_needed(wanted, sd, alpha, test=test)
+    return f"{said}, and needs {f'about {needed}' if needed else 'more than 1,000'} for 80%."

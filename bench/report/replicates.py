@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,17 @@ def named(seeds: Sequence[int], drawn: Sequence[Sequence[Any]]) -> list[Replicat
 
 def overlap(records: Sequence[Record]) -> float:
     """Test images over the others of a split, from the settings: what Nadeau and Bengio's correction adds to 1/J."""
-    for record in records:
-        config = record.config
-        if config.get("split.kind") == "kfold" and config.get("split.folds"):
-            return 1 / (float(config["split.folds"]) - 1)
-        if "split.test" in config:
-            share = float(config["split.test"] or 0.0)
-            return share / (1 - share) if share < 1 else 0.0
-    return 0.0
+    return next((found for record in records if (found := overlap_of(record.config)) is not None), 0.0)
+
+
+def overlap_of(config: Mapping[str, Any]) -> float | None:
+    """The same by the settings of one run; None where they do not say."""
+    if config.get("split.kind") == "kfold" and config.get("split.folds"):
+        return 1 / (float(config["split.folds"]) - 1)
+    if "split.test" not in config:
+        return None
+    share = float(config["split.test"] or 0.0)
+    return share / (1 - share) if share < 1 else 0.0
 
 
 def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
@@ -61,12 +65,51 @@ def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
     """
     if not any(isinstance(name, str) for name in values):
         return sample(list(values.values()))
+    return crossed(grid_of(values), ratio)
+
+
+def grid_of(values: Mapping[Replicate, float]) -> NDArray[np.float64]:
+    """Values of crossed replicates as a grid [seeds, splits]; seeds that lack a split are left out."""
     places = [str(name).partition("/")[::2] for name in values]
     seeds, splits = (list(dict.fromkeys(p[i] for p in places)) for i in (0, 1))
     grid = np.full((len(seeds), len(splits)), math.nan)
     for (seed, split), value in zip(places, values.values(), strict=True):
         grid[seeds.index(seed), splits.index(split)] = value
-    return crossed(grid[~np.isnan(grid).any(axis=1)], ratio)
+    return grid[~np.isnan(grid).any(axis=1)]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How much of a grid's variance goes with its seeds, its splits, and neither, so that other grids are foreseen.
+
+    Attributes:
+        seeds, splits, rest: variances of one value.
+    """
+
+    seeds: float
+    splits: float
+    rest: float
+
+    def of_mean(self, rows: int, columns: int, ratio: float) -> tuple[float, float]:
+        """Standard error of the mean of a grid of so many seeds and splits, and its degrees of freedom."""
+        by_seed = (self.seeds + self.rest / columns) / rows if rows > 1 else 0.0
+        by_split = (self.splits + self.rest / rows) * (1 / columns + ratio) if columns > 1 else 0.0
+        shared = self.rest / (rows * columns) if rows > 1 and columns > 1 else 0.0
+        variance, df = _together(by_seed, by_split, shared, rows, columns)
+        return math.sqrt(variance), df
+
+
+def spread(grid: NDArray[np.float64]) -> Spread:
+    """The parts of a grid's variance (two-way, one value a cell): mean squares less what the rest puts into them."""
+    rows, columns = grid.shape
+    by_seed, by_split = grid.mean(axis=1), grid.mean(axis=0)
+    rest = 0.0
+    if rows > 1 and columns > 1:
+        left = grid - by_seed[:, None] - by_split[None, :] + grid.mean()
+        rest = float((left**2).sum()) / ((rows - 1) * (columns - 1))
+    seeds = float(by_seed.var(ddof=1)) - rest / columns if rows > 1 else 0.0
+    splits = float(by_split.var(ddof=1)) - rest / rows if columns > 1 else 0.0
+    return Spread(max(seeds, 0.0), max(splits, 0.0), rest)
 
 
 def crossed(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
@@ -84,10 +127,15 @@ def crossed(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
     rest = grid - by_seed[:, None] - by_split[None, :] + mean
     both = rows > 1 and columns > 1
     shared = float((rest**2).sum()) / ((rows - 1) * (columns - 1) * rows * columns) if both else 0.0
-    variance = max(seed_part + split_part - shared, seed_part, split_part)
-    spread = (seed_part**2 / (rows - 1) if rows > 1 else 0.0) + (split_part**2 / (columns - 1) if columns > 1 else 0.0)
-    df = max((seed_part + split_part) ** 2 / spread, 1.0) if spread > 0 else 1.0
+    variance, df = _together(seed_part, split_part, shared, rows, columns)
     return Sample(flat, mean, math.sqrt(variance), df, math.sqrt(variance * len(flat)))
+
+
+def _together(by_seed: float, by_split: float, shared: float, rows: int, columns: int) -> tuple[float, float]:
+    """Variance of a mean from its parts, and Satterthwaite's degrees of freedom."""
+    variance = max(by_seed + by_split - shared, by_seed, by_split)
+    terms = (by_seed**2 / (rows - 1) if rows > 1 else 0.0) + (by_split**2 / (columns - 1) if columns > 1 else 0.0)
+    return variance, max((by_seed + by_split) ** 2 / terms, 1.0) if terms > 0 else 1.0
 
 
 def interval(values: Mapping[Replicate, float], ratio: float = 0.0) -> Interval:

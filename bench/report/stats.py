@@ -204,33 +204,76 @@ def holm_factors(p: Sequence[float]) -> list[float]:
     return factors
 
 
-def power(effect: float, sd: float, n: int, alpha: float = 0.05) -> float:
-    """Probability that a two-sided t-test of n values with this true mean and standard deviation is significant.
+def critical(n: int, alpha: float, test: str = "t", df: float | None = None) -> float:
+    """|t| of n values from which a two-sided test at `alpha` is significant; `df` where it is not n - 1."""
+    if test == "sequential":
+        return sequential_quantile(n, alpha)
+    return float(special.stdtrit(n - 1 if df is None else df, 1 - alpha / 2))
 
-    Only the side of the effect counts. Noncentral t (Cohen 1988).
+
+def power(effect: float, sd: float, n: int, alpha: float = 0.05, test: str = "t", df: float | None = None) -> float:
+    """Probability that a two-sided test of n values with this true mean and standard deviation is significant.
+
+    Only the side of the effect counts. Noncentral t (Cohen 1988). For `sequential` that of the look at all n: looks
+    before that can only add to it.
     """
     if n < 2:
         return 0.0
-    critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
+    least = critical(n, alpha, test, df)
     shift = abs(effect) / sd * math.sqrt(n)
-    if shift > 30:  # the noncentral distribution underflows; the power is 1 to many digits
-        return 1.0
-    return float(1 - special.nctdtr(n - 1, shift, critical))
+    if not math.isfinite(least):
+        return 0.0
+    degrees = n - 1 if df is None else df
+    if shift > 30:  # the noncentral distribution underflows
+        return float(special.ndtr(shift - least * _spreads(degrees)).mean())
+    return float(1 - special.nctdtr(degrees, shift, least))
 
 
-def seeds_needed(effect: float, sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 1000) -> int | None:
+@cache
+def _spreads(df: float) -> np.ndarray:
+    """What the estimated standard deviation comes out as, in true ones: its quantiles at 2000 equal steps."""
+    return np.sqrt(special.chdtri(df, (np.arange(2000) + 0.5) / 2000) / df)
+
+
+def seeds_needed(
+    effect: float, sd: float, alpha: float = 0.05, wanted: float = 0.8, most: int = 1000, test: str = "t"
+) -> int | None:
     """Smallest n with `power >= wanted` if effect and spread stay as they came; None for more than `most`."""
-    if not (math.isfinite(effect) and math.isfinite(sd)) or sd <= 0 or power(effect, sd, most, alpha) < wanted:
+    if not (math.isfinite(effect) and math.isfinite(sd)) or sd <= 0 or power(effect, sd, most, alpha, test) < wanted:
         return None
     low, high = 1, most  # power rises with n
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(effect, sd, middle, alpha) >= wanted else (middle, high)
+        low, high = (low, middle) if power(effect, sd, middle, alpha, test) >= wanted else (middle, high)
     return high
 
 
-def detectable(sd: float, n: int, alpha: float = 0.05, wanted: float = 0.8) -> float | None:
-    """The smallest effect that a t-test of n values with this spread finds with the probability `wanted`."""
-    if n < FEWEST or not math.isfinite(sd) or sd <= 0:
+def detectable(
+    sd: float, n: int, alpha: float = 0.05, wanted: float = 0.8, test: str = "t", df: float | None = None
+) -> float | None:
+    """The smallest effect that a test of n values with this spread finds with the probability `wanted`.
+
+    None where nothing can be found: too few values, or no spread to go by.
+    """
+    if n < FEWEST or not math.isfinite(sd) or sd <= 0 or not math.isfinite(critical(n, alpha, test, df)):
         return None
-    return float(optimize.brentq(lambda d: power(d, 1.0, n, alpha) - wanted, 1e-3, 1e3)) * sd
+    return float(optimize.brentq(lambda d: power(d, 1.0, n, alpha, test, df) - wanted, 1e-3, 1e3)) * sd
+
+
+def provable(
+    sd: float, n: int, alpha: float = 0.05, wanted: float = 0.8, test: str = "t", df: float | None = None
+) -> float | None:
+    """The smallest margin within which two one-sided tests place a difference of nothing with the probability `wanted`.
+
+    The interval of half width c s / sqrt(n) has to lie within the margin: its probability, given s, is that of a
+    normal mean, averaged over the distribution of s (Owen 1965). None as for `detectable`.
+    """
+    least = critical(n, alpha, test, df) if n >= FEWEST else math.inf
+    if not math.isfinite(least) or not math.isfinite(sd) or sd <= 0:
+        return None
+    half = least * _spreads(n - 1 if df is None else df)  # in standard errors
+
+    def found(margin: float) -> float:
+        return float(np.maximum(2 * special.ndtr(margin - half) - 1, 0).mean())
+
+    return float(optimize.brentq(lambda m: found(m) - wanted, 1e-3, 1e4)) * sd / math.sqrt(n)

@@ -75,12 +75,14 @@ def remarks(verdict: Verdict) -> list[str]:
     if verdict.word == "open" and verdict.detects is not None:
         digits = Digits(shown, [verdict.detects])
         unit = f" {shown.difference}".rstrip()
-        out.append(f"{verdict.n} replicates of this spread find {digits(verdict.detects)}{unit} four times in five.")
+        what = f"find {digits(verdict.detects)}{unit}"
+        if isinstance(verdict.claim, Equivalence):
+            what = f"show a margin of ±{digits(verdict.detects)}{unit} where nothing differs"
+        out.append(f"{verdict.n} replicates of this spread {what} four times in five.")
     smallest = getattr(verdict.claim, "smallest", None)
-    if verdict.word == "open" and smallest:
+    if verdict.word == "open" and smallest and not crossed(verdict):
         need = f"about {verdict.seeds}" if verdict.seeds else "more than 1,000"
-        what = "replicates" if crossed(verdict) else "seeds"
-        out.append(f"An effect of {shown.amount(smallest)} would need {need} {what}.")
+        out.append(f"An effect of {shown.amount(smallest)} would need {need} seeds.")
     if verdict.differs:
         said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())
         out.append(f"Its sides also differ in: {said}.")

@@ -1,23 +1,31 @@
 """Sweeps drawn where the truth is known, judged by the product's own `judge`: how often is a verdict false?
 
-`python -m tests.report.simulated [DRAWS]` prints the table that VERDICTS.md holds. Nothing is going on: both arms have
-one distribution, a cell's mean is its bound, a difference is exactly its margin; so every settled verdict is false.
-`planted` asks the same where there is an effect: how often it is found, and whether the interval holds it.
+`python -m tests.report.simulated [DRAWS]` prints the table that VERDICTS.md holds. `judge` takes a millisecond;
+`Command` asks `bench table` itself, with files for records, sweep and log, in half a second. Nothing is going on: both
+arms have one distribution, a cell's mean is its bound, a difference is exactly its margin; so every settled verdict is
+false. `planted` asks the same where there is an effect: how often it is found, and whether the interval holds it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
+import json
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.cli import main
 from bench.report.claims import judge
 from bench.report.frame import Frame
 from bench.report.looks import look, settings_of_records
-from bench.track.record import Record
+from bench.schema.sweep import Sweep
+from bench.track.record import Record, write_csv
 from tests.report.conftest import make_records, make_sweep
 
 AXES = {"model": ["a", "b"], "depth": [8, 20, 56]}
@@ -64,12 +72,55 @@ def lost(values: Draw, missing: str, cells: list[Record], rng: np.random.Generat
     return np.zeros(values.shape, dtype=bool)
 
 
-def error_rate(kind: str, n: int, shape: str, missing: str = "nothing", draws: int = 1000, test: str = "t") -> float:
+Definition = dict[str, Any]  # what a sweep file says
+Told = list[dict[str, Any]]  # a verdict each: word, p and interval, and the looks before
+
+
+class Command:
+    """`bench table NAME --records CSV --json` in the working directory, whose log stays until `forget`."""
+
+    def __call__(self, definition: Definition, records: list[Record]) -> Told:
+        Path("sweeps").mkdir(exist_ok=True)
+        Path("sweeps/made.yaml").write_text(json.dumps({"question": "Does it help?", **definition}))
+        write_csv(records, Path("made.csv"))
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()):
+            assert main(["table", "made", "--records", "made.csv", "--json"]) == 0
+        return json.loads(said.getvalue())["verdicts"]  # type: ignore[no-any-return]
+
+    def forget(self) -> None:
+        shutil.rmtree("results", ignore_errors=True)
+
+
+class Function:
+    """The same of `judge`, with the looks that it is to remember."""
+
+    def __init__(self) -> None:
+        self.looks: list[dict[str, Any]] = []
+        self.made: tuple[Definition, Sweep] | None = None
+
+    def __call__(self, definition: Definition, records: list[Record]) -> Told:
+        if self.made is None or self.made[0] is not definition:
+            self.made = definition, make_sweep(**definition)
+        sweep, context = self.made[1], {"looks": self.looks}
+        verdicts = judge(sweep, records, context)
+        frame, settings = Frame(records, sweep), settings_of_records(sweep, records)
+        self.looks.append(look(verdicts, frame, sweep, context, settings))
+        return [{"verdict": v.word, "p": v.p, "low": v.low, "high": v.high, "looks": v.looks.earlier} for v in verdicts]
+
+    def forget(self) -> None:
+        self.looks = []
+
+
+def error_rate(
+    kind: str, n: int, shape: str, missing: str = "nothing", draws: int = 1000, test: str = "t",
+    by: Command | Function | None = None,
+) -> float:  # fmt: skip
     """The share of draws without an effect in which the claim comes out supported or refuted."""
+    by = by or Function()
     rng = np.random.default_rng([n, draws, *map(ord, kind + shape + missing)])
     claim = {"says": "x", **KINDS[kind], "test": test}
     axes = AXES if kind in ("trend", "interaction") else {**AXES, "depth": [8]}
-    sweep = make_sweep(axes, claims=[claim], seeds=n)
+    definition = {"axes": axes, "claims": [claim], "seeds": n}
     template = make_records(axes, lambda _: 0.5, seeds=n)
     cells = template[::n]
     shift = MARGIN * np.array([kind == "equivalence" and cell.axes["model"] == "a" for cell in cells])[:, None]
@@ -81,7 +132,8 @@ def error_rate(kind: str, n: int, shape: str, missing: str = "nothing", draws: i
             dataclasses.replace(r, status="failed" if f else "finished", metrics={} if f else {"test/accuracy": v})
             for r, v, f in zip(template, (values + shift).ravel(), failed, strict=True)
         ]
-        wrong += judge(sweep, records)[0].word != "open"
+        wrong += by(definition, records)[0]["verdict"] != "open"
+        by.forget()
     return wrong / draws
 
 
@@ -114,26 +166,25 @@ def planted(kind: str, n: int, shape: str, draws: int = 1000) -> tuple[float, fl
     return words["supported"] / draws, words["refuted"] / draws, covered / draws
 
 
-def looking(first: int, step: int, last: int, draws: int, sequential: bool = False) -> float:
+def looking(
+    first: int, step: int, last: int, draws: int, sequential: bool = False, by: Command | Function | None = None
+) -> float:
     """The share of draws in which looks at `first`, `first` + `step`, ... seeds settle a claim without an effect."""
-    rng = np.random.default_rng(5)
+    rng, by = np.random.default_rng(5), by or Function()
     axes = {**AXES, "depth": [8]}
-    sweep = make_sweep(axes, claims=[{"says": "x", **KINDS["compare"]}], seeds=last, sequential=sequential)
+    definition = {
+        "axes": axes, "claims": [{"says": "x", **KINDS["compare"]}], "seeds": last, "sequential": sequential,
+    }  # fmt: skip
     template = make_records(axes, lambda _: 0.5, seeds=last)
     wrong = 0
     for _ in range(draws):
         values = normal(rng, (2, last)).ravel()
         every = [dataclasses.replace(r, metrics={"test/accuracy": v}) for r, v in zip(template, values, strict=True)]
-        looks: list[dict[str, Any]] = []
+        by.forget()
         for n in range(first, last + 1, step):
-            records = [r for r in every if r.seed < n]
-            verdicts = judge(sweep, records, {"looks": looks})
-            if verdicts[0].word != "open":
+            if by(definition, [r for r in every if r.seed < n])[0]["verdict"] != "open":
                 wrong += 1
                 break
-            looks.append(
-                look(verdicts, Frame(records, sweep), sweep, {"looks": looks}, settings_of_records(sweep, records))
-            )
     return wrong / draws
 
 

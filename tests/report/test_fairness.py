@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from bench.report.claims import judge
-from bench.report.fairness import doubts
+from bench.report.fairness import doubts, foreseen
 from bench.report.frame import selected
 from bench.report.verdict import describe
 from bench.track.record import Record
@@ -97,3 +97,19 @@ def test_what_is_late_or_on_the_edge_is_said_of_the_sides_that_have_it() -> None
         )
     )
     assert [name for name, _ in judge(*edge)[0].doubts] == ["grid_edge"]
+
+
+def test_a_plan_alone_shows_what_is_unequal() -> None:
+    """Before: only the table said it, once the compute was spent."""
+    sweep, every = made()
+    one = [r for r in every if r.seed == 0]
+    assert foreseen(sweep, one) == []
+    longer = [set_(r, trainer_epochs=30) if r.axes["model"] == "a" else r for r in one]
+    ((name, text),) = foreseen(sweep, longer)
+    assert (name, "longer training alone may win" in text) == ("unequal_budget", True)
+    searched = [r for r in one if r.axes["model"] != "b" or r.axes["optim.lr"] == 0.1]
+    assert [name for name, _ in foreseen(sweep, searched)] == ["untuned"]
+    fewer = [r for r in one if r.axes["model"] != "b" or r.axes["optim.lr"] > 0.01]
+    assert [name for name, _ in foreseen(sweep, fewer)] == ["unequal_budget"]
+    search = make_sweep(AXES, seeds=3, claims=[CLAIM], select={"over": ["optim.lr"], "seeds": [3]})
+    assert foreseen(search, one) == []

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
+from bench.report.claims import judge
 from bench.report.power import forecast
-from bench.report.stats import detectable
+from bench.report.replicates import Spread, crossed, spread
+from bench.report.stats import critical, detectable, power, provable, sequential_quantile
 from tests.report.conftest import make_records, make_sweep
 
 AXES = {"model": ["a", "b"]}
@@ -19,7 +22,7 @@ def said(n: int, records: Any = (), **more: Any) -> str:
 
 
 def test_without_records_the_spread_is_the_unit() -> None:
-    assert said(2) == "a helps: 2 seeds settle nothing; three are the least."
+    assert said(2) == "a helps: 2 seeds settle nothing; a test needs at least 3."
     assert "3 seeds find an effect of 3.3 sd" in said(3)
     unit = detectable(1.0, 10)
     assert unit is not None
@@ -40,3 +43,66 @@ def test_claims_share_the_level() -> None:
     two = make_sweep(AXES, seeds=5, claims=[CLAIM, {**CLAIM, "says": "again"}])
     unit = detectable(1.0, 5, 0.025)
     assert f"{unit:.2g} sd" in forecast(two, [])[0]
+
+
+def test_a_margin_is_shown_as_often_as_it_says() -> None:
+    x = np.random.default_rng(0).normal(0, 1, (20000, 5))
+    half = critical(5, 0.05) * x.std(axis=1, ddof=1) / 5**0.5
+    margin = provable(1.0, 5)
+    assert margin is not None
+    assert abs((np.abs(x.mean(axis=1)) + half < margin).mean() - 0.8) < 0.01
+    text = said(5, kind="equivalence", margin=0.02)
+    assert f"5 seeds show a margin of ±{margin:.2g} sd of the contrast where nothing differs four times in five" in text
+    assert "2 points only where it spreads by" in text
+    (open_,) = judge(
+        make_sweep(AXES, seeds=5, claims=[{**CLAIM, "kind": "equivalence", "margin": 0.001}]),
+        make_records(AXES, lambda _: 0.9, seeds=5, sd=0.01),
+    )
+    assert open_.word == "open"
+    assert open_.detects is not None
+    assert open_.detects > 0.001
+
+
+def test_a_sequential_sweep_finds_less_at_one_look() -> None:
+    x = np.random.default_rng(1).normal(0, 1, (20000, 10))
+    effect = detectable(1.0, 10, test="sequential")
+    assert effect is not None
+    t = (x.mean(axis=1) + effect) / (x.std(axis=1, ddof=1) / 10**0.5)
+    assert abs((t >= sequential_quantile(10, 0.05)).mean() - 0.8) < 0.01
+    (text,) = forecast(make_sweep(AXES, seeds=10, claims=[CLAIM], sequential=True), [])
+    assert f"10 seeds find an effect of {effect:.2g} sd" in text
+    (text,) = forecast(make_sweep(AXES, seeds=3, claims=[CLAIM], sequential=True), [])
+    assert text == "a helps: 3 seeds settle nothing: too few at this level."
+    assert power(40.0, 1.0, 3) == 1.0  # where the noncentral distribution underflows
+    assert 0.3 < power(40.0, 1.0, 3, 1e-4) < 0.5
+
+
+def test_seeds_crossed_with_splits() -> None:
+    rng, ratio = np.random.default_rng(2), 0.25
+    truth = Spread(0.25, 0.16, 0.49)
+    error, df = truth.of_mean(6, 4, ratio)
+    effect = detectable(error * 24**0.5, 24, df=df)
+    assert effect is not None
+    found, hits = [], 0
+    for _ in range(1500):
+        shared = rng.normal(0, (ratio * (0.16 + 0.49 / 6)) ** 0.5)  # what splits of the same images have in common
+        grid = rng.normal(0, 0.5, (6, 1)) + rng.normal(0, 0.4, (1, 4)) + rng.normal(0, 0.7, (6, 4)) + effect + shared
+        given = crossed(grid, ratio)
+        hits += given.mean / given.error >= critical(24, 0.05, df=given.df)
+        parts = spread(grid)
+        found.append((parts.seeds, parts.splits, parts.rest))
+    assert np.mean(found, axis=0) == pytest.approx((0.25, 0.16, 0.49), abs=0.03)
+    assert hits / 1500 == pytest.approx(0.8, abs=0.05)
+    axes = {**AXES, "split.seed": [0, 1, 2, 3]}
+    sweep = make_sweep(axes, seeds=6, claims=[CLAIM], replicates=["seed", "split.seed"])
+    (text,) = forecast(sweep, [], {"split.test": 0.2})
+    assert "6 seeds and 4 splits find an effect of 1.4 sd of the contrast if it spreads between seeds alone, " in text
+    assert "sd if between splits alone four times in five; no earlier records" in text
+    records = make_records(axes, lambda _: 0.9, seeds=6, sd=0.01)
+    (text,) = forecast(sweep, records, {"split.test": 0.2})
+    assert "(spread of 24 earlier replicates)" in text
+
+
+def test_tests_with_a_least_number_of_seeds_say_it() -> None:
+    assert said(4, test="wilcoxon") == "a helps: 4 seeds settle nothing; Wilcoxon's test needs at least 6."
+    assert said(9, test="bootstrap") == "a helps: 9 seeds settle nothing; the bootstrap needs at least 10."

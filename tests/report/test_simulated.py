@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+from pathlib import Path
+
 import pytest
 
-from tests.report.simulated import KINDS, MISSING, SHAPES, error_rate, looking, planted
+from tests.report.conftest import make_records
+from tests.report.simulated import (
+    AXES,
+    KINDS,
+    MISSING,
+    SHAPES,
+    Command,
+    Function,
+    error_rate,
+    looking,
+    planted,
+)
 
 
 def limit(draws: int) -> float:
@@ -30,6 +45,39 @@ def test_a_sample_of_planted_effects() -> None:
         assert supported > 0.3
         assert refuted == 0
         assert covered >= 0.88
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_the_command_says_what_the_simulation_judges(folder: Path, sequential: bool) -> None:
+    """All kinds of claims at once, with failed runs, three looks: words, p, intervals and earlier looks."""
+    claims = [{"says": kind, **said} for kind, said in KINDS.items()]
+    definition = {"axes": AXES, "claims": claims, "seeds": 7, "sequential": sequential}
+    every = make_records(AXES, lambda at: 0.9 + 0.01 * (at["model"] == "a"), seeds=7)
+    every = [
+        dataclasses.replace(r, status="failed", metrics={}) if r.seed == 1 and r.axes["depth"] == 56 else r
+        for r in every
+    ]
+    one, other = Command(), Function()
+    for n in (3, 5, 7):
+        records = [r for r in every if r.seed < n]
+        for said, judged in zip(one(definition, records), other(definition, records), strict=True):
+            assert (said["verdict"], len(said["looks"])) == (judged["verdict"], len(judged["looks"]))
+            for name in ("p", "low", "high"):
+                expected = judged[name] if math.isfinite(judged[name]) else None  # as JSON says it
+                assert said[name] == (expected and pytest.approx(expected, rel=1e-12)), (n, name)
+    assert len(said["looks"]) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_sweeps_through_the_command(folder: Path, kind: str) -> None:
+    assert error_rate(kind, 5, "normal", draws=100, by=Command()) <= limit(100)
+    assert error_rate(kind, 5, "normal", "when bad", draws=100, by=Command()) <= limit(100)
+
+
+@pytest.mark.slow
+def test_looks_through_the_command(folder: Path) -> None:
+    assert looking(3, 2, 15, 60, by=Command()) <= limit(60)
 
 
 @pytest.mark.slow
