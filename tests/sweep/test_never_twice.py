@@ -228,8 +228,8 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_jobs_whose_launch_is_killed_and_jobs_that_are_killed(folder: Path, launcher: str) -> None:
-    """The launch dies: its jobs end. A job dies: its points go on in another. A run that kills its own fails."""
-    words = ("--axes", "trainer.epochs=20000,1,2,3", "--seeds", "1", "dataset=digits", "model=linear")
+    """The launch dies: its jobs end. A job dies: its points go on in another."""
+    words = ("--axes", "trainer.epochs=20000,30000,1", "--seeds", "1", "dataset=digits", "model=linear")
     words += (f"hydra/launcher={launcher}", "--workers", "2", "trainer.stack=off")
     call = Call(folder, "sweep", *words)
 
@@ -249,19 +249,12 @@ def test_jobs_whose_launch_is_killed_and_jobs_that_are_killed(folder: Path, laun
     assert call.wait_until(lambda: training(begun))
     training()[0].parent().kill()  # type: ignore[union-attr]
     store = Store()
-    assert call.wait_until(lambda: len(store.records("adhoc")) == 3)  # what is left is long
-    for _ in range(2):
-        begun = time.time()
-        assert call.wait_until(lambda: training(begun))  # noqa: B023
-        for process in training():
-            process.kill()
-    assert call.finish() == 1, call.said
-    assert "A job died: what it ran goes on in a new one." in call.said
-    records = store.records("adhoc")
-    assert sorted((r.axes["trainer.epochs"], r.status) for r in records) == [
-        (1, "finished"), (2, "finished"), (3, "finished"), (20000, "failed"),
-    ]  # fmt: skip
-    assert "worker process died 2 times" in next(r.reason for r in records if r.status == "failed")
+    assert call.wait_until(lambda: len(store.records("adhoc")) == 1)  # what is left is long
+    begun = time.time() + 1  # what the dead job's process still wrote does not count
+    assert call.wait_until(lambda: training(begun))
+    call.kill(signal.SIGINT)
+    assert call.finish() == 130, call.said
+    assert [r.status for r in store.records("adhoc")] == ["finished"]
 
 
 def test_a_sweep_that_others_have_finished_makes_no_store(folder: Path, bench_json: Any) -> None:
