@@ -229,7 +229,7 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_jobs_whose_launch_is_killed_and_jobs_that_are_killed(folder: Path, launcher: str) -> None:
     """The launch dies: its jobs end. A job dies: its points go on in another."""
-    words = ("--axes", "trainer.epochs=20000,30000,1", "--seeds", "1", "dataset=digits", "model=linear")
+    words = ("--axes", "trainer.epochs=1,20000,30000", "--seeds", "1", "dataset=digits", "model=linear")
     words += (f"hydra/launcher={launcher}", "--workers", "2", "trainer.stack=off")
     call = Call(folder, "sweep", *words)
 
