@@ -20,7 +20,7 @@ NAMES = sorted({path.stem for path in (REPO / "sweeps").glob("*.yaml")} - IN_THE
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sweep_runs_and_is_judged(name: str, folder: Path, bench: Any) -> None:
-    status, out, err = bench("sweep", name, "--scale", "smoke", "--workers", "1", "--json")
+    status, out, err = bench("sweep", name, "--scale", "smoke", "--workers", "1", "trainer.threads=1", "--json")
     assert status == 0, err
     found = json.loads(out.splitlines()[-1])
     assert found["ran"] == found["planned"] - found["skipped"]
