@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.conftest import REPO
 
 SWEEPS = {
-    "activation", "batchnorm", "depth", "ladder", "linear_limits", "pixel_norm", "regularisation", "seeds", "transfer",
-    "translation", "width_depth_dnn",
+    "activation", "batchnorm", "cnn_shape", "depth", "ladder", "linear_limits", "loss", "pixel_norm", "regularisation",
+    "seeds", "transfer", "translation", "width_depth_dnn",
 }  # fmt: skip
 
 
