@@ -376,6 +376,20 @@ def test_nll_over_epochs_is_one_curve_whatever_training_calls_it() -> None:
     assert "Without val_loss: plain" in made("val/loss").caption
 
 
+def test_the_last_bit_of_a_clips_bounds_does_not_change_the_svg() -> None:
+    """The layout's solver leaves other last bits from run to run, and ids changed with them."""
+    from matplotlib.figure import Figure as Drawing
+
+    def made(left: float) -> bytes:
+        drawing = Drawing(figsize=(2, 2))
+        drawing.add_axes((left, 0.2, 0.5, 0.5)).plot([0, 1], [0, 2])
+        return figures.svg(drawing)
+
+    assert b"<clipPath" in made(0.13)
+    assert made(0.13) == made(0.13 + 2**-50)
+    assert made(0.13) != made(0.2)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_number_that_is_none_is_a_cross(value: float) -> None:
     made = [dataclasses.replace(r, metrics={**r.metrics, "test/nll": value}) for r in records()]
