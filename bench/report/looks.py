@@ -73,7 +73,7 @@ def looks_at(
     identity, today, seen = identity_of(claim), digest_of(values), {""}
     found = []
     for one in context.get("looks", ()):
-        other = differing(one, settings)
+        other = differing(_with_settings(one, context), settings)
         for entry in one.get("verdicts", ()):
             if entry["claim"] == identity and entry["values"] != today and entry["values"] not in seen:
                 seen.add(entry["values"])
@@ -163,6 +163,19 @@ def differing(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     other = [name for name in there if name in settings and canonical(there[name]) != canonical(settings[name])]
     said = ", ".join(f"{name} {show(there[name])}" if name != "data" else "other images" for name in other[:3])
     return f"{said} and {len(other) - 3} more" if len(other) > 3 else said
+
+
+def _with_settings(entry: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A look of a version that did not write its settings has those of the launches of the same claims and seeds.
+
+    Where these say nothing, or not one thing, it counts as one at today's settings.
+    """
+    if "settings" in entry:
+        return entry
+    asked = ("claims", "seeds")
+    launches = [one for one in context.get("registered", ()) if all(one.get(n) == entry.get(n) for n in asked)]
+    found = [one["settings"] for one in launches if "settings" in one]
+    return {**entry, "settings": found[0]} if found and all(one == found[0] for one in found) else entry
 
 
 def planned_seeds(sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]) -> list[int]:

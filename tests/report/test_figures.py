@@ -385,9 +385,9 @@ def test_the_last_bit_of_a_clips_bounds_does_not_change_the_svg() -> None:
         drawing.add_axes((left, 0.2, 0.5, 0.5)).plot([0, 1], [0, 2])
         return figures.svg(drawing)
 
-    assert b"<clipPath" in made(0.13)
-    assert made(0.13) == made(0.13 + 2**-50)
-    assert made(0.13) != made(0.2)
+    assert b"<clipPath" in made(0.15)
+    assert made(0.15) == made(0.15 + 2**-50)
+    assert made(0.15) != made(0.2)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

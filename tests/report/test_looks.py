@@ -69,6 +69,21 @@ def test_a_look_of_an_earlier_version_counts(tmp_path: Path) -> None:
     assert judged(made(rng=2, **{"trainer.epochs": 30}), looks, tmp_path).looks.spent
 
 
+@pytest.mark.parametrize(("claims", "spent"), [("same", False), ("other", True)])
+def test_a_look_of_an_earlier_version_was_at_the_settings_of_its_launch(
+    tmp_path: Path, claims: str, spent: bool
+) -> None:
+    """A design of ladder with other budgets was refuted by what the first one had said."""
+    looks: list[dict[str, Any]] = []
+    judged(made(), looks, tmp_path)
+    settings = looks[0].pop("settings")
+    launch = {"claims": looks[0]["claims"] if claims == "same" else claims, "seeds": looks[0]["seeds"]}
+    sweep = make_sweep(AXES, claims=[CLAIM], seeds=3)
+    context = {"looks": looks, "registered": [{**launch, "settings": settings}]}
+    longer = made(rng=2, **{"trainer.epochs": 30})
+    assert report.write(sweep, longer, tmp_path, context).verdicts[0].looks.spent == spent
+
+
 def test_another_chosen_candidate_is_the_same_experiment(tmp_path: Path) -> None:
     """More seeds may choose another lr; that buys no new 5%, also where one candidate alone had run."""
     axes = {**AXES, "optim.lr": [0.1, 0.01]}
