@@ -6,10 +6,12 @@ import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s'\"<>]+")
-# A password may hold what should have been written as %2F: whatever lies between a colon and the last @ goes, but for a
-# port. A query may come before a fragment, and both may hold tokens.
-USER = re.compile(r"://(?:[^\s@/]*@|[^\s@/:]*:(?!\d+(?:/|$))[^\s@]*@)")
+# A password may hold what should have been written as %2F, %40 or %20: whatever lies between a colon and the last @ of a
+# line goes, but for a port. Rather too much of an address is hidden than a character of a password shown.
+LOGIN = r"[^\s@/:'\"<>\[]*:(?!\d+(?:[/\s?#'\"<>]|$))[^'\"<>\n]*@"
+ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]*://(?:{LOGIN})?[^\s'\"<>]+")
+# A query may come before a fragment, and both may hold tokens.
+USER = re.compile(rf"://(?:{LOGIN}|[^\s/]*@)")
 
 
 def redacted(address: str) -> str:

@@ -56,6 +56,11 @@ def found_in(folder: Path) -> list[str]:
         ("https://user:geheim@host/a.csv", "https://host/a.csv"),
         ("https://user:geh/eim@host:80/a.csv", "https://host:80/a.csv"),
         ("https://t0kenvalue@host/a.csv", "https://host/a.csv"),
+        ("https://t0ken@value@host/a.csv", "https://host/a.csv"),
+        ("postgresql://bob:ge@heim@host/db", "postgresql://host/db"),
+        ("postgresql://bob:ge heim@host/db", "postgresql://host/db"),
+        ("postgresql://bob:g@e/h?e#im@host:5432/db", "postgresql://host:5432/db"),
+        ("http://[::1]:5000/a", "http://[::1]:5000/a"),
         ("s3://KEY:geheim@bucket/a.csv", "s3://bucket/a.csv"),
         ("https://host/a.csv?X-Amz-Signature=s1gnature&X-Amz-Date=1", "https://host/a.csv"),
         ("https://host/a.csv#access_token=t0kenvalue", "https://host/a.csv"),
@@ -72,6 +77,11 @@ def test_an_address_as_it_may_be_shown(address: str, shown: str) -> None:
         assert without_credentials(f"reading '{address}', then {address}\nfailed") == (
             f"reading '{shown}', then {shown}\nfailed"
         )
+
+
+def test_words_after_an_address_stay() -> None:
+    said = "http://localhost:5000 is away (see http://[::1]:5000); write to somebody@host"
+    assert without_credentials(said) == said
 
 
 @pytest.mark.parametrize("storage", ["map", "stream"])
