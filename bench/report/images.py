@@ -29,6 +29,7 @@ from bench.schema.errors import RequestError
 
 METRIC = "test/accuracy"
 MOST_NAMED = 12  # places of images
+AGREED = 0.9  # of the runs have to contradict a label
 
 
 @dataclass(frozen=True)
@@ -148,9 +149,69 @@ def markdown(frame: Frame, reader: Reader) -> str | None:
         named = ", ".join(map(str, lost[:MOST_NAMED])) + (" ..." if len(lost) > MOST_NAMED else "")
         lines += ["", f"No run of any cell gets {len(lost)} of the {total:,} test images right"
                   + (f" (places in the test split: {named})." if len(lost) else ".")]  # fmt: skip
+        together = 100 * float((votes(every) == every[0]["test_true"]).mean())
+        between = 100 * agreement_between([said for _, said in cells])
+        lines.append(f"Runs of two cells name the same class for {between:.1f}%; all {len(every)} runs together, each "
+                     f"with one vote, are right for {together:.1f}%.")  # fmt: skip
+        lines += _doubtful(every)
     lines += ["", "vote: the class that most seeds name. agreement: how often two seeds name the same class. "
               "always wrong: test images that no seed of the cell gets right."]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _doubtful(every: Sequence[Arrays]) -> list[str]:
+    """A list of the labels in doubt; nothing where there is none."""
+    found = doubtful_labels(every)
+    if not found:
+        return []
+    more = f" (the first {MOST_NAMED})" if len(found) > MOST_NAMED else ""
+    return [
+        "",
+        f"## Labels in doubt: {len(found)}{more}",
+        "",
+        f"At least {AGREED:.0%} of all runs name the same other class. A label may be wrong, or the image hard for "
+        "every model here: somebody has to look. Least probable labels first.",
+        "",
+        "| place in the test split | label | they say | runs that say so | mean probability of the label |",
+        "|---|---|---|---|---|",
+        *(f"| {d.place} | {d.label} | {d.said} | {d.runs} of {len(every)} | {d.probability:.3f} |"
+          for d in found[:MOST_NAMED]),
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """An image whose label the runs contradict: its place in the test split, classes by number, how many say so."""
+
+    place: int
+    label: int
+    said: int
+    runs: int
+    probability: float  # of the label, mean over runs
+
+
+def doubtful_labels(said: Sequence[Arrays]) -> list[Doubtful]:
+    """Test images for which at least `AGREED` of the runs name one same class that is not the label.
+
+    The kept predictions have the probability of the label and no other, so that this is an agreement of models and no
+    confident learning; `bench explain RUN` does that, with weights. The least probable label comes first.
+    """
+    classes = np.array([one["test_class"] for one in said]).astype(np.int64)  # [runs, N]
+    most = votes(said)
+    runs_ = (classes == most).sum(axis=0)
+    label = said[0]["test_true"].astype(np.int64)
+    probability = np.exp(np.array([one["test_logp"] for one in said], dtype=float)).mean(axis=0)
+    places = np.flatnonzero((most != label) & (runs_ >= AGREED * len(said)))
+    ranked = places[np.argsort(probability[places], kind="stable")]
+    return [Doubtful(int(i), int(label[i]), int(most[i]), int(runs_[i]), float(probability[i])) for i in ranked]
+
+
+def agreement_between(cells: Sequence[Sequence[Arrays]]) -> float:
+    """How often runs of two different cells name the same class for a test image, mean over pairs of runs."""
+    classes = [np.array([one["test_class"] for one in said]) for said in cells]
+    pairs = [(one, other) for i, one in enumerate(classes) for other in classes[:i]]
+    same = sum(int((a == b).sum()) for one, other in pairs for a in one for b in other)
+    return same / sum(len(one) * len(other) * one.shape[1] for one, other in pairs)
 
 
 def votes(said: Sequence[Arrays]) -> NDArray[np.int64]:

@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-# A password may hold what should have been written as %2F, %40 or %20: what lies between a colon and a line's last @ goes,
-# but for a port. Rather too much of an address is hidden than a character of a password shown.
+# A password may hold what should have been written as %2F, %40 or %20: what lies between a colon and the last @ of
+# its line goes, but for a port. Rather too much of an address is hidden than a character of a password shown.
 LOGIN = r"[^\s@/:'\"<>\[]*:(?!\d+(?:[/\s?#'\"<>]|$))[^'\"<>\n]*@"
 ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]*://(?:{LOGIN})?[^\s'\"<>]+")
 # A query may come before a fragment, and both may hold tokens.

@@ -14,7 +14,7 @@ from scipy import stats
 from bench.report.artifacts import Reader
 from bench.report.claims import judge
 from bench.report.frame import selected
-from bench.report.images import agreement, exchanged, markdown, on_images, votes
+from bench.report.images import agreement, agreement_between, doubtful_labels, exchanged, markdown, on_images, votes
 from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -117,3 +117,30 @@ def test_splits_have_test_images_of_their_own() -> None:
     folded = [dataclasses.replace(r, axes={**r.axes, "split.fold": r.seed % 3}, seed=r.seed // 3) for r in records]
     sweep = make_sweep(axes, replicates=["split.fold"], table={"rows": "model"})
     assert markdown(selected(sweep, folded), reader) is None
+
+
+def test_labels_that_all_runs_contradict_are_named_without_any_weights() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.integers(0, 10, 300)
+    right = given.copy()
+    wrong = rng.choice(300, 8, replace=False)
+    given[wrong] = (right[wrong] + 3) % 10  # labels that somebody got wrong
+    said = []
+    for _ in range(6):
+        miss = rng.random(300) < 0.15  # each run errs at places of its own
+        classes = np.where(miss, rng.integers(0, 10, 300), right)
+        classes[wrong[0]] = right[wrong[0]]
+        logp = np.where(classes == given, -0.1, -4.0 - 0.01 * np.arange(300))
+        said.append({"test_true": given, "test_class": classes, "test_logp": logp})
+    found = doubtful_labels(said)
+    assert {d.place for d in found} <= set(wrong.tolist())
+    assert wrong[0] in {d.place for d in found}
+    assert [d.probability for d in found] == sorted(d.probability for d in found)
+    assert all((d.label, d.said) == (given[d.place], right[d.place]) for d in found)
+    pairs = [(a["test_class"] == b["test_class"]).mean() for a in said[:2] for b in said[2:]]
+    assert agreement_between([said[:2], said[2:]]) == pytest.approx(np.mean(pairs))
+    records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
+    text = markdown(selected(make_sweep(AXES), records), reader)
+    assert text is not None
+    assert "## Labels in doubt: " in text
+    assert "all 8 runs together, each with one vote, are right for" in text
