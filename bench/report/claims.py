@@ -21,7 +21,7 @@ from bench.report.outcome import Outcome
 from bench.report.replicates import Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.statement import differing, scope, sentence
-from bench.report.stats import LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
+from bench.report.stats import FEWEST, LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
 from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
 from bench.schema.label import show
 from bench.schema.metric import metric
@@ -68,7 +68,8 @@ class Verdict:
         differs: what else differs between its sides: name -> one text a side.
         detects: the effect that so many seeds of this spread find with a probability of 80%, of an equivalence the
             margin that they show where nothing differs; None where unknown.
-        seeds: for a claim that states its smallest effect, the seeds that find that with 80%; None elsewhere.
+        seeds: for a claim that states its smallest effect, the seeds that find that with 80%, inf for more than 1,000;
+            None elsewhere, and where nothing tells.
         note: why it is open, or what limits it; "" otherwise.
         images: the same comparison image by image, where predictions were kept. Where no seed changes anything it is
             the test.
@@ -93,7 +94,7 @@ class Verdict:
     looks: Looks
     differs: dict[str, tuple[str, str]] = field(default_factory=dict)
     detects: float | None = None
-    seeds: int | None = None
+    seeds: float | None = None
     note: str = ""
     doubts: list[Doubt] = field(default_factory=list)
     images: OnImages | None = None
@@ -244,7 +245,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         looks=looks,
         differs=differing(claim, frame),
         detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
-        seeds=_needed(claim, tested.sample, alpha, sweep) if word == "open" else None,
+        seeds=_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
         note=note,
         doubts=doubts_of(claim, frame, sweep),
         images=tested.images,
@@ -292,17 +293,23 @@ def _reach(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | N
     return reach(given.sd, given.n, alpha, test=test, df=given.df)
 
 
-def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> int | None:
+def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
     """Seeds that would find the claim's smallest effect with a probability of 80%, at this spread and level.
 
-    None for crossed replicates: there it matters of which there are more.
+    inf for more than 1,000; None where nothing tells: without a spread, and for crossed replicates, where it matters of
+    which there are more.
     """
     smallest = getattr(claim, "smallest", None)
-    if smallest is None or given.n < 2 or sweep.replicates != ["seed"]:
+    if smallest is None or given.n < 2 or not given.sd > 0 or sweep.replicates != ["seed"]:
         return None
-    needed = seeds_needed(smallest, given.sd, alpha, test="sequential" if sweep.sequential else "t")
+    return seeds_for(smallest, given.sd, alpha, "sequential" if sweep.sequential else claim.test)
+
+
+def seeds_for(effect: float, sd: float, alpha: float, test: str) -> float:
+    """The seeds with which a test at this level finds an effect with a probability of 80%; inf for more than 1,000."""
+    needed = seeds_needed(effect, sd, alpha, test="sequential" if test == "sequential" else "t")
     if needed is None:
-        return None
-    if claim.test == "wilcoxon":  # 3/pi as efficient as t where differences are normal, and its p is at least 2^(1-n)
+        return math.inf
+    if test == "wilcoxon":  # 3/pi as efficient as t where differences are normal, and its p is at least 2^(1-n)
         return max(math.ceil(needed * math.pi / 3), fewest_for_wilcoxon(alpha))
-    return max(needed, FEWEST_FOR_BOOTSTRAP) if claim.test == "bootstrap" else needed
+    return max(needed, FEWEST_FOR_BOOTSTRAP if test == "bootstrap" else FEWEST)

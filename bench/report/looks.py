@@ -168,14 +168,17 @@ def differing(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
 def _with_settings(entry: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:
     """A look of a version that did not write its settings has those of the launches of the same claims and seeds.
 
-    Where these say nothing, or not one thing, it counts as one at today's settings.
+    Only where all of these agree, and runs had ended before the first of them that is on record: the numbers that were
+    looked at are then of no other settings. Else it counts as one at today's.
     """
     if "settings" in entry:
         return entry
     asked = ("claims", "seeds")
     launches = [one for one in context.get("registered", ()) if all(one.get(n) == entry.get(n) for n in asked)]
-    found = [one["settings"] for one in launches if "settings" in one]
-    return {**entry, "settings": found[0]} if found and all(one == found[0] for one in found) else entry
+    found = [one.get("settings") for one in launches]
+    if not found or found[0] is None or any(one != found[0] for one in found) or not launches[0].get("ended"):
+        return entry
+    return {**entry, "settings": found[0]}
 
 
 def planned_seeds(sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]) -> list[int]:

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report.claims import STRICTER
+from bench.report.claims import STRICTER, seeds_for
 from bench.report.contrast import contrast
 from bench.report.frame import selected
 from bench.report.naming import Digits, replicates
 from bench.report.replicates import Spread, grid_of, overlap_of, spread
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
-from bench.report.stats import FEWEST, LEVEL, detectable, power, provable, seeds_needed
+from bench.report.stats import FEWEST, LEVEL, detectable, power, provable
 from bench.schema.claim import Bound, Claim, Equivalence, Trend
 from bench.schema.errors import RequestError
 from bench.schema.metric import metric
@@ -68,7 +68,8 @@ def forecast(sweep: Sweep, records: Sequence[Record], config: Mapping[str, Any] 
     tested = [c for c in sweep.claims if c.metric != "run/failed"]
     plan = planned(sweep, config or {})
     return [
-        f"{claim.says}: {_said(claim, sweep, plan, _spread(sweep, records, claim), len(tested))}" for claim in tested
+        f"{claim.says}: {_said(claim, sweep, plan, _spread(sweep, records, claim), len(sweep.claims))}"
+        for claim in tested
     ]
 
 
@@ -149,5 +150,5 @@ def _said(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | No
     said += f"; {shown.amount(wanted)} with {100 * power(wanted, sd, n, alpha, test, df):.0f}%"
     if plan.columns > 1:  # how many more of which is for whoever plans to say
         return f"{said}."
-    needed = seeds_needed(wanted, sd, alpha, test=test)
-    return f"{said}, and needs {f'about {needed}' if needed else 'more than 1,000'} for 80%."
+    needed = seeds_for(wanted, sd, alpha, test)
+    return f"{said}, and needs {f'about {needed}' if math.isfinite(needed) else 'more than 1,000'} for 80%."

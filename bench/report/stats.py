@@ -208,6 +208,8 @@ def critical(n: int, alpha: float, test: str = "t", df: float | None = None) -> 
     """|t| of n values from which a two-sided test at `alpha` is significant; `df` where it is not n - 1."""
     if test == "sequential":
         return sequential_quantile(n, alpha)
+    if df is not None and df < FEWEST - 1:
+        return math.inf  # as `one_sample` settles nothing then
     return float(special.stdtrit(n - 1 if df is None else df, 1 - alpha / 2))
 
 

@@ -80,8 +80,8 @@ def remarks(verdict: Verdict) -> list[str]:
             what = f"show a margin of ±{digits(verdict.detects)}{unit} where nothing differs"
         out.append(f"{verdict.n} replicates of this spread {what} four times in five.")
     smallest = getattr(verdict.claim, "smallest", None)
-    if verdict.word == "open" and smallest and not crossed(verdict):
-        need = f"about {verdict.seeds}" if verdict.seeds else "more than 1,000"
+    if verdict.word == "open" and smallest and verdict.seeds is not None and not crossed(verdict):
+        need = f"about {verdict.seeds}" if math.isfinite(verdict.seeds) else "more than 1,000"
         out.append(f"An effect of {shown.amount(smallest)} would need {need} seeds.")
     if verdict.differs:
         said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())

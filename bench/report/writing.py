@@ -99,7 +99,7 @@ class Report:
                     "looks": [dataclasses.asdict(look) for look in v.looks.earlier],
                     "left_out": len(v.dropped),
                     "detects": v.detects,
-                    "seeds_needed": v.seeds,
+                    "seeds_needed": v.seeds if v.seeds is not None and math.isfinite(v.seeds) else None,
                     "note": v.note,
                     "text": verdict.line(v),
                 }

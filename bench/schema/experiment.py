@@ -256,7 +256,11 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     """
     settings = science(exp)
     if exp.norm_layer.name == exp.model.native_norm != "native" and exp.model.family not in TWO_NAMES:
-        settings = {name: value for name, value in settings.items() if not name.startswith("norm_layer.")}
+        kept = ("norm_layer.groups",) if exp.norm_layer.name == "group" else ()
+        settings = {n: value for n, value in settings.items() if not n.startswith("norm_layer.") or n in kept}
+    if isinstance(exp.model, Timm | Torchvision) and exp.norm_layer.name in ("none", "weight", "selu"):
+        # At first an activation after a norm that was taken out wrote over what a shortcut had kept (resnetv2).
+        settings["norm_layer.removal"] = 2
     if "metrics.names" in settings:
         settings["metrics.names"] = sorted(settings["metrics.names"])  # in whatever order they were asked for
     if exp.transfer.mode != "scratch" and exp.transfer.weights.startswith(("run:", "file:")):

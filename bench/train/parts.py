@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
@@ -29,8 +30,14 @@ def parts(settings: Trainer, size: int, world: int) -> int:
     return min(settings.accumulate, smallest_share(size, world))
 
 
-def check(settings: Trainer, net: nn.Module, shape: tuple[int, ...], count: int, world: int) -> None:
+def check(
+    settings: Trainer, net: nn.Module, shape: tuple[int, ...], count: int, world: int,
+    mode: Callable[[nn.Module], object] = nn.Module.train,
+) -> None:  # fmt: skip
     """Find out before training whether batch norm would meet a single value a channel somewhere in an epoch.
+
+    Args:
+        mode: puts a network into the mode in which it is trained: what is frozen does not normalise by the batch.
 
     Raises:
         RequestError: it would, in the smallest part of the smallest batch.
@@ -42,7 +49,8 @@ def check(settings: Trainer, net: nn.Module, shape: tuple[int, ...], count: int,
     images, size = min(found)
     if images > 1 or not any(isinstance(m, NORMS) for m in net.modules()):
         return
-    twin = copy.deepcopy(net).train()
+    twin = copy.deepcopy(net)
+    mode(twin)
     like = next(twin.parameters())
     try:
         with torch.random.fork_rng([]), torch.no_grad():

@@ -45,7 +45,10 @@ class Single:
         self.exp, self.examples, self.fabric = exp, examples, fabric
         self.device, self.first, self.world = fabric.device, fabric.is_global_zero, fabric.world_size
         self.views = requested(exp, examples.augmentation, self.world)
-        parts.check(settings, net, examples.shape, len(examples.splits["train"]), self.world)
+        last = partial(
+            transfer.training_mode, transfer=exp.transfer, epoch=settings.epochs - 1
+        )  # most of it is trained
+        parts.check(settings, net, examples.shape, len(examples.splits["train"]), self.world, last)
         self.params, self.flops = cost.parameters(net), cost.flops(net, examples.shape)
         images = len(examples.shape) == 3  # not features, which have no channels to be last
         self.layout = layout(settings, self.device, net) if images else torch.contiguous_format

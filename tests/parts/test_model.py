@@ -81,6 +81,17 @@ def test_the_norm_layer_is_the_factory_s(convmixer: Path) -> None:
         exp("model=convmixer", "norm_layer=weight")
 
 
+def test_groups_of_a_native_group_norm_make_other_networks(write: Write) -> None:
+    """They were left out of the key with the norm's name, and the second run answered with the first one's numbers."""
+    write("parts/grouped.py", "from torch import nn\nfrom bench.parts import model\n@model(native='group')\n"
+          "def grouped(shape, classes, *, norm):\n    return nn.Sequential(nn.Conv2d(shape[0], 8, 1), norm(8), "
+          "nn.Flatten(), nn.LazyLinear(classes))\n")  # fmt: skip
+    keys = {n: run_key(exp("model=grouped", "norm_layer=group", f"norm_layer.groups={n}"), "d") for n in (2, 4)}
+    native = {n: run_key(exp("model=grouped", f"norm_layer.groups={n}"), "d") for n in (2, 4)}
+    assert keys == native
+    assert keys[2] != keys[4]
+
+
 def test_a_default_where_a_part_is_called_with_something_is_no_setting(write: Write) -> None:
     write("parts/bare.py", "from torch import nn\nfrom bench.parts import model\n@model\ndef bare(shape=(1, 2, 2), "
           "classes=10, norm=None, *, bias: bool = True):\n    return nn.Sequential(nn.Conv2d(shape[0], 3, 1), norm(3), "

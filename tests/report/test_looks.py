@@ -69,15 +69,15 @@ def test_a_look_of_an_earlier_version_counts(tmp_path: Path) -> None:
     assert judged(made(rng=2, **{"trainer.epochs": 30}), looks, tmp_path).looks.spent
 
 
-@pytest.mark.parametrize(("claims", "spent"), [("same", False), ("other", True)])
+@pytest.mark.parametrize(("claims", "ended", "spent"), [("same", 4, False), ("same", 0, True), ("other", 4, True)])
 def test_a_look_of_an_earlier_version_was_at_the_settings_of_its_launch(
-    tmp_path: Path, claims: str, spent: bool
+    tmp_path: Path, claims: str, ended: int, spent: bool
 ) -> None:
     """A design of ladder with other budgets was refuted by what the first one had said."""
     looks: list[dict[str, Any]] = []
     judged(made(), looks, tmp_path)
     settings = looks[0].pop("settings")
-    launch = {"claims": looks[0]["claims"] if claims == "same" else claims, "seeds": looks[0]["seeds"]}
+    launch = {"claims": looks[0]["claims"] if claims == "same" else claims, "seeds": looks[0]["seeds"], "ended": ended}
     sweep = make_sweep(AXES, claims=[CLAIM], seeds=3)
     context = {"looks": looks, "registered": [{**launch, "settings": settings}]}
     longer = made(rng=2, **{"trainer.epochs": 30})

@@ -43,6 +43,16 @@ def test_claims_share_the_level() -> None:
     two = make_sweep(AXES, seeds=5, claims=[CLAIM, {**CLAIM, "says": "again"}])
     unit = detectable(1.0, 5, 0.025)
     assert f"{unit:.2g} sd" in forecast(two, [])[0]
+    rate = {**CLAIM, "says": "a fails less", "metric": "run/failed", "direction": "less"}
+    assert f"{unit:.2g} sd" in forecast(make_sweep(AXES, seeds=5, claims=[CLAIM, rate]), [])[0]  # Holm is over all
+
+
+def test_nothing_is_found_where_the_test_settles_nothing() -> None:
+    """Ten seeds on two splits may have little more than one degree of freedom."""
+    assert detectable(1.0, 20, df=1.3) is None
+    assert provable(1.0, 20, df=1.3) is None
+    assert power(2.0, 1.0, 20, df=1.3) == 0.0
+    assert detectable(1.0, 20, df=2.0) is not None
 
 
 def test_a_margin_is_shown_as_often_as_it_says() -> None:
@@ -105,4 +115,7 @@ def test_seeds_crossed_with_splits() -> None:
 
 def test_tests_with_a_least_number_of_seeds_say_it() -> None:
     assert said(4, test="wilcoxon") == "a helps: 4 seeds settle nothing; Wilcoxon's test needs at least 6."
+    records = make_records(AXES, lambda p: 0.9 if p["model"] == "a" else 0.5, seeds=8, sd=0.001)
+    assert "needs about 6 for 80%" in said(8, records, test="wilcoxon", smallest=0.1)
+    assert "needs about 3 for 80%" in said(8, records, smallest=0.1)
     assert said(9, test="bootstrap") == "a helps: 9 seeds settle nothing; the bootstrap needs at least 10."

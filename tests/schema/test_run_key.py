@@ -116,6 +116,13 @@ def test_a_norm_that_a_family_has_already_is_native() -> None:
     assert key("model=cnn", "norm_layer=none") != key("model=cnn")  # of which there have been runs by both names
 
 
+def test_a_norm_that_is_taken_out_of_a_published_network_has_a_version_of_its_own() -> None:
+    """An activation after it wrote over what a shortcut of resnetv2 had kept."""
+    for kind, changed in (("none", True), ("weight", True), ("selu", True), ("batch", False)):
+        exp = experiment(compose(["model=timm", "model.name=resnetv2_50", f"norm_layer={kind}"]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed
+
+
 def test_metrics_have_one_key_in_any_order() -> None:
     assert key("metrics.names=[kappa,auroc]") == key("metrics.names=[auroc,kappa]") != key("metrics.names=[kappa]")
 

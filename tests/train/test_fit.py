@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from bench import models
 from bench.schema.errors import RequestError, RunFailed
-from bench.train import checkpoint
+from bench.train import checkpoint, parts
 from bench.train.fabric import layout
 from bench.train.fit import fit
 from bench.train.knn import nearest
@@ -151,6 +151,15 @@ def test_batch_norm_on_one_image_is_found_before_training(exp, digits, words):
             with pytest.raises(RequestError, match=r"Batch norm cannot train on one image.*(accumulate|batch_size)"):
                 fit(made[0], digits, nets[0]) if word.endswith("off") else stacked.fit(made, digits, nets)
     fit(exp("model=dnn", *words, "trainer.epochs=1"), digits, models.build(exp("model=dnn"), digits.shape, 10))
+
+
+def test_batch_norm_that_is_frozen_needs_no_second_image(exp, digits):
+    words = ("model=resnet", "model.depth=8", "model.width=4", "trainer.batch_size=1", "augment=shift")
+    shape = (1, 4, 4)  # one pixel is left at the end
+    net = models.build(exp(*words), shape, 10)
+    parts.check(exp(*words, "transfer=frozen").trainer, net, shape, 9, 1, lambda twin: twin.eval())
+    with pytest.raises(RequestError, match="Batch norm cannot train on one image"):
+        parts.check(exp(*words).trainer, net, shape, 9, 1)
 
 
 @pytest.mark.parametrize("setting", ["trainer.precision=bf16-mixed", "trainer.channels_last=always"])
