@@ -118,6 +118,10 @@ class Store(SweepRuns):
             return Path(shutil.copyfile(file, folder / name))
         try:
             with self._asking():
+                # A server that lacks a file answers the download as if it were out of order itself.
+                there = self.client.list_artifacts(run_id, name.rpartition("/")[0] or None)
+                if name not in {file.path for file in there}:
+                    raise Missing(f"Run '{run_id}' has no artifact '{name}' in {self.shown}.")
                 return Path(self.client.download_artifacts(run_id, name, str(folder)))
         except (MlflowException, OSError) as error:
             raise Missing(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None

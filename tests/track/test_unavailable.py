@@ -7,11 +7,12 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench.schema.errors import RequestError
+from bench.schema.errors import Missing, RequestError
 from bench.track.store import Store
 from bench.track.unavailable import StoreUnavailable, cause_of, refused, store_errors
 from tests.services.parts import free_port
@@ -62,6 +63,31 @@ def test_nobody_listens(folder: Path) -> None:
     said = message(f"postgresql://bob:{SECRET}@127.0.0.1:{port}/runs")
     plain(said)
     assert "connection refused" in said
+
+
+def test_a_file_that_a_run_lacks_is_missing_on_a_server_that_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 404 reaches us as an internal error, which would be waited out."""
+    from mlflow.exceptions import MlflowException
+
+    class Client:
+        def list_artifacts(self, run_id: str, path: str | None = None) -> list[Any]:
+            return [SimpleNamespace(path=f"{path}/one.pt" if path else "weights.pt")]
+
+        def download_artifacts(self, run_id: str, name: str, folder: str) -> str:
+            if name not in ("weights.pt", "sub/one.pt"):
+                raise MlflowException("API request failed with error code 404")  # INTERNAL_ERROR
+            return f"{folder}/{name}"
+
+    store = Store()
+    monkeypatch.setattr(store, "files_of", lambda _: None)
+    monkeypatch.setitem(store.__dict__, "client", Client())
+    for name in ("weights.pt", "sub/one.pt"):
+        assert store.artifact("a", name, folder) == folder / name
+    for name in ("preprocessing.json", "sub/two.pt"):
+        with pytest.raises(Missing, match=f"no artifact '{name}'"):
+            store.artifact("a", name, folder)
 
 
 def test_no_such_host_and_no_answer(folder: Path, wordless: int) -> None:
