@@ -69,8 +69,12 @@ class Starts:
                 store.artifact(run, FILES[1], part)
             with disk_errors(self.root):
                 (part / RECORD).write_text(json.dumps(dataclasses.asdict(record)))
-                with suppress(FileExistsError):  # another launch was faster
+                part.chmod(0o755)  # as other folders: mkdtemp's is for this user alone
+                try:
                     part.rename(self._of(run))
+                except OSError:
+                    if not (self._of(run) / WEIGHTS).is_file():  # else another launch was faster
+                        raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
