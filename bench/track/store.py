@@ -24,7 +24,6 @@ from bench.track.rows import ENDED, counts, oddities, record_of
 from bench.track.runs import row_of
 from bench.track.spool import Spool
 from bench.track.sweep_runs import SweepRuns
-from bench.track.unavailable import StoreUnavailable
 
 __all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redacted"]
 
@@ -88,13 +87,14 @@ class Store(SweepRuns):
 
         Raises:
             RequestError: when there is no such run, or it is not one of ours.
+            StoreUnavailable: when the store does not answer.
         """
         from mlflow.exceptions import MlflowException
 
         try:
             with self._asking():
                 run = self.client.get_run(run_id)
-        except (MlflowException, StoreUnavailable) as error:
+        except MlflowException as error:
             raise RequestError(f"No run '{run_id}' in {self.shown}: {self._clean(error)}") from None
         if "run_key" not in run.data.tags:
             raise RequestError(f"Run '{run_id}' in {self.shown} was not made by imagebench: it has no run_key tag.")

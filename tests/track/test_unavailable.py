@@ -90,6 +90,17 @@ def test_a_file_that_a_run_lacks_is_missing_on_a_server_that_answers(
             store.artifact("a", name, folder)
 
 
+def test_a_run_is_not_said_to_be_missing_where_nobody_answered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.tracking import MlflowClient
+
+    store = Store()
+    with pytest.raises(RequestError, match="No run 'a'"):
+        store.get("a")
+    monkeypatch.setitem(store.__dict__, "client", MlflowClient(f"http://127.0.0.1:{free_port()}"))
+    with pytest.raises(StoreUnavailable):
+        store.get("a")
+
+
 def test_no_such_host_and_no_answer(folder: Path, wordless: int) -> None:
     said = message(f"http://bob:{SECRET}@nowhere.invalid:5000")
     plain(said)
