@@ -116,6 +116,8 @@ def _until_done(job: Job, name: str, overrides: list[str], watcher: Watcher) -> 
     while True:
         before, taken = watcher.look(), watcher.taken()
         left = [p for p in job.points if p.key not in before]
+        if not left:  # others have brought the last ones to an end
+            return returned
         again = dataclasses.replace(job, points=left, count=min(job.count, len(left)))
         try:
             found = through_hydra(again, name, list(overrides))
