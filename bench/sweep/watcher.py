@@ -22,6 +22,7 @@ class Watcher:
         self.points = {p.key: p for p in todo}
         self.title, self.store, self.before, self.view = title, store, before, view
         self.seen: dict[str, Any] = {}
+        self._looking = threading.Lock()  # the launch looks too, between what this thread sees
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True, name="watcher")
 
@@ -40,12 +41,13 @@ class Watcher:
 
     def look(self) -> dict[str, Any]:
         """Records of the points that have ended since the launch, by run key."""
-        for row in self.store.rows(self.title):
-            key = row.tags.get("run_key", "")
-            if key in self.points and key not in self.seen and row.status in ENDED and row.run_id not in self.before:
-                self.seen[key] = record_of(row)
-                self.view.done(self.points[key], self.seen[key])
-        return dict(self.seen)
+        with self._looking:
+            for row in self.store.rows(self.title):
+                key, ended = row.tags.get("run_key", ""), row.status in ENDED
+                if key in self.points and key not in self.seen and ended and row.run_id not in self.before:
+                    self.seen[key] = record_of(row)
+                    self.view.done(self.points[key], self.seen[key])
+            return dict(self.seen)
 
     def _watch(self) -> None:
         pause = POLL_SECONDS
