@@ -8,10 +8,11 @@ process, a full disk or a tracking server that is away loses nothing, and traini
         resume.ckpt      the last checkpoint of unfinished work; never delivered
         curves.csv       one row an epoch
         .lease           under which attempt, and for which MLflow run, this was begun; not for runs without a sweep
-        .running         locked by the command that runs it now; for runs without a sweep
         everything else  artifacts of the run, delivered as they are
     <state folder>/spool/<either of these>.<part of an id>/
         an outcome that waits for one store while the same point is run for another
+    <state folder>/running/<run key>
+        locked by the command that runs it now, for runs without a sweep; outside of its folder, which comes and goes
     <state folder>/starts/<run id>/
         copies of earlier runs that points start from (transfer.weights=run:ID)
     <state folder>/stopped/<run key>.ckpt
@@ -44,7 +45,6 @@ from bench.track.starts import Starts
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
 LEASE = ".lease"
-RUNNING = ".running"
 PROGRESS = ".progress"  # the epoch that is over, for the live view
 DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
@@ -68,6 +68,7 @@ class Spool:
         self.store, self.sweep = address(store) if store else "", sweep
         self.root = root or state_folder() / "spool"
         self.stopped = self.root.with_name("stopped")
+        self.running = self.root.with_name("running")
         self._begun: dict[str, str] = {}  # key -> the lease that its folder was opened under
 
     def of(self, sweep: str) -> Spool:
@@ -97,30 +98,25 @@ class Spool:
             RequestError: for a full disk or a folder that may not be written.
         """
         place = self.place(key)
-        while True:
-            lock = FileLock(place / RUNNING)
-            with disk_errors(self.root), suppress(FileNotFoundError):  # whoever had it has just cleared the folder
-                place.mkdir(parents=True, exist_ok=True)
-                try:
-                    lock.acquire(blocking=False)
-                except Timeout:
-                    say("The same run is going on in this folder: waiting for its end.")
-                    lock.acquire()
-                if (place / RUNNING).exists():
-                    break
-            lock.release()
+        with disk_errors(self.root):
+            self.running.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.running / place.name, mode=0o666)  # it stays, for other users of the folder too
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                say("The same run is going on in this folder: waiting for its end.")
+                lock.acquire()
         try:
             yield
         finally:
             with suppress(OSError):  # nothing has begun, or all of it was delivered
-                if os.listdir(place) == [RUNNING]:
-                    shutil.rmtree(place)
+                place.rmdir()
             lock.release()
 
     def folder(self, key: str) -> Path:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
         place = self.place(key)
-        kept = (RESUME, LEASE) if self.sweep else (RESUME, RUNNING)  # a version before had them in one folder
+        kept = (RESUME, LEASE) if self.sweep else (RESUME,)  # a version before had them in one folder
         with disk_errors(self.root):
             self._put_aside(place)
             if place.exists() and not (place / OUTCOME).exists():

@@ -105,3 +105,24 @@ def test_one_store_in_several_spellings(tmp_path: Path, spellings: tuple[str, ..
 def test_stores_that_differ() -> None:
     differ = ("http://host:5000", "http://host:5001", "https://host:5000", "http://host:5000/a", "http://other:5000")
     assert len({address(s) for s in differ}) == len(differ)
+
+
+def test_a_run_is_kept_for_one_process_whatever_becomes_of_its_folder(tmp_path: Path) -> None:
+    """Put aside for another store, or delivered and cleared, while it goes on."""
+    one, other = Spool(tmp_path / "spool", "http://one"), Spool(tmp_path / "spool", "http://other")
+    key, said = "a" * 64, []
+    sealed(one, key)
+
+    def told(text: str) -> None:
+        said.append(text)
+        raise KeyboardInterrupt  # instead of waiting
+
+    with other.alone(key, told):
+        other.clear(sealed(other, key))
+        with pytest.raises(KeyboardInterrupt), one.alone(key, told):
+            pass
+        other.folder(key)
+    assert len(said) == 1
+    assert [p.name[:64] for p in other.root.iterdir()] == [key]  # what was put aside
+    with one.alone(key, told):
+        pass
