@@ -63,6 +63,20 @@ def test_a_run_by_itself_beside_what_others_left_of_it(folder: Path, bench_json:
     assert not list(spool.root.iterdir())
 
 
+def test_a_fresh_run_leaves_an_outcome_that_waits_for_the_store_alone(folder: Path, bench_json: Any) -> None:
+    """It comes into the store first; what is in the store already, is there besides."""
+    from bench.cli import main
+    from bench.track.store import Store
+
+    words = (*QUICK, "seed=7")
+    bench_json("run", *words)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "deliver", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert main(["run", *words, "--fresh"]) == 130
+    bench_json("run", *words, "--fresh")
+    assert [r.status for r in Store().records("runs")] == ["finished"] * 3
+
+
 def test_two_commands_for_one_run_take_turns(folder: Path) -> None:
     """In one folder; the second finds what the first has done."""
     import threading

@@ -40,6 +40,8 @@ def recorded(best: Tried, data: ImageData, store: Store) -> Record:
     store.experiment(EXPERIMENT)
     key = run.run_key(exp, data.fingerprint)
     with spool.alone(key, lambda text: print(text, file=sys.stderr)):
+        # An earlier command may not have lived to deliver it.
+        store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=True)
         if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
             (place,) = run.execute([exp], spool=spool)
         else:

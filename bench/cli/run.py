@@ -169,10 +169,10 @@ def finished(
     if not fresh and (known := _ended(store, key, name)) is not None:
         return known, False, store.shown
     with spool.alone(key, lambda text: print(text, file=sys.stderr, flush=True)):
-        if not fresh:  # another command has had it, and may not have lived to deliver it
-            store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [])
-            if (known := _ended(store, key, name)) is not None:
-                return known, False, store.shown
+        # Another command has had it, and may not have lived to deliver it.
+        store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=fresh)
+        if not fresh and (known := _ended(store, key, name)) is not None:
+            return known, False, store.shown
         if tell:
             from bench.cli.announce import begins
 

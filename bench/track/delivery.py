@@ -58,7 +58,7 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
             # The lease of another store says nothing here: somebody moves the outcome by hand.
             here = meta.get("store", "") in ("", store.address)
             lease = Spool.lease(place) if here and not fresh else None
-            run_id = _run_for(store, record, meta, lease, [] if fresh else earlier)
+            run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
             with fenced(record):
                 _log(store, run_id, record, meta, place)
                 store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")

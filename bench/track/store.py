@@ -127,7 +127,11 @@ class Store(SweepRuns):
             raise Missing(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
 
     def deliver_waiting(
-        self, places: Iterable[Path], say: Callable[[str], None] = lambda _: None, moved: Collection[str] = ()
+        self,
+        places: Iterable[Path],
+        say: Callable[[str], None] = lambda _: None,
+        moved: Collection[str] = (),
+        fresh: bool = False,
     ) -> int:
         """Bring what waits in the spool for this store, or for none, into it; how many there were.
 
@@ -137,6 +141,7 @@ class Store(SweepRuns):
         Args:
             say: told in one line what waits for other stores.
             moved: addresses of stores whose outcomes are to come here.
+            fresh: as of `deliver`.
         """
         count = 0
         others: Counter[str] = Counter()
@@ -146,7 +151,7 @@ class Store(SweepRuns):
                 if meant not in ("", self.address, *moved):
                     others[meant] += 1
                     continue
-                self.deliver(place)
+                self.deliver(place, fresh)
                 count += 1
         if others:
             waiting = ", ".join(f"{n} for {store}" for store, n in sorted(others.items()))
