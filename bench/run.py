@@ -75,13 +75,15 @@ def execute(
         The sealed folders.
 
     Raises:
-        RequestError: for what is wrong with the request; nothing is recorded then.
+        RequestError: for what is wrong with the request; nothing is recorded then. Also for what a run died of, on a
+            machine that only takes part in it.
     """
     spool, labels = spool or Spool(), labels or [{}] * len(exps)
     data = images.load(exps[0].dataset, exps[0].split)
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)
-    files = [spool.folder(run_key(exp, data.fingerprint)) / RESUME for exp in exps]
+    joins = exps[0].joins
+    files = [spool.folder(run_key(exp, data.fingerprint), joins) / RESUME for exp in exps]
     nets, why = as_one_program(exps, data, files)
 
     def apart(why: str, rest: bool = True) -> list[Path]:
@@ -109,6 +111,8 @@ def execute(
     except RequestError:
         raise
     except Exception as error:
+        if joins:
+            raise RequestError(f"The part of this machine failed: {reason_of(error)}") from error
         if len(exps) > 1 and exps[0].trainer.stack == "auto":  # nobody asked for a program: what one dies of is its own
             for file in files:
                 file.unlink(missing_ok=True)

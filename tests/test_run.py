@@ -95,6 +95,40 @@ def test_two_commands_for_one_run_take_turns(folder: Path) -> None:
     assert found[0][0] == found[1][0]
 
 
+def test_the_other_machines_of_a_run_join_it_in_a_folder_they_share(
+    folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """None waits for the first one, which waits for them, takes what is its, or records anything."""
+    from bench.schema.errors import RunFailed
+    from bench.track.spool import PROGRESS, RESUME, Spool
+    from bench.track.store import Store
+
+    words = (*QUICK, "trainer.num_nodes=2", "trainer.accelerator=cpu")
+    ends: list[BaseException] = [SystemExit(0), RunFailed("out of memory")]
+    joined: list[Path] = []
+
+    def train(exp: Any, data: Any, on_epoch: Any, checkpoint: Path, starts: Any) -> None:
+        if not joined:  # the first machine, in the middle of it
+            joined.append(checkpoint)
+            for name in (RESUME, PROGRESS):
+                checkpoint.with_name(name).touch()
+            with monkeypatch.context() as other:
+                other.setenv("NODE_RANK", "1")
+                with pytest.raises(SystemExit):
+                    bench("run", *words)
+                status, _, said = bench("run", *words)
+            assert (status, "The part of this machine failed: out of memory" in said) == (2, True)
+            assert {p.name for p in checkpoint.parent.iterdir()} == {RESUME, PROGRESS}
+            raise KeyboardInterrupt
+        joined.append(checkpoint)
+        raise ends.pop(0)
+
+    monkeypatch.setattr("bench.run.train", train)
+    assert bench("run", *words)[0] == 130
+    assert joined == [Spool().place(joined[0].parent.name) / RESUME] * 3
+    assert not Store().records("runs")
+
+
 def test_the_same_seed_gives_the_same_numbers(folder: Path, bench_json: Any) -> None:
     words = (*QUICK, "model.dropout=0.3", "augment=shift")
     one = bench_json("run", *words)["metrics"]

@@ -168,7 +168,12 @@ def finished(
     spool = Spool(store=store.address)
     if not fresh and (known := _ended(store, key, name)) is not None:
         return known, False, store.shown
-    with spool.alone(key, lambda text: print(text, file=sys.stderr, flush=True)):
+
+    def waits(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    # Machines that take part in one run may share the folder: the first one keeps it for all of them.
+    with contextlib.nullcontext() if exp.joins else spool.alone(key, waits):
         # Another command has had it, and may not have lived to deliver it.
         store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=fresh)
         if not fresh and (known := _ended(store, key, name)) is not None:

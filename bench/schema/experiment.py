@@ -85,6 +85,11 @@ class Experiment:
         return self.model.family not in ("knn", "ncm") and self.transfer.head not in ("knn", "ncm")
 
     @property
+    def joins(self) -> bool:
+        """Whether this machine only takes part in a run that another one records."""
+        return self.trainer.node > 0 and self.trains
+
+    @property
     def neighbours(self) -> int:
         """How many neighbours of an image are searched for, 0 where none are."""
         if isinstance(self.model, Knn):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from typing import Annotated, Literal
 
@@ -161,6 +162,11 @@ class Trainer:
             raise ValueError("patience waits for an improvement on val: select=val/accuracy or val/nll, not last.")
         if self.strategy == "fsdp" and self.devices * self.num_nodes == 1:
             raise ValueError("strategy 'fsdp' shares a network out over devices: say trainer.devices=2 or more.")
+
+    @property
+    def node(self) -> int:
+        """Which of the machines of a run this is; the first one, 0, records it."""
+        return int(os.environ.get("NODE_RANK", os.environ.get("SLURM_NODEID", "0"))) if self.num_nodes > 1 else 0
 
     @property
     def whole_epochs(self) -> int | None:

@@ -113,9 +113,17 @@ class Spool:
                 place.rmdir()
             lock.release()
 
-    def folder(self, key: str) -> Path:
-        """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left."""
+    def folder(self, key: str, joins: bool = False) -> Path:
+        """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left.
+
+        Args:
+            joins: whether another machine runs it, which may share this spool: what there is stays as it is.
+        """
         place = self.place(key)
+        if joins:
+            with disk_errors(self.root):
+                place.mkdir(parents=True, exist_ok=True)
+            return place
         kept = (RESUME, LEASE) if self.sweep else (RESUME,)  # a version before had them in one folder
         with disk_errors(self.root):
             self._put_aside(place)

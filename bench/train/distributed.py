@@ -65,7 +65,7 @@ def run(
     """
     check(exp, data, net)
     settings = exp.trainer
-    rank = int(os.environ.get("NODE_RANK", os.environ.get("SLURM_NODEID", "0"))) if settings.num_nodes > 1 else 0
+    rank = settings.node
     environment = {
         "NODE_RANK": str(rank),
         "WORLD_SIZE": str(settings.devices * settings.num_nodes),
