@@ -6,7 +6,7 @@ BENCH := .venv/bin/bench
 # Tests run side by side, one thread each.
 TEST_WORKERS ?= 2
 
-.PHONY: demo test install lint perf faults configs lock clean
+.PHONY: demo test install lint perf faults null-sweeps configs lock clean
 
 demo: install
 	@$(BENCH) sweep ladder --scale smoke
@@ -23,6 +23,10 @@ demo: install
 
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
+
+# Null sweeps through `bench table` itself: half an hour and more.
+null-sweeps: install
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q --timeout 3600 tests/report/null_sweeps_by_command.py
 
 # Kills of running sweeps at random moments, over both stores and three launchers: hours for 1000.
 KILLS ?= 1000

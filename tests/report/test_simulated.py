@@ -70,18 +70,6 @@ def test_the_command_says_what_the_simulation_judges(folder: Path, sequential: b
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_null_sweeps_through_the_command(folder: Path, kind: str) -> None:
-    assert error_rate(kind, 5, "normal", draws=100, by=Command()) <= limit(100)
-    assert error_rate(kind, 5, "normal", "when bad", draws=100, by=Command()) <= limit(100)
-
-
-@pytest.mark.slow
-def test_looks_through_the_command(folder: Path) -> None:
-    assert looking(3, 2, 15, 60, by=Command()) <= limit(60)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_null_sweeps_of_every_shape(kind: str, n: int) -> None:
     for shape in SHAPES:
