@@ -40,7 +40,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPO / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in recipes().items():
         (root / path).write_text(text, encoding="utf-8")
-    verbs = root / "bench" / "cli" / "__init__.py"
+    verbs = root / "bench" / "cli" / "verbs.py"
     verbs.write_text(verbs.read_text().replace("VERBS = {", 'VERBS = {\n    "hello": "say hello",', 1))
     (root / "work").mkdir()
     return root
