@@ -160,5 +160,5 @@ def test_a_port_in_use_and_other_requests(ids: dict[str, str], bench: Any) -> No
         assert f"port {port}" in err
         assert "--port N" in err
     assert "Cannot listen on 192.0.2.1" in bench("serve", ids["cnn"], "--host", "192.0.2.1")[2]
-    assert "Cannot listen" in bench("serve", ids["cnn"], "--port", "99999")[2]
+    assert "--port 99999: expected a port" in bench("serve", ids["cnn"], "--port", "99999")[2]
     assert "no run" in bench("serve", "nothing-there", "--port", "0")[2]
