@@ -104,7 +104,7 @@ def _steps(record: Record) -> int | None:
 def _untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
     """Cells with one candidate beside others that were chosen, and steps of an axis with a lr of their own."""
     alone = [p for p, n in frame.candidates.items() if n == 1 and any(map(_trained, frame.points[p].values()))]
-    if alone and len(alone) < len(frame.candidates):
+    if alone and max(frame.candidates.values()) > 1:
         where = _places(frame, alone)
         yield "untuned", f"{where}: one value only, while those of other cells were chosen."
     for name, axis_of in sweep.axes.items():

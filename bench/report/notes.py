@@ -105,6 +105,11 @@ def selection(frame: Frame, sweep: Sweep, records: list[Record]) -> Iterator[tup
             yield f"Selection: {lost} run{'s' if lost > 1 else ''} of other candidates did not finish.", True
         return
     runs = tuned(sweep, records)
+    if (
+        not runs and max(frame.candidates.values(), default=1) == 1
+    ):  # `bench.sweep.tuning` runs no tuning seeds for a cell of one candidate
+        yield f"{over}: one value for each cell, so that there was nothing to choose.", False
+        return
     among = "; ".join(", ".join(levels(name, runs)) for name in sweep.select.over)
     seeds = ", ".join(map(str, sweep.select.seeds))
     yield f"{over}: chosen for each cell among {among} by {by}, mean over tuning seeds {seeds}, not judged.", False

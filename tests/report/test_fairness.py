@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
+from bench import report
 from bench.report.claims import judge
 from bench.report.fairness import doubts, foreseen
 from bench.report.frame import selected
@@ -49,6 +51,17 @@ def test_one_candidate_beside_many_is_untuned_and_other_numbers_are_an_unequal_b
     assert judge(*allowed)[0].doubts == []
     two = made(lambda r: r if r.axes["model"] != "b" or r.axes["optim.lr"] != 1.0 else None)
     assert names(*two) == ["unequal_budget"]
+
+
+def test_where_every_cell_has_one_value_none_is_untuned(tmp_path: Path) -> None:
+    """The smoke runs of ladder, beside a kNN that is not trained: "untuned", and "chosen among" nothing."""
+    sweep, records = made(lambda r: r if r.axes["optim.lr"] == 0.1 and r.seed < 3 else None)
+    knn = [set_(r, model_family="knn") if r.axes["model"] == "a" else r for r in records]
+    assert names(sweep, knn) == []
+    report.write(sweep, knn, tmp_path)
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "learning rate: one value for each cell, so that there was nothing to choose." in table
+    assert "among" not in table
 
 
 def test_a_lr_of_its_own_is_untuned_for_the_others() -> None:
