@@ -213,6 +213,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         places += [(f"{place}.{side}", fixed) for side, fixed in sides(claim).items()]
         axes += [(f"{place}.over", getattr(claim, "over", None))]
     for i, left_out in enumerate(made.exclude):
+        if not left_out or [] in left_out.values():
+            raise RequestError(f"{where}: exclude[{i}] names no value, and so leaves nothing out: {{axis: value}}.")
         listed = [{axis: value} for axis, of in left_out.items() for value in several(of, known.get(axis, ()))]
         places += [(f"exclude[{i}]", one) for one in listed]
     for i, together in enumerate(made.zip):

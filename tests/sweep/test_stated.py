@@ -46,6 +46,9 @@ def test_axes_go_together_and_combinations_are_left_out() -> None:
         made(zip=[["model", "optim.lr"], ["optim.lr", "trainer.epochs"]])
     with pytest.raises(RequestError, match="the axis does not have"):
         made(exclude=[{"model": "resnet"}])
+    for nothing in ({}, {"model": []}):
+        with pytest.raises(RequestError, match=r"exclude\[0\] names no value"):
+            made(exclude=[nothing])
     with pytest.raises(RequestError, match=r"says model: resnet, which the axis does not have"):
         made(exclude=[{"model": ["knn", "resnet"]}])
 
