@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Sequence
 
 from bench.report.grid import Grid, Panel, number, remarks
+from bench.report.naming import axis
 from bench.report.notes import MARKED, Note
 from bench.report.published import Beside
 from bench.report.tables import blocks, marked, panel_title
@@ -16,6 +18,9 @@ COLUMN = 220.0  # points: of LaTeX's own two-column article on A4; most venues h
 LETTER = 4.25  # points that a letter of \footnotesize takes, generously
 GAP = 6.0  # points between two columns of the table
 SIZES = (("footnotesize", 1.0), ("scriptsize", 0.88))  # 8 and 7 points
+SMALL = "\\scriptsize"  # what stands beside a number
+NEXT_LINE = " \\\\ "
+STACK = "\\begin{tabular}[t]{@{}r@{}}", "\\end{tabular}"
 LONGEST = 16  # letters of a row's name in one line
 
 
@@ -32,15 +37,19 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     caption += "" if caption.endswith(("?", "!")) else "."
     caption += " Mean ± half width of the 95% interval"
     caption += " ([from, to] where it ends with the metric)" if any(c.interval.cut for c in grid.cells()) else ""
+    chosen = list(dict.fromkeys(axis(name) for c in grid.cells() for name in c.chosen))
+    caption += f", in brackets {', '.join(chosen)}" if chosen and not _chosen_by_row(grid) else ""
     caption += f", n = {usual} unless said." if usual else "."
-    label = re.sub(r"[^A-Za-z0-9-]+", "-", name).strip("-")
+    label = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
     lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_breakable(caption)}}}"]
     lines += [f"\\label{{tab:{label}}}"] if label else []
-    size, made = next((one for one in _layouts(grid, usual) if _in_one(one[1])), _layouts(grid, usual)[0])
+    layouts = _layouts(grid, usual)
+    fitting = [one for one in layouts if all(fits for *_, fits in one[1])] or layouts[-1:]
+    size, made = next((one for one in fitting if _in_one(one[1])), fitting[0])
     lines += [f"\\{size}", f"\\setlength{{\\tabcolsep}}{{{GAP / 2:g}pt}}"]
-    for panel, (cells, left, found) in zip(grid.panels, made, strict=True):
-        for block in found:
-            lines += _tabular(grid, panel, cells, left, block)
+    for panel, (cells, left, found, _) in zip(grid.panels, made, strict=True):
+        for k, block in enumerate(found):  # what was chosen for the rows stands once
+            lines += _tabular(grid, panel, cells, left if k == 0 else left[: len(grid.row_axes)], block)
     # What stands below is running text: a published number beside ours is a sentence, not a column.
     notes = [note for note in said if not note.text.startswith("Cells:")]
     for one in published:
@@ -53,7 +62,8 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     return "\n".join([*lines, "\\end{table}"]) + "\n"
 
 
-Laid = tuple[list[list[str]], list[int], list[list[int]]]  # cells, letters of each row name's column, blocks of columns
+# Cells, columns of row names, blocks of columns, and whether every block is narrow enough.
+Laid = tuple[list[list[str]], list[list[str]], list[list[int]], bool]
 
 
 def _layouts(grid: Grid, usual: int) -> list[tuple[str, list[Laid]]]:
@@ -63,21 +73,33 @@ def _layouts(grid: Grid, usual: int) -> list[tuple[str, list[Laid]]]:
 
 def _laid(grid: Grid, panel: Panel, usual: int, factor: float) -> Laid:
     letter = LETTER * factor
-    cells = [[_cell(grid, panel, i, j, usual) for j in range(len(grid.columns))] for i in range(len(panel.rows))]
     heads = [head for head, _ in grid.head_rows()[-1]]
-    widths = [max([len(head), *(_length(row[j]) for row in cells)]) * letter + GAP for j, head in enumerate(heads)]
-    left = [_left(panel, grid, k) for k in range(len(grid.row_axes))]
-    room = COLUMN - sum(min(n, LONGEST) * letter + GAP for n in left)
-    return cells, left, blocks([int(w) for w in widths], int(room), gap=0)
+    left = _row_names(panel, grid)
+    names = [min(max(map(len, of)), LONGEST) * letter + GAP for of in left]
+    room, later = COLUMN - sum(names), COLUMN - sum(names[: len(grid.row_axes)])
+    places = range(len(heads))
+    columns = [[_cell(grid, panel, i, j, usual) for i in range(len(panel.rows))] for j in places]
+    widths = [max([len(heads[j]), *map(_length, columns[j])]) * letter + GAP for j in places]
+    for j in places:
+        if widths[j] > (later if j else room):  # no tabular can hold it beside the names of its rows
+            columns[j] = [_cell(grid, panel, i, j, usual, stacked=True) for i in range(len(panel.rows))]
+            widths[j] = max([len(heads[j]), *map(_length, columns[j])]) * letter + GAP
+    cells = [list(row) for row in zip(*columns, strict=True)]
+    found = blocks([int(w) for w in widths], int(room), gap=0)
+    fits = all(sum(widths[j] for j in block) <= (later if k else room) for k, block in enumerate(found))
+    return cells, left, found, fits
 
 
 def _in_one(made: list[Laid]) -> bool:
-    return all(len(found) == 1 for _, _, found in made)
+    return all(len(found) == 1 for _, _, found, _ in made)
 
 
-def _tabular(grid: Grid, panel: Panel, cells: list[list[str]], left: Sequence[int], block: list[int]) -> list[str]:
+def _tabular(
+    grid: Grid, panel: Panel, cells: list[list[str]], left: Sequence[Sequence[str]], block: list[int]
+) -> list[str]:
     """The panel's columns of one block as a tabular."""
-    spec = "".join("l" if n <= LONGEST else f"p{{{LONGEST * LETTER:g}pt}}" for n in left) + "r" * len(block)
+    long = [max(map(len, names)) > LONGEST for names in left]
+    spec = "".join(f"p{{{LONGEST * LETTER:g}pt}}" if one else "l" for one in long) + "r" * len(block)
     lines = ["", f"\\begin{{tabular}}{{{spec}}}", "\\toprule"]
     first, start = len(left) + 1, "& " * len(left)
     title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
@@ -93,12 +115,11 @@ def _tabular(grid: Grid, panel: Panel, cells: list[list[str]], left: Sequence[in
             rules.append(f"\\cmidrule(lr){{{place}-{place + n - 1}}}")
             place += n
         lines += [f"{start}{' & '.join(spans)} \\\\", " ".join(rules)]
-    lines.append(" & ".join(map(tex, [*grid.row_heads(), *(last[j][0] for j in block)])) + " \\\\")
+    lines.append(" & ".join(map(tex, [*(names[0] for names in left), *(last[j][0] for j in block)])) + " \\\\")
     lines.append("\\midrule")
-    for row, body in zip(panel.rows, cells, strict=True):
+    for i, body in enumerate(cells, 1):
         names = [
-            tex(show(v)) if n <= LONGEST else f"\\raggedright {_breakable(show(v))}"
-            for v, n in zip(row.values(), left, strict=True)
+            f"\\raggedright {_breakable(of[i])}" if one else tex(of[i]) for of, one in zip(left, long, strict=True)
         ]
         lines.append(" & ".join([*names, *(body[j] for j in block)]) + " \\\\")
     return [*lines, "\\bottomrule", "\\end{tabular}"]
@@ -110,9 +131,20 @@ def _usual_n(grid: Grid) -> int:
     return counted.most_common(1)[0][0] if counted else 0
 
 
-def _left(panel: Panel, grid: Grid, k: int) -> int:
-    """Letters of the longest name in a column of row names, its head included."""
-    return max([len(grid.row_heads()[k]), *(len(show(list(row.values())[k])) for row in panel.rows)])
+def _row_names(panel: Panel, grid: Grid) -> list[list[str]]:
+    """The columns of row names, each with its head; what was chosen for whole rows is among them."""
+    rows = [[show(v) for v in row.values()] for row in panel.rows]
+    out = [[head, *names] for head, *names in zip(grid.row_heads(), *rows, strict=True)]
+    if _chosen_by_row(grid):
+        chosen = [next((c.chosen for c in cells if c is not None and c.chosen), {}) for cells in panel.cells]
+        for name in dict.fromkeys(name for one in chosen for name in one):
+            out.append([axis(name), *(show(one[name]) if name in one else "" for one in chosen)])
+    return out
+
+
+def _chosen_by_row(grid: Grid) -> bool:
+    """Whether the columns are metrics of the same runs, so that a hyperparameter is chosen once for a whole row."""
+    return all(not column.at for column in grid.columns)
 
 
 def _runs(texts: Sequence[str]) -> list[tuple[str, int]]:
@@ -123,7 +155,8 @@ def _runs(texts: Sequence[str]) -> list[tuple[str, int]]:
     return out
 
 
-def _cell(grid: Grid, panel: Panel, i: int, j: int, usual: int) -> str:
+def _cell(grid: Grid, panel: Panel, i: int, j: int, usual: int, stacked: bool = False) -> str:
+    """A number and what stands beside it; `stacked` puts each remark into a line of its own, below the number."""
     cell, column = panel.cells[i][j], grid.columns[j]
     if cell is None:
         return "--"
@@ -131,12 +164,19 @@ def _cell(grid: Grid, panel: Panel, i: int, j: int, usual: int) -> str:
     shown = "\\,".join(tex(part) for part in (mean, *spread.split(" ", 1)) if part)
     command = {"best": "\\textbf", "within": "\\textit", "": ""}[panel.marks[i][j]] if shown else ""
     shown = f"{command}{{{shown}}}" if command else shown
-    said = [text for text in remarks(cell, column.metric) if text != f"n={usual}"]
-    return f"{shown} {{\\scriptsize ({tex(', '.join(said))})}}".strip() if said else shown
+    bare = dataclasses.replace(cell, chosen={})
+    said = [text for text in remarks(bare, column.metric) if text != f"n={usual}"]
+    said += [] if _chosen_by_row(grid) else [show(value) for value in cell.chosen.values()]  # the caption names them
+    if stacked and said:
+        lines = [shown, *(f"{{{SMALL} {tex(text)}}}" for text in said)]
+        return NEXT_LINE.join(lines).join(STACK)
+    return f"{shown} {{{SMALL} ({tex(', '.join(said))})}}".strip() if said else shown
 
 
 def _length(typeset: str) -> float:
-    """About how many letters a typeset cell is wide."""
+    """About how many letters a typeset cell is wide: its widest line."""
+    if typeset.startswith(STACK[0]):
+        return max(map(_length, typeset.removeprefix(STACK[0]).removesuffix(STACK[1]).split(NEXT_LINE)))
     number, _, small = typeset.partition("{\\scriptsize")
     bare = [re.sub(r"\\(?:textbf|textit)|\\,|[{}$\\]", "", part.replace("\\pm", "+")) for part in (number, small)]
     return len(bare[0]) + len(bare[1]) * 0.88

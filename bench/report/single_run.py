@@ -30,8 +30,15 @@ def run_words(evidence: Evidence, record: Record) -> list[str]:
         if not found:
             return []
         steps += found[0]
-    words = [*sweep.base, *own_overrides(evidence.manifest.get("command", "")), *steps, f"seed={record.seed}"]
-    return ["bench", "run", *words]
+    own = own_overrides(evidence.manifest.get("command", ""))
+    return ["bench", "run", *sweep.base, *own, *steps, *measured(record), f"seed={record.seed}"]
+
+
+def measured(record: Record) -> list[str]:
+    """The overrides by which a run measures what its sweep showed or judged, and no run measures unasked."""
+    names = record.config.get("metrics.names")
+    train = ["metrics.train=true"] if record.config.get("metrics.train") else []
+    return [*train, *([f"metrics.names=[{','.join(names)}]"] if names else [])]
 
 
 def own_overrides(command: str) -> list[str]:

@@ -88,6 +88,14 @@ def test_the_command_beside_a_run_gives_its_configuration(name: str) -> None:
         assert differ == {}
 
 
+def test_the_command_beside_a_run_measures_what_the_sweep_asked_for() -> None:
+    read = evidence.read(RESULTS / "ladder")
+    asked = {"metrics.names": ["auroc", "kappa"], "metrics.train": True}
+    record = dataclasses.replace(read.records[0], config={**read.records[0].config, **asked})
+    made = flat(experiment(Composer([]).compose(single_run.run_words(read, record)[2:])))
+    assert (sorted(made["metrics.names"]), made["metrics.train"]) == (["auroc", "kappa"], True)
+
+
 def test_the_same_records_give_the_same_pages(results: Path) -> None:
     before = {p: p.read_bytes() for p in site.build(results).files}
     assert {p: p.read_bytes() for p in site.build(results).files} == before
