@@ -5,7 +5,8 @@ Records read
     evidence, artifacts, predictions    a results folder; what runs left beside records; what they said of each image
     selection, length                   which candidate val chooses, and what may be read then; how long runs trained
 Judged
-    claims, contrast, statement, verdict    a claim judged, as numbers, in words; the outcome
+    claims, contrast, choosing              a claim judged; as numbers; what two ways of choosing find
+    statement, verdict                      a claim in words; the outcome
     stats, resampling, outcome, rates       tests and intervals; those without normality; what a test says; shares
     looks, power, registered                earlier looks and their price; what n seeds can find; what was planned
     images, whole_images, fairness, across  other test images; whole numbers of images; equal training; many data sets

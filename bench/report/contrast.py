@@ -4,48 +4,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from bench.report.choosing import choice
 from bench.report.frame import Frame, value
-from bench.report.naming import axis, key
-from bench.report.replicates import Replicate
-from bench.schema.claim import Bound, Claim, Interaction, Trend
+from bench.report.naming import axis
+from bench.report.replicates import Contrast, Replicate, in_order
+from bench.schema.claim import Bound, Choice, Claim, Interaction, Trend, sides
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical, numeric, show
 from bench.schema.metric import metric
-from bench.track.record import Record
 
 Term = tuple[float, dict[str, Any]]  # weight, axis -> value
 
 
-@dataclass(frozen=True)
-class Contrast:
-    """One number a replicate.
-
-    Attributes:
-        values: replicate -> contrast, where every needed run finished.
-        counted: the same with the replicates that lack a run, which counts as `worst` there; None where a metric has
-            no worst value. A run that diverges is not better than any that finished.
-        worst: what a run that did not finish counts as.
-        dropped: replicates in `counted` only.
-        averaged: axis -> number of values that the contrast averages over within each replicate.
-        absent: which point the records do not have, or "".
-    """
-
-    values: dict[Replicate, float] = field(default_factory=dict)
-    counted: dict[Replicate, float] | None = None
-    worst: float = math.nan
-    dropped: list[Replicate] = field(default_factory=list)
-    averaged: dict[str, int] = field(default_factory=dict)
-    absent: str = ""
-
-
 def terms(claim: Claim, frame: Frame) -> list[Term]:
-    """A claim's contrast as a weighted sum of points."""
+    """A claim's contrast as a weighted sum of points.
+
+    Raises:
+        RequestError: for a choice, which decides in each replicate anew which points count.
+    """
+    if isinstance(claim, Choice):
+        raise RequestError(f"Claim '{claim.says}': a choice is no sum of points.")
     if isinstance(claim, Bound):
         return [(1.0, dict(claim.at))]
     if isinstance(claim, Trend):
@@ -86,17 +69,32 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
         RequestError: for a metric or an axis that the records do not have.
     """
     frame.need_metric(claim.metric)
+    if isinstance(claim, Choice):
+        for way in (claim.compare, claim.against):
+            frame.need_metric(way.by)
+            frame.need_metric(way.reads or claim.metric)
+        for name in claim.over:
+            frame.need_axis(name, f"claim '{claim.says}'")
+        lacking = _absent(frame, claim, sides(claim).values())
+        return Contrast(absent=lacking) if lacking else choice(frame, claim)
     if isinstance(claim, Trend):
         frame.need_axis(claim.over, f"claim '{claim.says}'")
         if len(frame.levels[claim.over]) < 2:
             return Contrast(absent=f"second value of {axis(claim.over)}")
     parts = terms(claim, frame)
-    for _, at in parts:
+    if lacking := _absent(frame, claim, [at for _, at in parts]):
+        return Contrast(absent=lacking)
+    return combined(frame, parts, claim.metric)
+
+
+def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> str:
+    """Which value of an axis, named by the claim, no record has; "" for none."""
+    for at in points:
         for name in at:
             frame.need_axis(name, f"claim '{claim.says}'")
             if canonical(at[name]) not in {canonical(v) for v in frame.levels[name]}:
-                return Contrast(absent=f"{axis(name)} {show(at[name])}")
-    return combined(frame, parts, claim.metric)
+                return f"{axis(name)} {show(at[name])}"
+    return ""
 
 
 def steps(frame: Frame, claim: Trend) -> list[tuple[Any, Any, dict[Replicate, float]]]:
@@ -112,14 +110,14 @@ def steps(frame: Frame, claim: Trend) -> list[tuple[Any, Any, dict[Replicate, fl
 def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     """The weighted sum of points, for each replicate."""
     free = [name for name in frame.axes if name not in parts[0][1]]
-    rests = [rest for rest in frame.product(free) if any(runs(frame, {**at, **rest}) for _, at in parts)]
-    groups = [(w / len(rests), runs(frame, {**at, **rest})) for rest in rests for w, at in parts]
+    rests = [rest for rest in frame.product(free) if any(frame.runs({**at, **rest}) for _, at in parts)]
+    groups = [(w / len(rests), frame.runs({**at, **rest})) for rest in rests for w, at in parts]
     averaged = {name: len({canonical(rest[name]) for rest in rests}) for name in free}
     worst = _worst(of)
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}
     dropped = []
-    for name in _in_order({name for _, found in groups for name in found}):
+    for name in in_order({name for _, found in groups for name in found}):
         found = [value(group[name], of) if name in group else None for _, group in groups]
         weights = [w for w, _ in groups]
         if all(v is not None for v in found):
@@ -147,12 +145,3 @@ def _worst(of: str) -> float:
     """What a run that failed counts as: the worst value there can be; NaN where it can always be worse."""
     worst = metric(of).worst
     return math.nan if worst is None else worst
-
-
-def _in_order(names: set[Replicate]) -> list[Replicate]:
-    return sorted(names, key=lambda name: [int(part) if part.isdigit() else 0 for part in str(name).split("/")])
-
-
-def runs(frame: Frame, at: Mapping[str, Any]) -> dict[Replicate, Record]:
-    """The runs of a point."""
-    return frame.points.get(key(dict(at), frame.axes), {})

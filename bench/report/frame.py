@@ -106,6 +106,10 @@ class Frame:
                 )
             seeds[name] = record
 
+    def runs(self, at: Mapping[str, Any]) -> dict[Replicate, Record]:
+        """The runs of the point that `at` fixes on every axis: replicate -> Record."""
+        return self.points.get(key(dict(at), self.axes), {})
+
     def need_axis(self, name: str, place: str) -> None:
         """Raise RequestError unless the records have the axis `name`."""
         if name not in self.axes:

@@ -17,7 +17,7 @@ from scipy import stats
 
 from bench.report import predictions
 from bench.report.artifacts import Reader
-from bench.report.contrast import runs, terms
+from bench.report.contrast import terms
 from bench.report.frame import Frame
 from bench.report.naming import point
 from bench.report.outcome import Outcome
@@ -103,7 +103,7 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
 
 def _said(frame: Frame, at: dict[str, object], reader: Reader) -> dict[int, Arrays]:
     """Seed -> predictions of a point's finished runs."""
-    found = {r.seed: predictions.of(r, reader) for r in runs(frame, at).values() if r.status == "finished"}
+    found = {r.seed: predictions.of(r, reader) for r in frame.runs(at).values() if r.status == "finished"}
     return {seed: arrays for seed, arrays in found.items() if arrays is not None and "test_true" in arrays}
 
 

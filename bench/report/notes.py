@@ -14,6 +14,7 @@ from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
 from bench.report.registered import stamps, unregistered
 from bench.report.selection import tuned
+from bench.schema.claim import metrics_of
 from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.own import codes
@@ -41,7 +42,7 @@ def _shown(sweep: Sweep) -> list[str]:
     for figure in (sweep.figure, *sweep.figures):
         if figure is not None:
             found += [figure.y, figure.cost] if figure.kind == "pareto" else [figure.y]
-    return list(dict.fromkeys([*found, *(claim.metric for claim in sweep.claims)]))
+    return list(dict.fromkeys([*found, *(name for claim in sweep.claims for name in metrics_of(claim))]))
 
 
 def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context: Mapping[str, Any]) -> list[Note]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,28 @@ from bench.schema.label import show
 from bench.track.record import Record
 
 Replicate = Any  # a seed (int), or seed and split (str)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One number a replicate.
+
+    Attributes:
+        values: replicate -> contrast, where every needed run finished.
+        counted: the same with the replicates that lack a run, which counts as `worst` there; None where a metric has
+            no worst value. A run that diverges is not better than any that finished.
+        worst: what a run that did not finish counts as.
+        dropped: replicates in `counted` only.
+        averaged: axis -> number of values that the contrast averages over within each replicate.
+        absent: which point the records do not have, or "".
+    """
+
+    values: dict[Replicate, float] = field(default_factory=dict)
+    counted: dict[Replicate, float] | None = None
+    worst: float = math.nan
+    dropped: list[Replicate] = field(default_factory=list)
+    averaged: dict[str, int] = field(default_factory=dict)
+    absent: str = ""
 
 
 def replicate(record: Record, axes: Sequence[str]) -> Replicate:
@@ -34,6 +56,11 @@ def named(seeds: Sequence[int], drawn: Sequence[Sequence[Any]]) -> list[Replicat
     if not drawn:
         return list(seeds)
     return ["/".join([str(seed), *map(show, values)]) for seed in seeds for values in itertools.product(*drawn)]
+
+
+def in_order(names: set[Replicate]) -> list[Replicate]:
+    """Replicates by their numbers."""
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else 0 for part in str(name).split("/")])
 
 
 def overlap(records: Sequence[Record]) -> float:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.contrast import ordered, runs, terms
+from bench.report.contrast import ordered, terms
 from bench.report.frame import Frame, value
 from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
-from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Point, Trend
+from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical, show
 from bench.schema.metric import metric
@@ -44,6 +44,10 @@ def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
         ends = f" from {show(levels[0])} to {show(levels[-1])}" if levels else ""
         way = "rise" if claim.direction == "greater" else "fall"
         return f"{shown.title} over {axis(claim.over)}{ends}{at}: expected to {way}"
+    if isinstance(claim, Choice):
+        what = ", ".join(map(axis, claim.over))
+        one, other = (_way(way, claim) for way in (claim.compare, claim.against))
+        return f"{one} - {other}, of each its best {what}{at}: expected {more[claim.direction]} 0"
     difference = f"{_side(claim.compare)} - {_side(claim.against)}"
     if isinstance(claim, Interaction):
         return (
@@ -58,6 +62,12 @@ def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
 
 def _side(point: Point) -> str:
     return ", ".join(show(value) for value in point.values())
+
+
+def _way(way: Way, claim: Choice) -> str:
+    """`test accuracy where val accuracy chose`."""
+    at = f" at {_at(way.at)}" if way.at else ""
+    return f"{metric(way.reads or claim.metric).title} where {metric(way.by).title}{at} chose"
 
 
 def _at(point: Point) -> str:
@@ -130,7 +140,10 @@ def _few(texts: Sequence[str]) -> str:
 
 
 def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
-    """The runs that weigh positively in a claim's contrast, and those that weigh negatively."""
+    """The runs that weigh positively in a claim's contrast, and those that weigh negatively; of a choice all."""
+    if isinstance(claim, Choice):
+        wanted = {name: canonical(v) for name, v in claim.at.items()}
+        return [[r for r in frame.records if all(canonical(r.axes.get(n)) == v for n, v in wanted.items())]]
     try:
         parts = terms(claim, frame)
     except (RequestError, KeyError):
@@ -144,7 +157,7 @@ def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
     for flag, (_, at) in zip(flags, parts, strict=True):
         free = [name for name in frame.axes if name not in at]
         for rest in frame.product(free):
-            sides.setdefault(flag, []).extend(runs(frame, {**at, **rest}).values())
+            sides.setdefault(flag, []).extend(frame.runs({**at, **rest}).values())
     return [sides.get(True, []), sides.get(False, [])] if len(sides) == 2 else list(sides.values())
 
 

@@ -1,8 +1,9 @@
 """Claims: sentences that a sweep's records support, refute or leave open, each by a stated test.
 
 Every claim comes down to one number a seed (its contrast): a difference of two runs of the same seed, the slope of
-a seed's metric over an axis, the difference of two differences, or the cell itself. Axes that a claim does not fix
-are averaged over within the seed, so n is always the number of seeds (of replicates, where a sweep states others).
+a seed's metric over an axis, the difference of two differences, of two choices, or the cell itself. Axes that a claim
+does not fix are averaged over within the seed, so n is always the number of seeds (of replicates, where a sweep states
+others).
 
 A claim without a direction takes the one that is better: less for NLL and calibration error, greater for accuracy.
 `metric: run/failed` is 1 for a run that failed and 0 for one that finished, so that a rate of failures can be a claim.
@@ -139,6 +140,50 @@ class Equivalence:
 
 
 @part
+class Way:
+    """A way to choose: of the candidates the one with the best `by`, and what is read of it."""
+
+    by: str  # a metric: of val, of train, of test
+    reads: str = ""  # what is read of the chosen one; none: the claim's metric
+    at: Point = Field(default_factory=dict)  # axis values of this way: one fold of several, another size of val
+
+
+@part
+class Choice:
+    """What choosing `over` by one metric gives (`compare`), against choosing it by another one (`against`).
+
+    In each replicate either way takes the candidate whose `by` is best, the first of equal ones, and reads of it. Axes
+    that nothing fixes are averaged before choosing and reading: an axis of folds makes a way cross-validation. Two ways
+    that read the same metric tell what a choice is worth. One choice whose own metric is read against test accuracy
+    tells its optimism (Cawley & Talbot 2010, JMLR 11).
+    """
+
+    kind: Literal["choice"]
+    says: str  # the claim, in a sentence
+    over: Annotated[list[str], Field(min_length=1)]  # axes whose values are chosen
+    compare: Way  # the one way
+    against: Way  # the other way
+    at: Point = Field(default_factory=dict)  # axis values that both ways have
+    metric: str = "test/accuracy"  # what is claimed about
+    direction: Direction = "greater"
+    test: Test = "t"
+    smallest: Smallest = None
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        for name, way in (("compare", self.compare), ("against", self.against)):
+            if both := set(self.over) & (set(self.at) | set(way.at)):
+                return f"'{min(both)}' is both `over` and fixed by `at`."
+            if both := set(self.at) & set(way.at):
+                return f"'{min(both)}' is fixed by `at` and by `{name}.at`."
+            if way.reads and metric(way.reads).unit != metric(self.metric).unit:
+                return f"{name}.reads is {way.reads}, which cannot be compared with {self.metric}: another unit."
+        if self.compare == self.against:
+            return "`compare` and `against` are the same."
+        return _too_much({"smallest": self.smallest}, self.metric)
+
+
+@part
 class Bound:
     """The mean of the cell at `at` is greater, or less, than `bound`."""
 
@@ -166,8 +211,8 @@ def with_direction(claim: Any) -> Any:
     return {**claim, "direction": metric(of).better or "greater"} if isinstance(of, str) else claim
 
 
-Claim = Annotated[Compare | Trend | Interaction | Equivalence | Bound, Field(discriminator="kind")]
-KINDS = ("compare", "trend", "interaction", "equivalence", "bound")
+Claim = Annotated[Compare | Trend | Interaction | Equivalence | Choice | Bound, Field(discriminator="kind")]
+KINDS = ("compare", "trend", "interaction", "equivalence", "choice", "bound")
 
 
 def digest(claims: Sequence[Claim]) -> str:
@@ -181,7 +226,15 @@ def digest(claims: Sequence[Claim]) -> str:
 
 def sides(claim: Claim) -> dict[str, Point]:
     """The parts of a claim that fix axis values, by their name in the file."""
+    if isinstance(claim, Choice):
+        return {"compare.at": claim.compare.at, "against.at": claim.against.at, "at": claim.at}
     return {s: getattr(claim, s) for s in ("compare", "against", "where", "versus", "at") if hasattr(claim, s)}
+
+
+def metrics_of(claim: Claim) -> list[str]:
+    """Every metric that a claim reads."""
+    ways = (claim.compare, claim.against) if isinstance(claim, Choice) else ()
+    return list(dict.fromkeys([claim.metric, *(m for way in ways for m in (way.by, way.reads) if m)]))
 
 
 def _too_much(amounts: dict[str, float | None], of: str) -> str:

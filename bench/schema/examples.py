@@ -33,6 +33,14 @@ CLAIMS = {
   margin: 0.005
   at: {optim.lr: 0.01}
 """,
+    "choice": """\
+- kind: choice
+  says: The val accuracy by which a learning rate was chosen overstates its test accuracy
+  over: [optim.lr]
+  compare: {by: val/accuracy, reads: val/accuracy}
+  against: {by: val/accuracy}
+  at: {norm_layer: batch}
+""",
     "bound": """\
 - kind: bound
   says: At most every tenth run without a norm fails at lr 0.1

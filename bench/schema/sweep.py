@@ -211,7 +211,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     for i, claim in enumerate(made.claims):
         place = f"claims[{i}]"
         places += [(f"{place}.{side}", fixed) for side, fixed in sides(claim).items()]
-        axes += [(f"{place}.over", getattr(claim, "over", None))]
+        axes += [(f"{place}.over", name) for name in names(getattr(claim, "over", None))]
     for i, left_out in enumerate(made.exclude):
         if not left_out or [] in left_out.values():
             raise RequestError(f"{where}: exclude[{i}] names no value, and so leaves nothing out: {{axis: value}}.")

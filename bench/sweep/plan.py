@@ -12,7 +12,7 @@ from bench import data as images
 from bench.compose import BUDGETS, Composer, parse
 from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
-from bench.schema.claim import digest, sides
+from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import canonical, numeric, show
@@ -218,7 +218,8 @@ def with_metrics(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
     offered = (*enter_listed(), *ON_REQUEST)
     asked = [sweep.table.metric] if sweep.table is not None else []
     asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
-    asked += [claim.metric for claim in sweep.claims] + ([sweep.select.by] if sweep.select is not None else [])
+    asked += [name for claim in sweep.claims for name in metrics_of(claim)]
+    asked += [sweep.select.by] if sweep.select is not None else []
     words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
     mine = {last_part(w) for w in words if w} & set(offered)
     train = any(w.startswith("train/") for w in words)
