@@ -27,11 +27,11 @@ from bench.parts import listing
 from bench.parts.options import SCHEME, OwnParts
 from bench.parts.resolve import resolved
 from bench.quoting import quoted
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 from bench.schema.offered import GROUPS
 
 
-def shipped(folder: str) -> Path:
+def shipped_folder(folder: str) -> Path:
     """The `conf` or `sweeps` that came with the code: inside the wheel, or beside the package in a checkout."""
     package = Path(__file__).resolve().parent
     for candidate in (package / folder, package.parent / folder):
@@ -46,7 +46,7 @@ class OwnConfFirst(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called by Hydra for every search path it makes."""
         own = Path.cwd() / "conf"
-        if own.is_dir() and own.resolve() != shipped("conf").resolve():
+        if own.is_dir() and own.resolve() != shipped_folder("conf").resolve():
             search_path.prepend(provider="user", path=f"file://{own}")
         search_path.append(provider="own parts", path=f"{SCHEME}://")
 
@@ -66,7 +66,7 @@ def hydra_session() -> Iterator[GlobalHydra]:
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(shipped("conf")), version_base="1.3", job_name="bench"):
+        with initialize_config_dir(str(shipped_folder("conf")), version_base="1.3", job_name="bench"):
             yield GlobalHydra.instance()
     finally:
         GlobalHydra.instance().hydra = before
@@ -92,7 +92,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     return out
 
 
-def stated(override: Override) -> Any:
+def override_value(override: Override) -> Any:
     """The value of an override as plain data, by Hydra's grammar: `off` is a word, `false` is not."""
     return _plain_value(override.value())
 
@@ -108,18 +108,18 @@ def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
     """
     with hydra_session() as session:
         parsed = parse(overrides)
-        _agree(parsed)
+        _refuse_conflicts(parsed)
         groups = {g: tuple(options) for g, options in _groups(session).items()}
-        texts = [checked(o, groups) for o in parsed]
-        with translated():
+        texts = [check_override(o, groups) for o in parsed]
+        with translate_errors():
             config = hydra_compose("config", overrides=texts)
-            return plain(config, complete)
+            return to_plain(config, complete)
 
 
 BUDGETS = ("trainer.epochs", "trainer.steps", "trainer.seconds")
 
 
-def _agree(overrides: Iterable[Override]) -> None:
+def _refuse_conflicts(overrides: Iterable[Override]) -> None:
     """Refuse overrides of which one would undo another without a word.
 
     Raises:
@@ -141,24 +141,24 @@ def refers(overrides: Sequence[str]) -> bool:
     """Whether a setting of the composed configuration refers to another one: `split.seed: ${seed}`."""
     with hydra_session() as session:
         options = {g: tuple(o) for g, o in _groups(session).items()}
-        texts = [checked(o, options) for o in parse(overrides)]
-        with translated():
+        texts = [check_override(o, options) for o in parse(overrides)]
+        with translate_errors():
             config = hydra_compose("config", overrides=texts)
             raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     return "${" in str({k: v for k, v in raw.items() if k != "hydra"})
 
 
-def plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
+def to_plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
     """Nested dicts and lists, interpolations resolved, without Hydra's own node and the scale group's empty one."""
-    with translated():
+    with translate_errors():
         data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
     assert isinstance(data, dict)
     made = {str(k): v for k, v in data.items() if k != "hydra"}
     return resolved(made) if complete else made
 
 
-def checked(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
+def check_override(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
     """The override as text for Hydra, its group option checked and its setting allowed to be new to the YAML.
 
     Args:
@@ -176,22 +176,22 @@ def checked(override: Override, groups: dict[str, tuple[str, ...]], several: boo
         values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
         for value in values:
             if not isinstance(value, list | dict) and value not in groups[key]:
-                raise _unknown(key, str(value), groups[key])
-            _told_apart(key, str(value))
+                raise _unknown_option(key, str(value), groups[key])
+            _refuse_ambiguous(key, str(value))
         return text
     if key.startswith("hydra.") or override.is_delete() or override.is_add() or override.is_force_add():
         return text
     return "++" + text
 
 
-def _unknown(key: str, value: str, options: Sequence[str]) -> RequestError:
+def _unknown_option(key: str, value: str, options: Sequence[str]) -> RequestError:
     """The error for a group's option that there is none of; it may be in a file that is no Python."""
     broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken().items())
     broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced().items())
-    return RequestError(f"{unknown(key.replace('/', ' '), value, options)}{broken}")
+    return RequestError(f"{unknown_name(key.replace('/', ' '), value, options)}{broken}")
 
 
-def _told_apart(key: str, value: str) -> None:
+def _refuse_ambiguous(key: str, value: str) -> None:
     """Refuse an own part of a name that a YAML file has.
 
     Raises:
@@ -201,7 +201,7 @@ def _told_apart(key: str, value: str) -> None:
     part = listing.find(kind.name, value) if kind is not None and not kind.listed else None
     if part is None:
         return
-    for folder in (Path.cwd() / "conf", shipped("conf")):
+    for folder in (Path.cwd() / "conf", shipped_folder("conf")):
         if (folder / key / f"{value}.yaml").is_file():
             raise RequestError(
                 f"{key} '{value}' exists already: {folder.name}/{key}/{value}.yaml, and {part.where}. "
@@ -229,20 +229,20 @@ def groups() -> dict[str, tuple[str, ...]]:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Hydra's and OmegaConf's errors as RequestErrors of one or two lines."""
     try:
         yield
     except MissingMandatoryValue as error:
         name = error.full_key or "a setting"
-        raise _without_default(name) from None
+        raise _no_default_error(name) from None
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         text = str(error).strip()
         text = re.split(r"\n\s*(?:full_key|object_type|Config search path)", text)[0]
         raise RequestError(f"The configuration does not compose: {text}") from None
 
 
-def _without_default(name: str) -> RequestError:
+def _no_default_error(name: str) -> RequestError:
     return RequestError(f"Setting '{name}' has no default. Say {name}=VALUE.")
 
 
@@ -275,7 +275,7 @@ class Composer:
             override = self._parsed[text]
             simple = not (override.is_delete() or override.is_sweep_override() or "${" in text)
             (values if simple and override.key_or_group not in self.groups else structural).append(text)
-        _agree([self._parsed[text] for text in texts])
+        _refuse_conflicts([self._parsed[text] for text in texts])
         key = tuple(structural)
         if key not in self._refers:
             self._refers[key] = refers(structural)
@@ -288,8 +288,8 @@ class Composer:
         for text in values:
             override = self._parsed[text]
             _put(config, override.key_or_group.split("."), _plain_value(override.value()), text)
-        if (name := _missing(config, "")) is not None:
-            raise _without_default(name)
+        if (name := _first_missing(config, "")) is not None:
+            raise _no_default_error(name)
         return resolved(config)
 
 
@@ -299,10 +299,10 @@ def _copy(value: Any) -> Any:
     return list(value) if isinstance(value, list) else value
 
 
-def _missing(value: Any, name: str) -> str | None:
+def _first_missing(value: Any, name: str) -> str | None:
     """The full name of the first setting without a value."""
     if isinstance(value, dict):
-        inner = (_missing(v, f"{name}.{k}" if name else str(k)) for k, v in value.items())
+        inner = (_first_missing(v, f"{name}.{k}" if name else str(k)) for k, v in value.items())
         return next((found for found in inner if found is not None), None)
     return name if value == MISSING else None
 

@@ -25,7 +25,7 @@ from bench.models import preprocess
 from bench.parts.load import raised
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
-from bench.schema.own import Own, owned
+from bench.schema.own import Own, own_parts
 from bench.train.fit import fit
 from bench.train.own_metrics import own_metrics
 
@@ -41,7 +41,7 @@ def rehearse(experiments: Sequence[Experiment]) -> None:
     """
     seen = set()
     for exp in experiments:
-        owns = owned(exp)
+        owns = own_parts(exp)
         what = (tuple(owns), exp.dataset, exp.model, exp.norm_layer, exp.transfer.mode, bool(exp.corrupt.names))
         if owns and what not in seen:
             seen.add(what)
@@ -160,7 +160,7 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
 
 
 def _those(exp: Experiment) -> str:
-    return ", ".join(f"{group} '{own.name}'" for group, own in owned(exp))
+    return ", ".join(f"{group} '{own.name}'" for group, own in own_parts(exp))
 
 
 def _random_state() -> tuple[bytes, object, bytes]:

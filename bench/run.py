@@ -27,17 +27,17 @@ from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, run_key
-from bench.schema.own import SOURCE, Metrics, owned
+from bench.schema.own import SOURCE, Metrics, own_parts
 from bench.track.outcome import new_record, write_settings
 from bench.track.record import OWN_METRICS, Status
 from bench.track.spool import RESUME, Spool
 from bench.track.starts import Starts
 from bench.track.store import Store
-from bench.train.allocator import freed_memory_kept
+from bench.train.allocator import keep_freed_memory
 from bench.train.checkpoint import epochs_done
 from bench.train.fit import Told, fit
-from bench.train.heads import transferred
-from bench.train.knn import nearest
+from bench.train.heads import fit_transfer
+from bench.train.knn import score_by_distance
 from bench.train.loop import OnEpoch
 from bench.train.metrics import confusion, metrics, reliability
 from bench.train.own_metrics import on_request, own_metrics
@@ -45,7 +45,7 @@ from bench.train.result import Result
 from bench.train.robustness import robustness
 from bench.train.stacked import fit as stacked
 from bench.train.stacked import trial
-from bench.train.stacked.which import alone_because, compatible
+from bench.train.stacked.which import are_compatible, reason_alone
 
 NO_MORE = Metrics()  # than what is always measured
 
@@ -106,7 +106,7 @@ def execute(
             told_row = None if on_epoch is None else lambda row: on_epoch(0, row)
             outcomes = [train(exps[0], data, told_row, files[0], spool.starts)]
         else:
-            with freed_memory_kept():
+            with keep_freed_memory():
                 outcomes = stacked.fit(exps, data, nets, on_epoch, files)
     except RequestError:
         raise
@@ -135,9 +135,9 @@ def as_one_program(
     and is not in the new company, it starts over.
     """
     first = exps[0]
-    if why := alone_because(first):
+    if why := reason_alone(first):
         return None, why
-    if not all(compatible(first, exp) for exp in exps):
+    if not all(are_compatible(first, exp) for exp in exps):
         return None, "they differ in more than numbers"
     begun = any(epochs_done(file, exp, stacked.Program.kind) for exp, file in zip(exps, files, strict=True))
     if len(exps) == 1 and not begun:
@@ -145,7 +145,7 @@ def as_one_program(
     nets = [models.build(exp, data.shape, len(data.classes)) for exp in exps]
     if first.model.family == "own" and not stacked.can_stack(nets):
         return None, "a layer of their network is not stacked"
-    if first.trainer.stack == "auto" and (why := trial.alone_because(exps, data, nets, begun)):
+    if first.trainer.stack == "auto" and (why := trial.reason_alone(exps, data, nets, begun)):
         return None, why
     return nets, ""
 
@@ -172,7 +172,7 @@ def seal(
     try:
         if isinstance(outcome, Exception):
             raise outcome
-        found = {**measured(outcome, data, exp.metrics), **robustness(exp.corrupt, data, outcome.classify)}
+        found = {**measure(outcome, data, exp.metrics), **robustness(exp.corrupt, data, outcome.classify)}
         costs = {**outcome.costs, "cost/selected_epoch": float(outcome.selected_epoch)}
         write_files(folder, exp, data, outcome)
     except RequestError:
@@ -184,7 +184,7 @@ def seal(
 
     digest = outcome.started_from if isinstance(outcome, Result) else ""
     weights = {"weights_sha256": digest} if digest else {}
-    if kept := source.text(owned(exp)):
+    if kept := source.text(own_parts(exp)):
         write_atomically(folder / SOURCE, kept)
     write_settings(folder, exp)
     record = new_record(
@@ -203,7 +203,7 @@ def seal(
     return spool.put(record, name or title(exp), sweep or exp.tracking.experiment, goes_on=goes_on)
 
 
-@freed_memory_kept()
+@keep_freed_memory()
 def train(
     exp: Experiment,
     data: ImageData,
@@ -223,7 +223,7 @@ def train(
             raise RequestError(
                 f"augment.test_time averages views for networks; {exp.model.family} scores one image: leave it out."
             )
-        return nearest(exp, data)
+        return score_by_distance(exp, data)
     return fit(exp, data, models.build(exp, data.shape, len(data.classes)), on_epoch, checkpoint)
 
 
@@ -237,16 +237,16 @@ def transfer(
     """The Result of an Experiment that starts from given weights."""
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
-        return transferred(exp, data, None, on_epoch, checkpoint)
+        return fit_transfer(exp, data, None, on_epoch, checkpoint)
     from bench.pretrained import fetched  # Hydra, which few runs need
 
     with tempfile.TemporaryDirectory() as folder:
         asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None
         path = fetched(starts or Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
-        return transferred(exp, data, path, on_epoch, checkpoint)
+        return fit_transfer(exp, data, path, on_epoch, checkpoint)
 
 
-def measured(result: Result, data: ImageData, asked: Metrics = NO_MORE) -> dict[str, float]:
+def measure(result: Result, data: ImageData, asked: Metrics = NO_MORE) -> dict[str, float]:
     """Metrics of each split that was scored under their own names: `val/accuracy`, `test/nll`, ...
 
     Args:

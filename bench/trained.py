@@ -41,9 +41,9 @@ from bench.schema.part import build
 from bench.schema.transfer import Input
 from bench.track.record import Record
 from bench.track.store import Store
-from bench.train.knn import scored
+from bench.train.knn import score_queries
 from bench.train.scoring import score
-from bench.train.test_time import averaged, requested
+from bench.train.test_time import average_views, averages_views
 
 LAST = "last"  # in place of a run id: the newest finished run of the store
 FEWEST = 6  # characters of a run id
@@ -108,7 +108,7 @@ class Trained:
         if self.nearest is not None:
             rows, labels = self.reference
             return torch.from_numpy(
-                scored(
+                score_queries(
                     self.nearest, rows, labels, self.embed(stored), len(self.classes), torch.device("cpu"), keep=False
                 )[0]
             )
@@ -126,9 +126,9 @@ class Trained:
         if self.net is None or self.nearest is not None:
             raise RequestError(f"{self.title}: views are averaged for networks; neighbours and means take one image.")
         made = augment.make(exp.augment, blank(self.shape, self.classes))
-        requested(exp, made, 1)
+        averages_views(exp, made, 1)
         assert made is not None
-        return averaged(
+        return average_views(
             exp, self.net, self.prepare, made, stored.to(self.device), torch.arange(len(stored), device=self.device)
         ).cpu()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.compose import Composer, compose, groups, shipped
+from bench.compose import Composer, compose, groups, shipped_folder
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.sweep.file import names, read
@@ -39,7 +39,7 @@ def test_a_sweep_takes_what_an_entry_cannot_know(entry: str) -> None:
     assert Composer([entry, *needed]).compose(["seed=1"]) == compose([entry, *needed, "seed=1"])
     assert Composer([entry]).compose([*needed, "seed=1"]) == compose([entry, *needed, "seed=1"])
     setting = needed[0].split("=")[0]
-    if "???" in (shipped("conf") / f"{entry.replace('=', '/')}.yaml").read_text():
+    if "???" in (shipped_folder("conf") / f"{entry.replace('=', '/')}.yaml").read_text():
         with pytest.raises(RequestError, match=f"'{setting}' has no default"):
             Composer([entry]).compose(["seed=1"])
 

@@ -25,7 +25,7 @@ from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.pixels import Augment
 from bench.train import heads
-from bench.train.heads import transferred
+from bench.train.heads import fit_transfer
 
 OWN = ("dataset=digits", "model=resnet20", "model.depth=8", "model.width=4", "trainer.epochs=3", "optim.lr=0.01")
 CPU = torch.device("cpu")
@@ -190,7 +190,7 @@ def test_a_head_on_features_is_the_head_of_the_frozen_network(cache, digits, sou
         head, build = "linear", models.build
         monkeypatch.setattr(models, "build", lambda *args: with_dropping_head(build(*args)))
     exp = experiment(compose([*OWN, "transfer=frozen", f"transfer.head={head}", "transfer.hidden=[12]", *source]))
-    fast = transferred(exp, digits)
+    fast = fit_transfer(exp, digits)
     monkeypatch.setattr(heads, "_features", None)
     net = models.build(exp, digits.shape, 10)
     heads.transfer.initialise(exp, net)
@@ -223,14 +223,14 @@ def with_dropping_head(net):
 
 def test_a_head_on_views_learns_and_its_training_is_not_the_plain_one(cache, digits, source):
     base = [*OWN, "transfer=frozen", *source]
-    plain = transferred(experiment(compose(base)), digits)
-    views = transferred(experiment(compose([*base, "augment.shift=1", "transfer.views=4"])), digits)
+    plain = fit_transfer(experiment(compose(base)), digits)
+    views = fit_transfer(experiment(compose([*base, "augment.shift=1", "transfer.views=4"])), digits)
     assert views.history[-1]["train_loss"] < views.history[0]["train_loss"]
     assert np.abs(views.test_scores - plain.test_scores).max() > 1e-3
     with pytest.raises(RequestError, match="mixup"):
-        transferred(experiment(compose([*base, "augment.mixup=0.2", "transfer.views=4"])), digits)
+        fit_transfer(experiment(compose([*base, "augment.mixup=0.2", "transfer.views=4"])), digits)
     with pytest.raises(RequestError, match=r"of the images as they are.*transfer\.views=0"):
-        transferred(experiment(compose([*base, "augment.shift=1", "transfer.views=4", "metrics.train=true"])), digits)
+        fit_transfer(experiment(compose([*base, "augment.shift=1", "transfer.views=4", "metrics.train=true"])), digits)
 
 
 @pytest.mark.parametrize("head", ["knn", "ncm"])
@@ -239,7 +239,7 @@ def test_untrained_heads_are_scikit_learns_on_the_features(cache, digits, source
 
     exp = experiment(compose([*OWN, "transfer=frozen", f"transfer.head={head}", "transfer.k=3", *source]))
     assert not exp.trains
-    result = transferred(exp, digits)
+    result = fit_transfer(exp, digits)
     net = models.build(exp, digits.shape, 10)
     heads.transfer.initialise(exp, net)
     prepare, backbone = preprocess.make(exp, digits), Backbone(net).eval()
@@ -252,14 +252,14 @@ def test_untrained_heads_are_scikit_learns_on_the_features(cache, digits, source
     expected = reference.fit(x, digits.labels[digits.train]).predict(q)
     assert (result.test_scores.argmax(1) == expected).mean() >= 0.99  # distances within rounding of each other
     with pytest.raises(RequestError, match="augment=none"):
-        transferred(
+        fit_transfer(
             experiment(compose([*OWN, "transfer=frozen", f"transfer.head={head}", "augment=flip", *source])), digits
         )
 
 
 def test_heads_and_seeds_of_a_sweep_share_one_pass(cache, digits, source):
     for overrides in (["seed=1"], ["seed=2", "optim.lr=0.1"], ["transfer.head=ncm"], ["transfer.head=dnn"]):
-        transferred(experiment(compose([*OWN, "transfer=frozen", *overrides, *source])), digits)
+        fit_transfer(experiment(compose([*OWN, "transfer=frozen", *overrides, *source])), digits)
     assert len(list(cache.glob("*.npy"))) == 3  # train, val, test
     assert not list(cache.glob("*.part"))
 

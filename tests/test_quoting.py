@@ -12,7 +12,7 @@ from bench.compose import compose, parse
 from bench.quoting import quoted
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.sweep import steps_of
 from bench.sweep.file import axis_of
 
@@ -77,6 +77,6 @@ def test_the_message_says_what_works(overrides: list[str], message: str) -> None
 
 
 def test_labels_with_leading_zeros_are_themselves() -> None:
-    assert len({canonical(v) for v in ("007", "07", "7")}) == 3
+    assert len({canonical_text(v) for v in ("007", "07", "7")}) == 3
     assert show("007") == "007"
-    assert canonical("1e-1") == canonical(0.1) == canonical("0.1")
+    assert canonical_text("1e-1") == canonical_text(0.1) == canonical_text("0.1")

@@ -14,7 +14,7 @@ import sys
 
 from bench.cli.verbs import VERBS, Parser, parser_of
 from bench.disk import FULL, disk_full
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 
@@ -49,10 +49,10 @@ def shell() -> int:
 
     Python would free the modules one by one, which takes a second where torch or MLflow are among them.
     """
-    from bench.schema.names import plain_where_needed
+    from bench.schema.names import tolerate_narrow_encoding
 
     for stream in (sys.stdout, sys.stderr):
-        plain_where_needed(stream)
+        tolerate_narrow_encoding(stream)
     ended: list[int] = []
     atexit.register(_leave, ended)  # the first that is registered is the last that is called
     ended.append(main())
@@ -73,10 +73,10 @@ def _leave(ended: list[int]) -> None:
 
 def complain(message: str, as_json: bool) -> int:
     """Say what was wrong on standard error; programs get one JSON object on standard output."""
-    from bench.schema.names import printable
-    from bench.schema.secrets import without_credentials
+    from bench.schema.names import make_printable
+    from bench.schema.secrets import redact_text
 
-    message = printable(without_credentials(message))
+    message = make_printable(redact_text(message))
     print(f"bench: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps({"status": "error", "error": message}))
@@ -87,9 +87,9 @@ def show_traceback() -> int:
     """The traceback that --debug asks for, on standard error, without anybody's password."""
     import traceback
 
-    from bench.schema.secrets import without_credentials
+    from bench.schema.secrets import redact_text
 
-    print(without_credentials(traceback.format_exc()), file=sys.stderr, end="")
+    print(redact_text(traceback.format_exc()), file=sys.stderr, end="")
     return WRONG_REQUEST
 
 
@@ -110,7 +110,7 @@ def _dispatch(argv: list[str]) -> int:
         return _dispatch([*argv[1:2], "--help"])
     verb = argv[0]
     if verb not in VERBS:
-        raise unknown("verb", verb, VERBS, "'bench --help' lists them.")
+        raise unknown_name("verb", verb, VERBS, "'bench --help' lists them.")
     parser, module = parser_of(verb)
     if getattr(module, "HYDRA_APP", False):
         args, rest = parser.parse_known_args(argv[1:])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.schema.names import printable
-from bench.schema.secrets import without_credentials
+from bench.schema.names import make_printable
+from bench.schema.secrets import redact_text
 
 if TYPE_CHECKING:
     from bench.data import ImageData
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """For people, on standard error: standard output is for results. What a store holds cannot steer the terminal."""
-    print(printable(without_credentials(text)), file=sys.stderr, flush=True)
+    print(make_printable(redact_text(text)), file=sys.stderr, flush=True)
 
 
 def begins(exp: Experiment, data: ImageData) -> str:
@@ -32,9 +32,9 @@ def source(exp: Experiment) -> str:
     found = exp.dataset
     for field in ("root", "file", "name"):
         if found.source in ("folder", "csv", "huggingface", "own") and getattr(found, field, None):
-            from bench.schema.secrets import redacted
+            from bench.schema.secrets import redact
 
-            return redacted(str(getattr(found, field)))
+            return redact(str(getattr(found, field)))
     return found.source
 
 

@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.data.finding import Finding, stops
     from bench.protocol.lint import findings
     from bench.schema.errors import Refused
-    from bench.schema.own import involved
+    from bench.schema.own import uses_own_code
 
     try:
         title, experiments, keys, allowed, plan = request(args)
@@ -54,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         found = findings(experiments, keys, claims, replicates, near=True)
         found += unfair(plan) if plan else []
         powers = expected(plan, args.scale) if plan else []
-        if involved(experiments):
+        if uses_own_code(experiments):
             from bench.rehearsal import rehearse
 
             rehearse(experiments)
@@ -110,7 +110,7 @@ def unfair(plan: Planned) -> list[Finding]:
     from bench import data as images
     from bench.data.finding import Finding
     from bench.report.fairness import foreseen
-    from bench.schema.experiment import flat
+    from bench.schema.experiment import flat_settings
     from bench.track.record import Record
 
     drawn = [name for name in plan.sweep.replicates if name != "seed"]
@@ -128,7 +128,7 @@ def unfair(plan: Planned) -> list[Finding]:
                     axes=point.axes,
                     seed=point.seed,
                     status="finished",
-                    config=flat(exp),
+                    config=flat_settings(exp),
                     provenance={"images": f"{train}/0/0"},
                 )
             )
@@ -140,12 +140,12 @@ def expected(plan: Planned, scale: str) -> list[str]:
     """What the planned replicates can find of each claim, by what there is of earlier records."""
     from bench.cli.sweep_arguments import experiment_name
     from bench.report.power import forecast
-    from bench.schema.experiment import flat
+    from bench.schema.experiment import flat_settings
     from bench.sweep.completed import ended_runs
     from bench.track.store import existing
 
     first, title = plan.points[0].experiment, experiment_name(plan.sweep.name, scale)
-    return forecast(plan.sweep, ended_runs(plan.sweep, title, existing(first.tracking.uri)), flat(first))
+    return forecast(plan.sweep, ended_runs(plan.sweep, title, existing(first.tracking.uri)), flat_settings(first))
 
 
 def named(as_json: bool) -> int:

@@ -90,7 +90,7 @@ def of_run(word: str, results: Path) -> Found:
     from bench.report import artifacts, evidence
     from bench.report.compare import Side
     from bench.schema.errors import RequestError
-    from bench.track.store import default_uri, existing, redacted
+    from bench.track.store import default_uri, existing, redact
 
     like_an_id = len(word) >= 6 and all(c in "0123456789abcdef" for c in word)
     if like_an_id and (store := existing(None)) is not None:
@@ -104,7 +104,7 @@ def of_run(word: str, results: Path) -> Found:
             return Side(label, match), artifacts.stored(store)
     known = [p.name for p in evidence.found(results)] if results.is_dir() else []
     raise RequestError(
-        f"'{word}' is neither a run in {redacted(default_uri())} (at least 6 characters of its id) nor a sweep in "
+        f"'{word}' is neither a run in {redact(default_uri())} (at least 6 characters of its id) nor a sweep in "
         f"{results} ({', '.join(known) or 'there is none'}), nor a folder with a records.csv."
     )
 
@@ -113,7 +113,7 @@ def of_store(word: str) -> Found:
     """All runs of one MLflow experiment of a store: `old.db#batchnorm`, `http://host:5000#batchnorm`."""
     from bench.report import artifacts
     from bench.report.compare import Side
-    from bench.schema.errors import RequestError, unknown
+    from bench.schema.errors import RequestError, unknown_name
     from bench.track.store import Store
 
     uri, _, name = word.partition("#")
@@ -128,7 +128,7 @@ def of_store(word: str) -> Found:
     if not name and len(ours) > 1:
         raise RequestError(f"{store.shown} holds {len(ours)} sweeps: {', '.join(ours)}. Say which: {uri}#{ours[0]}.")
     if name and name not in ours:
-        raise unknown(f"sweep in {store.shown}:", name, ours)
+        raise unknown_name(f"sweep in {store.shown}:", name, ours)
     name = name or ours[0]
     return Side(f"{store.shown}#{name}", store.records(name)), artifacts.stored(store)
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 
 # The shell gives the line up to the cursor; lines of standard output are whole words, already those that fit.
 SCRIPTS = {
@@ -88,7 +88,7 @@ def answer(argv: list[str]) -> int:
     if what not in ("install", "uninstall"):
         raise RequestError(f"-sc {word}: expected install=SHELL or uninstall=SHELL; SHELL is {', '.join(SCRIPTS)}.")
     if shell not in SCRIPTS:
-        raise unknown("shell", shell, SCRIPTS)
+        raise unknown_name("shell", shell, SCRIPTS)
     sys.stdout.write((SCRIPTS if what == "install" else GONE)[shell])
     return 0
 

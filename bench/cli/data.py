@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.disk import write_atomically, write_table
-from bench.schema.errors import RequestError, unknown
-from bench.schema.secrets import redacted
+from bench.schema.errors import RequestError, unknown_name
+from bench.schema.secrets import redact
 
 if TYPE_CHECKING:
     from bench.data import ImageData
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
     if names and names[0] not in groups()["dataset"]:
         if (hint := own(Path(names[0]))) is not None:
             raise RequestError(f"'{names[0]}' is no dataset's name. For your own images: bench data {hint}")
-        raise unknown("dataset", names[0], groups()["dataset"])
+        raise unknown_name("dataset", names[0], groups()["dataset"])
     exp = experiment(compose([f"dataset={n}" for n in names] + [w for w in args.words if "=" in w]))
     data = images.load(exp.dataset, exp.split)
     found = inspection.inspect(data, args.near)
@@ -113,7 +113,7 @@ def folder_of(dataset: Any) -> str:
     if dataset.source not in ("folder", "csv", "huggingface") or not place:
         return str(dataset.source)
     whole = str(Path(place).expanduser().resolve()) if "://" not in place else place
-    words = re.sub(r"[^\w.-]+", "-", Path(redacted(place)).stem).strip("-.")[:40]
+    words = re.sub(r"[^\w.-]+", "-", Path(redact(place)).stem).strip("-.")[:40]
     return f"{dataset.source}-{words or 'set'}-{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:6]}"
 
 

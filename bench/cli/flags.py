@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.schema.errors import near
+from bench.schema.errors import suggestion
 
 # Hydra's own, which `bench run` passes on.
 HYDRAS = frozenset(
@@ -52,7 +52,7 @@ def hint(words: Sequence[str], known: Iterable[str], takes_overrides: bool) -> s
     options, other = list(known), OTHERS.get(flag, "")
     if other in options:
         return f" Did you mean '{other}'?"
-    close = near(flag, options)
+    close = suggestion(flag, options)
     if close and close.endswith(f"'{flag}s'?"):  # --seed for --seeds
         return close
     if takes_overrides and (setting := _setting(other or name)):

@@ -13,7 +13,7 @@ import re
 import sys
 from typing import Any
 
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def matching(names: list[str], pattern: str | None, kind: str, remedy: str) -> l
         return [pattern]
     found = fnmatch.filter(names, pattern if set(pattern) & set("*?[") else f"*{pattern}*")
     if not found:
-        raise unknown(kind, pattern, names, remedy)
+        raise unknown_name(kind, pattern, names, remedy)
     return found
 
 
@@ -82,7 +82,7 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
     """One object for each named model."""
     import yaml
 
-    from bench.compose import shipped
+    from bench.compose import shipped_folder
     from bench.models.registry import REGISTRY
     from bench.parts.listing import names
     from bench.schema.model import Model
@@ -96,7 +96,7 @@ def named_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> 
             rows.append(own_row(name, args, shape))
             continue
         entry = REGISTRY[name]
-        model: Any = build(Model, yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text()))
+        model: Any = build(Model, yaml.safe_load((shipped_folder("conf") / "model" / f"{name}.yaml").read_text()))
         at, classes = shape or entry.input, args.classes or entry.classes
         row = {"name": name, "paper": entry.paper, "year": entry.year}
         rows.append(row | counts(model, at, classes, args.stages, shape is not None, entry.min_size, entry.pretrained))

@@ -13,7 +13,7 @@ import keyword
 from pathlib import Path
 
 from bench.disk import write_atomically
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "parts" / "examples"
 
@@ -56,7 +56,7 @@ def write(kind: str, name: str) -> Path:
         RequestError: for an unknown kind, a name that is none, or a file that is there already.
     """
     if kind not in USES:
-        raise unknown("kind", kind, USES)
+        raise unknown_name("kind", kind, USES)
     if not name.isidentifier() or keyword.iskeyword(name):
         raise RequestError(f"'{name}' is no name for a function. Expected letters, digits and _, as in my_{kind}.")
     source = EXAMPLES / ("sweep.yaml" if kind == "sweep" else f"{kind}.py")

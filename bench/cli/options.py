@@ -17,7 +17,7 @@ import shutil
 import textwrap
 from typing import TYPE_CHECKING
 
-from bench.schema.errors import unknown
+from bench.schema.errors import unknown_name
 
 if TYPE_CHECKING:
     from bench.cli.reference import Section
@@ -87,7 +87,7 @@ def find(everything: list[Section], name: str) -> list[Section]:
     if not out:
         names = {s.name for s in everything} | {e.name for s in everything for e in s.settings}
         names |= {c[0] for s in everything for c in s.choices} | {k for s in everything for k, _ in s.examples}
-        raise unknown("option", name, names, "'bench options' lists the groups.")
+        raise unknown_name("option", name, names, "'bench options' lists the groups.")
     return out
 
 

@@ -159,7 +159,7 @@ def opened(word: str, overrides: list[str], device: str = "auto") -> Any:
     """The Trained of a run of the store here, or of tracking.uri=."""
     import torch
 
-    from bench.schema.errors import unknown
+    from bench.schema.errors import unknown_name
     from bench.track.store import Store
     from bench.trained import open_run
 
@@ -173,5 +173,5 @@ def opened(word: str, overrides: list[str], device: str = "auto") -> Any:
         try:
             torch.zeros(1, device=device)
         except (RuntimeError, AssertionError):
-            raise unknown("device", device, ["auto", "cpu", "cuda"]) from None
+            raise unknown_name("device", device, ["auto", "cpu", "cuda"]) from None
     return open_run(Store(uri), word, said, device)

@@ -17,7 +17,7 @@ from bench.schema import claim, examples, sweep
 from bench.schema.experiment import Experiment
 from bench.schema.metric import METRICS, OURS
 from bench.schema.offered import KINDS
-from bench.schema.reference import Entry, about, entries, parts, tags, with_meanings
+from bench.schema.reference import Entry, docstring_text, entries, fill_meanings, parts, tags
 
 # Keys of a sweep file that hold keys of their own.
 NESTED = {"table": sweep.Table, "select": sweep.Select, "published": sweep.Published, "scales": sweep.Scale}
@@ -54,13 +54,13 @@ def sections(own: bool = True) -> list[Section]:
 def _groups(own: bool) -> Iterator[Section]:
     """One section a group of settings, those that are no part of the Experiment (scale) last."""
     hints = typing.get_type_hints(Experiment, include_extras=True)
-    settings = with_meanings(entries(Experiment))
+    settings = fill_meanings(entries(Experiment))
     offered = _choices(own)
     alone = [e for e in settings if "." not in e.name]
     for name, hint in hints.items():
         found = [e for e in settings if e.name.startswith(f"{name}.")]
         members = [p for p in parts(hint) if [f.name for f in dataclasses.fields(p)] != ["own"]]
-        said = [(", ".join(tags(p)), about(p)) for p in members if about(p)]
+        said = [(", ".join(tags(p)), docstring_text(p)) for p in members if docstring_text(p)]
         if found or offered.get(name):
             whole = [("", text) for _, text in said[:1]] if len(members) == 1 else said
             yield Section(name, whole, offered.pop(name, []), found)
@@ -70,28 +70,28 @@ def _groups(own: bool) -> Iterator[Section]:
 
 
 def _of_sweeps(own: bool) -> list[Section]:
-    keys = with_meanings(e for e in entries(sweep.Sweep) if "." not in e.name)
+    keys = fill_meanings(e for e in entries(sweep.Sweep) if "." not in e.name)
     for name, part in NESTED.items():
         place = f"{name}.SCALE." if name == "scales" else f"{name}."
-        keys += with_meanings(entries(part, place))
+        keys += fill_meanings(entries(part, place))
     kinds = {tags(part)[0]: part for part in typing.get_args(typing.get_args(claim.Claim)[0])}
-    claims = [e for kind, part in kinds.items() for e in with_meanings(entries(part, only=(kind,)))]
-    _, _, text = about(sweep.Figure).partition("kind:\n")
+    claims = [e for kind, part in kinds.items() for e in fill_meanings(entries(part, only=(kind,)))]
+    _, _, text = docstring_text(sweep.Figure).partition("kind:\n")
     by_kind = [
         line.partition(": ") for line in inspect.cleandoc("    " + text.lstrip()).replace("\n    ", " ").splitlines()
     ]
     return [
-        Section("sweep", [("", about(sweep.Sweep))], [], keys),
+        Section("sweep", [("", docstring_text(sweep.Sweep))], [], keys),
         Section(
             "claims",
-            [("", about(claim)), *((kind, about(part)) for kind, part in kinds.items())],
+            [("", docstring_text(claim)), *((kind, docstring_text(part)) for kind, part in kinds.items())],
             settings=claims,
             examples=list(examples.CLAIMS.items()),
         ),
         Section(
             "figures",
-            [("", about(sweep.Figure).partition("\n\n")[0]), *((kinds, said) for kinds, _, said in by_kind)],
-            settings=with_meanings(entries(sweep.Figure)),
+            [("", docstring_text(sweep.Figure).partition("\n\n")[0]), *((kinds, said) for kinds, _, said in by_kind)],
+            settings=fill_meanings(entries(sweep.Figure)),
             examples=[(kind, f"figure: {text}\n") for kind, text in examples.FIGURES.items()],
         ),
         Section("metric", [("", METRICS_ARE)], [(m.name, "", _metric(m)) for m in (METRICS.values() if own else OURS)]),
@@ -112,14 +112,14 @@ def _metric(one: Any) -> str:
 
 def _choices(own: bool) -> dict[str, list[tuple[str, str, str]]]:
     """Group -> (choice, what it sets, what is said of it)."""
-    from bench.compose import shipped
+    from bench.compose import shipped_folder
 
     found: dict[str, dict[str, tuple[str, str, str]]] = {}
-    folders = [shipped("conf"), *([Path.cwd() / "conf"] if own else [])]
+    folders = [shipped_folder("conf"), *([Path.cwd() / "conf"] if own else [])]
     for folder in folders:
         for file in sorted(folder.glob("*/*.yaml")):
             found.setdefault(file.parent.name, {})[file.stem] = (file.stem, *_file(file))
-    for part in listing.listed() if own else listing.shipped():
+    for part in listing.listed() if own else listing.shipped_parts():
         if part.kind in KINDS and not (part.ours and part.kind == "metric"):  # those stand among all metrics
             group, where = KINDS[part.kind].group, "" if part.ours else f" ({part.where})"
             found.setdefault(group, {})[part.name] = (part.name, _flat(part.defaults), f"{part.summary}{where}".strip())

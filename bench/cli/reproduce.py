@@ -95,7 +95,7 @@ def outcome(cells: list[CellVerdict], different: bool) -> str:
 
 def split(words: list[str]) -> tuple[str, dict[str, Any]]:
     """The sweep's name, and settings given as NAME=VALUE."""
-    from bench.compose import parse, stated
+    from bench.compose import override_value, parse
     from bench.schema.errors import RequestError
 
     names = [w for w in words if "=" not in w]
@@ -103,7 +103,7 @@ def split(words: list[str]) -> tuple[str, dict[str, Any]]:
         raise RequestError(
             f"Expected the name of one sweep in results/, got {len(names)}: {' '.join(names) or 'none'}."
         )
-    return names[0], {o.key_or_group: stated(o) for o in parse([w for w in words if "=" in w])}
+    return names[0], {o.key_or_group: override_value(o) for o in parse([w for w in words if "=" in w])}
 
 
 @contextlib.contextmanager
@@ -207,8 +207,8 @@ def rerun(
 
 def at(axes: dict[str, Any], wanted: list[str]) -> bool:
     """Whether a cell has the values that --cell asks for, by an axis' name or its last part."""
-    from bench.schema.errors import RequestError, unknown
-    from bench.schema.label import canonical
+    from bench.schema.errors import RequestError, unknown_name
+    from bench.schema.label import canonical_text
 
     for text in (one for words in wanted for one in re.split(r",(?=[\w.]+=)", words)):
         name, equals, value = text.partition("=")
@@ -216,8 +216,8 @@ def at(axes: dict[str, Any], wanted: list[str]) -> bool:
             raise RequestError(f"--cell {text}: expected AXIS=VALUE, such as --cell optim.lr=0.1.")
         found = [axis for axis in axes if name in (axis, axis.rpartition(".")[2])]
         if not found:
-            raise unknown("axis of --cell:", name, axes)
-        if canonical(axes[found[0]]) != canonical(value):
+            raise unknown_name("axis of --cell:", name, axes)
+        if canonical_text(axes[found[0]]) != canonical_text(value):
             return False
     return True
 

@@ -54,10 +54,10 @@ def settings(overrides: list[str]) -> str:
     import yaml
 
     from bench.compose import compose
-    from bench.schema.experiment import experiment, flat
+    from bench.schema.experiment import experiment, flat_settings
 
     nested: dict[str, Any] = {}
-    for name, value in flat(experiment(compose(overrides))).items():
+    for name, value in flat_settings(experiment(compose(overrides))).items():
         *groups, last = name.split(".")
         here = nested
         for group in groups:
@@ -70,8 +70,8 @@ def hydra_app(args: argparse.Namespace) -> int:
     """The same through hydra.main, for Hydra's own flags."""
     import hydra
 
-    from bench.compose import checked, groups, parse, plain, plugins, shipped, translated
-    from bench.schema.secrets import without_credentials
+    from bench.compose import check_override, groups, parse, plugins, shipped_folder, to_plain, translate_errors
+    from bench.schema.secrets import redact_text
 
     statuses: list[int] = []
     known = groups()
@@ -82,20 +82,20 @@ def hydra_app(args: argparse.Namespace) -> int:
         if word.startswith("-") or takes_value:
             words.append(word)
         else:
-            words.append(checked(parse([word])[0], known, several=multirun))
+            words.append(check_override(parse([word])[0], known, several=multirun))
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come to us instead of Hydra's printing them
     plugins()
 
     def task(config: Any) -> None:
-        statuses.append(one(plain(config), args.json, args.fresh, reasons(args.allow)))
+        statuses.append(one(to_plain(config), args.json, args.fresh, reasons(args.allow)))
 
     sys.argv = ["bench run", *words]
     shows = any(word.split("=")[0] in ("--cfg", "-c", "--info", "-i") for word in args.hydra)
     printing = io.StringIO() if shows else None
-    with translated(), contextlib.redirect_stdout(printing) if printing else contextlib.nullcontext():
-        hydra.main(version_base="1.3", config_path=str(shipped("conf")), config_name="config")(task)()
+    with translate_errors(), contextlib.redirect_stdout(printing) if printing else contextlib.nullcontext():
+        hydra.main(version_base="1.3", config_path=str(shipped_folder("conf")), config_name="config")(task)()
     if printing:  # a configuration is pasted into issues: the store's password is not part of it
-        print(without_credentials(printing.getvalue()), end="")
+        print(redact_text(printing.getvalue()), end="")
     return max(statuses, default=0)
 
 
@@ -152,7 +152,7 @@ def finished(
     """
     from bench import data
     from bench.schema.experiment import experiment, named_norm, run_key
-    from bench.schema.own import involved
+    from bench.schema.own import uses_own_code
     from bench.track.spool import Spool
     from bench.track.store import Store
 
@@ -187,7 +187,7 @@ def finished(
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
         untested([exp])
-        if involved([exp]):
+        if uses_own_code([exp]):
             from bench.rehearsal import rehearse
 
             rehearse([exp])

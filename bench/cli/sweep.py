@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bench.cli.announce import say
 from bench.cli.once import once
-from bench.schema.names import printable
+from bench.schema.names import make_printable
 
 SHOWN = 200  # points of a plan that are listed
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_launch import launched, thread_counts
     from bench.cli.sweep_outcome import counted, failed_before, finish, needs_description, print_table
     from bench.report.power import forecast
-    from bench.schema.experiment import flat
+    from bench.schema.experiment import flat_settings
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
     from bench.sweep.parent_run import describe
@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.sweep.tuning import Phases
     from bench.track.spool import Spool
     from bench.track.store import Store, existing
-    from bench.train.stacked.which import lines
+    from bench.train.stacked.which import explain_alone
 
     named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
@@ -99,11 +99,11 @@ def main(args: argparse.Namespace) -> int:
     todo, failed = missing(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed, phases))
-    for line in (*run_again(todo, phases.count(), title, store), *lines([point.experiment for point in todo])):
+    for line in (*run_again(todo, phases.count(), title, store), *explain_alone([point.experiment for point in todo])):
         say(line)
     if args.dry_run:
         show_plan(args, planned, todo, before, store, title, phases)
-        for line in forecast(sweep, ended_runs(sweep, title, store), flat(every[0].experiment)):
+        for line in forecast(sweep, ended_runs(sweep, title, store), flat_settings(every[0].experiment)):
             say(line)
     outcome, after = None, before
     if not args.dry_run:
@@ -149,7 +149,11 @@ def show_plan(
     if not args.json:
         for point in planned[:SHOWN]:
             record = before.found.get(point.key)
-            print(printable(f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}"))
+            print(
+                make_printable(
+                    f"{'to do' if point.key in waiting else record.status if record else '-':<9} {point.name}"
+                )
+            )
         if len(planned) > SHOWN:
             print(f"... and {len(planned) - SHOWN:,} more")
         if phases.unknown():
@@ -171,12 +175,12 @@ def show_plan(
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
     from bench.protocol.lint import findings, require, untested
-    from bench.schema.own import involved
+    from bench.schema.own import uses_own_code
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), sweep.replicates)
     require(found, sweep.allow, title)
     untested([p.experiment for p in planned])
-    if involved(p.experiment for p in planned):
+    if uses_own_code(p.experiment for p in planned):
         from bench.rehearsal import rehearse
 
         rehearse([p.experiment for p in planned])
@@ -190,13 +194,15 @@ def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, befo
     from bench.protocol import register as log
     from bench.report.looks import settings_of
     from bench.schema.claim import digest
-    from bench.schema.experiment import flat
+    from bench.schema.experiment import flat_settings
     from bench.schema.sweep import seeds_of
 
     if sweep.claims:
         ended = sum(p.key in before.found for p in phases.planned())
         path, known = log.log_file(title), log.stored(store, title)
-        settings = settings_of(sweep, [flat(p.experiment) for p in phases.every], [p.data for p in phases.every])
+        settings = settings_of(
+            sweep, [flat_settings(p.experiment) for p in phases.every], [p.data for p in phases.every]
+        )
         if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, phases.count(), settings, known):
             say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
 

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from bench.cli.announce import say
-from bench.schema.names import printable
+from bench.schema.names import make_printable
 
 if TYPE_CHECKING:
     from bench.sweep.completed import Completed
@@ -96,7 +96,7 @@ def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
     from bench.report import tables
 
     if sweep.table is not None and any(r.status == "finished" for r in records):
-        print("\n" + printable(tables.text(sweep, records)))
+        print("\n" + make_printable(tables.text(sweep, records)))
 
 
 def needs_description(store: Store, title: str, outcome: LaunchResult | None) -> bool:

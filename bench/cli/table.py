@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cli.once import once
-from bench.schema.secrets import everywhere, without_credentials
+from bench.schema.secrets import redact_all, redact_text
 
 if TYPE_CHECKING:
     from bench.report.artifacts import Reader
@@ -71,10 +71,10 @@ def main(args: argparse.Namespace) -> int:
             context[name] = found
     # What is written is shown: of addresses only what may be.
     scales = {
-        n: dataclasses.replace(s, **everywhere({"overrides": s.overrides, "axes": s.axes}))
+        n: dataclasses.replace(s, **redact_all({"overrides": s.overrides, "axes": s.axes}))
         for n, s in sweep.scales.items()
     }
-    sweep = dataclasses.replace(sweep, base=everywhere(sweep.base), axes=everywhere(sweep.axes), scales=scales)
+    sweep = dataclasses.replace(sweep, base=redact_all(sweep.base), axes=redact_all(sweep.axes), scales=scales)
     written = report.write(sweep, records, out, context, reader)
     if written.look and written.look["verdicts"] not in [one["verdicts"] for one in context.get("looks", ())]:
         for path in dict.fromkeys((home, out / register.FILE)):
@@ -188,4 +188,4 @@ def command(args: argparse.Namespace) -> str:
     words += ["--name", args.name] if args.name else []
     words += ["--confirm"] if args.confirm else []
     words += ["--scale", args.scale] + (["--seeds", args.seeds] if args.seeds else [])
-    return without_credentials(" ".join(words))
+    return redact_text(" ".join(words))

@@ -30,13 +30,13 @@ def main(args: argparse.Namespace) -> int:
     from bench.compose import compose
     from bench.schema.errors import RequestError
     from bench.schema.experiment import experiment
-    from bench.track.store import Store, redacted
+    from bench.track.store import Store, redact
 
     if not 0 < args.port < 65536:
         raise RequestError(f"--port {args.port}: expected a port from 1 to 65535.")
     store = Store(experiment(compose([w for w in args.words if "=" in w])).tracking.uri)
     if store.uri.startswith("http"):
-        raise RequestError(f"{redacted(store.uri)} is a server with a page of its own: open that address.")
+        raise RequestError(f"{redact(store.uri)} is a server with a page of its own: open that address.")
     address = f"http://127.0.0.1:{args.port}{_place(store, [w for w in args.words if '=' not in w])}"
     print(f"MLflow's pages on {store.shown}: {address}   (Ctrl-C ends it)", flush=True)
     # By the environment: a URI with a password must not appear in the list of processes.
@@ -51,11 +51,11 @@ def _place(store: Store, names: list[str]) -> str:
     Raises:
         RequestError: for a name without an experiment.
     """
-    from bench.schema.errors import unknown
+    from bench.schema.errors import unknown_name
 
     known = store.experiments()
     for name in names:
         if name not in known:
-            raise unknown("experiment", name, known, f"The store has: {', '.join(known) or 'none'}.")
+            raise unknown_name("experiment", name, known, f"The store has: {', '.join(known) or 'none'}.")
     name = names[0] if names else store.last_experiment()
     return f"/#/experiments/{store.show_runs(name)}/runs?{RUNS_PAGE}" if name else ""

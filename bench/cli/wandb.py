@@ -41,7 +41,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Copy; 0 also where nothing was new."""
     from bench.compose import compose
-    from bench.schema.errors import unknown
+    from bench.schema.errors import unknown_name
     from bench.schema.experiment import experiment
     from bench.track.store import Store
 
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     if len(names) != 1:
         raise RequestError(f"Expected one sweep, got {', '.join(names) or 'none'}. The store has: {', '.join(known)}.")
     if names[0] not in known:
-        raise unknown("experiment", names[0], known, f"The store has: {', '.join(known) or 'none'}.")
+        raise unknown_name("experiment", names[0], known, f"The store has: {', '.join(known) or 'none'}.")
     if not PLACE.fullmatch(args.project):
         raise RequestError(f"--project {args.project}: expected a project, or OWNER/NAME, of letters, digits, - _ .")
     owner, _, project = args.project.rpartition("/")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from bench.schema.errors import RequestError, near
+from bench.schema.errors import RequestError, suggestion
 
 # Every name that `bench check` can say, and what it is about. The first is raised where a setting is read, in every
 # verb (`bench.schema.errors.Refused`).
@@ -80,7 +80,7 @@ def checked(allowed: Mapping[str, str]) -> Mapping[str, str]:
             raise RequestError(f"allow: no reason allows '{name}'. Take it out, and choose on val.")
         if name not in NAMES:
             raise RequestError(
-                f"allow: no finding is named '{name}'.{near(name, NAMES)} 'bench check --names' lists them."
+                f"allow: no finding is named '{name}'.{suggestion(name, NAMES)} 'bench check --names' lists them."
             )
     return allowed
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.data.entry import Entry
 from bench.schema.dataset import Split
-from bench.schema.errors import RequestError, near
+from bench.schema.errors import RequestError, suggestion
 
 Indices = NDArray[np.int64]
 PASSES = 10  # over all groups, until none moves any more
@@ -37,7 +37,7 @@ def groups_of(entry: Entry, split: Split) -> Indices | None:
         known = f" Columns: {', '.join(columns)}." if columns else ""
         pattern = " Or a pattern of the path: split.group='*/{group}_*'." if paths else ""
         raise RequestError(
-            f"split.group={split.group}: no such column.{near(split.group, columns)}{known}{pattern}"
+            f"split.group={split.group}: no such column.{suggestion(split.group, columns)}{known}{pattern}"
             + ("" if columns or paths else " This set says nothing of its images but their labels.")
         )
     empty = [i for i, name in enumerate(names) if not name.strip()]

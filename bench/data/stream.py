@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.data.sources.decode import BadImage, Rule
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redacted
+from bench.schema.secrets import redact
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ class Streamed:
             return self.rule(fetch(place))
         except BadImage as error:
             raise RequestError(
-                f"{redacted(place)} {error}; it was readable when this set was indexed. Put it back."
+                f"{redact(place)} {error}; it was readable when this set was indexed. Put it back."
             ) from error

@@ -13,7 +13,7 @@ from bench.disk import write_atomically
 from bench.explain.page import page
 from bench.explain.picture import NotFor, Picture, save
 from bench.explain.subject import Subject
-from bench.schema.errors import unknown
+from bench.schema.errors import unknown_name
 
 # In the order of the page: what went wrong first, then what was learned, then how it works.
 KINDS = {
@@ -70,7 +70,7 @@ def draw(
     """
     for kind in kinds:
         if kind.replace("-", "_") not in KINDS:
-            raise unknown("kind of picture", kind, KINDS)
+            raise unknown_name("kind of picture", kind, KINDS)
     chosen = [kind for kind in KINDS if not kinds or kind in [k.replace("-", "_") for k in kinds]]
     drawn = Drawn()
     images: dict[str, bytes] = {}

@@ -10,7 +10,7 @@ from torch import nn
 from bench.models import hashes, weights
 from bench.models.heads import head_names
 from bench.models.stages import Stage, stages
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment
 from bench.schema.transfer import Transfer
 
@@ -117,7 +117,7 @@ def first_trained(parts: list[Stage], transfer: Transfer, epoch: int) -> int:
     last = 0
     if transfer.mode == "partial":
         if transfer.trainable_from not in names:
-            raise unknown("stage in transfer.trainable_from:", str(transfer.trainable_from), names)
+            raise unknown_name("stage in transfer.trainable_from:", str(transfer.trainable_from), names)
         last = names.index(str(transfer.trainable_from))
     if not transfer.unfreeze_every:
         return last

@@ -16,7 +16,7 @@ from bench.models.cost import blank_output
 from bench.models.stem import patches, small_stem
 from bench.parts import listing
 from bench.parts.load import function
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 from bench.schema.model import NormLayer, Timm, Torchvision
 
 # What timm has in place of the models that come from torchvision.
@@ -169,11 +169,13 @@ def check_name(name: str) -> None:
         raise RequestError(f"timm has no '{name}' ({NOT_IN_TIMM[name]}): model={name} is torchvision's.")
     if not timm.is_model(name):
         names = [*timm_names(), *listing.names("timm")]
-        raise unknown("timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them.")
+        raise unknown_name(
+            "timm model", name, names, f"timm has {len(names)}: 'bench models PATTERN --timm' lists them."
+        )
     base, _, tag = name.partition(".")
     tags = [weights.partition(".")[2] for weights in timm.list_pretrained(f"{base}.*")]
     if tag and tag not in tags:
-        raise unknown(f"weights of timm model '{base}':", tag, tags, f"Without a tag: model.name={base}.")
+        raise unknown_name(f"weights of timm model '{base}':", tag, tags, f"Without a tag: model.name={base}.")
 
 
 def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:

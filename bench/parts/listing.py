@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
-from bench.schema.offered import Listed, offering_nothing, parts_of, shipped, tree
+from bench.schema.offered import Listed, misplaced_decorators, parts_of, shipped_parts, tree
 
 VARIABLE = "IMAGEBENCH_PARTS"  # folders, in place of the usual ones: processes of this command look there too
 ENTRY_POINTS = "imagebench.parts"
@@ -72,7 +72,7 @@ def own() -> tuple[Listed, ...]:
 
 def listed() -> tuple[Listed, ...]:
     """Every part that there is: those that come along, then `own`."""
-    return (*shipped(), *own())
+    return (*shipped_parts(), *own())
 
 
 def broken() -> dict[str, str]:
@@ -93,7 +93,7 @@ def misplaced() -> dict[str, str]:
     found = {}
     for file, _ in files():
         with suppress(SyntaxError, ValueError):
-            if faults := offering_nothing(tree(file, file.stat().st_mtime_ns)):
+            if faults := misplaced_decorators(tree(file, file.stat().st_mtime_ns)):
                 found[f"{file.parent.name}/{file.name}"] = "; ".join(faults)
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.parts import listing
 from bench.schema.errors import RequestError
-from bench.schema.metric import METRICS, stated
+from bench.schema.metric import METRICS, from_facts
 
 OURS = frozenset(METRICS)
 
@@ -31,7 +31,7 @@ def enter_listed() -> tuple[str, ...]:
 def enter(name: str, facts: Mapping[str, Any]) -> None:
     """Enter a metric by what its decorator says; the newest word counts, one of ours stays as it is."""
     if name not in OURS:
-        METRICS[name] = stated(name, facts)
+        METRICS[name] = from_facts(name, facts)
 
 
 def named(names: list[str]) -> str:

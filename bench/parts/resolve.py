@@ -16,7 +16,7 @@ from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
 from bench.parts.outline import outline
 from bench.parts.signature import checked, defaults, takes_norm
-from bench.schema.errors import RequestError, near, unknown
+from bench.schema.errors import RequestError, suggestion, unknown_name
 from bench.schema.metric import ON_REQUEST
 from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
 from bench.schema.own import Own
@@ -91,8 +91,8 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     mine = [n for n in names if n in offered or n in codes]
     if kind.name == "metric":
         for name in names:
-            if name not in (*mine, *ON_REQUEST) and near(str(name), [*offered, *ON_REQUEST]):
-                raise unknown("metric", str(name), [*offered, *ON_REQUEST])
+            if name not in (*mine, *ON_REQUEST) and suggestion(str(name), [*offered, *ON_REQUEST]):
+                raise unknown_name("metric", str(name), [*offered, *ON_REQUEST])
         if mine:
             enter_listed()
     if not mine:
@@ -124,8 +124,8 @@ def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
     found = [*listing.broken().items(), *listing.misplaced().items()]
     broken = "".join(f"\n{file}: {reason}" for file, reason in found)
     raise RequestError(
-        f"{kind.name} '{name}'{version} is somebody's own code and not here.{near(name, known)} Looked into: {where}. "
-        f"Put its file into parts/, or name its folder: --parts DIR.{kept}{broken}"
+        f"{kind.name} '{name}'{version} is somebody's own code and not here.{suggestion(name, known)} "
+        f"Looked into: {where}. Put its file into parts/, or name its folder: --parts DIR.{kept}{broken}"
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bench.disk import write_atomically
 from bench.protocol import register
 from bench.schema.errors import RequestError
-from bench.track.address import redacted
+from bench.track.address import redact
 from bench.track.spool import state_folder
 from bench.track.store import existing
 from bench.track.unavailable import StoreUnavailable
@@ -131,7 +131,7 @@ def _remembered() -> dict[str, Scored]:
 
 
 def _remember(known: Mapping[str, Scored]) -> None:
-    content = {redacted(s): {test: sorted(runs) for test, runs in found.items()} for s, found in known.items() if found}
+    content = {redact(s): {test: sorted(runs) for test, runs in found.items()} for s, found in known.items() if found}
     text = json.dumps(content, sort_keys=True)
     if content and (not _file().is_file() or _file().read_text(encoding="utf-8") != text):
         write_atomically(_file(), text)

@@ -12,8 +12,8 @@ from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
 from bench.report.selection import only_judged
 from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
-from bench.schema.errors import RequestError, unknown
-from bench.schema.label import canonical, show
+from bench.schema.errors import RequestError, unknown_name
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -109,7 +109,7 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     have = _metrics(left) & _metrics(right)
     for name in metrics:
         if name not in have:
-            raise unknown("metric", name, have, f"Both sides have: {', '.join(sorted(have)) or 'none in common'}.")
+            raise unknown_name("metric", name, have, f"Both sides have: {', '.join(sorted(have)) or 'none in common'}.")
     rule, matched = _match(left, right, a, b)
     wanted = list(metrics) or [name for name in BASIC if name in have]
     points: dict[tuple[tuple[str, str], ...], list[tuple[Record, Record]]] = {}
@@ -175,7 +175,7 @@ def _latest(side: Side) -> list[Record]:
 
 
 def _place(record: Record) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, canonical(v)) for name, v in record.axes.items()))
+    return tuple(sorted((name, canonical_text(v)) for name, v in record.axes.items()))
 
 
 def _match(left: list[Record], right: list[Record], a: Side, b: Side) -> tuple[Rule, list[tuple[Record, Record]]]:

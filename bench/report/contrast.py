@@ -15,7 +15,7 @@ from bench.report.naming import axis
 from bench.report.replicates import Contrast, Replicate, in_order
 from bench.schema.claim import Bound, Choice, Claim, Interaction, Trend, sides
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical, numeric, show
+from bench.schema.label import canonical_text, show, to_number
 from bench.schema.metric import metric
 
 Term = tuple[float, dict[str, Any]]  # weight, axis -> value
@@ -46,7 +46,7 @@ def terms(claim: Claim, frame: Frame) -> list[Term]:
 def ordered(claim: Trend, frame: Frame) -> list[Any]:
     """The values along a trend's axis: numbers by size, names as the sweep lists them."""
     levels = frame.levels[claim.over]
-    numbers = [n for level in levels if (n := numeric(level)) is not None]
+    numbers = [n for level in levels if (n := to_number(level)) is not None]
     if len(numbers) < len(levels):
         return levels
     return [levels[i] for i in np.argsort(numbers, kind="stable")]
@@ -55,7 +55,7 @@ def ordered(claim: Trend, frame: Frame) -> list[Any]:
 def _positions(claim: Trend, levels: list[Any]) -> np.ndarray:
     if claim.spacing == "step":
         return np.arange(len(levels), dtype=float)
-    x = [v for level in levels if (v := numeric(level)) is not None]
+    x = [v for level in levels if (v := to_number(level)) is not None]
     if len(x) < len(levels) or (claim.spacing == "log" and min(x) <= 0):
         positive = "positive numbers" if claim.spacing == "log" else "numbers"
         raise RequestError(f"Claim '{claim.says}': spacing '{claim.spacing}' needs {positive} on '{claim.over}'.")
@@ -92,7 +92,7 @@ def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> 
     for at in points:
         for name in at:
             frame.need_axis(name, f"claim '{claim.says}'")
-            if canonical(at[name]) not in {canonical(v) for v in frame.levels[name]}:
+            if canonical_text(at[name]) not in {canonical_text(v) for v in frame.levels[name]}:
                 return f"{axis(name)} {show(at[name])}"
     return ""
 
@@ -112,7 +112,7 @@ def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     free = [name for name in frame.axes if name not in parts[0][1]]
     rests = [rest for rest in frame.product(free) if any(frame.runs({**at, **rest}) for _, at in parts)]
     groups = [(w / len(rests), frame.runs({**at, **rest})) for rest in rests for w, at in parts]
-    averaged = {name: len({canonical(rest[name]) for rest in rests}) for name in free}
+    averaged = {name: len({canonical_text(rest[name]) for rest in rests}) for name in free}
     worst = _worst(of)
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.report.manifest import FORMAT
 from bench.report.seal import faults
-from bench.schema.errors import RequestError, near
+from bench.schema.errors import RequestError, suggestion
 from bench.schema.sweep import Sweep, sweep
 from bench.track.record import Record, read_csv
 
@@ -71,7 +71,7 @@ def named(name: str, results: Path) -> Path:
             return place
     known = [p.name for p in found(results)] if results.is_dir() else []
     raise RequestError(
-        f"No results of '{name}' in {results}.{near(name, known)} "
+        f"No results of '{name}' in {results}.{suggestion(name, known)} "
         f"There {'are' if len(known) != 1 else 'is'}: {', '.join(known) or 'none'}. 'bench table NAME' writes them."
     )
 

@@ -12,7 +12,7 @@ from bench.report.length import UNITS, lengths, trains
 from bench.report.naming import axis, key, point
 from bench.report.statement import sides_of
 from bench.schema.claim import Claim
-from bench.schema.label import canonical, numeric, show
+from bench.schema.label import canonical_text, show, to_number
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
@@ -109,8 +109,8 @@ def _untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
         yield "untuned", f"{where}: one value only, while those of other cells were chosen."
     for name, axis_of in sweep.axes.items():
         own = [label for label, texts in steps_of(name, axis_of) if any(t.startswith("optim.lr=") for t in texts)]
-        shown = {canonical(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
-        own = [label for label in own if canonical(label) in shown]
+        shown = {canonical_text(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
+        own = [label for label in own if canonical_text(label) in shown]
         if name != "optim.lr" and own and len(own) < len(shown):
             said = ", ".join(map(show, own))
             yield "untuned", f"{axis(name)} {said} has a learning rate of its own, and others have not."
@@ -138,12 +138,12 @@ def _undertrained(frame: Frame) -> Iterator[Doubt]:
 
 def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
     for name in sweep.select.over if sweep.select else ():
-        numbers = sorted(n for v in sweep.axes.get(name, []) if (n := numeric(v)) is not None)
+        numbers = sorted(n for v in sweep.axes.get(name, []) if (n := to_number(v)) is not None)
         if len(numbers) < 2:
             continue
         chosen = [at[name] for at, _ in frame.chosen.values() if name in at]
-        ends = {canonical(numbers[0]), canonical(numbers[-1])}
-        if edge := sorted({show(v) for v in chosen if canonical(v) in ends}):
+        ends = {canonical_text(numbers[0]), canonical_text(numbers[-1])}
+        if edge := sorted({show(v) for v in chosen if canonical_text(v) in ends}):
             yield "grid_edge", f"{axis(name)}: the chosen value lies on the edge of those tried ({', '.join(edge)})."
 
 

@@ -13,8 +13,8 @@ from bench.report.naming import key, point, replicates
 from bench.report.replicates import Replicate, interval, overlap, replicate
 from bench.report.selection import ENDED, choose, has_number
 from bench.report.stats import Interval
-from bench.schema.errors import RequestError, unknown
-from bench.schema.label import canonical, numeric
+from bench.schema.errors import RequestError, unknown_name
+from bench.schema.label import canonical_text, to_number
 from bench.schema.metric import metric as describe
 from bench.schema.sweep import Select, Sweep, seeds_of
 from bench.track.record import Record
@@ -76,8 +76,8 @@ class Frame:
         found: dict[str, dict[str, Any]] = defaultdict(dict)
         for record in records:
             for name, value in record.axes.items():
-                found[name].setdefault(canonical(value), value)
-        planned = {name: {canonical(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
+                found[name].setdefault(canonical_text(value), value)
+        planned = {name: {canonical_text(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]
@@ -113,7 +113,9 @@ class Frame:
     def need_axis(self, name: str, place: str) -> None:
         """Raise RequestError unless the records have the axis `name`."""
         if name not in self.axes:
-            raise unknown(f"axis in {place}:", name, self.axes, f"The records have: {', '.join(self.axes) or 'none'}.")
+            raise unknown_name(
+                f"axis in {place}:", name, self.axes, f"The records have: {', '.join(self.axes) or 'none'}."
+            )
 
     def need_metric(self, name: str) -> None:
         """Raise RequestError unless a finished record has the metric, or nothing is finished yet."""
@@ -122,12 +124,12 @@ class Frame:
             return
         if finished and not any(name in r.metrics or name in r.costs for r in finished):
             have = {n for r in finished for n in (*r.metrics, *r.costs)}
-            raise unknown("metric", name, have, f"No finished run has it; they have: {', '.join(sorted(have))}.")
+            raise unknown_name("metric", name, have, f"No finished run has it; they have: {', '.join(sorted(have))}.")
 
     def cells(self, metric: str, at: Mapping[str, Any] | None = None) -> list[Cell]:
         """One Cell a point, in the order of the levels, at the fixed values `at` only."""
-        fixed = {name: canonical(value) for name, value in (at or {}).items()}
-        order = {name: {canonical(v): i for i, v in enumerate(self.levels[name])} for name in self.axes}
+        fixed = {name: canonical_text(value) for name, value in (at or {}).items()}
+        order = {name: {canonical_text(v): i for i, v in enumerate(self.levels[name])} for name in self.axes}
         where = [(self.axes.index(name), value) for name, value in fixed.items()]
         wanted = [p for p in self.points if all(p[i] == value for i, value in where)]
         wanted.sort(key=lambda p: [order[a].get(v, -1) for a, v in zip(self.axes, p, strict=True)])
@@ -248,4 +250,4 @@ def _absent(record: Record) -> Record:
 def _by_size(found: dict[str, Any]) -> Callable[[str], Any]:
     """Numbers by size, before names in the order they came."""
     place = {name: i for i, name in enumerate(found)}
-    return lambda name: (0, n, "") if (n := numeric(found[name])) is not None else (1, place[name], "")
+    return lambda name: (0, n, "") if (n := to_number(found[name])) is not None else (1, place[name], "")

@@ -18,7 +18,7 @@ from bench.report import artifacts, predictions, whole_images
 from bench.report.evidence import MANIFEST, Evidence, context
 from bench.report.naming import point
 from bench.report.registered import broken_promises
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.track.record import Record
 
 TEXTS = (".md", ".csv", ".tex", ".html", ".json")
@@ -72,7 +72,7 @@ def _unequal(record: Record, run: dict[str, Any], evidence: Evidence, own: dict[
 def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a) and math.isnan(b):
         return True
-    return a == b or (a is not None and b is not None and canonical(a) == canonical(b))
+    return a == b or (a is not None and b is not None and canonical_text(a) == canonical_text(b))
 
 
 def _files(evidence: Evidence) -> list[str]:
@@ -136,4 +136,4 @@ def _short(text: str, other: str) -> str:
 
 
 def _place(axes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, canonical(v)) for name, v in axes.items()))
+    return tuple(sorted((name, canonical_text(v)) for name, v in axes.items()))

@@ -24,7 +24,7 @@ from bench.report.manifest import common
 from bench.report.replicates import Replicate, named
 from bench.schema.claim import Claim, digest
 from bench.schema.experiment import NOT_SCIENCE
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
@@ -160,7 +160,9 @@ def differing(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     Only what both know is compared, so that what a later version adds, and entries of an earlier one, count as today's.
     """
     there = entry.get("settings", {})
-    other = [name for name in there if name in settings and canonical(there[name]) != canonical(settings[name])]
+    other = [
+        name for name in there if name in settings and canonical_text(there[name]) != canonical_text(settings[name])
+    ]
     said = ", ".join(f"{name} {show(there[name])}" if name != "data" else "other images" for name in other[:3])
     return f"{said} and {len(other) - 3} more" if len(other) > 3 else said
 

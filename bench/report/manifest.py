@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.report.frame import Frame
 from bench.report.selection import judged
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.schema.own import codes
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -85,7 +85,7 @@ def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         name: value
         for name, value in configs[0].items()
-        if name != "seed" and all(name in c and canonical(c[name]) == canonical(value) for c in configs)
+        if name != "seed" and all(name in c and canonical_text(c[name]) == canonical_text(value) for c in configs)
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import Metric
 
 _AXES = {
@@ -94,4 +94,4 @@ def point(at: Mapping[str, Any]) -> str:
 
 def key(at: dict[str, Any], axes: list[str]) -> tuple[str, ...]:
     """A point as a hashable: canonical spellings in the order of `axes`; "" where the point has no such axis."""
-    return tuple(canonical(at[name]) if name in at else "" for name in axes)
+    return tuple(canonical_text(at[name]) if name in at else "" for name in axes)

@@ -64,7 +64,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
             *([("figures", "Figures")] if figures else []),
             *(("runs", "Runs"), ("protocol", "Protocol"), ("provenance", "Provenance"), ("reproduce", "Reproduce")),
         ],
-        "verdicts": [judged(v) for v in verdicts],
+        "verdicts": [verdict_row(v) for v in verdicts],
         "claims": shown(evidence, "claims", claims) if claims else None,
         "tested": worded(TESTED, frame.replicates),
         "over": worded("n seeds", frame.replicates),
@@ -75,7 +75,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
         "notes": [n.text for n in said if not n.stamp and not n.text.startswith(("Cells:", "Marked:"))],
         "grid": table(grid, places),
         "selector": selector(frame, sweep, grid, places),
-        "published": {"heads": HEADS, "rows": [published(one) for one in beside(frame, sweep)]},
+        "published": {"heads": HEADS, "rows": [published_row(one) for one in beside(frame, sweep)]},
         "table_files": [f for f in ("table.csv", "table.md", "table.tex") if (evidence.folder / f).exists()],
         "figures": figures,
         "charts": charts,
@@ -96,7 +96,7 @@ TESTED = (
 )
 
 
-def judged(found: Verdict) -> dict[str, Any]:
+def verdict_row(found: Verdict) -> dict[str, Any]:
     """A verdict for the template."""
     digits = Digits(metric(found.claim.metric), [(found.high - found.low) / 2])
     said = verdict.remarks(found)
@@ -180,7 +180,7 @@ def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> d
     }
 
 
-def published(one: Beside) -> dict[str, Any]:
+def published_row(one: Beside) -> dict[str, Any]:
     """A row of the table of published numbers: its texts, and the two numbers to sort by."""
     means = [c.interval.mean for c in one.cells if c.values]
     ours = means[0] if len(means) == 1 else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bench.report.frame import Cell, Frame
 from bench.report.grid import number, remarks
 from bench.report.naming import Digits, axis, point
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Published, Sweep
 
@@ -62,8 +62,8 @@ def beside(frame: Frame, sweep: Sweep) -> list[Beside]:
     out = []
     for published in sweep.published:
         frame.need_metric(published.metric)
-        shown = {axis: {canonical(level) for level in levels} for axis, levels in frame.levels.items()}
-        lacking = [axis for axis, value in published.at.items() if canonical(value) not in shown.get(axis, set())]
+        shown = {axis: {canonical_text(level) for level in levels} for axis, levels in frame.levels.items()}
+        lacking = [axis for axis, value in published.at.items() if canonical_text(value) not in shown.get(axis, set())]
         cells = [] if lacking else frame.cells(published.metric, published.at)
         out.append(Beside(published, cells, _differs(published, cells)))
     return out
@@ -75,9 +75,9 @@ def _differs(published: Published, cells: list[Cell]) -> dict[str, tuple[str, st
     for name, theirs in published.setting.items():
         # `dataset: cifar10` stands for the setting dataset.source, `optim: sgd` for optim.name.
         known = next((n for n in (name, f"{name}.name", f"{name}.source") if any(n in c for c in configs)), name)
-        ours = {canonical(c[known]): show(c[known]) for c in configs if known in c}
+        ours = {canonical_text(c[known]): show(c[known]) for c in configs if known in c}
         if not ours:
             out[name] = (show(theirs), "")
-        elif set(ours) != {canonical(theirs)}:
+        elif set(ours) != {canonical_text(theirs)}:
             out[name] = (show(theirs), ", ".join(ours.values()))
     return out

@@ -8,7 +8,7 @@ from typing import Any
 from bench.report.looks import identity_of, launches_at, planned_seeds, settings_of_records
 from bench.report.naming import axis, key, point
 from bench.schema.claim import digest
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, values
 from bench.track.record import Record
 
@@ -50,8 +50,8 @@ def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list
     """
     out = []
     for name, steps in sweep.axes.items():
-        shown = {canonical(r.axes[name]) for r in records if name in r.axes}
-        if lost := [show(v) for v in values(steps) if canonical(v) not in shown] if shown else []:
+        shown = {canonical_text(r.axes[name]) for r in records if name in r.axes}
+        if lost := [show(v) for v in values(steps) if canonical_text(v) not in shown] if shown else []:
             out.append(f"{axis(name)} {', '.join(lost)}")
     if getattr(sweep.select, "seeds", None):
         return out  # which candidate runs the judged seeds is decided while the sweep runs

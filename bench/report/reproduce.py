@@ -19,7 +19,7 @@ from bench.report.frame import value
 from bench.report.naming import Digits
 from bench.report.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
@@ -246,8 +246,8 @@ def own_settings(then: Sequence[Mapping[str, Any]], overrides: Mapping[str, Any]
     """
     out = []
     for name, given in overrides.items():
-        recorded = {canonical(config.get(name)): show(config.get(name)) for config in then}
-        if set(recorded) != {canonical(given)}:
+        recorded = {canonical_text(config.get(name)): show(config.get(name)) for config in then}
+        if set(recorded) != {canonical_text(given)}:
             out.append(Difference(name, " / ".join(recorded.values()), show(given), 120, "your own setting"))
     return out
 

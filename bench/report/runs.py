@@ -10,7 +10,7 @@ from bench.report import artifacts, single_run
 from bench.report.evidence import Evidence
 from bench.report.frame import value
 from bench.report.naming import axis
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, names
 from bench.track.record import Record
@@ -100,7 +100,8 @@ def shared(records: Sequence[Record]) -> dict[str, str]:
     return {
         name: show(first[name])
         for name in sorted(first)
-        if name != "seed" and all(name in c and canonical(c[name]) == canonical(first[name]) for c in configured)
+        if name != "seed"
+        and all(name in c and canonical_text(c[name]) == canonical_text(first[name]) for c in configured)
     }
 
 

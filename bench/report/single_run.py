@@ -11,7 +11,7 @@ from bench.report import artifacts
 from bench.report.artifacts import Reader
 from bench.report.evidence import Evidence
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
@@ -26,7 +26,9 @@ def run_words(evidence: Evidence, record: Record) -> list[str]:
     for name, axis in sweep.axes.items():
         if name not in record.axes:
             return []
-        found = [texts for label, texts in steps_of(name, axis) if canonical(label) == canonical(record.axes[name])]
+        found = [
+            texts for label, texts in steps_of(name, axis) if canonical_text(label) == canonical_text(record.axes[name])
+        ]
         if not found:
             return []
         steps += found[0]
@@ -61,7 +63,7 @@ def differing(sweep: Sweep, records: Sequence[Record]) -> list[str]:
     """Settings that are not the same in every run: the axes' own first."""
     configs = [r.config for r in records if r.config]
     names = sorted({name for config in configs for name in config} - {"seed"})
-    found = [n for n in names if len({canonical(c[n]) if n in c else None for c in configs}) > 1]
+    found = [n for n in names if len({canonical_text(c[n]) if n in c else None for c in configs}) > 1]
     return sorted(found, key=lambda name: (name not in sweep.axes, name))
 
 

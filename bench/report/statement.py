@@ -11,7 +11,7 @@ from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
 from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -142,16 +142,16 @@ def _few(texts: Sequence[str]) -> str:
 def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
     """The runs that weigh positively in a claim's contrast, and those that weigh negatively; of a choice all."""
     if isinstance(claim, Choice):
-        wanted = {name: canonical(v) for name, v in claim.at.items()}
-        return [[r for r in frame.records if all(canonical(r.axes.get(n)) == v for n, v in wanted.items())]]
+        wanted = {name: canonical_text(v) for name, v in claim.at.items()}
+        return [[r for r in frame.records if all(canonical_text(r.axes.get(n)) == v for n, v in wanted.items())]]
     try:
         parts = terms(claim, frame)
     except (RequestError, KeyError):
         return []
     sides: dict[bool, list[Record]] = {}
     if isinstance(claim, Interaction):  # the two sides of the difference, under both conditions
-        one = {name: canonical(v) for name, v in claim.compare.items()}
-        flags = [all(canonical(at[name]) == v for name, v in one.items()) for _, at in parts]
+        one = {name: canonical_text(v) for name, v in claim.compare.items()}
+        flags = [all(canonical_text(at[name]) == v for name, v in one.items()) for _, at in parts]
     else:
         flags = [w > 0 for w, _ in parts]
     for flag, (_, at) in zip(flags, parts, strict=True):
@@ -165,5 +165,5 @@ def _values(records: Sequence[Record], name: str) -> list[str]:
     found: dict[str, Any] = {}
     for record in records:
         if name in record.config:
-            found.setdefault(canonical(record.config[name]), record.config[name])
+            found.setdefault(canonical_text(record.config[name]), record.config[name])
     return [show(found[k]) for k in sorted(found)]

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.schema.metric import Metric, metric
 from bench.schema.part import part
 
@@ -56,7 +56,7 @@ class Compare:
                 f"by is {self.by:g}, but whether one side fails more often is tested on the seeds where both differ, "
                 "which knows no margin. Take `by` out, or bound the rate of one side (kind: bound)."
             )
-        return _two_sides(self.compare, self.against, self.at) or _too_much(
+        return _two_sides(self.compare, self.against, self.at) or _whole_range_amount(
             {"by": self.by, "smallest": self.smallest}, self.metric
         )
 
@@ -84,7 +84,7 @@ class Trend:
         """What makes this claim impossible to judge, or an empty string."""
         if self.over in self.at:
             return f"'{self.over}' is both `over` and fixed by `at`."
-        return _too_much({"smallest": self.smallest}, self.metric)
+        return _whole_range_amount({"smallest": self.smallest}, self.metric)
 
 
 @part
@@ -114,7 +114,7 @@ class Interaction:
         return (
             _two_sides(self.compare, self.against, self.at)
             or _two_sides(self.where, self.versus, self.at, ("where", "versus"))
-            or _too_much({"smallest": self.smallest}, self.metric)
+            or _whole_range_amount({"smallest": self.smallest}, self.metric)
         )
 
 
@@ -136,7 +136,9 @@ class Equivalence:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        return _two_sides(self.compare, self.against, self.at) or _too_much({"margin": self.margin}, self.metric)
+        return _two_sides(self.compare, self.against, self.at) or _whole_range_amount(
+            {"margin": self.margin}, self.metric
+        )
 
 
 @part
@@ -180,7 +182,7 @@ class Choice:
                 return f"{name}.reads is {way.reads}, which cannot be compared with {self.metric}: another unit."
         if self.compare == self.against:
             return "`compare` and `against` are the same."
-        return _too_much({"smallest": self.smallest}, self.metric)
+        return _whole_range_amount({"smallest": self.smallest}, self.metric)
 
 
 @part
@@ -203,7 +205,7 @@ class Bound:
         return f"bound is {self.bound:g}, but {self.metric} is {_range(shown)}.{_percent(self.bound, shown)}"
 
 
-def with_direction(claim: Any) -> Any:
+def add_direction(claim: Any) -> Any:
     """A claim's plain data, with the better direction of its metric where it states none."""
     if not isinstance(claim, dict) or "direction" in claim or claim.get("kind") == "equivalence":
         return claim
@@ -237,7 +239,7 @@ def metrics_of(claim: Claim) -> list[str]:
     return list(dict.fromkeys([claim.metric, *(m for way in ways for m in (way.by, way.reads) if m)]))
 
 
-def _too_much(amounts: dict[str, float | None], of: str) -> str:
+def _whole_range_amount(amounts: dict[str, float | None], of: str) -> str:
     """Which difference is as large as the metric's whole range, where one is: somebody meant percent."""
     shown = metric(of)
     for name, amount in amounts.items():
@@ -266,6 +268,6 @@ def _two_sides(one: Point, other: Point, at: Point, named: tuple[str, str] = ("c
             return f"'{min(both)}' is fixed by `{name}` and by `at`."
     if set(one) != set(other):
         return f"`{named[0]}` and `{named[1]}` must fix the same axes, as everything else is to be equal."
-    if all(canonical(one[axis]) == canonical(other[axis]) for axis in one):
+    if all(canonical_text(one[axis]) == canonical_text(other[axis]) for axis in one):
         return f"`{named[0]}` and `{named[1]}` are the same."
     return ""

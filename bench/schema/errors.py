@@ -51,15 +51,15 @@ class OutOfTime(RunFailed):
     """`trainer.max_minutes` have passed. With a higher limit the run can go on from its last checkpoint."""
 
 
-def near(word: str, options: Iterable[str]) -> str:
+def suggestion(word: str, options: Iterable[str]) -> str:
     """` Did you mean 'x'?` for the closest option to `word`, or an empty string."""
     close = difflib.get_close_matches(str(word), [str(o) for o in options], n=1, cutoff=0.6)
     return f" Did you mean '{close[0]}'?" if close else ""
 
 
-def unknown(kind: str, word: str, options: Iterable[str], remedy: str = "") -> RequestError:
+def unknown_name(kind: str, word: str, options: Iterable[str], remedy: str = "") -> RequestError:
     """The error for a name that is not in `options`, with the nearest one and the whole list."""
     options = sorted(str(o) for o in options)
-    message = f"Unknown {kind} '{word}'.{near(word, options)}"
+    message = f"Unknown {kind} '{word}'.{suggestion(word, options)}"
     message += f" {remedy}" if remedy else f" Expected one of: {', '.join(options)}."
     return RequestError(message)

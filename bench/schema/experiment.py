@@ -15,10 +15,10 @@ from pydantic import Field
 from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Knn, Model, NormLayer, OwnModel, Resnet, Timm, Torchvision
 from bench.schema.offered import SHIPPED
-from bench.schema.own import Metrics, Own, among
+from bench.schema.own import Metrics, Own, codes_by_name
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
-from bench.schema.secrets import redacted
+from bench.schema.secrets import redact
 from bench.schema.training import Chosen, Optim, Tracking, Trainer
 from bench.schema.transfer import Transfer
 
@@ -151,7 +151,7 @@ def experiment(config: Mapping[str, Any]) -> Experiment:
     return build(Experiment, config)
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat_settings(value: Any, prefix: str = "") -> dict[str, Any]:
     """A part as one level: `{"optim.lr": 0.1, "model.hidden": [400, 100], ...}`; addresses as they may be shown."""
     out: dict[str, Any] = {}
     for field in dataclasses.fields(value):
@@ -159,27 +159,30 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
         if name == "trainer.epochs" and value.whole_epochs is None:
             continue  # it decides nothing
         if field.name == "own":
-            out.update(_own(item, out, prefix))
+            out.update(_own_settings(item, out, prefix))
         elif isinstance(value, Experiment) and item is None:
             continue  # a group that nobody chose from
         elif dataclasses.is_dataclass(item):
-            out.update(flat(item, name + "."))
+            out.update(flat_settings(item, name + "."))
         else:
-            out[name] = list(item) if isinstance(item, tuple) else redacted(item) if isinstance(item, str) else item
+            out[name] = list(item) if isinstance(item, tuple) else redact(item) if isinstance(item, str) else item
     return out
 
 
-def _own(item: Any, before: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def _own_settings(item: Any, before: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Own parts among the settings of their group, as if they were its own."""
     if isinstance(item, Own):
-        return _shown(item.flat(prefix))
+        return _redact_values(item.flat(prefix))
     if not item:
         return {}
-    return {f"{prefix}names": [*before.get(f"{prefix}names", []), *(own.name for own in item)], **among(item, prefix)}
+    return {
+        f"{prefix}names": [*before.get(f"{prefix}names", []), *(own.name for own in item)],
+        **codes_by_name(item, prefix),
+    }
 
 
-def _shown(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: redacted(v) if isinstance(v, str) else v for k, v in settings.items()}
+def _redact_values(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: redact(v) if isinstance(v, str) else v for k, v in settings.items()}
 
 
 def science(exp: Experiment) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def science(exp: Experiment) -> dict[str, Any]:
 
 def _science(value: Any, prefix: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for attribute, name, default in _scientific(type(value), prefix):  # type: ignore[arg-type]
+    for attribute, name, default in _science_fields(type(value), prefix):  # type: ignore[arg-type]
         item = getattr(value, attribute)
         if name == "trainer.epochs" and value.whole_epochs is None:
             continue
@@ -201,7 +204,9 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
             # and that of one that comes along is no code at all.
             code = str(getattr(item, "code", ""))
             named = "==" in code or code == SHIPPED
-            found = (_shown(item.science(prefix)) if isinstance(item, Own) else _own(item, out, prefix)).items()
+            found = (
+                _redact_values(item.science(prefix)) if isinstance(item, Own) else _own_settings(item, out, prefix)
+            ).items()
             out.update({k: v for k, v in found if k not in NOT_SCIENCE or (named and k == f"{prefix}name")})
         elif hasattr(item, "__dataclass_fields__"):
             out.update(_science(item, name + "."))
@@ -211,7 +216,7 @@ def _science(value: Any, prefix: str) -> dict[str, Any]:
 
 
 @functools.cache  # a large sweep asks for each of its points
-def _scientific(part: type, prefix: str) -> list[tuple[str, str, Any]]:
+def _science_fields(part: type, prefix: str) -> list[tuple[str, str, Any]]:
     """(attribute, full name, default) of the settings of a part that are science."""
     named = [(field.name, prefix + field.name, _default(field)) for field in dataclasses.fields(part)]
     return [entry for entry in named if entry[1] not in NOT_SCIENCE]

@@ -8,18 +8,18 @@ import re
 from typing import Any
 
 
-def canonical(value: Any) -> str:
+def canonical_text(value: Any) -> str:
     """Canonical spelling: equal for two spellings of one value, different for different values."""
-    number = numeric(value)
+    number = to_number(value)
     if number is not None:
         return repr(number)
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     items = _items(value)
-    return str(value) if items is None else "[" + ",".join(canonical(v) for v in items) + "]"
+    return str(value) if items is None else "[" + ",".join(canonical_text(v) for v in items) + "]"
 
 
-def numeric(value: Any) -> float | None:
+def to_number(value: Any) -> float | None:
     """The number that an axis value is, YAML's strings such as '1e-3' included; None for anything else.
 
     Text that no number is written as (007, 1_000) is text: as labels '007', '07' and '7' are three.
@@ -41,7 +41,7 @@ def show(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    number, items = numeric(value), _items(value)
+    number, items = to_number(value), _items(value)
     if items is not None:
         return "-".join(show(v) for v in items) or "empty"
     return f"{number:.12g}" if number is not None else str(value)

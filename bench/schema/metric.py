@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.schema.errors import RequestError
-from bench.schema.offered import shipped
+from bench.schema.offered import shipped_parts
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _share(name: str, title: str, higher_is_better: bool = True) -> Metric:
 FRACTION = (0, 1)
 
 
-def stated(name: str, facts: Mapping[str, Any]) -> Metric:
+def from_facts(name: str, facts: Mapping[str, Any]) -> Metric:
     """A metric by what its decorator says (`bench.parts.metric`)."""
     low, high = facts.get("range") or (None, None)
     unit = str(facts.get("unit") or ("%" if (low, high) == FRACTION else ""))
@@ -102,7 +102,7 @@ METRICS: dict[str, Metric] = {
     for m in (
         _share("accuracy", "accuracy"),
         _share("top5", "top-5 accuracy"),
-        *(stated(part.name, part.facts) for part in shipped() if part.kind == "metric"),
+        *(from_facts(part.name, part.facts) for part in shipped_parts() if part.kind == "metric"),
         _share("macro_f1", "macro F1"),
         _share("ece", "calibration error", higher_is_better=False),
         Metric("nll", "NLL", "nats", False, 0.0),
@@ -124,7 +124,7 @@ METRICS: dict[str, Metric] = {
 }
 
 # Of ours, those that a run measures on request, `metrics.names=[kappa]`, or because its sweep shows or judges them.
-ON_REQUEST = tuple(part.name for part in shipped() if part.kind == "metric")
+ON_REQUEST = tuple(part.name for part in shipped_parts() if part.kind == "metric")
 
 
 def last_part(name: str) -> str:

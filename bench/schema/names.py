@@ -33,7 +33,7 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
-def printable(text: str) -> str:
+def make_printable(text: str) -> str:
     """Text without the characters that steer a terminal, but for line ends and tabs: each becomes a question mark."""
     return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)
 
@@ -52,7 +52,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("imagebench-plain", _plain)
 
 
-def plain_where_needed(stream: TextIO | None) -> None:
+def tolerate_narrow_encoding(stream: TextIO | None) -> None:
     """Let a terminal or pipe of a narrow encoding get `+/-` for `±` instead of raising."""
     if stream is not None and hasattr(stream, "reconfigure"):
         stream.reconfigure(errors="imagebench-plain")

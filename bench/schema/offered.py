@@ -91,7 +91,7 @@ class Listed:
 
 
 @functools.cache
-def shipped() -> tuple[Listed, ...]:
+def shipped_parts() -> tuple[Listed, ...]:
     """The parts that come along, in the order of their files' names."""
     return tuple(part for file in sorted(FOLDER.glob("[!_]*.py")) for part in parts_of(file, 0, SHIPPED))
 
@@ -124,7 +124,7 @@ def parts_of(file: Path, changed: int, package: str) -> tuple[Listed, ...]:
     return tuple(found)
 
 
-def offering_nothing(body: ast.Module) -> list[str]:
+def misplaced_decorators(body: ast.Module) -> list[str]:
     """What is said of decorators where no part is found: inside of something, or called (`net = model(f)`)."""
     known = decorators(body)
     top = {id(n) for n in body.body if isinstance(n, ast.FunctionDef | ast.ClassDef)}

@@ -54,9 +54,9 @@ class Own:
         return {prefix + k: v for k, v in {"name": self.name, "code": self.code, **self.values}.items()}
 
 
-def involved(experiments: Iterable[Any]) -> bool:
+def uses_own_code(experiments: Iterable[Any]) -> bool:
     """Whether any of the Experiments uses own code."""
-    return any(owned(exp) for exp in experiments)
+    return any(own_parts(exp) for exp in experiments)
 
 
 def own_or_named(name: str, own: Own | None, group: str) -> None:
@@ -88,7 +88,7 @@ class Metrics:
             raise ValueError("names: a metric is named twice.")
 
 
-def among(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
+def codes_by_name(owns: tuple[Own, ...], prefix: str) -> dict[str, Any]:
     """The code of each own part of several that a list of names asks for: `corrupt.code` -> {"fog": "5d3f..."}."""
     found = {own.name: own.code for own in owns if own.code != SHIPPED}
     return {f"{prefix}code": found} if found else {}
@@ -106,7 +106,7 @@ def codes(config: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def owned(value: Any) -> list[tuple[str, Own]]:
+def own_parts(value: Any) -> list[tuple[str, Own]]:
     """(group, part) of every part of an Experiment that is somebody's own code; a list's parts one by one."""
     found: list[tuple[str, Own]] = []
     for group in dataclasses.fields(value):

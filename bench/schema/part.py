@@ -11,8 +11,8 @@ from typing import Any, TypeVar, dataclass_transform
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
 
-from bench.schema.errors import RequestError, near
-from bench.schema.where import elsewhere, members
+from bench.schema.errors import RequestError, suggestion
+from bench.schema.where import members, where_it_belongs
 
 T = TypeVar("T")
 _adapters: dict[Any, TypeAdapter] = {}
@@ -109,7 +109,7 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
             return f"Unknown setting '{name}', which is one of Lightning's Trainer: {LIGHTNING[theirs]}."
         options = _siblings(cls, error["loc"][:-1])
         known = f" Known here: {', '.join(options)}." if options else ""
-        hint = elsewhere(cls, name) or near(path[-1] if path else "", options)
+        hint = where_it_belongs(cls, name) or suggestion(path[-1] if path else "", options)
         return f"Unknown setting '{name}'.{hint}{known}"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
         return f"Setting '{name}' is missing."
@@ -118,10 +118,10 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
         tag, expected = context.get("tag", "nothing"), context.get("expected_tags", "")
         names = re.findall(r"'([^']+)'", expected)
         field = context.get("discriminator", "").strip("'")
-        return f"{name}.{field}: unknown value '{tag}'.{near(tag, names)} Expected one of: {', '.join(names)}."
+        return f"{name}.{field}: unknown value '{tag}'.{suggestion(tag, names)} Expected one of: {', '.join(names)}."
     if kind == "literal_error":
         names = re.findall(r"'([^']+)'", error["ctx"]["expected"])
-        return f"{name}: unknown value {value!r}.{near(str(value), names)} Expected one of: {', '.join(names)}."
+        return f"{name}: unknown value {value!r}.{suggestion(str(value), names)} Expected one of: {', '.join(names)}."
     if kind == "value_error":
         text = str(error["ctx"]["error"])
         return text if not path else f"{name}: {text}"

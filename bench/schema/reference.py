@@ -66,7 +66,7 @@ def entries(part: Any, prefix: str = "", only: tuple[str, ...] = ()) -> Iterator
             yield from entries(one, f"{name}.", tags(one) if len(nested) > 1 else only)
 
 
-def with_meanings(found: Iterable[Entry]) -> list[Entry]:
+def fill_meanings(found: Iterable[Entry]) -> list[Entry]:
     """The same; one without a meaning has that of the same setting, of the same type, of another part."""
     found = list(found)
     said = {(e.name, e.type): e.meaning for e in reversed(found) if e.meaning}
@@ -94,7 +94,7 @@ def _tag(part: Any) -> str:
     return ""
 
 
-def about(part: Any) -> str:
+def docstring_text(part: Any) -> str:
     """A docstring: its paragraphs as single lines, but for those with an indented part; "" for a made-up one."""
     text = part.__doc__ or ""
     if text.startswith(f"{getattr(part, '__name__', '')}("):  # what a dataclass without one gets
@@ -156,20 +156,20 @@ def _limits(extras: tuple[Any, ...]) -> list[str]:
 
 def _comments(part: Any) -> dict[str, tuple[int, str]]:
     """Field -> (line of the schema, the comments above and beside it, else those of its type)."""
-    source, tree = _parsed(sys.modules[part.__module__].__file__ or "")
+    source, tree = _parse(sys.modules[part.__module__].__file__ or "")
     named = {n.targets[0].id: n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
     body = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == part.__name__).body
     fields = {n.target.id: n for n in body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
     found = {}
     for name, node in fields.items():
-        text = _beside(node, source)
+        text = _comments_at(node, source)
         if not text and isinstance(node.annotation, ast.Name) and node.annotation.id in named:
-            text = _beside(named[node.annotation.id], source)
+            text = _comments_at(named[node.annotation.id], source)
         found[name] = (node.lineno, text)
     return found
 
 
-def _beside(node: ast.stmt, source: dict[int, tuple[bool, str]]) -> str:
+def _comments_at(node: ast.stmt, source: dict[int, tuple[bool, str]]) -> str:
     """The comments above and beside a statement."""
     above: list[str] = []
     line = node.lineno - 1
@@ -181,7 +181,7 @@ def _beside(node: ast.stmt, source: dict[int, tuple[bool, str]]) -> str:
 
 
 @functools.cache
-def _parsed(file: str) -> tuple[dict[int, tuple[bool, str]], ast.Module]:
+def _parse(file: str) -> tuple[dict[int, tuple[bool, str]], ast.Module]:
     """Line -> (whether the comment stands alone, its text), and the file's syntax."""
     text = Path(file).read_text(encoding="utf-8")
     lines = text.splitlines()

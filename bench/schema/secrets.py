@@ -14,7 +14,7 @@ ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]*://(?:{LOGIN})?[^\s'\"<>]+")
 USER = re.compile(rf"://(?:{LOGIN}|[^\s/]*@)")
 
 
-def redacted(address: str) -> str:
+def redact(address: str) -> str:
     """The address without user name, password, query and fragment.
 
     Addresses of fsspec may be chained (`zip://a.csv::https://user:password@host/b.zip`): each part is treated.
@@ -38,15 +38,15 @@ def _one(address: str) -> str:
     )
 
 
-def everywhere(value: Any) -> Any:
+def redact_all(value: Any) -> Any:
     """Plain data with every address in its strings redacted."""
     if isinstance(value, str):
-        return without_credentials(value)
+        return redact_text(value)
     if isinstance(value, dict):
-        return {k: everywhere(v) for k, v in value.items()}
-    return [everywhere(v) for v in value] if isinstance(value, list) else value
+        return {k: redact_all(v) for k, v in value.items()}
+    return [redact_all(v) for v in value] if isinstance(value, list) else value
 
 
-def without_credentials(text: str) -> str:
+def redact_text(text: str) -> str:
     """`text` with every address in it redacted: for messages of libraries, commands and overrides."""
-    return ADDRESS.sub(lambda found: redacted(found.group()), text)
+    return ADDRESS.sub(lambda found: redact(found.group()), text)

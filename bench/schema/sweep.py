@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.schema.claim import KINDS, Claim, sides, with_direction
-from bench.schema.errors import RequestError, chosen_on_test, near, unknown
-from bench.schema.label import canonical, show
+from bench.schema.claim import KINDS, Claim, add_direction, sides
+from bench.schema.errors import RequestError, chosen_on_test, suggestion, unknown_name
+from bench.schema.label import canonical_text, show
 from bench.schema.names import checked_name
 from bench.schema.part import build, part
-from bench.schema.secrets import without_credentials
+from bench.schema.secrets import redact_text
 
 # An axis is `name: [value, ...]`, each value an override `name=value`,
 # or `name: {label: [override, ...], ...}` where one step of the axis changes several settings.
@@ -188,7 +188,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
         RequestError: for unknown keys, an empty axis or one that names a value twice, and a table, figure, claim,
             selection or published number that names an axis or a value which the sweep does not have.
     """
-    made: Sweep = build(Sweep, _with_kinds(data, where), where)
+    made: Sweep = build(Sweep, _add_kinds(data, where), where)
     checked_name(made.name, f"{where}: name")
     known = _levels(made, where)
     places: list[tuple[str, dict[str, Any]]] = []  # axis -> value, to be checked against the axes
@@ -215,7 +215,7 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     for i, left_out in enumerate(made.exclude):
         if not left_out or [] in left_out.values():
             raise RequestError(f"{where}: exclude[{i}] names no value, and so leaves nothing out: {{axis: value}}.")
-        listed = [{axis: value} for axis, of in left_out.items() for value in several(of, known.get(axis, ()))]
+        listed = [{axis: value} for axis, of in left_out.items() for value in excluded_values(of, known.get(axis, ()))]
         places += [(f"exclude[{i}]", one) for one in listed]
     for i, together in enumerate(made.zip):
         axes += [(f"zip[{i}]", name) for name in together]
@@ -235,14 +235,14 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     _check_replicates(made, axes, where)
     for place, axis in axes:
         if axis is not None and axis not in known:
-            raise unknown(f"axis in {place} of {where}:", axis, known)
+            raise unknown_name(f"axis in {place} of {where}:", axis, known)
     for place, fixed in places:
         for axis, value in fixed.items():
-            if canonical(value) not in known[axis]:
+            if canonical_text(value) not in known[axis]:
                 options = known[axis].values()
                 raise RequestError(
                     f"{where}: {place} says {axis}: {show(value)}, which the axis does not have."
-                    f"{near(show(value), options)} Its values: {', '.join(options)}."
+                    f"{suggestion(show(value), options)} Its values: {', '.join(options)}."
                 )
     for i, claim in enumerate(made.claims):
         if claim.metric == "run/failed" and claim.kind not in ("compare", "bound"):
@@ -266,9 +266,9 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     return made
 
 
-def several(value: Any, known: Container[str]) -> list[Any]:
+def excluded_values(value: Any, known: Container[str]) -> list[Any]:
     """The values that an entry of `exclude` names: a list names each of its own, unless the axis has it as one."""
-    return value if isinstance(value, list) and canonical(value) not in known else [value]
+    return value if isinstance(value, list) and canonical_text(value) not in known else [value]
 
 
 def _check_tuning(made: Sweep, where: str) -> None:
@@ -309,14 +309,14 @@ def _check_zip(made: Sweep, where: str) -> None:
                 raise RequestError(f"{where}: zip needs equally many values of its axes in {place}: {said}.")
 
 
-def _with_kinds(data: Any, where: str) -> Any:
+def _add_kinds(data: Any, where: str) -> Any:
     """The same data; claims that state no kind are comparisons, and take their metric's better direction."""
     if not isinstance(data, dict) or not isinstance(data.get("claims"), list):
         return data
-    claims = [with_direction({"kind": "compare", **c} if isinstance(c, dict) else c) for c in data["claims"]]
+    claims = [add_direction({"kind": "compare", **c} if isinstance(c, dict) else c) for c in data["claims"]]
     for i, claim in enumerate(claims):
         if isinstance(claim, dict) and claim["kind"] not in KINDS:
-            raise unknown(f"kind in claims[{i}] of {where}:", claim["kind"], KINDS)
+            raise unknown_name(f"kind in claims[{i}] of {where}:", claim["kind"], KINDS)
     return {**data, "claims": claims}
 
 
@@ -326,19 +326,19 @@ def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
     for place, axes in [("axes", made.axes), *((f"scales.{name}.axes", s.axes) for name, s in made.scales.items())]:
         for name, axis in axes.items():
             if name not in made.axes:
-                raise unknown(f"axis in {place} of {where}:", name, made.axes)
+                raise unknown_name(f"axis in {place} of {where}:", name, made.axes)
             if not axis:
                 raise RequestError(f"{where}: axis '{name}' in {place} is empty. Give it at least one value.")
-            if any(show(value) != without_credentials(show(value)) for value in values(axis)):
+            if any(show(value) != redact_text(show(value)) for value in values(axis)):
                 raise RequestError(
                     f"{where}: axis '{name}' in {place} has an address with a user name or a query, where credentials "
                     f"stand, and values are shown. Give it a label: {name}: {{mine: ['{name}=ADDRESS']}}."
                 )
-            spelled = [canonical(value) for value in values(axis)]
+            spelled = [canonical_text(value) for value in values(axis)]
             for value in values(axis):
-                if spelled.count(canonical(value)) > 1:
+                if spelled.count(canonical_text(value)) > 1:
                     raise RequestError(f"{where}: axis '{name}' in {place} has the value {show(value)} twice.")
-            levels.setdefault(name, {}).update({canonical(value): show(value) for value in values(axis)})
+            levels.setdefault(name, {}).update({canonical_text(value): show(value) for value in values(axis)})
     return levels
 
 
@@ -348,7 +348,7 @@ REPLICATES = ("seed", "split.seed", "split.fold")
 def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: str) -> None:
     for name in made.replicates:
         if name not in REPLICATES:
-            raise unknown(f"replicate of {where}:", name, REPLICATES, f"Expected {', '.join(REPLICATES)}.")
+            raise unknown_name(f"replicate of {where}:", name, REPLICATES, f"Expected {', '.join(REPLICATES)}.")
         if name != "seed" and name not in made.axes:
             raise RequestError(f"{where}: replicates names {name}, which is no axis. Add it: {name}: [0, 1, 2, 3, 4].")
         place = next((place for place, axis in axes if axis == name), None)

@@ -16,13 +16,13 @@ from bench.schema.part import part
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-def _never_test(metric: object) -> object:
+def _refuse_test(metric: object) -> object:
     if isinstance(metric, str) and metric.startswith(("test", "corrupt")):
         raise chosen_on_test("trainer.select", metric)
     return metric
 
 
-Selection = Annotated[Literal["val/accuracy", "val/nll", "last"], BeforeValidator(_never_test)]
+Selection = Annotated[Literal["val/accuracy", "val/nll", "last"], BeforeValidator(_refuse_test)]
 
 # Whoever writes 32 without quotation marks, as everybody does, has a number.
 Precision = Annotated[

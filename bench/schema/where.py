@@ -29,7 +29,7 @@ def settings(cls: Any, prefix: str = "", options: tuple[str, ...] = ()) -> Itera
             yield from settings(part, f"{prefix}{name}.", _tags(part) if len(parts) > 1 else options)
 
 
-def elsewhere(cls: Any, name: str) -> str:
+def where_it_belongs(cls: Any, name: str) -> str:
     """` It belongs to knn: model=knn.` or ` Did you mean 'optim.lr'?` for a setting that is not where it was put."""
     group, _, last = name.rpartition(".")
     found = [s for s in settings(cls) if s.name == name]

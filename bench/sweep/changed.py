@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.schema.label import canonical
-from bench.schema.own import Own, owned
+from bench.schema.label import canonical_text
+from bench.schema.own import Own, own_parts
 from bench.sweep.completed import records_file
 from bench.sweep.plan import Point
 from bench.track.record import Record, read_csv
@@ -14,7 +14,7 @@ from bench.track.store import Store
 
 def run_again(todo: Sequence[Point], planned: int, title: str, store: Store | None) -> list[str]:
     """`changed`, by what the store and the committed records have of the sweep; reads them for own parts only."""
-    if not any(owned(point.experiment) for point in todo):
+    if not any(own_parts(point.experiment) for point in todo):
         return []
     committed = read_csv(records_file(title)) if records_file(title).is_file() else []
     return changed(todo, planned, [*committed, *(store.records(title) if store is not None else [])])
@@ -31,7 +31,7 @@ def changed(todo: Sequence[Point], planned: int, earlier: Iterable[Record]) -> l
     found: dict[tuple[str, str, str, str], int] = {}
     for point in todo:
         before = ran.get(_place(point.axes, point.seed))
-        for group, own in owned(point.experiment):
+        for group, own in own_parts(point.experiment):
             then = "" if before is None else _code_then(before, group, own)
             if then and then != own.code:
                 entry = (group, own.name, then, own.code)
@@ -52,7 +52,7 @@ def _code_then(record: Record, group: str, own: Own) -> str:
 
 
 def _place(axes: dict[str, object], seed: int) -> tuple[object, ...]:
-    return (*sorted((name, canonical(value)) for name, value in axes.items()), seed)
+    return (*sorted((name, canonical_text(value)) for name, value in axes.items()), seed)
 
 
 def _short(code: str) -> str:

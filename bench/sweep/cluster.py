@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.compose import checked, groups, parse
+from bench.compose import check_override, groups, parse
 from bench.process import started
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
@@ -21,7 +21,7 @@ from bench.sweep.job import URI_VARIABLE, Job
 from bench.sweep.launch_result import LaunchResult, View
 from bench.sweep.plan import Point
 from bench.sweep.watcher import Watcher
-from bench.track.address import redacted
+from bench.track.address import redact
 from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.spool import Spool
@@ -51,7 +51,7 @@ def launch(
     """
     name = name_of(overrides)
     among = min(places(name, count, todo[0].experiment.trainer), planned)
-    secret = redacted(store.uri) != store.uri and name.startswith("submitit")  # submitit pickles jobs into files
+    secret = redact(store.uri) != store.uri and name.startswith("submitit")  # submitit pickles jobs into files
     job = Job(
         points=[_without_address(p) for p in todo],
         title=title,
@@ -184,7 +184,7 @@ def name_of(overrides: Sequence[str]) -> str:
     if name not in known["hydra/launcher"] and name in EXTRAS:
         raise RequestError(f"hydra/launcher={name} needs an extra: pip install 'imagebench[{EXTRAS[name]}]'.")
     for override in parse(overrides):
-        checked(override, known)
+        check_override(override, known)
     return name
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from bench.compose import hydra_session, translated
+from bench.compose import hydra_session, translate_errors
 from bench.schema.errors import RequestError
 from bench.sweep.job import Job
 from bench.track.spool import state_folder
@@ -31,7 +31,7 @@ def through_hydra(job: Job, name: str, overrides: list[str]) -> list[Any]:
         overrides.append(f"hydra.launcher.submitit_folder='{state_folder() / 'submitit' / '%j'}'")
     if name == "joblib" and not any("n_jobs" in o for o in overrides):
         overrides.append(f"hydra.launcher.n_jobs={job.count}")
-    with hydra_session() as session, translated():
+    with hydra_session() as session, translate_errors():
         hydra = session.hydra
         assert hydra is not None
         config = hydra.compose_config("config", overrides, RunMode.MULTIRUN, from_shell=False)

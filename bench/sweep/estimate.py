@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.sweep.plan import Point
 from bench.track.record import Record
 from bench.track.store import Store
@@ -49,7 +49,7 @@ def estimate(todo: Sequence[Point], records: Iterable[Record], store: Store | No
 
 
 def _cell(axes: dict[str, object]) -> tuple[object, ...]:
-    return tuple(sorted((name, canonical(value)) for name, value in axes.items()))
+    return tuple(sorted((name, canonical_text(value)) for name, value in axes.items()))
 
 
 def _size(store: Store, record: Record) -> float | None:

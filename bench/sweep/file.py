@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-from bench.compose import parse, shipped
+from bench.compose import parse, shipped_folder
 from bench.disk import write_atomically
-from bench.schema.errors import RequestError, near
+from bench.schema.errors import RequestError, suggestion
 from bench.schema.names import checked_name
-from bench.schema.secrets import without_credentials
+from bench.schema.secrets import redact_text
 from bench.schema.sweep import Sweep, sweep
 from bench.track.spool import state_folder
 
@@ -25,7 +25,7 @@ MANY = 10_000  # values of one axis
 
 def folders() -> list[Path]:
     """Where sweep files are looked for: the working directory's sweeps/ first, then the shipped ones."""
-    return [Path.cwd() / "sweeps", stated(), shipped("sweeps")]
+    return [Path.cwd() / "sweeps", stated(), shipped_folder("sweeps")]
 
 
 def stated() -> Path:
@@ -52,7 +52,7 @@ def read(name: str) -> Sweep:
         found = [folder / f"{name}.yaml" for folder in folders() if (folder / f"{name}.yaml").is_file()]
         if not found:
             raise RequestError(
-                f"Unknown sweep '{name}'.{near(name, names())} Known: {', '.join(names()) or 'none'}; "
+                f"Unknown sweep '{name}'.{suggestion(name, names())} Known: {', '.join(names()) or 'none'}; "
                 "your own go to sweeps/NAME.yaml."
             )
         path = found[0]
@@ -120,7 +120,7 @@ def from_axes(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | 
 
 def keep(data: dict[str, Any]) -> None:
     """Keep a sweep that was stated on the command line; credentials in its overrides stay out of the file."""
-    base = [word for word in data["base"] if word == without_credentials(word)]
+    base = [word for word in data["base"] if word == redact_text(word)]
     text = yaml.safe_dump({**data, "base": base}, sort_keys=False)
     write_atomically(stated() / f"{checked_name(data['name'], '--name')}.yaml", text)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from bench.process import end_with
 from bench.schema.errors import RequestError
-from bench.schema.names import printable
-from bench.schema.secrets import without_credentials
+from bench.schema.names import make_printable
+from bench.schema.secrets import redact_text
 from bench.sweep import machine
 from bench.sweep.launch import Launch
 from bench.sweep.machine import gpus_of
@@ -133,4 +133,4 @@ class Log:
 
     def say(self, text: str) -> None:
         """A line for the log."""
-        print(printable(without_credentials(text)), file=sys.stderr, flush=True)
+        print(make_printable(redact_text(text)), file=sys.stderr, flush=True)

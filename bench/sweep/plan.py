@@ -13,11 +13,11 @@ from bench.compose import BUDGETS, Composer, parse
 from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
 from bench.schema.claim import digest, metrics_of, sides
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
-from bench.schema.label import canonical, numeric, show
+from bench.schema.label import canonical_text, show, to_number
 from bench.schema.metric import ON_REQUEST, last_part
-from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, several, steps_of
+from bench.schema.sweep import MOST, Axis, Sweep, excluded_values, seeds_of, steps_of
 from bench.track.record import Record
 
 
@@ -54,7 +54,7 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
         RequestError: when the sweep does not define this scale, or the scale names a new axis.
     """
     if sweep.scales and scale not in sweep.scales:
-        raise unknown(f"scale of sweep {sweep.name}:", scale, sweep.scales)
+        raise unknown_name(f"scale of sweep {sweep.name}:", scale, sweep.scales)
     import dataclasses
 
     base, axes, chosen = list(sweep.base), dict(sweep.axes), sweep.seeds
@@ -62,7 +62,7 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
         extra = sweep.scales[scale]
         for axis in extra.axes:
             if axis not in axes:
-                raise unknown(f"axis in scales.{scale} of sweep {sweep.name}:", axis, axes)
+                raise unknown_name(f"axis in scales.{scale} of sweep {sweep.name}:", axis, axes)
         base += extra.overrides
         axes.update(extra.axes)
         chosen = extra.seeds if extra.seeds is not None else chosen
@@ -80,15 +80,17 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
 
 def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
     """Whether the axes have these values."""
-    return all(canonical(value) in {canonical(level) for level in axes[axis]} for axis, value in fixed.items())
+    return all(
+        canonical_text(value) in {canonical_text(level) for level in axes[axis]} for axis, value in fixed.items()
+    )
 
 
 def _left_out(entry: Mapping[str, Any], axes: Mapping[str, Axis]) -> dict[str, Any]:
     """An entry of `exclude` with the values that the axes have; empty where one of the axes has none of its values."""
     out: dict[str, Any] = {}
     for axis, of in entry.items():
-        known = {canonical(level) for level in axes[axis]}
-        here = [value for value in several(of, known) if canonical(value) in known]
+        known = {canonical_text(level) for level in axes[axis]}
+        here = [value for value in excluded_values(of, known) if canonical_text(value) in known]
         if not here:
             return {}
         out[axis] = here if len(here) > 1 else here[0]
@@ -169,9 +171,9 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
         raise RequestError(
             f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
         )
-    known = {name: {canonical(label) for label, _ in of} for name, of in steps.items()}
+    known = {name: {canonical_text(label) for label, _ in of} for name, of in steps.items()}
     left_out = [
-        {axis: {canonical(value) for value in several(of, known[axis])} for axis, of in entry.items()}
+        {axis: {canonical_text(value) for value in excluded_values(of, known[axis])} for axis, of in entry.items()}
         for entry in sweep.exclude
     ]
     for chosen in itertools.product(*(zip(*(steps[name] for name in group), strict=True) for group in groups)):
@@ -181,7 +183,7 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
             for name, step in zip(group, part, strict=True)
         }
         labels = {name: made[name][0] for name in steps}
-        if any(all(canonical(labels[axis]) in values for axis, values in entry.items()) for entry in left_out):
+        if any(all(canonical_text(labels[axis]) in values for axis, values in entry.items()) for entry in left_out):
             continue
         yield labels, [text for name in steps for text in made[name][1]]
 
@@ -241,7 +243,7 @@ def widest_first(planned: Iterable[Point]) -> list[Point]:
 
 def words(axis: str, label: Any) -> str:
     """An axis value as people say it: names stand alone, numbers bring the last part of their axis' name."""
-    if isinstance(label, str) and numeric(label) is None:
+    if isinstance(label, str) and to_number(label) is None:
         return label
     last = "split" if axis == "split.seed" else axis.rsplit(".", 1)[-1]  # beside the run's own seed
     return f"{last} {show(label)}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.sweep.plan import Point
-from bench.train.stacked.which import most, together
+from bench.train.stacked.which import largest_program, program_form
 
 
 class Shares:
@@ -25,14 +25,14 @@ class Shares:
 
     def add(self, points: Sequence[Point]) -> None:
         """More points of the launch, divided by themselves: those of before have begun or are over."""
-        self._forms |= {p.key: together(p.experiment) for p in points}
+        self._forms |= {p.key: program_form(p.experiment) for p in points}
         alike = Counter(form for p in points if (form := self._forms[p.key]) is not None)
         self._shares |= {form: -(-n // self._count) for form, n in alike.items()}  # a worker's
 
     def of(self, point: Point) -> int:
         """How many points a worker takes at once together with this one, itself included."""
         form = self._forms[point.key]
-        return 1 if form is None else min(self._shares[form], most(point.experiment))
+        return 1 if form is None else min(self._shares[form], largest_program(point.experiment))
 
     def part(self, point: Point) -> None:
         """From now on points like this one are run alone."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.report.selection import choose
-from bench.schema.label import canonical
+from bench.schema.label import canonical_text
 from bench.schema.sweep import Sweep
 from bench.sweep.plan import Point
 from bench.track.record import Record
@@ -39,8 +39,8 @@ class Phases:
         apart = {*self.select.over, *sweep.replicates}
         cells: dict[tuple[str, ...], dict[tuple[str, ...], Candidate]] = {}
         for point in every:
-            rest = tuple(canonical(value) for name, value in point.axes.items() if name not in apart)
-            at = tuple(canonical(value) for name, value in point.axes.items() if name in self.select.over)
+            rest = tuple(canonical_text(value) for name, value in point.axes.items() if name not in apart)
+            at = tuple(canonical_text(value) for name, value in point.axes.items() if name in self.select.over)
             candidate = cells.setdefault(rest, {}).setdefault(at, Candidate())
             (candidate.tuning if point.tuning else candidate.judged).append(point)
         self.cells = [list(found.values()) for found in cells.values()]

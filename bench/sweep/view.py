@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.schema.names import printable
-from bench.schema.secrets import without_credentials
+from bench.schema.names import make_printable
+from bench.schema.secrets import redact_text
 from bench.sweep.plan import Point
 from bench.track.record import Record
 from bench.track.spool import PROGRESS, Spool
@@ -40,7 +40,7 @@ class Busy:
 
     def __str__(self) -> str:
         more = f" and {self.count - 1} more as one program" if self.count > 1 else ""
-        return f"{printable(self.name)}{more}   {duration(self.spent())}{self.epoch()}"
+        return f"{make_printable(self.name)}{more}   {duration(self.spent())}{self.epoch()}"
 
 
 class Live:
@@ -112,7 +112,7 @@ class Live:
 
     def say(self, text: str) -> None:
         """Something worth a line, above the live part."""
-        text = printable(without_credentials(text))
+        text = make_printable(redact_text(text))
         if self.live is None:
             print(text, file=sys.stderr, flush=True)
         else:
@@ -138,7 +138,7 @@ class Live:
         if self.workers:
             parts.insert(1, f"{running} running")
         if self.best is not None:
-            parts.append(f"best val {self.best[0]:.4f} ({printable(self.best[1])})")
+            parts.append(f"best val {self.best[0]:.4f} ({make_printable(self.best[1])})")
         if (left := self.left()) is not None:
             parts.append(f"about {duration(left)} left")
         return " · ".join(parts)

@@ -8,12 +8,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redacted
+from bench.schema.secrets import redact
 
 KINDS = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 HERE = ("::1", "0.0.0.0", "::")
 PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
-__all__ = ["address", "checked_uri", "default_uri", "redacted", "sqlite_file", "without_secrets"]
+__all__ = ["address", "checked_uri", "default_uri", "redact", "sqlite_file", "without_secrets"]
 
 
 def default_uri() -> str:
@@ -35,24 +35,24 @@ def checked_uri(uri: str | None) -> str:
             uri = "postgresql+psycopg2://" + uri.removeprefix(short)
     if uri.startswith("file:") or "://" not in uri:
         raise RequestError(
-            f"tracking.uri={redacted(uri)}: MLflow no longer keeps runs in plain folders. "
+            f"tracking.uri={redact(uri)}: MLflow no longer keeps runs in plain folders. "
             "Use sqlite:///FILE.db, postgresql://..., or the http address of an MLflow server."
         )
     if uri.partition("://")[0].partition("+")[0] not in KINDS:
         raise RequestError(
-            f"tracking.uri={redacted(uri)}: MLflow keeps runs in no such place. "
+            f"tracking.uri={redact(uri)}: MLflow keeps runs in no such place. "
             "Use sqlite:///FILE.db, postgresql://..., or the http address of an MLflow server."
         )
     try:
         _ = urlsplit(uri).port
     except ValueError:
         raise RequestError(
-            f"tracking.uri={redacted(uri)}: the port is no number from 0 to 65535. In a password, write / as %2F, "
+            f"tracking.uri={redact(uri)}: the port is no number from 0 to 65535. In a password, write / as %2F, "
             "@ as %40, : as %3A."
         ) from None
     database = sqlite_file(uri)
     if database is not None and not database.parent.is_dir():
-        raise RequestError(f"tracking.uri={redacted(uri)}: there is no folder {database.parent}. Make it first.")
+        raise RequestError(f"tracking.uri={redact(uri)}: there is no folder {database.parent}. Make it first.")
     return uri
 
 
@@ -64,7 +64,7 @@ def address(uri: str) -> str:
     file = sqlite_file(uri)
     if file is not None:
         return f"sqlite:///{file.resolve()}"
-    shown = redacted(uri)
+    shown = redact(uri)
     try:
         parts = urlsplit(shown)
         kind = parts.scheme.partition("+")[0]
@@ -87,7 +87,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 def without_secrets(text: str, uri: str) -> str:
     """`text` without the URI's user name, password and query, however a library has spelled them."""
-    text = text.replace(uri, redacted(uri))
+    text = text.replace(uri, redact(uri))
     parts = urlsplit(uri)
     # What should have been written as %2F or %40 splits a password: a library may tell any part of it.
     user = uri.partition("://")[2].rpartition("@")[0]

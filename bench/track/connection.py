@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
-from bench.track.address import address, checked_uri, redacted, sqlite_file, without_secrets
+from bench.track.address import address, checked_uri, redact, sqlite_file, without_secrets
 from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
 from bench.track.unavailable import refused, store_errors
@@ -68,7 +68,7 @@ class Connection:
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = checked_uri(uri)
-        self.shown = redacted(self.uri)
+        self.shown = redact(self.uri)
         self.address = address(self.uri)
         self._experiments: dict[str, str] = {}
         self._places: set[str] = set()  # experiments whose files this user can write

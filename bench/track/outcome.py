@@ -9,14 +9,14 @@ from typing import Any
 import yaml
 
 from bench.disk import write_atomically
-from bench.schema.experiment import Experiment, flat
+from bench.schema.experiment import Experiment, flat_settings
 from bench.track.provenance import provenance
 from bench.track.record import TUNING, Record, Status
 
 
 def settings(exp: Experiment) -> dict[str, Any]:
     """The flat settings that a Record keeps: all but where it is recorded."""
-    return {name: value for name, value in flat(exp).items() if not name.startswith("tracking.")}
+    return {name: value for name, value in flat_settings(exp).items() if not name.startswith("tracking.")}
 
 
 def new_record(

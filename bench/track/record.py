@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from bench.disk import formula, write_atomically
 from bench.parts.metrics import enter
-from bench.schema.errors import RequestError, near, unknown
+from bench.schema.errors import RequestError, suggestion, unknown_name
 from bench.schema.metric import metric
 
 TUNING = "tuning"  # in the provenance: "true" of a run that was made to choose hyperparameters, and is not judged
@@ -180,11 +180,13 @@ def _number(cell: str) -> float:
 def _header(columns: list[str], where: str) -> list[str]:
     for name in FIXED:
         if name not in columns:
-            raise RequestError(f"{where}: column '{name}' is missing.{near(name, columns)} Expected a records.csv.")
+            raise RequestError(
+                f"{where}: column '{name}' is missing.{suggestion(name, columns)} Expected a records.csv."
+            )
     for name in columns:
         if name not in FIXED and not name.startswith(PREFIXES) and "/" not in name:
-            raise unknown("column", name, FIXED, f"In {where}; expected {', '.join(FIXED)}, axis.*, a metric, cost/*, "
-                          "config.* or prov.*.")  # fmt: skip
+            wanted = f"{', '.join(FIXED)}, axis.*, a metric, cost/*, config.* or prov.*"
+            raise unknown_name("column", name, FIXED, f"In {where}; expected {wanted}.")
         if columns.count(name) > 1:
             raise RequestError(f"{where}: column '{name}' appears twice.")
     return columns
@@ -211,7 +213,7 @@ def _record(columns: list[str], row: list[str], where: str) -> Record:
                 unit = ", a fraction" if described.unit == "%" else ""
                 raise RequestError(f"{where}: {name} is {cell}. Expected {ends}{unit}.")
     if fixed["status"] not in get_args(Status):
-        raise unknown(
+        raise unknown_name(
             "status", fixed["status"], get_args(Status), f"In {where}; expected {', '.join(get_args(Status))}."
         )
     if not fixed["seed"].isdecimal():

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.schema.errors import Missing, RequestError
 from bench.track import delivery
-from bench.track.address import checked_uri, default_uri, redacted, sqlite_file
+from bench.track.address import checked_uri, default_uri, redact, sqlite_file
 from bench.track.connection import LEASES
 from bench.track.lease import LeaseLost
 from bench.track.pages import VIEW, view
@@ -25,7 +25,7 @@ from bench.track.runs import row_of
 from bench.track.spool import Spool
 from bench.track.sweep_runs import SweepRuns
 
-__all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redacted"]
+__all__ = ["ENDED", "LEASES", "Store", "default_uri", "existing", "record_of", "redact"]
 
 
 class Store(SweepRuns):

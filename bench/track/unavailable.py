@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.schema.errors import RequestError
-from bench.track.address import redacted, without_secrets
+from bench.track.address import redact, without_secrets
 
 # MLflow's codes for "try again later". INTERNAL_ERROR is what its REST client says when nobody listens.
 TEMPORARY = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"})
@@ -111,7 +111,7 @@ class StoreUnavailable(RequestError):
     @classmethod
     def of(cls, uri: str, error: BaseException) -> StoreUnavailable:
         """For a store whose client has raised `error`."""
-        return cls(f"The tracking store {redacted(uri)} does not answer: {cause_of(error, uri)}. {KEPT}")
+        return cls(f"The tracking store {redact(uri)} does not answer: {cause_of(error, uri)}. {KEPT}")
 
 
 def cause_of(error: BaseException, uri: str) -> str:
@@ -123,7 +123,7 @@ def refused(uri: str, error: BaseException) -> RequestError:
     """What to say of a store that cannot be opened, with the remedy for this cause on a line of its own."""
     cause, remedy, away = _known(error, uri)
     word = "does not answer" if away else "cannot be used"
-    return RequestError(f"The tracking store {redacted(uri)} {word}: {cause}.\n{remedy}")
+    return RequestError(f"The tracking store {redact(uri)} {word}: {cause}.\n{remedy}")
 
 
 def _known(error: BaseException, uri: str) -> tuple[str, str, bool]:
@@ -134,7 +134,7 @@ def _known(error: BaseException, uri: str) -> tuple[str, str, bool]:
         return text.splitlines()[0][:200].rstrip(". "), START, False
     if known.remedy == UPGRADE:
         version = re.search(r"found version (\w+)", text)
-        remedy = UPGRADE.format(uri=redacted(uri)) if version is None or _older(version[1]) else NEWER
+        remedy = UPGRADE.format(uri=redact(uri)) if version is None or _older(version[1]) else NEWER
         return known.says, remedy, False
     named = re.search(r"No module named '?(\w+)", text)
     cause = f"{known.says} ({named[1]})" if named and known.remedy == DRIVER else known.says
@@ -171,7 +171,7 @@ def store_errors(uri: str) -> Iterator[None]:
         text = without_secrets(str(error) or type(error).__name__, uri).splitlines()[0][:300]
         if "disk is full" in text or "No space left" in text or "could not extend file" in text:
             raise RequestError(
-                f"The disk of the tracking store {redacted(uri)} is full: {text}\n"
+                f"The disk of the tracking store {redact(uri)} is full: {text}\n"
                 "Earlier results are whole, later ones wait in the spool; free space and go on."
             ) from None
         if not isinstance(error, MlflowException) or error.error_code in TEMPORARY:

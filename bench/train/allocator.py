@@ -17,7 +17,7 @@ KEPT = 2**30  # bytes; blocks up to this size, and so much of free memory at the
 
 
 @contextmanager
-def freed_memory_kept() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Inside, freed memory stays with the process; at the end it goes back to the system.
 
     Another C library has other rules and is left alone. What a run computes does not change.

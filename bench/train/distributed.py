@@ -45,7 +45,7 @@ TOLD = {error.__name__: error for error in (RunFailed, OutOfTime, RequestError)}
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
-def several(settings: Trainer) -> bool:
+def uses_several_devices(settings: Trainer) -> bool:
     """Whether a training uses more than one device."""
     return settings.devices * settings.num_nodes > 1
 
@@ -83,7 +83,7 @@ def run(
         context.Process(target=_process, args=(job, environment, local, threads, os.getpid(), messages), daemon=True)
         for local in range(settings.devices)
     ]
-    with spawning():
+    with use_spawn():
         for process in processes:
             process.start()
     try:
@@ -100,7 +100,7 @@ def run(
 
 
 @contextmanager
-def spawning() -> Iterator[None]:
+def use_spawn() -> Iterator[None]:
     """Spawn is the start method that new processes are told of; a sweep's worker would pass on loky, unknown there."""
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("spawn", force=True)

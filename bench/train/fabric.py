@@ -22,7 +22,7 @@ from bench.train.sharded import shard
 
 
 @contextmanager
-def not_imported(name: str) -> Iterator[None]:
+def without_module(name: str) -> Iterator[None]:
     """Imports within find no module of this name, unless it is there already."""
     absent = name not in sys.modules
     if absent:
@@ -35,17 +35,17 @@ def not_imported(name: str) -> Iterator[None]:
 
 
 # Fabric imports it to learn its version, and it brings torchvision's models and scipy.signal: half of the start-up.
-with not_imported("torchmetrics"):
+with without_module("torchmetrics"):
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
     from lightning_fabric.strategies import ModelParallelStrategy, Strategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-NARROW = 64  # channels that a convolution looks at around a pixel, at most, for `narrow`
+NARROW = 64  # channels that a convolution looks at around a pixel, at most, for `is_narrow`
 ASKING = "PYTORCH_NVML_BASED_CUDA_CHECK"  # torch's variable: how `torch.cuda.is_available` finds out
 
 
-def launched(settings: Trainer) -> Fabric:
+def launch(settings: Trainer) -> Fabric:
     """Fabric on this process' device; of several processes (`bench.train.distributed`) each makes its own.
 
     Raises:
@@ -95,11 +95,11 @@ def layout(settings: Trainer, device: torch.device, net: nn.Module) -> torch.mem
     """
     wanted = settings.channels_last == "always"
     if settings.channels_last == "auto" and settings.strategy != "fsdp":  # which shares out contiguous weights only
-        wanted = device.type == "cuda" or narrow(net)
+        wanted = device.type == "cuda" or is_narrow(net)
     return torch.channels_last if wanted else torch.contiguous_format
 
 
-def narrow(net: nn.Module) -> bool:
+def is_narrow(net: nn.Module) -> bool:
     """Whether there are convolutions, none of which looks at many channels around a pixel, and no group norm."""
     convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
     around = [m.in_channels // m.groups for m in convs if m.kernel_size != (1, 1)]

@@ -15,7 +15,7 @@ from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.train import distributed, loop
 from bench.train.examples import of_images
-from bench.train.fabric import launched, switches
+from bench.train.fabric import launch, switches
 from bench.train.learner import Learner
 from bench.train.result import Result
 from bench.train.scoring import classifier
@@ -41,7 +41,7 @@ def fit(
         RunFailed: when the loss becomes NaN or infinite, memory runs out or `trainer.max_minutes` pass.
         RequestError: when this machine lacks what `trainer` asks for.
     """
-    if not distributed.several(exp.trainer):
+    if not distributed.uses_several_devices(exp.trainer):
         return train(exp, data, net, on_epoch, checkpoint)
     if exp.transfer.unfreeze_every:
         raise RequestError("transfer.unfreeze_every works on one device: set trainer.devices=1.")
@@ -51,11 +51,11 @@ def fit(
 
 def train(exp: Experiment, data: ImageData, net: nn.Module, on_epoch: Told | None, checkpoint: Path | None) -> Result:
     """`fit`, on this process' device."""
-    fabric = launched(exp.trainer)
-    return alone(exp, lambda: Single(exp, net, of_images(exp, data, fabric.device), fabric), on_epoch, checkpoint)
+    fabric = launch(exp.trainer)
+    return fit_one(exp, lambda: Single(exp, net, of_images(exp, data, fabric.device), fabric), on_epoch, checkpoint)
 
 
-def alone(exp: Experiment, make: Callable[[], Learner], on_epoch: Told | None, checkpoint: Path | None) -> Result:
+def fit_one(exp: Experiment, make: Callable[[], Learner], on_epoch: Told | None, checkpoint: Path | None) -> Result:
     """The loop for one run, under torch's switches for it.
 
     Raises:

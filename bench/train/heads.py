@@ -27,9 +27,9 @@ from bench.schema.pixels import Augment
 from bench.schema.transfer import Transfer
 from bench.train import distributed
 from bench.train.examples import of_features
-from bench.train.fabric import Fabric, launched
-from bench.train.fit import Told, alone, fit
-from bench.train.knn import device_of, folded, scored
+from bench.train.fabric import Fabric, launch
+from bench.train.fit import Told, fit, fit_one
+from bench.train.knn import device_of, score_folds, score_queries
 from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 from bench.train.scoring import score
@@ -38,7 +38,7 @@ from bench.train.single import Single
 AT_ONCE = 64  # images through the whole network
 
 
-def transferred(
+def fit_transfer(
     exp: Experiment,
     data: ImageData,
     path: Path | None = None,
@@ -61,10 +61,10 @@ def transferred(
     exp = origin.resolve(exp, path)
     net = models.build(exp, data.shape, len(data.classes))
     digest = transfer.initialise(exp, net, path)
-    return dataclasses.replace(_trained(exp, data, net, on_epoch, checkpoint), started_from=digest)
+    return dataclasses.replace(_fit_from_weights(exp, data, net, on_epoch, checkpoint), started_from=digest)
 
 
-def _trained(
+def _fit_from_weights(
     exp: Experiment, data: ImageData, net: nn.Module, on_epoch: Told | None, checkpoint: Path | None
 ) -> Result:
     """From a network that holds the given weights."""
@@ -94,15 +94,15 @@ def _trained(
                 "than those. With transfer.views=0 the whole network runs in every epoch."
             )
         return fit(exp, data, net, on_epoch, checkpoint)
-    if distributed.several(exp.trainer):
+    if distributed.uses_several_devices(exp.trainer):
         raise RequestError("Features of a frozen backbone are computed on one device: set trainer.devices=1.")
-    fabric = launched(exp.trainer)
+    fabric = launch(exp.trainer)
     started = time.perf_counter()
     train, val, test = _features(exp, data, net, augmentation, fabric.device)
     seconds = time.perf_counter() - started
     flops = cost.flops(net, preprocess.input_shape(exp, data.shape))
     if untrained:
-        result = _untrained(exp, data, train, val, test)
+        result = _score_features(exp, data, train, val, test)
         params, more = cost.parameters(Backbone(net)), result.costs.pop("cost/flops")
     else:
         assert part is not None
@@ -159,7 +159,7 @@ def _head(
     """The net's own head `part`, trained on features of train, val and test; the state is that of the whole net."""
     examples = of_features(data, features, fabric.device)
     alone_ = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
-    result = alone(alone_, lambda: Single(alone_, part, examples, fabric), on_epoch, checkpoint)
+    result = fit_one(alone_, lambda: Single(alone_, part, examples, fabric), on_epoch, checkpoint)
     assert result.state is not None
     trained = part.named(result.state)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
@@ -176,7 +176,7 @@ def _head(
     return dataclasses.replace(result, state={**whole, **trained}, trained_on=trained_on, classify=classify)
 
 
-def _untrained(
+def _score_features(
     exp: Experiment,
     data: ImageData,
     train: NDArray[np.float32],
@@ -197,13 +197,15 @@ def _untrained(
     labels, classes = data.labels[data.train], len(data.classes)
     if how.cache and exp.split.kind == "kfold" and isinstance(model, Knn):
         order = np.argsort(np.concatenate([data.train, data.val, data.test]))
-        scores, seconds = folded(model, np.concatenate([train, val, test])[order], data, device)
+        scores, seconds = score_folds(model, np.concatenate([train, val, test])[order], data, device)
     else:
-        scores, seconds = scored(model, train, labels, np.concatenate([val, test]), classes, device, how.cache)
+        scores, seconds = score_queries(model, train, labels, np.concatenate([val, test]), classes, device, how.cache)
     return Result(
         val_scores=scores[: len(val)],
         test_scores=scores[len(val) :],
-        train_scores=scored(model, train, labels, train, classes, device, how.cache)[0] if exp.metrics.train else None,
+        train_scores=score_queries(model, train, labels, train, classes, device, how.cache)[0]
+        if exp.metrics.train
+        else None,
         history=[],
         costs={
             "cost/flops": flops,

@@ -22,11 +22,11 @@ from bench.train.memory import peak_memory_mb, reset_peak_memory
 from bench.train.result import Result
 
 
-def nearest(exp: Experiment, data: ImageData) -> Result:
+def score_by_distance(exp: Experiment, data: ImageData) -> Result:
     """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
 
     The search is shared with other runs of a sweep (`bench.models.neighbour_cache`); its seconds count in each. All
-    folds share one among all images where their pixels can be compared (`comparable`), and count their part of it.
+    folds share one among all images where their pixels can be compared (`shared_scale`), and count their part of it.
     `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
     each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
     """
@@ -39,19 +39,19 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     labels, classes = data.labels[data.train], len(data.classes)
     fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
     keep, count = exp.transfer.cache, len(data.val) + len(data.test)
-    if keep and exp.split.kind == "kfold" and (common := comparable(exp, data)) is not None:
+    if keep and exp.split.kind == "kfold" and (common := shared_scale(exp, data)) is not None:
         everything = rows_of(common, data, data.used)
-        scores, seconds = folded(exp.model, everything, data, device)
+        scores, seconds = score_folds(exp.model, everything, data, device)
     else:
         both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
-        scores, seconds = scored(exp.model, train, labels, both, classes, device, keep)
-    own = scored(exp.model, train, labels, train, classes, device, keep)[0] if exp.metrics.train else None
+        scores, seconds = score_queries(exp.model, train, labels, both, classes, device, keep)
+    own = score_queries(exp.model, train, labels, train, classes, device, keep)[0] if exp.metrics.train else None
     params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
 
     def classify(images: Tensor) -> Tensor:
         rows = scale(images).flatten(1).numpy()
         # Not kept: these images are asked about once.
-        return torch.from_numpy(scored(exp.model, train, labels, rows, classes, device, keep=False)[0])
+        return torch.from_numpy(score_queries(exp.model, train, labels, rows, classes, device, keep=False)[0])
 
     return Result(
         val_scores=scores[: len(data.val)],
@@ -70,7 +70,7 @@ def nearest(exp: Experiment, data: ImageData) -> Result:
     )
 
 
-def scored(
+def score_queries(
     model: Any,
     train: NDArray[np.float32],
     labels: NDArray[np.int64],
@@ -90,10 +90,10 @@ def scored(
     return ncm.scores(model, train, labels, queries, classes), time.perf_counter() - started
 
 
-def folded(
+def score_folds(
     model: Any, everything: NDArray[np.float32], data: ImageData, device: torch.device
 ) -> tuple[NDArray[np.float32], float]:
-    """`scored` of val and test by a search among all images, kept for all folds, seeds and k.
+    """`score_queries` of val and test by a search among all images, kept for all folds, seeds and k.
 
     Args:
         model: a Knn.
@@ -120,7 +120,7 @@ def folded(
     return knn.log_scores(votes, model.k), seconds
 
 
-def comparable(exp: Experiment, data: ImageData) -> pixel_norm.Scale | None:
+def shared_scale(exp: Experiment, data: ImageData) -> pixel_norm.Scale | None:
     """A scaling that is the same for all folds and leaves the neighbours and their votes as they are; None without.
 
     `standardize` depends on the fold. With one channel it divides all differences by one number, so the order of

@@ -28,11 +28,11 @@ def make(optim: Optim, net: nn.Module, mine: Own | None = None, labels: Tensor |
     Raises:
         RequestError: for class weights with a loss of one's own, which gives one number for all images.
     """
-    loss = criterion(optim) if mine is None else own(mine)
+    loss = criterion(optim) if mine is None else own_loss(mine)
     if optim.class_weights == "balanced":
         if mine is not None or labels is None:
             raise RequestError("optim.class_weights weighs optim.loss; a loss or training of one's own does it itself.")
-        loss = weighted(optim, labels)
+        loss = class_weighted_loss(optim, labels)
     if not optim.l1 and not optim.l2:
         return loss
     layers = [m for m in net.modules() if _has_matrix(m)]
@@ -71,7 +71,7 @@ def criterion(optim: Optim, reduction: str = "mean") -> Loss:
     return loss
 
 
-def own(mine: Own) -> Loss:
+def own_loss(mine: Own) -> Loss:
     """A loss of somebody's own, held to what a loss is.
 
     Raises:
@@ -97,7 +97,7 @@ def own(mine: Own) -> Loss:
     return loss
 
 
-def weighted(optim: Optim, labels: Tensor) -> Loss:
+def class_weighted_loss(optim: Optim, labels: Tensor) -> Loss:
     """The loss, each image counting n / (K n_k) for its class k: the mean over a batch, whatever classes are in it.
 
     Args:

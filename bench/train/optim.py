@@ -43,30 +43,30 @@ def optimizer(
     """
     wanted: list[Any] = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
     if optim.own is not None:
-        return own(optim.own, optim, wanted)
+        return own_optimizer(optim.own, optim, wanted)
     if optim.name == "sgd":
         return torch.optim.SGD(
             wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused,
-            **_given(optim, torch.optim.SGD),
+            **_betas_and_eps(optim, torch.optim.SGD),
         )  # fmt: skip
     if optim.name in ("adam", "adamw"):
         kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW
-        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **_given(optim, kind))
+        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **_betas_and_eps(optim, kind))
     if optim.name in TORCH:
         options = {"momentum": optim.momentum} if optim.name == "rmsprop" else {}
         decay = {} if optim.name == "rprop" else {"weight_decay": optim.weight_decay}
         if optim.name == "rprop" and optim.weight_decay:
             raise RequestError("optim.weight_decay: rprop has none. Use optim.l2, or another optimizer.")
-        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options, **_given(optim, TORCH[optim.name]))
+        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options, **_betas_and_eps(optim, TORCH[optim.name]))
     from timm.optim import create_optimizer_v2, get_optimizer_class  # a second to import, and few ask for it
 
-    given = _given(optim, get_optimizer_class(optim.name, bind_defaults=False))
+    given = _betas_and_eps(optim, get_optimizer_class(optim.name, bind_defaults=False))
     return create_optimizer_v2(
         wanted, opt=optim.name, lr=optim.lr, weight_decay=optim.weight_decay, momentum=optim.momentum, **given
     )
 
 
-def own(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer:
+def own_optimizer(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer:
     """The optimizer of somebody's own over parameters or groups of them.
 
     Raises:
@@ -89,7 +89,7 @@ def own(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim.Optimizer
     return made
 
 
-def _given(optim: Optim, kind: Any) -> dict[str, Any]:
+def _betas_and_eps(optim: Optim, kind: Any) -> dict[str, Any]:
     """`betas` and `eps`, where they are given, for an optimizer of this class.
 
     Raises:
@@ -102,7 +102,7 @@ def _given(optim: Optim, kind: Any) -> dict[str, Any]:
     return given
 
 
-def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
+def split_by_decay(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any]]:
     """Groups of parameters, each cut in two: weights, and what does not decay.
 
     Norms and biases do not (Goyal et al. 2017, arXiv:1706.02677, section 5.3), nor what a model of timm excepts by name
@@ -122,7 +122,7 @@ def decaying(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[str, Any
     return [group for group in out if group["params"]]
 
 
-def by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list[dict[str, Any]]:
+def split_by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list[dict[str, Any]]:
     """Groups of parameters, each cut into layers whose lr falls towards the input; the head's come first.
 
     The layers are timm's own (`timm.optim.param_groups_layer_decay`) where the network says what they are, and stages

@@ -35,7 +35,7 @@ def make(exp: Experiment, net: nn.Module, criterion: Loss) -> TrainingStep:
     Raises:
         RequestError: where it cannot be made, or both the network and the Experiment bring one.
     """
-    brought = _is_lightning(net) and _own(net, "training_step")
+    brought = _is_lightning(net) and _defines(net, "training_step")
     if exp.optim.ema is not None and (brought or exp.training is not None):
         raise RequestError("optim.ema averages what the usual training step trains; a training of one's own does it.")
     if brought:
@@ -146,7 +146,7 @@ class LightningStep(TrainingStep):
         if exp.trainer.devices * exp.trainer.num_nodes > 1 or exp.trainer.accumulate > 1:
             raise RequestError(f"{type(net).__name__} has a training_step of its own, which works on one device and "
                                "whole batches: trainer.devices=1 trainer.accumulate=1.")  # fmt: skip
-        unused = [name for name in UNUSED if _own(net, name)]
+        unused = [name for name in UNUSED if _defines(net, name)]
         if unused:
             print(f"{type(net).__name__}: not used: {', '.join(unused)}. Validation and test are the benchmark's.",
                   file=sys.stderr, flush=True)  # fmt: skip
@@ -170,7 +170,7 @@ def optimizer_of(exp: Experiment, net: nn.Module) -> torch.optim.Optimizer | Non
     Raises:
         RequestError: for more than one, or where `optim` asks for something that it would not do.
     """
-    if not _is_lightning(net) or not _own(net, "configure_optimizers"):
+    if not _is_lightning(net) or not _defines(net, "configure_optimizers"):
         return None
     configure: Any = net.configure_optimizers
     made: Any = configure()
@@ -220,7 +220,7 @@ def _base(net: nn.Module) -> Any:
     return next((base for base in bases if base is not None and isinstance(net, base)), None)
 
 
-def _own(net: nn.Module, name: str) -> bool:
+def _defines(net: nn.Module, name: str) -> bool:
     """Whether a LightningModule's class defines a method itself."""
     mine, base = getattr(type(net), name, None), getattr(_base(net), name, None)
     return mine is not None and inspect.unwrap(mine) is not base

@@ -16,7 +16,7 @@ from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.train.clock import Clock
 from bench.train.examples import of_images
-from bench.train.fabric import launched, switches
+from bench.train.fabric import launch, switches
 from bench.train.single import Single
 
 SMOOTH = 0.9  # of a running mean over steps
@@ -62,7 +62,7 @@ class _Rising(Single):
             factor = self.rising.lr_lambdas[0]
             self.lrs.append(self.exp.optim.lr * float(factor(self.rising.last_epoch)))
             self.losses.append(float(loss))
-            if not math.isfinite(self.losses[-1]) or smoothed(self.losses)[-1] > BROKEN * self.losses[0]:
+            if not math.isfinite(self.losses[-1]) or running_mean(self.losses)[-1] > BROKEN * self.losses[0]:
                 raise _Broken
         return loss
 
@@ -95,7 +95,7 @@ def range_test(exp: Experiment, data: ImageData, net: nn.Module, low: float, hig
         optim=dataclasses.replace(exp.optim, lr=low, schedule="constant", warmup=0.0),
         trainer=dataclasses.replace(exp.trainer, steps=steps, seconds=None, target=None, gradients=False),
     )
-    fabric = launched(exp.trainer)
+    fabric = launch(exp.trainer)
     with switches(exp.trainer):
         learner = _Rising(exp, net, of_images(exp, data, fabric.device), fabric, high=high)
         clock = learner.budget.clock = Clock(exp.trainer, 1)
@@ -104,10 +104,10 @@ def range_test(exp: Experiment, data: ImageData, net: nn.Module, low: float, hig
                 learner.train(epoch, clock)
         except _Broken:
             pass
-    return found(learner.lrs, learner.losses)
+    return read_curve(learner.lrs, learner.losses)
 
 
-def smoothed(losses: Sequence[float]) -> list[float]:
+def running_mean(losses: Sequence[float]) -> list[float]:
     """Running mean, its start corrected as Adam's is (Kingma & Ba 2015, section 3)."""
     out, mean = [], 0.0
     for i, loss in enumerate(losses, start=1):
@@ -116,7 +116,7 @@ def smoothed(losses: Sequence[float]) -> list[float]:
     return out
 
 
-def found(lrs: Sequence[float], losses: Sequence[float]) -> Found:
+def read_curve(lrs: Sequence[float], losses: Sequence[float]) -> Found:
     """What a curve says; see `Found`.
 
     Raises:
@@ -127,7 +127,7 @@ def found(lrs: Sequence[float], losses: Sequence[float]) -> Found:
     if not fine or fine[-1] < 1:
         raise RequestError(f"The loss is not finite at lr {lrs[0]:g} already: begin lower, --from {lrs[0] / 1000:g}.")
     lrs, losses = list(lrs[: fine[-1] + 1]), list(losses[: fine[-1] + 1])
-    smooth = smoothed(losses)
+    smooth = running_mean(losses)
     at = min(range(len(smooth)), key=smooth.__getitem__)
     limit = smooth[at] + BACK * max(0.0, smooth[0] - smooth[at])
     after = next((i for i in range(at, len(smooth)) if smooth[i] > limit), None)

@@ -97,7 +97,7 @@ def release(net: nn.Module) -> None:
         net.reshard()
 
 
-def whole(net: nn.Module) -> dict[str, Tensor]:
+def gather_state(net: nn.Module) -> dict[str, Tensor]:
     """The state of `net`, its sharded tensors gathered into main memory; all processes have to ask together."""
     return {
         name: tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor

@@ -27,7 +27,7 @@ from bench.train.result import Classify
 from bench.train.scoring import classifier, score
 from bench.train.selection import State
 from bench.train.step import TrainingStep
-from bench.train.test_time import averaged, requested
+from bench.train.test_time import average_views, averages_views
 
 
 class Single:
@@ -44,7 +44,7 @@ class Single:
         settings = exp.trainer
         self.exp, self.examples, self.fabric = exp, examples, fabric
         self.device, self.first, self.world = fabric.device, fabric.is_global_zero, fabric.world_size
-        self.views = requested(exp, examples.augmentation, self.world)
+        self.views = averages_views(exp, examples.augmentation, self.world)
         last = partial(
             transfer.training_mode, transfer=exp.transfer, epoch=settings.epochs - 1
         )  # most of it is trained
@@ -71,9 +71,9 @@ class Single:
         fused = settings.precision != "16-mixed" and not sharded.is_sharded(exp)
         groups = transfer.groups(net, exp.transfer, exp.optim.lr)
         if exp.optim.decayed == "weights":
-            groups = optimizers.decaying(groups, net)
+            groups = optimizers.split_by_decay(groups, net)
         if exp.optim.layer_decay != 1:
-            groups = optimizers.by_layer(groups, net, exp.optim)
+            groups = optimizers.split_by_layer(groups, net, exp.optim)
         self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
         self.budget, mine = Budget(settings, self.sizes), exp.schedule.own if exp.schedule else None
         self.schedule = optimizers.schedule(exp.optim, self.optimizer, self.budget.total, mine, self.budget.place)
@@ -175,7 +175,7 @@ class Single:
             return self.scores(split)
         assert self.examples.augmentation is not None
         rows, indices = self.examples.rows, self.examples.splits[split]
-        return averaged(self.exp, self.net, self.prepared, self.examples.augmentation, rows, indices).unsqueeze(0)
+        return average_views(self.exp, self.net, self.prepared, self.examples.augmentation, rows, indices).unsqueeze(0)
 
     def lr(self, s: int) -> float:
         """Of the first group of parameters."""
@@ -191,7 +191,7 @@ class Single:
 
     def weights(self, s: int) -> State:
         """Whole, wherever pieces of them lie."""
-        return sharded.whole(self.step.scored(self.net))
+        return sharded.gather_state(self.step.scored(self.net))
 
     def use(self, s: int, weights: State) -> None:
         """Put a whole state into the network, which may be sharded, and into what is scored."""
@@ -201,7 +201,7 @@ class Single:
     def state(self, s: int) -> dict[str, Any]:
         """Network, optimizer, schedule, gradient scaler, and what the training step keeps."""
         return {
-            "net": sharded.whole(self.net),
+            "net": sharded.gather_state(self.net),
             "optimizer": sharded.optimizer_state(self.net, self.optimizer),
             "schedule": self.schedule.state_dict() if self.schedule is not None else {},
             "scaler": self.fabric.strategy.precision.state_dict(),

@@ -18,7 +18,7 @@ AT_ONCE = 512  # images
 FIRST_VIEW = 2**31  # in the place of an epoch: far from any that training reaches
 
 
-def requested(exp: Experiment, augmentation: Augmentation | None, world: int) -> bool:
+def averages_views(exp: Experiment, augmentation: Augmentation | None, world: int) -> bool:
     """Whether views are averaged at evaluation.
 
     Raises:
@@ -38,7 +38,7 @@ def requested(exp: Experiment, augmentation: Augmentation | None, world: int) ->
 
 
 @torch.inference_mode()
-def averaged(
+def average_views(
     exp: Experiment, net: nn.Module, prepare: Prepare, augmentation: Augmentation, images: Images, indices: Tensor
 ) -> Tensor:
     """Log of the mean probability over an image as it is and `augment.test_time` augmented views of it, [N, K].

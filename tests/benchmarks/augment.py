@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.data import ImageData, augment
 from bench.schema.pixels import Augment
-from bench.train.allocator import freed_memory_kept
+from bench.train.allocator import keep_freed_memory
 from tests.benchmarks.row import Row, alternate
 
 BATCH, STEPS, TURNS = 128, 20, 7
@@ -81,7 +81,7 @@ def rows() -> list[Row]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with freed_memory_kept():  # as in a run; the libraries have it too
+        with keep_freed_memory():  # as in a run; the libraries have it too
             return [row for name in CASES for row in case(name)]
     finally:
         torch.set_num_threads(threads)

@@ -18,7 +18,7 @@ from bench.data.imagedata import ImageData
 from bench.models import transfer
 from bench.schema.experiment import Experiment, experiment
 from bench.train.fit import fit
-from bench.train.heads import transferred
+from bench.train.heads import fit_transfer
 
 Row = tuple[str, float, float, float]  # what, our seconds, their seconds, ratio
 
@@ -74,7 +74,7 @@ def with_cache(exps: list[Experiment], data: ImageData) -> float:
         try:
             started = time.perf_counter()
             for exp in exps:
-                transferred(exp, data)
+                fit_transfer(exp, data)
             return time.perf_counter() - started
         finally:
             os.environ.pop("IMAGEBENCH_CACHE")

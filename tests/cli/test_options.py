@@ -13,7 +13,7 @@ from bench.compose import compose, groups
 from bench.report import site
 from bench.schema import examples
 from bench.schema.claim import KINDS, Bound
-from bench.schema.experiment import Experiment, experiment, flat
+from bench.schema.experiment import Experiment, experiment, flat_settings
 from bench.schema.part import build
 from bench.schema.reference import Entry
 from bench.schema.sweep import Figure, FigureKind, Sweep, sweep
@@ -63,7 +63,9 @@ def test_every_choice_is_there() -> None:
         g: o for g, o in found.items() if o and g != "metric"
     }
     sets = {name: sets for s in sections() if s.name == "optim" for name, sets, _ in s.choices}
-    assert flat(experiment(compose(["optim=sgd"])))["optim.lr"] == float(sets["sgd"].split("lr=")[1].split()[0])
+    assert flat_settings(experiment(compose(["optim=sgd"])))["optim.lr"] == float(
+        sets["sgd"].split("lr=")[1].split()[0]
+    )
 
 
 def test_every_kind_has_an_example_that_is_read() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.schema.secrets import redacted, without_credentials
+from bench.schema.secrets import redact, redact_text
 from tests.data.conftest import picture
 
 SECRETS = ("geheim", "t0kenvalue", "s1gnature")
@@ -72,16 +72,16 @@ def found_in(folder: Path) -> list[str]:
     ],
 )
 def test_an_address_as_it_may_be_shown(address: str, shown: str) -> None:
-    assert redacted(address) == shown
+    assert redact(address) == shown
     if "://" in address:
-        assert without_credentials(f"reading '{address}', then {address}\nfailed") == (
+        assert redact_text(f"reading '{address}', then {address}\nfailed") == (
             f"reading '{shown}', then {shown}\nfailed"
         )
 
 
 def test_words_after_an_address_stay() -> None:
     said = "http://localhost:5000 is away (see http://[::1]:5000); write to somebody@host"
-    assert without_credentials(said) == said
+    assert redact_text(said) == said
 
 
 @pytest.mark.parametrize("storage", ["map", "stream"])

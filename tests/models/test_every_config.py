@@ -12,7 +12,7 @@ import torch
 import yaml
 from torch import nn
 
-from bench.compose import shipped
+from bench.compose import shipped_folder
 from bench.models import Backbone, Readout, build, cost, head_names, stages, transfer
 from bench.models.heads import in_heads
 from bench.models.registry import REGISTRY
@@ -28,7 +28,7 @@ ONE_EACH = ["vgg11", "vgg11_bn", "alexnet", "resnet50", "resnet18", "inception_v
 
 def blank(name, shape, classes=3, **more):
     """The network without memory."""
-    settings = yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text())
+    settings = yaml.safe_load((shipped_folder("conf") / "model" / f"{name}.yaml").read_text())
     with torch.device("meta"):
         return build(make(settings | more), shape, classes)
 
@@ -80,7 +80,7 @@ def test_everything_without_memory(name):
 @pytest.mark.parametrize("name", TRAINED)
 def test_small_stems_without_memory(name):
     """Where there is one it keeps more pixels, and all else of the network is as it was."""
-    settings = yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text())
+    settings = yaml.safe_load((shipped_folder("conf") / "model" / f"{name}.yaml").read_text())
     if settings["family"] not in ("timm", "torchvision"):
         return
     shape = (3, 96, 96)
@@ -99,7 +99,7 @@ def test_small_stems_without_memory(name):
 def step(name):
     side = REGISTRY[name].min_size
     shape = (3, side, side)
-    settings = yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text())
+    settings = yaml.safe_load((shipped_folder("conf") / "model" / f"{name}.yaml").read_text())
     net = build(make(settings), shape, 3).train()
     before = [p.detach().flatten()[:100].clone() for p in net.parameters()]
     torch.manual_seed(0)

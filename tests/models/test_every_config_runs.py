@@ -21,7 +21,7 @@ from bench.models.norms import norms_of
 from bench.models.registry import REGISTRY
 from bench.schema.experiment import experiment
 from bench.train.fit import fit
-from bench.train.heads import transferred
+from bench.train.heads import fit_transfer
 
 ALL = [n for n, e in REGISTRY.items() if e.published != "0"] if os.environ.get("IMAGEBENCH_EVERY_CONFIG") else []
 TWO = ("trainer.devices=2", "trainer.accelerator=cpu", "trainer.sync_batchnorm=false")
@@ -53,7 +53,7 @@ def test_frozen_moves_the_heads_only_and_fine_tuning_everything(few, name, tmp_p
     heads, before = models.head_names(source), source.state_dict()
     file = [f"transfer.weights=file:{tmp_path / 'w.pt'}", f"transfer.sha256={file_sha256(tmp_path / 'w.pt')}"]
     for mode in ("frozen", "finetune"):
-        result = transferred(run(name, f"transfer={mode}", "transfer.preprocess=own", *file), few)
+        result = fit_transfer(run(name, f"transfer={mode}", "transfer.preprocess=own", *file), few)
         assert np.isfinite(result.test_scores).all()
         learned = {n for n, p in source.named_parameters() if not torch.equal(result.state[n], before[n])}
         backbone = {n for n in learned if not in_heads(n, heads)}

@@ -18,7 +18,7 @@ from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.model import NormLayer, Timm
 from bench.train.fit import fit
-from bench.train.heads import transferred
+from bench.train.heads import fit_transfer
 from tests.models.families import families
 
 FEW = {
@@ -55,7 +55,7 @@ def frozen(name, tmp_path, *more):
 @pytest.mark.parametrize("name", FEW)
 def test_a_frozen_run_is_the_training_of_the_heads_alone(digits, name, tmp_path):
     exp = frozen(name, tmp_path)
-    fast = transferred(exp, digits)
+    fast = fit_transfer(exp, digits)
     net = models.build(exp, digits.shape, 10)
     transfer.initialise(exp, net)
     before = {n: t.clone() for n, t in net.state_dict().items()}
@@ -71,12 +71,12 @@ def test_a_frozen_run_is_the_training_of_the_heads_alone(digits, name, tmp_path)
 
 def test_neighbours_see_what_the_networks_pooling_makes(digits, tmp_path):
     exp = frozen("dla46_c", tmp_path, "transfer.head=knn", "transfer.k=3")
-    assert transferred(exp, digits).test_scores.shape == (24, 10)
+    assert fit_transfer(exp, digits).test_scores.shape == (24, 10)
 
 
 def test_views_of_images_need_a_head_on_features(digits, tmp_path):
     with pytest.raises(RequestError, match=r"With transfer\.views=0 the whole network runs"):
-        transferred(frozen("squeezenet1_1", tmp_path, "augment=shift", "transfer.views=2"), digits)
+        fit_transfer(frozen("squeezenet1_1", tmp_path, "augment=shift", "transfer.views=2"), digits)
 
 
 def test_a_dense_head_is_refused_where_there_are_two(digits, tmp_path):

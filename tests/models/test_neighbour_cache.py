@@ -22,8 +22,8 @@ from bench.models.neighbour_cache import cached_neighbours
 from bench.models.search import neighbours
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
-from bench.train.heads import transferred
-from bench.train.knn import nearest, pixels
+from bench.train.heads import fit_transfer
+from bench.train.knn import pixels, score_by_distance
 
 X = load_digits().data.astype(np.float32)
 TRAIN, QUERIES = X[:900], X[900:950]
@@ -131,7 +131,7 @@ def test_a_sweep_over_k_votes_and_folds_searches_once(cache: Path, searches: lis
                 words = ["dataset=digits", "split=kfold", "split.folds=3", f"split.fold={fold}", "model=knn"]
                 exp = experiment(compose([*words, f"model.k={k}", f"model.weights={weights}"]))
                 data = images.load(exp.dataset, exp.split)
-                result = nearest(exp, data)
+                result = score_by_distance(exp, data)
                 reference = KNeighborsClassifier(k, weights=weights, algorithm="brute")
                 reference.fit(pixels(exp, data, data.train).astype(np.float64), data.labels[data.train])
                 expected = reference.predict(pixels(exp, data, data.val).astype(np.float64))
@@ -158,8 +158,8 @@ def test_folds_share_a_search_where_their_pixels_can_be_compared(
     for fold in range(3):
         exp = experiment(compose([*words, "split=kfold", "split.folds=3", f"split.fold={fold}", "model=knn"]))
         data = images.load(exp.dataset, exp.split)
-        result = nearest(exp, data)
-        alone = nearest(replace(exp, transfer=replace(exp.transfer, cache=False)), data)
+        result = score_by_distance(exp, data)
+        alone = score_by_distance(replace(exp, transfer=replace(exp.transfer, cache=False)), data)
         for split in ("val", "test"):
             ours, theirs = (getattr(r, f"{split}_scores") for r in (result, alone))
             same = (np.abs(ours - theirs) < 1e-6).all(1)
@@ -170,7 +170,7 @@ def test_folds_share_a_search_where_their_pixels_can_be_compared(
 def test_more_neighbours_than_a_fold_has_are_refused_before_the_search(cache: Path, searches: list[int]) -> None:
     exp = experiment(compose(["dataset=digits", "split=kfold", "model=knn", "model.k=1500"]))
     with pytest.raises(RequestError, match="k=1500 neighbours asked of 1293 training samples"):
-        nearest(exp, images.load(exp.dataset, exp.split))
+        score_by_distance(exp, images.load(exp.dataset, exp.split))
     assert searches == []
 
 
@@ -182,8 +182,8 @@ def test_folds_share_the_features_of_a_frozen_backbone(head: str, cache: Path) -
     for fold in (0, 3):
         exp = experiment(compose([*words, f"split.fold={fold}"]))
         data = images.load(exp.dataset, exp.split)
-        result = transferred(exp, data)
-        alone = transferred(replace(exp, transfer=replace(exp.transfer, cache=False)), data)
+        result = fit_transfer(exp, data)
+        alone = fit_transfer(replace(exp, transfer=replace(exp.transfer, cache=False)), data)
         np.testing.assert_allclose(result.test_scores, alone.test_scores, atol=1e-4)
         np.testing.assert_allclose(result.val_scores, alone.val_scores, atol=1e-4)
     assert len(list((cache / "features").glob("*.npy"))) == 1

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import nn
 
-from bench.compose import shipped
+from bench.compose import shipped_folder
 from bench.models import build
 from bench.models.heads import Backbone, readout
 from bench.models.norm_layer import synchronise
@@ -27,7 +27,7 @@ BATCH = (nn.BatchNorm1d, nn.BatchNorm2d)
 def network(name, **more):
     """The named config at its smallest input, batch norms with statistics of their own; and two images."""
     side = REGISTRY[name].min_size
-    settings = yaml.safe_load((shipped("conf") / "model" / f"{name}.yaml").read_text())
+    settings = yaml.safe_load((shipped_folder("conf") / "model" / f"{name}.yaml").read_text())
     net = build(make(settings | more), (3, side, side), 3)
     torch.manual_seed(0)
     for module in net.modules():

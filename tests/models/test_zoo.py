@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch import nn
 
-from bench.compose import shipped
+from bench.compose import shipped_folder
 from bench.models import Backbone, Readout, build, head_names, readout, stages
 from bench.models.cost import flops, parameters
 from bench.models.overview import count, smallest_useful_input
@@ -21,7 +21,7 @@ from bench.schema.part import build as part
 from tests.models.experiments import MNIST, make
 
 ZOO = [n for n, e in REGISTRY.items() if e.pretrained]
-FOLDER = shipped("conf") / "model"
+FOLDER = shipped_folder("conf") / "model"
 
 
 def settings(name: str) -> dict:

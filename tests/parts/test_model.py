@@ -14,7 +14,7 @@ import torch
 from bench import models
 from bench.compose import compose
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat, run_key, science
+from bench.schema.experiment import experiment, flat_settings, run_key, science
 from bench.track.store import Store
 
 Bench = Callable[..., tuple[int, str, str]]
@@ -63,7 +63,7 @@ def test_a_default_said_aloud_is_the_same_experiment(convmixer: Path) -> None:
     )
     assert run_key(plain, "d") == run_key(said, "d") != run_key(other, "d")
     assert pickle.loads(pickle.dumps(plain)) == plain
-    assert "place" not in str(flat(plain))
+    assert "place" not in str(flat_settings(plain))
     assert str(convmixer) not in json.dumps(science(plain))
 
 

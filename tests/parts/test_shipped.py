@@ -21,7 +21,7 @@ from bench.parts.load import load
 from bench.parts.outline import outline
 from bench.parts.signature import defaults, settings
 from bench.schema.errors import RequestError
-from bench.schema.offered import KINDS, SHIPPED, Listed, shipped
+from bench.schema.offered import KINDS, SHIPPED, Listed, shipped_parts
 from tests.conftest import REPO
 
 
@@ -138,7 +138,7 @@ def test_the_recipes_run_and_are_judged(package: Path) -> None:
     assert hello == "Hello you\n"
 
 
-@pytest.mark.parametrize("part", shipped(), ids=lambda part: part.name)
+@pytest.mark.parametrize("part", shipped_parts(), ids=lambda part: part.name)
 def test_what_planning_reads_is_what_the_code_says(part: Listed) -> None:
     """A wrong outline would give a wrong key, or settings that the function does not have."""
     function, bare = load(part), outline(part)

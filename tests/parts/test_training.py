@@ -13,7 +13,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat, run_key
+from bench.schema.experiment import experiment, flat_settings, run_key
 from bench.train import checkpoint
 from bench.train.fit import fit
 from tests.conftest import REPO
@@ -103,7 +103,7 @@ def test_ours_and_one_s_own_stand_on_one_axis(examples: Path) -> None:
     plain = experiment(compose(["dataset=digits", "model=linear"]))
     said = experiment(compose(["dataset=digits", "model=linear", "loss=cross_entropy", "training=usual"]))
     assert run_key(plain, "d") == run_key(said, "d")
-    assert not {name.split(".")[0] for name in flat(plain)} & {"loss", "schedule", "training"}
+    assert not {name.split(".")[0] for name in flat_settings(plain)} & {"loss", "schedule", "training"}
 
 
 def test_distillation_from_an_earlier_run(bench_json: Any, examples: Path) -> None:

@@ -16,7 +16,7 @@ from bench.data import load
 from bench.report import artifacts, predictions
 from bench.schema.experiment import experiment
 from bench.track.record import Record
-from bench.train.knn import nearest
+from bench.train.knn import score_by_distance
 from tests.report.conftest import make_records
 
 TRUE = np.arange(200) % 10
@@ -84,8 +84,8 @@ def test_a_tied_image_counts_as_the_share_that_its_metrics_gave_it() -> None:
     """What a run of neighbours leaves gives its accuracy again, though its classes are no more than one each."""
     exp = experiment(compose(["dataset=digits", "model=knn", "model.k=4"]))
     data = load(exp.dataset, exp.split)
-    result = nearest(exp, data)
-    made = dataclasses.replace(make_records({"model": ["a"]}, lambda _: 0.5)[0], metrics=run.measured(result, data))
+    result = score_by_distance(exp, data)
+    made = dataclasses.replace(make_records({"model": ["a"]}, lambda _: 0.5)[0], metrics=run.measure(result, data))
     body = run.predictions(result, data)
     with np.load(io.BytesIO(body)) as found:
         assert found["test_sharing"].max() > 1

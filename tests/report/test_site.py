@@ -16,8 +16,8 @@ from bench.report import evidence, facts, figures, readme, single_run, site, wri
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat
-from bench.schema.label import canonical
+from bench.schema.experiment import experiment, flat_settings
+from bench.schema.label import canonical_text
 from bench.schema.sweep import Figure, sweep
 from bench.track.record import Record
 
@@ -82,8 +82,10 @@ def test_the_command_beside_a_run_gives_its_configuration(name: str) -> None:
         words = single_run.run_words(read, record)
         assert shlex.split(single_run.quoted(words)) == words
         assert words[:2] == ["bench", "run"]
-        made = flat(experiment(composer.compose(words[2:])))
-        differ = {n: (v, made.get(n)) for n, v in record.config.items() if canonical(made.get(n)) != canonical(v)}
+        made = flat_settings(experiment(composer.compose(words[2:])))
+        differ = {
+            n: (v, made.get(n)) for n, v in record.config.items() if canonical_text(made.get(n)) != canonical_text(v)
+        }
         differ.pop("trainer.stack", None)  # a lone run is in no program
         assert differ == {}
 
@@ -92,7 +94,7 @@ def test_the_command_beside_a_run_measures_what_the_sweep_asked_for() -> None:
     read = evidence.read(RESULTS / "ladder")
     asked = {"metrics.names": ["auroc", "kappa"], "metrics.train": True}
     record = dataclasses.replace(read.records[0], config={**read.records[0].config, **asked})
-    made = flat(experiment(Composer([]).compose(single_run.run_words(read, record)[2:])))
+    made = flat_settings(experiment(Composer([]).compose(single_run.run_words(read, record)[2:])))
     assert (sorted(made["metrics.names"]), made["metrics.train"]) == (["auroc", "kappa"], True)
 
 

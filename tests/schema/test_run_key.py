@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.compose import compose
 from bench.restore import experiment_of
-from bench.schema.experiment import Experiment, experiment, flat, run_key, science
+from bench.schema.experiment import Experiment, experiment, flat_settings, run_key, science
 from bench.schema.own import Own
 from bench.track.record import Record
 
@@ -189,7 +189,7 @@ def test_an_int_and_the_same_float_are_the_same_lr() -> None:
 def test_a_record_of_several_devices_is_run_again_with_as_many_where_they_matter() -> None:
     for words, devices in ((["model=resnet20", "trainer.sync_batchnorm=false"], 2), (["model=resnet20"], 1)):
         exp = experiment(compose([*words, "trainer.devices=2"]))
-        record = Record(key="", sweep="", axes={}, seed=0, status="finished", config=flat(exp))
+        record = Record(key="", sweep="", axes={}, seed=0, status="finished", config=flat_settings(exp))
         again = experiment_of(record, 0, None, {})
         assert run_key(again, "d") == run_key(exp, "d")
         assert again.trainer.devices == devices

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.sweep import sweep
 
 AXES = {
@@ -30,9 +30,9 @@ def test_a_claim_without_a_kind_compares() -> None:
 
 def test_one_value_may_be_spelled_in_many_ways() -> None:
     load(claims=[{"says": "x", **PAIR, "at": {"optim.lr": value}} for value in (0.1, "0.1", "1e-1", "0.10")])
-    assert canonical(1) == canonical(1.0) == canonical("1") == canonical("1.00")
-    assert canonical(True) != canonical(1)
-    assert canonical("[400, 100]") == canonical([400, 100]) == canonical((400.0, 100))
+    assert canonical_text(1) == canonical_text(1.0) == canonical_text("1") == canonical_text("1.00")
+    assert canonical_text(True) != canonical_text(1)
+    assert canonical_text("[400, 100]") == canonical_text([400, 100]) == canonical_text((400.0, 100))
     assert show(0.1) == show("1e-1") == "0.1"
     assert show("[400, 100]") == "400-100"
 

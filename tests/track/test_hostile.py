@@ -16,7 +16,7 @@ import pytest
 from bench.cli import complain
 from bench.cli.compare import of_run
 from bench.schema.errors import RequestError
-from bench.schema.names import checked_name, plain_where_needed, printable
+from bench.schema.names import checked_name, make_printable, tolerate_narrow_encoding
 from bench.track.artifacts import local
 from bench.track.importing import bring
 from bench.track.record import Record, read_csv, to_csv
@@ -175,7 +175,7 @@ def test_cells_are_no_formulas(tmp_path: Path) -> None:
 
 
 def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    assert printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
+    assert make_printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
     complain("run \x1b]0;title\x07", as_json=False)
     assert "\x1b" not in capsys.readouterr().err
 
@@ -190,7 +190,7 @@ def test_a_host_in_an_address_hides_no_folder_of_this_machine(address: str) -> N
 
 def test_a_terminal_without_our_signs_shows_others() -> None:
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="")
-    plain_where_needed(stream)
+    tolerate_narrow_encoding(stream)
     stream.write("87.3 ± 0.5 · n ≥ 3 ── ÿ")
     stream.flush()
     assert stream.buffer.getvalue() == b"87.3 +/- 0.5 - n >= 3 -- ?"  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.train.allocator import freed_memory_kept
+from bench.train.allocator import keep_freed_memory
 
 MIB = 64  # glibc maps blocks of more than 32 MiB anew each time, whatever it has learnt
 PAGES = MIB * 2**20 // resource.getpagesize()
@@ -30,14 +30,14 @@ def resident() -> int:
 
 @glibc
 def test_a_step_finds_the_memory_of_the_step_before() -> None:
-    with freed_memory_kept():
+    with keep_freed_memory():
         blocks(16)  # the heap grows by several blocks first: alignment leaves gaps
         assert blocks(8) < PAGES / 8
 
 
 @glibc
 def test_the_system_has_it_back_at_the_end() -> None:
-    with freed_memory_kept():
+    with keep_freed_memory():
         blocks(1)
         inside = resident()
     assert inside - resident() > PAGES / 2

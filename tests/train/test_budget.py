@@ -12,14 +12,14 @@ from bench.report.fairness import doubts
 from bench.report.frame import Frame
 from bench.report.length import lengths, spans
 from bench.schema.errors import RequestError
-from bench.schema.experiment import flat, run_key, science
+from bench.schema.experiment import flat_settings, run_key, science
 from bench.schema.training import Optim, Trainer
 from bench.track.record import Record
 from bench.train import checkpoint
 from bench.train.budget import TICKS, Budget, to_target
 from bench.train.clock import Clock
 from bench.train.examples import of_images
-from bench.train.fabric import launched
+from bench.train.fabric import launch
 from bench.train.optim import factor, schedule
 from bench.train.parts import sizes
 from bench.train.single import Single
@@ -101,7 +101,7 @@ def test_the_clock_says_where_a_schedule_of_seconds_is():
 def test_an_epoch_that_was_begun_has_a_step(exp, digits):
     """The clock may run out between the question whether to begin and the first batch."""
     made = exp(*DNN, "trainer.seconds=1")
-    fabric = launched(made.trainer)
+    fabric = launch(made.trainer)
     learner = Single(made, models.build(made, digits.shape, 10), of_images(made, digits, fabric.device), fabric)
     learner.budget.clock = At(2.0)
     (loss,) = learner.train(3, Clock(made.trainer, 1))
@@ -113,7 +113,7 @@ def test_keys_and_records_have_the_budget_that_counts(exp):
     other = exp("trainer.steps=7", "scale=full")
     assert other.trainer.epochs == 100
     assert run_key(other, "") == run_key(exp("trainer.steps=7"), "")
-    assert "trainer.epochs" not in {**flat(exp("trainer.seconds=7")), **science(exp("trainer.seconds=7"))}
+    assert "trainer.epochs" not in {**flat_settings(exp("trainer.seconds=7")), **science(exp("trainer.seconds=7"))}
     assert len({run_key(exp(*w), "") for w in ((), ("trainer.steps=7",), ("trainer.seconds=7",))}) == 3
 
 

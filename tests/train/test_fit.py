@@ -15,7 +15,7 @@ from bench.schema.errors import RequestError, RunFailed
 from bench.train import checkpoint, parts
 from bench.train.fabric import layout
 from bench.train.fit import fit
-from bench.train.knn import nearest
+from bench.train.knn import score_by_distance
 from bench.train.metrics import metrics
 from bench.train.stacked import fit as stacked
 from tests.train.agreement import same
@@ -260,7 +260,7 @@ def test_resumed_is_undisturbed(exp, trained, tmp_path, monkeypatch):
 
 
 def test_nearest_neighbours_end_in_the_same_result(exp, digits):
-    found = nearest(exp("model=knn", "model.k=5", "pixel_norm=none"), digits)
+    found = score_by_distance(exp("model=knn", "model.k=5", "pixel_norm=none"), digits)
     x = digits.images.reshape(len(digits.images), -1).astype(np.float64)
     reference = KNeighborsClassifier(5, algorithm="brute").fit(x[digits.train], digits.labels[digits.train])
     expected = reference.score(x[digits.test], digits.labels[digits.test])

@@ -12,8 +12,8 @@ from bench.models import transfer
 from bench.schema.errors import RequestError
 from bench.schema.training import Optim
 from bench.train.examples import of_images
-from bench.train.fabric import launched
-from bench.train.optim import by_layer, decaying, factor, optimizer
+from bench.train.fabric import launch
+from bench.train.optim import factor, optimizer, split_by_decay, split_by_layer
 from bench.train.single import Single
 
 
@@ -23,7 +23,7 @@ def test_the_lr_of_each_layer_is_timms(name):
     from timm.optim import param_groups_layer_decay
 
     net, optim = timm.create_model(name, num_classes=10), Optim(lr=0.1, weight_decay=0.05, layer_decay=0.7)
-    ours = by_layer(decaying([{"params": list(net.parameters())}], net), net, optim)
+    ours = split_by_layer(split_by_decay([{"params": list(net.parameters())}], net), net, optim)
     excepted = getattr(net, "no_weight_decay", set)()
     theirs = param_groups_layer_decay(net, 0.05, no_weight_decay_list=excepted, layer_decay=0.7)
     expected = {id(p): (g["lr_scale"], g["weight_decay"]) for g in theirs for p in g["params"]}
@@ -37,7 +37,7 @@ def test_the_lr_of_each_layer_is_timms(name):
 def test_stages_are_layers_of_other_networks_and_the_schedule_moves_all(exp, digits):
     made = exp("model=dnn", "model.hidden=[8,8]", "optim=sgd", "optim.layer_decay=0.5", "optim.schedule=linear",
                "trainer.steps=4")  # fmt: skip
-    fabric, net = launched(made.trainer), models.build(made, digits.shape, 10)
+    fabric, net = launch(made.trainer), models.build(made, digits.shape, 10)
     learner = Single(made, net, of_images(made, digits, fabric.device), fabric)
     assert [g["lr"] for g in learner.optimizer.param_groups] == pytest.approx([0.1, 0.05, 0.025])
     assert {p.shape for p in learner.optimizer.param_groups[0]["params"]} == {(10, 8), (10,)}
@@ -52,7 +52,7 @@ def test_a_backbones_own_lr_is_multiplied(exp, digits):
     )
     net = models.build(made, digits.shape, 10)
     optim = Optim(lr=1.0, layer_decay=0.5)
-    found = by_layer(transfer.groups(net, made.transfer, 1.0), net, optim)
+    found = split_by_layer(transfer.groups(net, made.transfer, 1.0), net, optim)
     assert [g["lr"] for g in found] == pytest.approx([1.0, 0.05])
     optimizer(optim, found).step()
 
@@ -175,5 +175,5 @@ def test_a_network_that_refuses_to_say_its_layers_has_stages(exp, digits):
         raise NotImplementedError("as some of timm's do")
 
     net.group_matcher = group_matcher
-    found = by_layer([{"params": list(net.parameters())}], net, Optim(lr=1.0, layer_decay=0.5))
+    found = split_by_layer([{"params": list(net.parameters())}], net, Optim(lr=1.0, layer_decay=0.5))
     assert [g["lr"] for g in found] == pytest.approx([1.0, 0.5])

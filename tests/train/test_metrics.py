@@ -24,7 +24,7 @@ from sklearn.metrics import (
 from bench.cli.predict import line
 from bench.report import artifacts
 from bench.report.single_run import KINDS
-from bench.run import measured, train
+from bench.run import measure, train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
 from bench.train.metrics import among_first, confusion, metrics, reliability
 from bench.train.own_metrics import on_request
@@ -125,7 +125,7 @@ def test_the_training_images_are_measured_where_asked_for(exp, digits, words):
     """By the selected epoch's network, as they are."""
     made = exp("trainer.epochs=3", *words, "metrics.train=true")
     result = train(made, digits, None)
-    found = measured(result, digits)
+    found = measure(result, digits)
     rows = torch.from_numpy(digits.images[digits.train])
     assert result.classify is not None
     right = result.classify(rows).argmax(1).numpy() == digits.labels[digits.train]
@@ -134,7 +134,7 @@ def test_the_training_images_are_measured_where_asked_for(exp, digits, words):
     if words[0] == "model=knn":
         assert found["train/accuracy"] == 1.0
     unasked = train(dataclasses.replace(made, metrics=dataclasses.replace(made.metrics, train=False)), digits, None)
-    same = measured(unasked, digits)
+    same = measure(unasked, digits)
     assert not any(name.startswith("train/") for name in same)
     assert same == {name: value for name, value in found.items() if not name.startswith("train/")}
 

@@ -6,7 +6,7 @@ import pytest
 
 from bench import models
 from bench.schema.errors import RequestError, RunFailed
-from bench.train.range_test import found, range_test, smoothed
+from bench.train.range_test import range_test, read_curve, running_mean
 
 DNN = ("model=dnn", "model.hidden=[16]", "optim=sgd")
 
@@ -14,20 +14,20 @@ DNN = ("model=dnn", "model.hidden=[16]", "optim=sgd")
 def test_a_curve_that_falls_and_comes_back():
     lrs = [10 ** (i / 20 - 4) for i in range(100)]
     losses = [2.0 if i < 40 else 0.5 for i in range(80)] + [6.0] * 20
-    read = found(lrs, losses)
-    assert read.smooth == smoothed(losses)
+    read = read_curve(lrs, losses)
+    assert read.smooth == running_mean(losses)
     assert 1e-2 <= read.lowest <= lrs[79]
     assert read.stable == lrs[79]
     assert read.ended
-    assert not found(lrs[:80], losses[:80]).ended
-    assert found(lrs[:81], [*losses[:80], math.nan]).stable == lrs[79]
+    assert not read_curve(lrs[:80], losses[:80]).ended
+    assert read_curve(lrs[:81], [*losses[:80], math.nan]).stable == lrs[79]
 
 
 def test_the_running_mean_is_its_definition():
     losses = [3.0, 1.0, 2.0]
     weights = [[1.0], [0.9, 1.0], [0.81, 0.9, 1.0]]
     expected = [sum(w * x for w, x in zip(ws, losses, strict=False)) / sum(ws) for ws in weights]
-    assert smoothed(losses) == pytest.approx(expected)
+    assert running_mean(losses) == pytest.approx(expected)
 
 
 def test_training_agrees_and_the_same_seed_finds_the_same(exp, digits, trained):

@@ -19,7 +19,7 @@ from bench.schema.training import Optim, Trainer
 from bench.schema.where import settings as every
 from bench.train import checkpoint, loss
 from bench.train.fit import fit
-from bench.train.optim import decaying, optimizer
+from bench.train.optim import optimizer, split_by_decay
 from bench.train.parts import sizes
 from bench.train.stacked import fit as stacked
 from bench.train.step import Averaged
@@ -45,7 +45,7 @@ def test_what_does_not_decay_is_what_timm_leaves_out(name):
 
     with torch.device("meta"):
         net = timm.create_model(name, num_classes=10)
-    ours = decaying([{"params": list(net.parameters()), "lr": 0.1}], net)
+    ours = split_by_decay([{"params": list(net.parameters()), "lr": 0.1}], net)
     excepted = getattr(net, "no_weight_decay", set)()
     theirs = param_groups_weight_decay(net, 0.05, no_weight_decay_list=excepted)
     assert [g.get("weight_decay", 0.05) for g in ours] == [0.05, 0.0]

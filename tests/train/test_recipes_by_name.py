@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.compose import Composer, compose, groups, shipped
+from bench.compose import Composer, compose, groups, shipped_folder
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.train.optim import factor
@@ -18,7 +18,7 @@ def test_the_recipes():
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_paper_result_and_cost_goes_with_everything_and_trains(name, exp, trained):
-    text = (shipped("conf") / f"recipe/{name}.yaml").read_text()
+    text = (shipped_folder("conf") / f"recipe/{name}.yaml").read_text()
     assert all(word in text for word in ("arXiv:", "# Expected by", "# Cost:", "# Differs:"))
     for model, dataset in (("resnet56", "cifar100"), ("vit_tiny", "imagenette160"), ("knn", "digits")):
         made = experiment(compose([f"recipe={name}", f"model={model}", f"dataset={dataset}", "scale=full"]))

@@ -24,7 +24,7 @@ from bench.schema.training import Optim, Optimizer
 from bench.track.spool import Spool
 from bench.train.distributed import free_port
 from bench.train.optim import optimizer
-from bench.train.sharded import NOT_SHARDED, blocks, check, restore, shard, whole
+from bench.train.sharded import NOT_SHARDED, blocks, check, gather_state, restore, shard
 
 FSDP = ("trainer=fsdp", "trainer.accelerator=cpu")
 
@@ -142,7 +142,7 @@ def _every_optimizer(rank: int) -> dict[str, float]:
         shard(shared, mesh)
         _steps(alone, name, slice(None))
         _steps(shared, name, slice(4 * rank, 4 * rank + 4))
-        state = whole(shared)
+        state = gather_state(shared)
         found[name] = max(float((state[key] - value).abs().max()) for key, value in alone.named_parameters())
     return found
 
@@ -159,7 +159,7 @@ def _there_and_back(rank: int) -> bool:
     state = {name: value + 1 for name, value in other.state_dict().items()}
     shard(net, init_device_mesh("cpu", (2,)))
     restore(net, state)
-    return all(torch.equal(value, state[name]) for name, value in whole(net).items())
+    return all(torch.equal(value, state[name]) for name, value in gather_state(net).items())
 
 
 @pytest.mark.slow

@@ -14,12 +14,12 @@ from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.train import fit as alone
 from bench.train import parts
 from bench.train.examples import of_images
-from bench.train.fabric import launched
+from bench.train.fabric import launch
 from bench.train.single import Single
 from bench.train.stacked import fit as stack
 from bench.train.stacked import trial
 from bench.train.stacked.network import Stacked, can_stack
-from bench.train.stacked.which import compatible, together
+from bench.train.stacked.which import are_compatible, program_form
 from tests.train.agreement import same
 
 SMALL = ("trainer.epochs=2", "trainer.batch_size=100")
@@ -109,7 +109,7 @@ AUGMENTED = {
 def test_augmentation_of_all_runs_at_once_is_that_of_each_alone(exp, digits, words):
     """Each run's own draws, and each of its pixels."""
     exps = [exp(*SMALL, "model=linear", *words, f"seed={s}") for s in (4, 1, 9)]
-    fabric = launched(exps[0].trainer)
+    fabric = launch(exps[0].trainer)
     examples = of_images(exps[0], digits, fabric.device)
     program = stack.Program(exps, built(exps, digits), examples, fabric)
     size = exps[0].trainer.batch_size
@@ -178,17 +178,19 @@ def test_a_run_that_diverges_leaves_the_others_alone(exp, digits, trained):
 
 def test_what_may_be_stacked(exp):
     one = exp("model=dnn", "model.dropout=0.1")
-    assert compatible(one, exp("model=dnn", "model.dropout=0.5", "seed=4", "optim.lr=0.5", "optim.weight_decay=0.1"))
-    assert not compatible(one, exp("model=dnn"))  # no dropout is another network
-    assert not compatible(one, exp("model=dnn", "model.dropout=0.1", "trainer.batch_size=64"))
-    assert not compatible(one, exp("model=dnn", "model.dropout=0.1", "split.seed=1"))
+    assert are_compatible(
+        one, exp("model=dnn", "model.dropout=0.5", "seed=4", "optim.lr=0.5", "optim.weight_decay=0.1")
+    )
+    assert not are_compatible(one, exp("model=dnn"))  # no dropout is another network
+    assert not are_compatible(one, exp("model=dnn", "model.dropout=0.1", "trainer.batch_size=64"))
+    assert not are_compatible(one, exp("model=dnn", "model.dropout=0.1", "split.seed=1"))
     for words in (["model=knn"], ["model=linear", "optim=lion"], ["model=dnn", "norm_layer=weight"]):
-        assert together(exp(*words, "trainer.stack=4")) is None
-    assert together(one) is not None
-    assert together(exp("model=dnn", "trainer.stack=off")) is None
-    assert together(exp("model=cnn")) is None  # last digits would differ
-    assert together(exp("model=cnn", "trainer.last_digits=free")) is not None
-    assert together(exp("model=cnn", "trainer.stack=4")) is not None
+        assert program_form(exp(*words, "trainer.stack=4")) is None
+    assert program_form(one) is not None
+    assert program_form(exp("model=dnn", "trainer.stack=off")) is None
+    assert program_form(exp("model=cnn")) is None  # last digits would differ
+    assert program_form(exp("model=cnn", "trainer.last_digits=free")) is not None
+    assert program_form(exp("model=cnn", "trainer.stack=4")) is not None
 
 
 def test_refuses_runs_that_differ(exp, digits):
@@ -205,7 +207,7 @@ LONG = ("trainer.epochs=12", "trainer.batch_size=100", "trainer.max_minutes=1e-7
 def tried(exps, digits):
     nets = built(exps, digits)
     before = [copy.deepcopy(net.state_dict()) for net in nets]
-    why = trial.alone_because(exps, digits, nets)
+    why = trial.reason_alone(exps, digits, nets)
     for net, state in zip(nets, before, strict=True):
         assert all(torch.equal(state[name], tensor) for name, tensor in net.state_dict().items())
     return why
@@ -246,7 +248,7 @@ def test_a_trial_meets_the_sizes_that_the_training_meets(exp, digits):
     for size in (100, 128, 99, 1000):
         made = exp(f"trainer.batch_size={size}")
         examples = of_images(made, digits, torch.device("cpu"))
-        short = trial.shortened(examples, size)
+        short = trial.shorten(examples, size)
         of = [set(parts.sizes(len(e.splits["train"]), size)) for e in (examples, short)]
         assert of[0] == of[1]
         assert len(short.splits["train"]) <= 3 * size

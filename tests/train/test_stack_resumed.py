@@ -128,10 +128,10 @@ def test_what_was_begun_as_one_program_goes_on_as_one(exp, tmp_path, monkeypatch
 
     monkeypatch.setattr(stack.Program, "train", train)
     monkeypatch.setattr(trial, "LEAST_STEPS", 0)
-    monkeypatch.setattr(trial, "tried", lambda *_: (True, True))
+    monkeypatch.setattr(trial, "compare_both_ways", lambda *_: (True, True))
     with pytest.raises(SystemExit):
         execute(exps, spool=spool)
-    monkeypatch.setattr(trial, "tried", lambda *_: (True, False))
+    monkeypatch.setattr(trial, "compare_both_ways", lambda *_: (True, False))
     (place,) = execute(exps[1:], spool=spool)
     assert epochs == [(2, 0), (2, 1), (1, 1), (1, 2)]
     assert Spool.read(place)[0].status == "finished"
@@ -143,7 +143,7 @@ def test_a_run_starts_over_where_other_company_gives_other_bits(exp, tmp_path, m
     spool, told = Spool(tmp_path / "spool"), []
     real = stack.Program.train
     monkeypatch.setattr(trial, "LEAST_STEPS", 0)
-    monkeypatch.setattr(trial, "tried", lambda *_: (True, True))
+    monkeypatch.setattr(trial, "compare_both_ways", lambda *_: (True, True))
 
     def train(self, epoch, clock):
         if epoch:
@@ -154,7 +154,7 @@ def test_a_run_starts_over_where_other_company_gives_other_bits(exp, tmp_path, m
         patch.setattr(stack.Program, "train", train)
         with pytest.raises(SystemExit):
             execute(exps, spool=spool)
-    monkeypatch.setattr(trial, "tried", lambda *_: (False, False))
+    monkeypatch.setattr(trial, "compare_both_ways", lambda *_: (False, False))
     execute(exps[1:], spool=spool, told=lambda *way: told.append(way))
     ((count, why),) = told
     assert count == 1

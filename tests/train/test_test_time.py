@@ -11,7 +11,7 @@ from torch import nn
 
 from bench.compose import compose
 from bench.schema.experiment import experiment
-from bench.train.test_time import averaged
+from bench.train.test_time import average_views
 
 BASE = ("run", "dataset=digits", "model=linear", "trainer.epochs=2", "trainer.threads=1", "optim.lr=0.03")
 
@@ -21,7 +21,7 @@ def test_scores_are_the_log_of_the_mean_probability() -> None:
     exp = experiment(compose(["augment=shift", "augment.test_time=2"]))
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).eval()
     images = torch.randint(0, 200, (600, 1, 2, 2), dtype=torch.uint8)
-    found = averaged(exp, net, lambda x: x.float() / 255, lambda x, y, _: (x + 1, y), images, torch.arange(600))
+    found = average_views(exp, net, lambda x: x.float() / 255, lambda x, y, _: (x + 1, y), images, torch.arange(600))
     with torch.no_grad():
         one, other = (torch.softmax(net((images + k).float() / 255), 1) for k in (0, 1))
     torch.testing.assert_close(found.exp(), (one + 2 * other) / 3)

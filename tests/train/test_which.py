@@ -52,9 +52,9 @@ def test_there_are_settings():
 def test_every_setting_is_classed(name):
     """A setting that is new fails here: say whether it changes numbers, and whether a stacked program follows it."""
     if not_science(name):
-        assert which.listed(name, which.INDIFFERENT) != (name in which.ONLY)
+        assert which.is_listed(name, which.INDIFFERENT) != (name in which.ONLY)
     else:
-        followed = which.listed(name, which.FOLLOWED | which.FREE)
+        followed = which.is_listed(name, which.FOLLOWED | which.FREE)
         assert followed or name in ALONE or f"{name.split('.')[0]}.*" in ALONE, name
         assert not (followed and name in ALONE)
 
@@ -70,7 +70,7 @@ def test_what_is_not_listed_is_trained_alone(exp):
     for word in ("trainer.precision=bf16-mixed", "trainer.compile=true", "trainer.devices=2", "trainer.num_nodes=2",
                  "norm_layer=weight", "optim=lion", "model=resnet18"):  # fmt: skip
         assert which.form(exp("model=cnn", "augment=shift", word)) is None, word
-        why = which.alone_because(exp("model=cnn", "augment=shift", word))
+        why = which.reason_alone(exp("model=cnn", "augment=shift", word))
         assert why.split("has no ")[1].split("=")[0] in (
             word.split("=")[0],
             "norm_layer.name",

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from bench.data.sources.split_names import assigned
-from bench.schema.errors import RequestError, near
-from bench.schema.secrets import redacted
+from bench.schema.errors import RequestError, suggestion
+from bench.schema.secrets import redact
 
 # Columns that say of each row whether it is in a split, and those that hold a split's name.
 FLAGS = ("istrain", "istest", "isval", "isvalid", "isvalidation", "isholdout")
@@ -21,7 +21,7 @@ def named(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str,
     Raises:
         RequestError: where one that is needed is missing or there twice.
     """
-    shown = redacted(dataset.file)
+    shown = redact(dataset.file)
     places: list[int] = []
     remarks: list[str] = []
     for setting in ("path_column", "label_column"):
@@ -42,14 +42,14 @@ def named(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str,
 
 
 def _no_column(dataset: Any, setting: str, columns: list[str]) -> RequestError:
-    shown, wanted = redacted(dataset.file), getattr(dataset, setting)
+    shown, wanted = redact(dataset.file), getattr(dataset, setting)
     if any(os.path.splitext(name)[1].lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") for name in columns):
         return RequestError(
             f"{shown}: its first line holds an image ({', '.join(columns)}), expected the names of the columns. "
             f"Put a line above it: {','.join(_names(dataset, columns))}"
         )
     return RequestError(
-        f"{shown} has no column '{wanted}'.{near(wanted, columns)} Its columns: {', '.join(columns)}. "
+        f"{shown} has no column '{wanted}'.{suggestion(wanted, columns)} Its columns: {', '.join(columns)}. "
         f"Say which one it is: dataset.{setting}=NAME."
     )
 
@@ -71,7 +71,7 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
     Raises:
         RequestError: for a name that no column has, or where another column holds names of splits.
     """
-    shown, wanted = redacted(dataset.file), dataset.split_column
+    shown, wanted = redact(dataset.file), dataset.split_column
     if wanted is None:
         return -1, ()
     if wanted in columns:
@@ -81,7 +81,7 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
         return columns.index(same[0]), (f"Column {same[0]} is taken as the split.",)
     if wanted != type(dataset).__dataclass_fields__["split_column"].default:
         raise RequestError(
-            f"{shown}: no column is named '{wanted}' (dataset.split_column).{near(wanted, columns)} "
+            f"{shown}: no column is named '{wanted}' (dataset.split_column).{suggestion(wanted, columns)} "
             f"Its columns: {', '.join(columns)}. dataset.split_column=null draws the splits."
         )
     for i, name in enumerate(columns):

@@ -22,7 +22,7 @@ from bench.data.sources.files import Listed, Listing
 from bench.data.sources.places import Places, lost
 from bench.data.sources.split_names import assigned
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redacted
+from bench.schema.secrets import redact
 
 DELIMITERS = (",", ";", "\t", "|")
 NO_LABEL = ("nan", "-nan", "<na>", "#n/a", "#na", "n/a", "null", "nat")  # what tables hold where a label is missing
@@ -52,11 +52,11 @@ def _raw(file: str) -> bytes:
     try:
         raw = fetch(file if is_remote(file) else str(Path(file).expanduser()))
     except BadImage as error:
-        raise RequestError(f"dataset.file={redacted(file)} {error}.") from error
+        raise RequestError(f"dataset.file={redact(file)} {error}.") from error
     if raw[:4] == b"PK\x03\x04":
         raise RequestError(
-            f"dataset.file={redacted(file)} is a zip archive. Unpack it, or name the list inside it: "
-            f"dataset.file=zip://LIST.csv::{redacted(file)}"
+            f"dataset.file={redact(file)} is a zip archive. Unpack it, or name the list inside it: "
+            f"dataset.file=zip://LIST.csv::{redact(file)}"
         )
     return raw
 
@@ -69,7 +69,7 @@ def _listed(dataset: Any) -> Listing:
             empty path or label, an unknown split or a file listed twice; where no path leads to a file, or no two
             images have a label in common.
     """
-    file, shown = dataset.file, redacted(dataset.file)
+    file, shown = dataset.file, redact(dataset.file)
     try:
         text = _raw(file).decode("utf-8-sig")  # spreadsheets put a byte order mark first
     except UnicodeDecodeError as error:
@@ -91,13 +91,13 @@ def _listed(dataset: Any) -> Listing:
         same = place if is_remote(place) else os.path.normpath(place)
         if same in at_line:
             raise RequestError(
-                f"{shown}, line {line}: '{redacted(path)}' is listed in line {at_line[same]} already. Keep one line."
+                f"{shown}, line {line}: '{redact(path)}' is listed in line {at_line[same]} already. Keep one line."
             )
         at_line[same] = line
         split = row[split_at].strip() if split_at != -1 else ""
         if split and split not in known:
             raise RequestError(f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty.")
-        listed.append(Listed(place, f"line {line}: {redacted(path)}", label, known.get(split, UNASSIGNED)))
+        listed.append(Listed(place, f"line {line}: {redact(path)}", label, known.get(split, UNASSIGNED)))
     if not listed:
         raise RequestError(f"{shown}: no rows below the header.")
     _check_places(shown, place_of, [row[path_at].strip() for row in rows[1:]], listed)
@@ -133,7 +133,7 @@ def _rows(dataset: Any, text: str) -> tuple[list[int], list[list[str]]]:
                 rows.append(row)
     except csv.Error as error:
         raise RequestError(
-            f"{redacted(dataset.file)}, line {reader.line_num}: not a readable CSV line ({error})."
+            f"{redact(dataset.file)}, line {reader.line_num}: not a readable CSV line ({error})."
         ) from error
     return (lines[1:], rows[1:]) if stated else (lines, rows)
 

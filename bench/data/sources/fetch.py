@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.data.sources.decode import BadImage
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redacted, without_credentials
+from bench.schema.secrets import redact, redact_text
 
 # What file systems call a word that the content decides. Times are not among them: `touch -r` and servers set them.
 CONTENT_WORDS = ("etag", "content-md5", "digest", "md5", "md5hash", "crc32c", "checksum", "sha256", "generation")
@@ -42,12 +42,12 @@ def _fetch_remote(place: str) -> bytes:
         with fsspec.open(place, "rb") as file:
             return bytes(file.read())
     except ImportError as error:
-        raise RequestError(f"{redacted(place)}: fsspec needs another package for this address: {error}") from error
+        raise RequestError(f"{redact(place)}: fsspec needs another package for this address: {error}") from error
     # `from None`: what the libraries say holds the address as it is, credentials included.
     except FileNotFoundError:  # fsspec's word for a server that does not answer, too
         raise BadImage("does not exist or cannot be reached") from None
     except Exception as error:  # each file system has errors of its own: no credentials, no bucket, HTTP status
-        text = without_credentials(f"{type(error).__name__}: {error}")
+        text = redact_text(f"{type(error).__name__}: {error}")
         raise BadImage(f"cannot be read ({text})") from None
 
 
@@ -66,7 +66,7 @@ def remote_state(place: str) -> str:
         system.invalidate_cache()
         info: dict[str, Any] = system.info(path)
     except ImportError as error:
-        raise RequestError(f"{redacted(place)}: fsspec needs another package for this address: {error}") from error
+        raise RequestError(f"{redact(place)}: fsspec needs another package for this address: {error}") from error
     except Exception:  # the file system's own; reading tells it, naming the line
         return ""
     words = {str(k).lower(): str(v) for k, v in info.items() if v}

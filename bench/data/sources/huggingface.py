@@ -20,7 +20,7 @@ from bench.data.sources.depth import Header
 from bench.data.sources.scan import scan
 from bench.data.sources.split_names import assigned
 from bench.parts.walk import below
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 
 HUB_SECONDS = 5  # to wait for the hub's answer
 
@@ -164,7 +164,7 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     columns = next(iter(known.values())).column_names
     for wanted, setting in ((dataset.image_column, "image_column"), (dataset.label_column, "label_column")):
         if wanted not in columns:
-            raise unknown(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
+            raise unknown_name(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
     return known, parts, notes
 
 

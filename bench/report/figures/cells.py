@@ -12,7 +12,7 @@ from bench.report.figures.panels import mark_of, names_of, series_of, split, was
 from bench.report.frame import Cell, Frame
 from bench.report.naming import Digits, axis
 from bench.report.stats import Interval, t_interval
-from bench.schema.label import numeric, show
+from bench.schema.label import show, to_number
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Figure
 
@@ -171,7 +171,7 @@ def _priced(mark: Mark, cell: Cell, costs: Interval, cost: Metric, axes: Sequenc
 def x_scale(frame: Frame, figure: Figure) -> Scale:
     """The scale for the values of an axis: numbers where all of them are, else names."""
     levels = frame.levels[figure.x or ""]
-    numbers = [numeric(v) for v in levels]
+    numbers = [to_number(v) for v in levels]
     found = [n for n in numbers if n is not None]
     if len(found) < len(levels) or len(levels) < 2:
         return Scale(axis(figure.x or ""), "names", tuple(show(v) for v in levels))
@@ -184,7 +184,7 @@ def named(frame: Frame, name: str) -> tuple[str, ...]:
 
 
 def _place(cell: Cell, name: str, x: Scale) -> float | str:
-    value = numeric(cell.at[name])
+    value = to_number(cell.at[name])
     return show(cell.at[name]) if x.kind == "names" or value is None else value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bench.report.frame import Cell, Frame, selected
 from bench.report.naming import axis, point, worded
 from bench.report.selection import tuned
-from bench.schema.label import numeric
+from bench.schema.label import to_number
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
@@ -52,7 +52,7 @@ def kind_of(figure: Figure, frame: Frame) -> str:
     """The figure's kind; where it states none, a line over numbers and bars over names."""
     if figure.kind is not None:
         return figure.kind
-    return "line" if all(numeric(v) is not None for v in frame.levels.get(str(figure.x), ["a word"])) else "bars"
+    return "line" if all(to_number(v) is not None for v in frame.levels.get(str(figure.x), ["a word"])) else "bars"
 
 
 def heading(figure: Figure, frame: Frame) -> str:

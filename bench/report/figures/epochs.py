@@ -15,7 +15,7 @@ from bench.report.figures.choice import heading, small_print
 from bench.report.figures.panels import names_of, pooled, series_of, split
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis
-from bench.schema.errors import RequestError, unknown
+from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure
@@ -35,7 +35,7 @@ def curves(frame: Frame, figure: Figure, reader: Reader) -> Chart:
     if not known:
         raise none_has("curves")
     if column not in known:
-        raise unknown("column of curves.csv", column, known)
+        raise unknown_name("column of curves.csv", column, known)
     panels = []
     for title, cells in found:
         made: list[Mark] = []

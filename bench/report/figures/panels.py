@@ -12,7 +12,7 @@ from bench.report.grid import number
 from bench.report.naming import Digits, axis, key, point
 from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical, show
+from bench.schema.label import canonical_text, show
 from bench.schema.metric import Metric
 from bench.schema.sweep import Figure
 
@@ -55,7 +55,7 @@ def series_of(cell: Cell, frame: Frame, figure: Figure) -> int:
     """Which series a cell belongs to."""
     if not figure.lines or figure.lines not in cell.at:
         return 0
-    return [canonical(v) for v in frame.levels[figure.lines]].index(canonical(cell.at[figure.lines]))
+    return [canonical_text(v) for v in frame.levels[figure.lines]].index(canonical_text(cell.at[figure.lines]))
 
 
 def mark_of(cell: Cell, shown: Metric, digits: Digits, series: int, seeds: bool) -> Mark:
@@ -121,4 +121,4 @@ def was_cut(cells: Sequence[Cell], shown: Metric) -> list[str]:
 
 def matches(at: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a point has these axis values."""
-    return all(name in at and canonical(at[name]) == canonical(value) for name, value in wanted.items())
+    return all(name in at and canonical_text(at[name]) == canonical_text(value) for name, value in wanted.items())

@@ -18,12 +18,12 @@ from bench.schema.experiment import Experiment
 from bench.train import loop
 from bench.train.checkpoint import epochs_done
 from bench.train.examples import of_images
-from bench.train.fabric import launched, switches
+from bench.train.fabric import launch, switches
 from bench.train.learner import Learner
 from bench.train.result import Result
 from bench.train.stacked.learner import Program
 from bench.train.stacked.network import can_stack
-from bench.train.stacked.which import compatible
+from bench.train.stacked.which import are_compatible
 
 
 def fit(
@@ -39,12 +39,12 @@ def fit(
         checkpoints: a file for each run. Runs that an interruption left at different epochs are trained apart.
 
     Raises:
-        RequestError: when the runs differ in more than `which.compatible` allows.
+        RequestError: when the runs differ in more than `which.are_compatible` allows.
     """
-    if not all(compatible(exps[0], exp) for exp in exps) or not can_stack(nets):
+    if not all(are_compatible(exps[0], exp) for exp in exps) or not can_stack(nets):
         raise RequestError("These runs differ in more than seed, lr, weight decay and dropout: they cannot be stacked.")
     files = list(checkpoints) or [None] * len(exps)
-    fabric = launched(exps[0].trainer)
+    fabric = launch(exps[0].trainer)
     examples = of_images(exps[0], data, fabric.device)
     begun: dict[int, list[int]] = {}
     for s, (exp, file) in enumerate(zip(exps, files, strict=True)):

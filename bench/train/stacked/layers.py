@@ -74,7 +74,7 @@ def follow(program: Program, name: str, alike: Sequence[nn.Module]) -> Step:
 
         return block
     if isinstance(first, nn.Flatten):
-        return lambda x: flat(x, program.size)
+        return lambda x: flatten(x, program.size)
     if isinstance(first, nn.Dropout):
         return dropout(program, [module.p for module in alike if isinstance(module, nn.Dropout)])
     if isinstance(first, DropPath):
@@ -82,7 +82,7 @@ def follow(program: Program, name: str, alike: Sequence[nn.Module]) -> Step:
     if isinstance(first, Subsample):
         return lambda x: _subsample(first, x, program.size)
     if isinstance(first, WEIGHTED):
-        return weighted(program, name, first)
+        return parametric_layer(program, name, first)
     if isinstance(first, SPATIAL):
         return lambda x: first(image(x))
     return first  # pointwise
@@ -104,7 +104,7 @@ def image(x: Tensor) -> Tensor:
     return x.transpose(0, 1).flatten(1, 2) if x.dim() == 5 else x
 
 
-def flat(x: Tensor, size: int) -> Tensor:
+def flatten(x: Tensor, size: int) -> Tensor:
     """[S, B, C, H, W] as given, or [B, S * C, H, W], -> [S, B, C * H * W]."""
     if x.dim() == 5:
         return x.flatten(2)
@@ -137,7 +137,7 @@ class Affine(torch.autograd.Function):
         )
 
 
-def weighted(program: Program, name: str, layer: nn.Module) -> Step:
+def parametric_layer(program: Program, name: str, layer: nn.Module) -> Step:
     """A layer with parameters."""
     size, tensors = program.size, program.tensors
     weight, bias = tensors[f"{name}weight"], tensors.get(f"{name}bias")

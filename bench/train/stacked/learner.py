@@ -28,14 +28,14 @@ from bench.train.single import dropout_seed
 from bench.train.stacked.network import Stacked
 from bench.train.stacked.optimizer import Optimizer
 from bench.train.step import Averaged, TrainingStep
-from bench.train.test_time import averaged, requested
+from bench.train.test_time import average_views, averages_views
 
 SCORED = 256  # images scored at once where a network has images inside, whose memory is that of all runs
 READY_BYTES = 512 * 2**20  # scaled images are kept where they take no more
 
 
 class Program:
-    """Runs for which `which.compatible` and `network.can_stack` hold; see `bench.train.learner.Learner`.
+    """Runs for which `which.are_compatible` and `network.can_stack` hold; see `bench.train.learner.Learner`.
 
     Args:
         nets: a network for each run, which end up with the selected weights.
@@ -51,7 +51,7 @@ class Program:
         first = exps[0]
         self.exps, self.examples, self.nets, self.settings = exps, examples, nets, first.trainer
         self.device = fabric.device
-        self.views = requested(first, examples.augmentation, 1)
+        self.views = averages_views(first, examples.augmentation, 1)
         train, rows = examples.splits["train"].cpu(), examples.rows
         cutting.check(self.settings, nets[0], examples.shape, len(train), 1)
         self.params, self.flops = cost.parameters(nets[0]), cost.flops(nets[0], examples.shape)
@@ -152,7 +152,7 @@ class Program:
         assert augmentation is not None
         indices = self.examples.splits[split]
         runs = zip(self.exps, self.nets, strict=True)
-        return torch.stack([averaged(exp, net, prepare, augmentation, rows, indices) for exp, net in runs])
+        return torch.stack([average_views(exp, net, prepare, augmentation, rows, indices) for exp, net in runs])
 
     def lr(self, s: int) -> float:
         """Of run s in its last step."""

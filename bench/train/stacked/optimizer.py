@@ -38,7 +38,7 @@ class Optimizer:
         for exp, own in zip(exps, nets, strict=True):
             parts: list[dict[str, Any]] = transfer.groups(own, exp.transfer, exp.optim.lr)
             if exp.optim.decayed == "weights":
-                parts = optimizers.decaying(parts, own)
+                parts = optimizers.split_by_decay(parts, own)
             self.mine.append([p for part in parts for p in part["params"]])
             for part in parts:
                 rates = part.get("lr", exp.optim.lr), part.get("weight_decay", exp.optim.weight_decay)
@@ -64,14 +64,17 @@ class Optimizer:
         if not self.together:
             return [dict(self.inner.state[p]) for p in self.mine[s]]
         return [
-            {name: value[s].clone() if _stacked(value, p) else value for name, value in self.inner.state[p].items()}
+            {
+                name: value[s].clone() if _has_run_axis(value, p) else value
+                for name, value in self.inner.state[p].items()
+            }
             for p in self.mine[0]
         ]
 
     def load(self, runs: Sequence[Slots]) -> None:
         """Take over the state of all runs, as `slots` took it apart."""
         if self.together:
-            found = [_joined(alike) for alike in zip(*runs, strict=True)]
+            found = [_join(alike) for alike in zip(*runs, strict=True)]
             given = dict(zip(map(id, self.mine[0]), found, strict=True))
         else:
             given = {
@@ -90,7 +93,7 @@ class Optimizer:
             group["lr"] = base * factor(steps)
 
 
-def _joined(alike: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _join(alike: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One parameter's state in each run as one; the number of steps is the same for all."""
     return {
         name: torch.stack([one[name] for one in alike]) if isinstance(value, Tensor) and value.dim() else value
@@ -98,6 +101,6 @@ def _joined(alike: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _stacked(value: Any, parameter: Tensor) -> bool:
+def _has_run_axis(value: Any, parameter: Tensor) -> bool:
     """Whether a value has a slice for each run."""
     return isinstance(value, Tensor) and value.shape == parameter.shape

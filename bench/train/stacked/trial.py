@@ -22,7 +22,7 @@ from bench.schema.training import Trainer
 from bench.train.budget import Budget
 from bench.train.clock import Clock
 from bench.train.examples import Examples, of_images
-from bench.train.fabric import launched, switches
+from bench.train.fabric import launch, switches
 from bench.train.learner import Learner
 from bench.train.parts import sizes
 from bench.train.scoring import at_once
@@ -34,7 +34,7 @@ LEAST_STEPS = 100  # shorter runs are over before a trial has paid
 EPOCHS = 2  # of the trial, of two or three steps; the second one is timed
 
 
-def alone_because(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], begun: bool = False) -> str:
+def reason_alone(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], begun: bool = False) -> str:
     """Why runs that could be one program are not to be, by a trial that leaves the networks alone; "" where they are.
 
     With `trainer.last_digits=same` the bits have to be the same, whichever is faster.
@@ -52,7 +52,7 @@ def alone_because(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn
     if begun and not exact:
         return ""
     try:
-        same, faster = tried(exps, data, nets, exact)
+        same, faster = compare_both_ways(exps, data, nets, exact)
     except RequestError:
         raise
     except Exception as error:  # alone, each run meets it by itself, if at all
@@ -62,28 +62,30 @@ def alone_because(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn
     return "" if faster or begun else "as one program they are no faster here"
 
 
-def tried(exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], exact: bool) -> tuple[bool, bool]:
+def compare_both_ways(
+    exps: Sequence[Experiment], data: ImageData, nets: Sequence[nn.Module], exact: bool
+) -> tuple[bool, bool]:
     """Whether every bit is the same (looked at where `exact` asks for it), and whether one program is faster."""
     settings = dataclasses.replace(exps[0].trainer, max_minutes=None)
-    fabric = launched(settings)
-    examples = shortened(of_images(exps[0], data, fabric.device), settings.batch_size)
+    fabric = launch(settings)
+    examples = shorten(of_images(exps[0], data, fabric.device), settings.batch_size)
     with switches(settings), torch.random.fork_rng([]):
         program = Program(exps, copy.deepcopy(nets), examples, fabric)
-        losses, seconds = _trained(program, settings)
+        losses, seconds = _train(program, settings)
         one_by_one = 0.0
         for s, (run, net) in enumerate(zip(exps, nets, strict=True)):
             single = Single(run, copy.deepcopy(net), examples, fabric)
-            its, taken = _trained(single, settings)
+            its, taken = _train(single, settings)
             if not exact:
                 one_by_one = taken * len(exps)
                 break
             one_by_one += taken
-            if not (_equal(torch.tensor(its[0]), torch.tensor(losses[s])) and _same(program, single, s)):
+            if not (_equal_numbers(torch.tensor(its[0]), torch.tensor(losses[s])) and _same_bits(program, single, s)):
                 return False, False
     return True, seconds < PAYS * one_by_one
 
 
-def shortened(examples: Examples, batch_size: int) -> Examples:
+def shorten(examples: Examples, batch_size: int) -> Examples:
     """The examples with as few of each split as have the same sizes of batches and of scored blocks."""
     block = at_once(examples.size)
     train = examples.splits["train"]
@@ -95,7 +97,7 @@ def shortened(examples: Examples, batch_size: int) -> Examples:
     return dataclasses.replace(examples, splits=splits)
 
 
-def _trained(learner: Learner, settings: Trainer) -> tuple[list[float], float]:
+def _train(learner: Learner, settings: Trainer) -> tuple[list[float], float]:
     """Each run's last loss, and seconds of the last epoch of a trial."""
     for epoch in range(EPOCHS):
         started = time.perf_counter()
@@ -104,14 +106,14 @@ def _trained(learner: Learner, settings: Trainer) -> tuple[list[float], float]:
     return losses, seconds
 
 
-def _same(program: Program, single: Single, s: int) -> bool:
+def _same_bits(program: Program, single: Single, s: int) -> bool:
     """Whether run s has the same weights, statistics and scores in both."""
     mine, its = program.weights(s), single.weights(0)
     pairs: list[tuple[Tensor, Tensor]] = [(mine[name], its[name]) for name in its]
     pairs += [(program.scores(split)[s], single.scores(split)[0]) for split in ("val", "test", "of train")]
-    return all(_equal(one, other) for one, other in pairs)
+    return all(_equal_numbers(one, other) for one, other in pairs)
 
 
-def _equal(one: Tensor, other: Tensor) -> bool:
+def _equal_numbers(one: Tensor, other: Tensor) -> bool:
     """The same numbers; not finite in the same places, where a run diverges."""
     return torch.equal(one.isnan(), other.isnan()) and torch.equal(one.nan_to_num(), other.nan_to_num())

@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.schema.experiment import Experiment, flat, science
+from bench.schema.experiment import Experiment, flat_settings, science
 
 MOST = 16  # runs in one program: beyond, a CPU's caches are full and nothing is gained
 FAMILIES = ("linear", "dnn", "cnn", "resnet", "own")  # own: where it is a chain of known layers, by `network.can_stack`
@@ -47,14 +47,14 @@ INDIFFERENT = frozenset({
 ONLY = {"trainer.compile": False, "trainer.devices": 1, "trainer.num_nodes": 1}
 
 
-def listed(name: str, names: frozenset[str]) -> bool:
+def is_listed(name: str, names: frozenset[str]) -> bool:
     """Whether a setting or its whole part is among `names`."""
     return name in names or f"{name.split('.')[0]}.*" in names
 
 
-def together(exp: Experiment) -> str | None:
+def program_form(exp: Experiment) -> str | None:
     """`form`, where the run may be tried as part of a program by what `trainer.stack` says."""
-    return form(exp) if alone_because(exp) == "" else None
+    return form(exp) if reason_alone(exp) == "" else None
 
 
 def form(exp: Experiment) -> str | None:
@@ -62,30 +62,30 @@ def form(exp: Experiment) -> str | None:
 
     Runs may differ in the seed, the lr, the weight decay and the rate of dropout (not in whether there is dropout).
     """
-    if alone(exp):
+    if unstackable_setting(exp):
         return None
-    settings = flat(exp)
+    settings = flat_settings(exp)
     same = {name: value for name, value in settings.items() if name not in FREE}
     return json.dumps({**same, "drops": settings.get("model.dropout", 0) > 0}, sort_keys=True)
 
 
-def alone(exp: Experiment) -> str:
+def unstackable_setting(exp: Experiment) -> str:
     """The first setting by which a run must be trained alone, such as "loss.name=focal"; "" where none does."""
-    settings = flat(exp)
+    settings = flat_settings(exp)
     allowed = {"model.family": FAMILIES, "norm_layer.name": NORMS, "optim.name": ELEMENTWISE}
     parts = {"model.family": exp.model.family, "norm_layer.name": exp.norm_layer.name, "optim.name": exp.optim.name}
     followed = FOLLOWED | FREE | ({"model.*"} if exp.model.family == "own" else set())
     found = [name for name, values in allowed.items() if parts[name] not in values]
-    found += [name for name in science(exp) if not listed(name, followed)]
+    found += [name for name in science(exp) if not is_listed(name, followed)]
     found += [name for name, value in ONLY.items() if settings[name] != value]
     if found and found[0].endswith(".code"):  # somebody's own, and a hash says nothing to people
         return f"own {found[0].removesuffix('.code')} '{settings.get(found[0].replace('.code', '.name'), '')}'"
     return f"{found[0]}={settings.get(found[0], parts.get(found[0]))}" if found else ""
 
 
-def lines(experiments: Sequence[Experiment]) -> list[str]:
+def explain_alone(experiments: Sequence[Experiment]) -> list[str]:
     """What to say of runs that ask for a number of runs in one program and are trained alone, a line a reason."""
-    reasons = Counter(alone(exp) for exp in experiments if isinstance(exp.trainer.stack, int))
+    reasons = Counter(unstackable_setting(exp) for exp in experiments if isinstance(exp.trainer.stack, int))
     return [
         f"trainer.stack: {count} of {len(experiments)} runs are trained alone, as one program has no {reason}."
         for reason, count in reasons.items()
@@ -93,22 +93,22 @@ def lines(experiments: Sequence[Experiment]) -> list[str]:
     ]
 
 
-def alone_because(exp: Experiment) -> str:
+def reason_alone(exp: Experiment) -> str:
     """Why a run is trained alone whatever stands beside it; "" where it may be tried as part of a program."""
     if exp.trainer.stack == "off":
         return "trainer.stack=off"
-    if found := alone(exp):
+    if found := unstackable_setting(exp):
         return f"one program has no {found}"
     if exp.trainer.stack == "auto" and exp.trainer.last_digits == "same" and exp.model.family not in EXACT:
         return "convolutions of several runs at once round differently (trainer.last_digits=free allows that)"
     return ""
 
 
-def most(exp: Experiment) -> int:
+def largest_program(exp: Experiment) -> int:
     """How many runs one program may take."""
     return exp.trainer.stack if isinstance(exp.trainer.stack, int) else MOST
 
 
-def compatible(one: Experiment, other: Experiment) -> bool:
+def are_compatible(one: Experiment, other: Experiment) -> bool:
     """Whether two runs may be trained as one program."""
     return form(one) is not None and form(one) == form(other)
