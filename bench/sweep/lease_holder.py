@@ -9,13 +9,13 @@ from bench.disk import DiskFull
 from bench.schema.errors import RequestError
 from bench.sweep.failure import seal_failure
 from bench.sweep.plan import Point
+from bench.track.attempt import begin
 from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
-from bench.track.rows import counts
 from bench.track.spool import Spool
 from bench.track.starts import start_of
-from bench.track.store import ENDED, Store, record_of
+from bench.track.store import Store
 from bench.track.unavailable import StoreUnavailable
 
 
@@ -29,7 +29,7 @@ class LeaseHolder:
     def __init__(self, store: Store, leases: Leases, title: str, spool: Spool, before: set[str]) -> None:
         self.store, self.leases, self.title, self.spool = store, leases, title, spool.of(title)
         self.before = before
-        self.parent = store.parent(title, make=True)
+        store.parent(title, make=True)
         self.runs: dict[str, str] = {}  # key -> MLflow run of what is taken
         self.asked: set[str] = set()  # keys whose run the store was asked to make
 
@@ -69,43 +69,15 @@ class LeaseHolder:
         return record if record is not None and record.run_id not in self.before else None
 
     def _begin(self, point: Point, replaced: Lease | None) -> Record | None:
-        """A run in MLflow that shows as RUNNING: the one that an interrupted attempt left, or a new one.
-
-        The run of an owner that only fell silent is deleted: it may wake up and write into its own, which a store
-        then refuses. One that gave up or is dead writes no more.
-
-        Returns:
-            What the point ended as, where that was told in the moment before it was taken.
-        """
-        attempt = self.leases.mine[point.key]
-        gone = replaced is None or replaced.ended or replaced.owner.lives(self.leases.owner) is False
-        left = None
+        """A run in MLflow for a point that is taken; what it ended as, where that was told in the moment before."""
+        tags = {"sweep": self.title, "seed": str(point.seed)}
         # A store that went away may have made the run and not lived to say so.
-        if attempt > 1 or point.key in self.asked:
-            rows = self.store.runs_of_key(point.key, self.store.experiment(self.title))
-            ended = [r for r in rows if counts(r) and r.run_id not in self.before]
-            if ended:
-                record = record_of(next((r for r in ended if r.status == "FINISHED"), ended[-1]))
-                self.leases.end(point.key, record.status)
-                return record
-            for run in rows:
-                if run.status in ENDED:
-                    continue
-                ours = gone or run.tags.get("attempt") == str(attempt)
-                if left is None and ours and not run.metrics and not run.params:
-                    left = run.run_id
-                else:  # killed in the middle of a delivery, or perhaps only asleep: its numbers must not mix with ours
-                    self.store.remove(run.run_id)
-        if left is not None:
-            self.store.mark(left, "RUNNING")
-            self.store.tag(left, "attempt", str(attempt))
-        else:
-            tags = {"run_key": point.key, "sweep": self.title, "seed": str(point.seed), "attempt": str(attempt)}
-            if self.parent is not None:
-                tags["mlflow.parentRunId"] = self.parent
-            self.asked.add(point.key)
-            left = self.store.start(self.title, point.name, tags)
-        self.runs[point.key] = left
+        look = point.key in self.asked
+        self.asked.add(point.key)
+        found = begin(self.store, self.leases, point.key, replaced, self.title, point.name, tags, self.before, look)
+        if isinstance(found, Record):
+            return found
+        self.runs[point.key] = found
         self._copy_start(point)
         return None
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from bench.sweep.launch_result import View
 from bench.sweep.plan import Point
-from bench.track.store import ENDED, Store, record_of
+from bench.track.rows import counts
+from bench.track.store import Store, record_of
 from bench.track.unavailable import StoreUnavailable
 
 POLL_SECONDS = 3.0
@@ -43,8 +44,8 @@ class Watcher:
         """Records of the points that have ended since the launch, by run key."""
         with self._looking:
             for row in self.store.rows(self.title):
-                key, ended = row.tags.get("run_key", ""), row.status in ENDED
-                if key in self.points and key not in self.seen and ended and row.run_id not in self.before:
+                key = row.tags.get("run_key", "")
+                if key in self.points and key not in self.seen and counts(row) and row.run_id not in self.before:
                     self.seen[key] = record_of(row)
                     self.view.done(self.points[key], self.seen[key])
             return dict(self.seen)

@@ -3,6 +3,7 @@
 address       addresses of stores: the default one, and the form that may be shown
 artifacts     files of runs: where a store keeps them
 connection    opening a store, its experiments
+attempt         the run of an attempt at a point: what an interrupted one left, or a new one
 delivery      a sealed outcome from the spool into its run, whole and once
 importing     runs of another store into this one
 index         reading a database directly, without importing MLflow

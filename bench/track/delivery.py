@@ -11,9 +11,10 @@ from typing import Any
 from filelock import FileLock
 
 from bench.track.artifacts import clear_parts, plain_files
+from bench.track.attempt import attempt_of
 from bench.track.index import Row
 from bench.track.lease import LeaseLost
-from bench.track.record import Record
+from bench.track.record import Record, parsed
 from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
 from bench.track.sweep_runs import SweepRuns
@@ -29,8 +30,9 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
     """Log an outcome into its run, mark that as ended and forget the outcome; returns the MLflow run id.
 
     Delivering twice, by two processes at once, or again after a kill in the middle, is harmless: the outcome goes
-    into the run that was started for its key, its values carry the time of its seal, so that writing them again
-    changes nothing, and a finished run of the same key is left as it is, unless `fresh` adds another.
+    into the run that its lease names, or into one of its own, never into one that another outcome may go into; its
+    values carry the time of its seal, so that writing them again changes nothing; and a finished run of the same key is
+    left as it is, unless `fresh` adds another.
 
     Raises:
         FileNotFoundError: when another process has delivered it before this one could read it.
@@ -54,16 +56,20 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
         if not same and not fresh:
             same = [r for r in earlier if r.status == "FINISHED"]
         ended = next((r for r in same if r.status in ENDED), None)
+        # The lease of another store says nothing here: somebody moves the outcome by hand.
+        here = Spool.store_of(place) in ("", store.address)
+        lease = Spool.lease(place) if here and not fresh else None
         if ended is None:
-            # The lease of another store says nothing here: somebody moves the outcome by hand.
-            here = meta.get("store", "") in ("", store.address)
-            lease = Spool.lease(place) if here and not fresh else None
             run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
             with fenced(record):
                 _log(store, run_id, record, meta, place)
                 store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
         else:
             run_id = ended.run_id
+            for run in earlier:  # begun for this outcome, which is not needed any more
+                ours = lease is not None and run.run_id == lease[1] and attempt_of(run) <= lease[0]
+                if ours and run.status not in ENDED:
+                    store.remove(run.run_id)
         Spool.clear(place)
         return run_id
     finally:
@@ -73,16 +79,19 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
 def _run_for(
     store: SweepRuns, record: Record, meta: dict[str, Any], lease: tuple[int, str] | None, earlier: list[Row]
 ) -> str:
-    """The run that an outcome goes into: that of its lease, or without one the one that was begun for its key.
+    """The run that an outcome goes into: that of its lease, or without one its own, which carries its id.
+
+    Others may deliver outcomes of the same key at this moment, from other machines.
 
     Raises:
         LeaseLost: when there is a later attempt, or the lease's run was deleted for one.
     """
-    begun = [r.run_id for r in earlier if r.status not in ENDED]
+    begun = [r for r in earlier if r.status not in ENDED]
     if lease is None:
-        return begun[0] if begun else _start(store, record, meta)
+        mine = [r.run_id for r in begun if r.tags.get("outcome") == meta["id"]]
+        return mine[0] if mine else _start(store, record, meta)
     attempt, run_id = lease
-    if run_id not in begun or any(int(r.tags.get("attempt", "0")) > attempt for r in earlier):
+    if run_id not in {r.run_id for r in begun} or any(attempt_of(r) > attempt for r in earlier):
         raise _lost(record)
     return run_id
 
@@ -113,7 +122,7 @@ def _run_of(store: SweepRuns, record: Record, meta: dict[str, Any]) -> str:
 
 
 def _start(store: SweepRuns, record: Record, meta: dict[str, Any]) -> str:
-    tags = {"run_key": record.key}
+    tags = {"run_key": record.key, "outcome": meta["id"]}
     parent = store.parent(meta["experiment"]) if record.sweep else None
     if parent is not None:
         tags["mlflow.parentRunId"] = parent
@@ -200,7 +209,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        json.loads(value)
+        parsed(value)
     except ValueError:
         return value
     return json.dumps(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,12 +13,16 @@ from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import sqlite_file
 from bench.track.artifacts import FOLDER, VARIABLE, beside, first_name, local, plain_files
+from bench.track.attempt import begin
 from bench.track.index import Row
-from bench.track.lease import Leases
+from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
+from bench.track.record import Record
 from bench.track.rows import counts, odd
 from bench.track.spool import Spool
 from bench.track.store import ENDED, Store, record_of
+
+NAME = 250  # letters of a run's name
 
 
 @dataclass
@@ -74,6 +78,7 @@ def _bring(
     there = [r for r in target.rows(name, values=False) if counts(r)]
     finished = {r.tags["run_key"] for r in there if "run_key" in r.tags and r.status == "FINISHED"}
     copied = {r.tags.get("outcome") for r in there if r.status in ENDED}
+    before = {r.run_id for r in there}
     for row in rows:
         try:
             _believe(row)
@@ -83,31 +88,70 @@ def _bring(
         if row.tags["run_key"] in finished or row.tags.get("outcome", "-") in copied:
             brought.known += 1
             continue
+        replaced = leases.known.get(row.tags["run_key"])
         if leases.owner_of(row.tags["run_key"]) is not None or not leases.take(row.tags["run_key"]):
             brought.elsewhere += 1
             continue
         say(f"{name}: {row.tags.get('mlflow.runName', row.run_id)}")
         try:
-            target.deliver(_spooled(source, row, name, spool))
+            new = _deliver(source, target, row, name, spool.of(name), leases, replaced, before)
         except Unbelievable as error:
             leases.end(row.tags["run_key"], "interrupted")
             brought.refused.append(f"{name}, run {row.run_id[:32]!r}: {error}.")
             continue
-        leases.end(row.tags["run_key"], row.tags["status"])
+        except LeaseLost:
+            leases.lose(row.tags["run_key"])
+            brought.elsewhere += 1
+            continue
         finished |= {row.tags["run_key"]} if row.status == "FINISHED" else set()
-        brought.new += 1
+        before.add(new)
+        brought.new += bool(new)
+        brought.known += not new
+
+
+def _deliver(
+    source: Store, target: Store, row: Row, experiment: str, spool: Spool,
+    leases: Leases, replaced: Lease | None, before: Collection[str],
+) -> str:  # fmt: skip
+    """Bring one run whose point is taken; its id here, or "" where somebody else was faster.
+
+    Raises:
+        LeaseLost: when somebody took the point over, as this process was suspended.
+        Unbelievable: for a run that cannot be one of ours.
+    """
+    from mlflow.exceptions import MlflowException
+
+    key, name = row.tags["run_key"], row.tags.get("mlflow.runName") or row.run_id
+    place = spool.sealed(key) or _spooled(source, row, experiment, spool)
+    tags = {"sweep": row.tags.get("sweep", ""), "seed": row.tags.get("seed", "0")}
+    begun = ""
+    try:
+        found = begin(target, leases, key, replaced, experiment, name[:NAME], tags, before, look=True)
+        if isinstance(found, Record):
+            Spool.clear(place)
+            return ""
+        begun = found
+        spool.lend(key, leases.mine[key], begun)
+        delivered = target.deliver(place)
+    except LeaseLost:
+        Spool.clear(place)  # it is still where it came from
+        raise
+    except (MlflowException, LookupError, ValueError, OverflowError, TypeError) as error:  # its names, its curves
+        if begun:
+            target.remove(begun)
+        Spool.clear(place)
+        raise Unbelievable(f"the store does not take it ({str(error).splitlines()[0][:200]})") from None
+    leases.end(key, row.tags["status"])
+    return delivered
 
 
 def _spooled(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     """A run of another store as a sealed outcome in the spool."""
-    spool = spool.of(experiment)
-    sealed = spool.sealed(row.tags["run_key"])
-    if sealed is not None:
-        return sealed
     folder = spool.folder(row.tags["run_key"])
     for file in _files(source, row, experiment):
         shutil.copyfile(file, folder / file.name, follow_symlinks=False)
-    return spool.put(record_of(row), row.tags.get("mlflow.runName", row.run_id), experiment, row.tags.get("outcome"))
+    name = (row.tags.get("mlflow.runName") or row.run_id)[:NAME]
+    return spool.put(record_of(row), name, experiment, row.tags.get("outcome"))
 
 
 def _files(source: Store, row: Row, experiment: str) -> list[Path]:

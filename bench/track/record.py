@@ -150,7 +150,7 @@ def _text(value: str) -> str:
 
 
 def _from_text(cell: str) -> str:
-    value = json.loads(cell) if cell.startswith('"') else cell
+    value = parsed(cell) if cell.startswith('"') else cell
     if not isinstance(value, str):
         raise ValueError
     return value
@@ -165,13 +165,28 @@ def _value(value: Any) -> str:
 
 def _from_value(cell: str) -> Any:
     try:
-        return json.loads(cell)
+        return parsed(cell)
     except ValueError:
         return cell
 
 
+def parsed(text: str) -> Any:
+    """JSON from a store or a file.
+
+    Raises:
+        ValueError: for anything else: brackets without end, numbers of a thousand digits, halves of letters.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if "\\" in text:
+        json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
 def _number(cell: str) -> float:
-    value = json.loads(cell)
+    value = parsed(cell)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError
     return value
@@ -219,14 +234,19 @@ def _record(columns: list[str], row: list[str], where: str) -> Record:
     if not fixed["seed"].isdecimal():
         raise RequestError(f"{where}: seed is '{fixed['seed']}'. Expected a whole number from 0.")
     fixed["seed"] = int(fixed["seed"])
-    return Record(
-        **fixed,
-        axes=groups["axis."],
-        metrics=groups[""],
-        costs=groups["cost/"],
-        config=groups["config."],
-        provenance=groups["prov."],
-    )
+    try:
+        return Record(
+            **fixed,
+            axes=groups["axis."],
+            metrics=groups[""],
+            costs=groups["cost/"],
+            config=groups["config."],
+            provenance=groups["prov."],
+        )
+    except (ValueError, AttributeError, TypeError):
+        raise RequestError(
+            f"{where}: prov.{OWN_METRICS} does not describe metrics. Expected what a run wrote."
+        ) from None
 
 
 _KINDS: dict[str, tuple[Callable[[str], Any], str]] = {

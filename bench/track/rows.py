@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
+from bench.schema.metric import METRICS, last_part, stated
 from bench.track.index import Row
-from bench.track.record import OWN_METRICS, TUNING, Record
+from bench.track.record import OWN_METRICS, TUNING, Record, parsed
 
 ENDED = ("FINISHED", "FAILED")
 PROVENANCE = (
@@ -25,21 +26,43 @@ PROVENANCE = (
         TUNING,
     ),
 )
-METRICS = ("val", "test", "train", "corrupt")
+SCOPES = ("val", "test", "train", "corrupt")
+# Tags that are read as numbers, as this project writes them.
+FORMS = (
+    ("seed", r"[0-9]{1,19}", "number"),
+    ("threads", r"[0-9]{1,6}", "number of threads"),
+    ("started", r"[0-9]{1,11}(\.[0-9]*)?", "time"),
+)
 
 
 def odd(row: Row) -> str:
-    """Why an ended run of ours is no Record; "" where it is one."""
+    """Why an ended run of ours is no Record; "" where it is one.
+
+    Everything that a Record, its file and its figures rely on is looked at: one run that somebody changed, or that came
+    with somebody's store, must not hide the others.
+    """
     tags = row.tags
+    if (name := next((n for n, v in (*tags.items(), *row.params.items()) if not isinstance(v, str)), None)) is not None:
+        return f"{name[:60]!r} is no text in it"
     if tags.get("status") != {"FINISHED": "finished", "FAILED": "failed"}.get(row.status):
-        return f"its tag status is {tags.get('status', 'missing')!r}, and MLflow calls it {row.status}"
-    if not tags.get("seed", "0").isdecimal():
-        return f"its tag seed is {tags['seed']!r}, which is no number"
+        return f"its tag status is {tags.get('status', 'missing')[:60]!r}, and MLflow calls it {row.status}"
+    for name, form, what in FORMS:
+        if name in tags and not re.fullmatch(form, tags[name]):
+            return f"its tag {name} is {tags[name][:60]!r}, which is no {what}"
+    for name in ("axes", "packages"):
+        try:
+            if not isinstance(parsed(tags.get(name, "{}")), dict):
+                raise ValueError
+        except ValueError:
+            return f"its tag {name} is {tags[name][:60]!r}, which is no JSON object"
     try:
-        if not isinstance(json.loads(tags.get("axes", "{}")), dict):
-            raise ValueError
+        described(tags.get(OWN_METRICS, "{}"))
     except ValueError:
-        return f"its tag axes is {tags['axes'][:60]!r}, which is no JSON object"
+        return f"its tag {OWN_METRICS} is {tags[OWN_METRICS][:60]!r}, which describes no metrics"
+    for name, value in row.metrics.items():
+        known = METRICS.get(last_part(name))
+        if not isinstance(value, int | float) or (known is not None and known.outside(value)):
+            return f"its metric {name[:60]!r} is {str(value)[:20]}, and there is no such value"
     return ""
 
 
@@ -60,12 +83,12 @@ def record_of(row: Row) -> Record:
     return Record(
         key=tags["run_key"],
         sweep=tags.get("sweep", ""),
-        axes=json.loads(tags.get("axes", "{}")),
+        axes=parsed(tags.get("axes", "{}")),
         seed=int(tags.get("seed", "0")),
         status=tags.get("status", "running"),  # type: ignore[arg-type]
         reason=" ".join(tags.get("reason", "").split()),  # one line
         run_id=row.run_id,
-        metrics={k: v for k, v in row.metrics.items() if k.split("/")[0] in METRICS},
+        metrics={k: v for k, v in row.metrics.items() if k.split("/")[0] in SCOPES},
         costs={k: v for k, v in row.metrics.items() if k.startswith("cost/")},
         config={k: _value(v) for k, v in row.params.items()},
         provenance={k: tags[k] for k in PROVENANCE if k in tags},
@@ -74,6 +97,19 @@ def record_of(row: Row) -> Record:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parsed(text)
+    except ValueError:
         return text
+
+
+def described(text: str) -> None:
+    """See whether a run's own metrics are described as `bench.parts.metrics.named` writes them.
+
+    Raises:
+        ValueError: where not.
+    """
+    try:
+        for name, facts in parsed(text).items():
+            stated(name, facts)
+    except (AttributeError, TypeError):
+        raise ValueError("not what a decorator says") from None

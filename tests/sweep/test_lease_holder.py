@@ -26,7 +26,7 @@ SILENCE = 0.4
 @contextmanager
 def launch(folder: Path, host: str, sweep: str = "adhoc") -> Iterator[LeaseHolder]:
     """One launch's dealings, as if from a machine of its own."""
-    spool = Spool(folder / host / "spool")
+    spool = Spool(folder / host / "spool", Store().address)
     owner = dataclasses.replace(Owner.here(spool.root), machine=f"{host}/boot/space")
     store = Store()
     with Leases(store, store.lease_run(sweep), owner, beat=0.1, silence=SILENCE) as leases:

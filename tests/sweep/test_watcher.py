@@ -39,7 +39,7 @@ def test_a_point_is_told_once_though_two_threads_look(monkeypatch: pytest.Monkey
 
     class Store:
         def rows(self, _: str) -> list[Row]:
-            return [Row("a run", "FINISHED", 0, {"run_key": POINT.key})]
+            return [Row("a run", "FINISHED", 0, {"run_key": POINT.key, "status": "finished"})]
 
     store: Any = Store()
     view: Any = SimpleNamespace(done=lambda *_: told.append(1))

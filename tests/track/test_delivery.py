@@ -26,12 +26,13 @@ def sealed(key: str) -> Path:
 def test_what_a_killed_delivery_left_in_the_runs_folder_goes(folder: Path) -> None:
     """It died while it wrote a file, under the name that a file has until it is whole."""
     store = Store()
-    run_id = store.start("delivered", "one", {"run_key": "one"})
+    waiting = sealed("one")
+    run_id = store.start("delivered", "one", {"run_key": "one", "outcome": Spool.read(waiting)[1]["id"]})
     place = store.files_of(run_id)
     assert place is not None
     place.mkdir(parents=True)
     (place / ".config.yaml.37qxy0v7").write_text("se")
-    assert store.deliver(sealed("one")) == run_id
+    assert store.deliver(waiting) == run_id
     assert [p.name for p in place.iterdir()] == ["config.yaml"]
 
 
@@ -92,3 +93,18 @@ def test_what_waits_for_a_store_that_is_gone_is_moved_when_that_is_named(folder:
     assert (status, out[:12]) == (0, "1 delivered ")
     assert f"what waits for it goes to sqlite:///{folder}/mlflow.db" in err
     assert [r.status for r in Store().rows("delivered")] == ["FINISHED"]
+
+
+def test_no_run_takes_two_outcomes(folder: Path) -> None:
+    """Two machines run the same at once, or one beside a sweep: what the other has begun to write is left alone."""
+    store = Store()
+    others = store.start("delivered", "one", {"run_key": "one", "attempt": "1"})
+    store.client.log_metric(others, "cost/fit_seconds", 1.0)
+    mine = store.deliver(sealed("one"))
+    assert mine != others
+    assert "cost/fit_seconds" not in store.get(mine).costs
+    # The outcome that the other run was begun for is not needed any more; nor is that run.
+    spool = Spool(sweep="delivered")
+    spool.lend("one", 1, others)
+    assert store.deliver(sealed("one")) == mine
+    assert [r.run_id for r in store.rows("delivered")] == [mine]

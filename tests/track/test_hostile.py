@@ -103,6 +103,74 @@ def test_what_no_run_of_ours_says_is_left_out_and_named(folder: Path, sent: Stor
     assert {p for p in folder.parent.rglob("*") if "victim" in p.name} == before
 
 
+def tag(name: str, value: str) -> str:
+    return f"INSERT OR REPLACE INTO tags(key, value, run_uuid) VALUES ('{name}', '{value}', :run)"
+
+
+def param(name: str, value: str) -> str:
+    return f"INSERT INTO params(key, value, run_uuid) VALUES ('{name}', '{value}', :run)"
+
+
+def measured(name: str, value: str) -> str:
+    return (
+        "INSERT OR REPLACE INTO latest_metrics(key, value, timestamp, step, is_nan, run_uuid) "
+        f"VALUES ('{name}', {value}, 0, 0, 0, :run)"
+    )
+
+
+CURVES = {"c1": "train_loss\n1\n", "c2": "epoch,train_loss\n1,abc\n", "c3": "epoch,train_loss\n1\n", "c4": "",
+          "c5": "epoch,../x\n1,2\n", "c6": "epoch,a\nnan,1\n"}  # fmt: skip
+REFUSED = (
+    *(tag("axes", text) for text in ("[" * 200_000, '{"a":' + "1" * 6000 + "}", '{"a":"\\ud800"}')),
+    *(tag("own_metrics", text) for text in ("{", "[1]", '{"x":3}')),
+    *(tag("started", text) for text in ("yesterday", "inf", "nan", "1e300")),
+    *(tag("seed", text) for text in ("²", "-1", "", "9" * 5000)),
+    tag("threads", "many"), tag("packages", "["),
+    "UPDATE tags SET value = x'00ff80' WHERE key = 'seed' AND run_uuid = :run",
+    measured("test/accuracy", "7.5"), measured("test/nll", "'abc'"), measured("test/nll", "x'00ff'"),
+    measured("test/../../x", "1"), measured("test/a b;=", "1"), measured("test/" + "x" * 900, "1"),
+    param("../../x", "1"), param("x" * 400, "1"), param("a\x1b[2J", "1"),
+    *CURVES,
+)  # fmt: skip
+TAKEN = (
+    *(param("optim.lr", text) for text in ("[" * 200_000, "1" * 6000, '"\\ud800"')),
+    tag("mlflow.runName", "a\x1b[2J" + "x" * 9000), tag("mlflow.runName", ""), tag("reason", "a\x1b[2J\n=cmd"),
+    tag("sweep", "../../x"), tag("outcome", "../x"),
+)  # fmt: skip
+
+
+def test_a_run_that_is_none_of_ours_is_left_out_and_hides_no_other(folder: Path, sent: Store) -> None:
+    """Each of these ended a sync, and every verb that reads the store, with a library's error."""
+    (record,) = sent.records("runs")
+    files = folder / "sent" / "mlartifacts" / "runs"
+    with closing(sqlite3.connect(folder / "sent" / "mlflow.db")) as database, database:
+        for number, change in enumerate((*REFUSED, *TAKEN)):
+            run = f"{number:032x}"
+            shutil.copytree(files / record.run_id, files / run)
+            for table in ("runs", "tags", "params", "latest_metrics"):
+                names = [c[1] for c in database.execute(f"PRAGMA table_info({table})")]
+                other = ", ".join("?" if n == "run_uuid" else f'"{n}"' for n in names)
+                into = ", ".join(f'"{n}"' for n in names)
+                query = f"INSERT INTO {table}({into}) SELECT {other} FROM {table} WHERE run_uuid = ?"
+                database.execute(query, (run, record.run_id))
+            for name in ("run_key", "outcome"):
+                database.execute(tag(name, f"{number:064x}"), {"run": run})
+            if change in CURVES:
+                (files / run / "artifacts" / "curves.csv").write_text(CURVES[change])
+            else:
+                database.execute(change, {"run": run})
+    found = synced(Store(sent.uri), folder)
+    assert found.new == 1 + len(TAKEN), found.refused
+    refused = {int(line.partition("run '")[2][:32], 16): line for line in found.refused}
+    assert sorted(refused) == list(range(len(REFUSED)))
+    assert not any("\x1b" in line or len(line) > 500 for line in found.refused)
+    assert list((folder / "spool").glob("[!.]*")) == []
+    store = Store()
+    assert {r.status for r in store.rows("runs") if "run_key" in r.tags} == {"FINISHED"}
+    (folder / "records.csv").write_text(to_csv(store.records("runs")))
+    assert len(store.records("runs")) == len(Store(sent.uri).records("runs")) - 12 == 1 + len(TAKEN)
+
+
 def test_an_odd_run_of_ones_own_hides_no_other(folder: Path, sent: Store) -> None:
     """It counts neither as done nor as failed; a new outcome of its point is a run of its own."""
     change(sent, "DELETE FROM tags WHERE \"key\" = 'status'")
