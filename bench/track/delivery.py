@@ -10,6 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from bench.schema.errors import RequestError
 from bench.track.artifacts import clear_parts, plain_files
 from bench.track.attempt import attempt_of
 from bench.track.index import Row
@@ -24,6 +25,10 @@ DIGEST = 36  # letters of a data set's digest that MLflow takes
 # How PostgreSQL, SQLite, MySQL and SQL Server say that a row is there already.
 TWICE = ("duplicate key", "UNIQUE constraint failed", "Duplicate entry", "PRIMARY KEY constraint")
 BATCH = 900  # a request takes at most 1,000 metrics
+
+
+class NotTaken(RequestError):
+    """An outcome with something that MLflow refuses: a name of a metric, say."""
 
 
 def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
@@ -102,6 +107,7 @@ def fenced(record: Record) -> Iterator[None]:
 
     Raises:
         LeaseLost: then.
+        NotTaken: for anything else that MLflow refuses.
     """
     from mlflow.exceptions import MlflowException
 
@@ -109,7 +115,7 @@ def fenced(record: Record) -> Iterator[None]:
         yield
     except MlflowException as error:
         if "must be in the 'active' state" not in str(error):
-            raise
+            raise NotTaken(f"MLflow does not take run {record.key[:12]}: {str(error).splitlines()[0][:200]}") from None
         raise _lost(record) from None
 
 

@@ -14,6 +14,7 @@ from bench.schema.names import checked_name
 from bench.track.address import sqlite_file
 from bench.track.artifacts import FOLDER, VARIABLE, beside, first_name, local, plain_files
 from bench.track.attempt import begin
+from bench.track.delivery import NotTaken
 from bench.track.index import Row
 from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
@@ -119,11 +120,9 @@ def _deliver(
         LeaseLost: when somebody took the point over, as this process was suspended.
         Unbelievable: for a run that cannot be one of ours.
     """
-    from mlflow.exceptions import MlflowException
-
     key, name = row.tags["run_key"], row.tags.get("mlflow.runName") or row.run_id
     place = spool.sealed(key) or _spooled(source, row, experiment, spool)
-    tags = {"sweep": row.tags.get("sweep", ""), "seed": row.tags.get("seed", "0")}
+    tags = {"sweep": row.tags.get("sweep", "")[:NAME], "seed": row.tags.get("seed", "0")}
     begun = ""
     try:
         found = begin(target, leases, key, replaced, experiment, name[:NAME], tags, before, look=True)
@@ -136,11 +135,11 @@ def _deliver(
     except LeaseLost:
         Spool.clear(place)  # it is still where it came from
         raise
-    except (MlflowException, LookupError, ValueError, OverflowError, TypeError) as error:  # its names, its curves
+    except (NotTaken, LookupError, ValueError, OverflowError, TypeError) as error:  # its names, its curves
         if begun:
             target.remove(begun)
         Spool.clear(place)
-        raise Unbelievable(f"the store does not take it ({str(error).splitlines()[0][:200]})") from None
+        raise Unbelievable(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
     leases.end(key, row.tags["status"])
     return delivered
 
