@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from bench.schema.metric import METRICS, last_part, stated
+from bench.schema.metric import METRICS, from_facts, last_part
 from bench.track.index import Row
 from bench.track.record import OWN_METRICS, TUNING, Record, parsed
 
@@ -110,6 +110,6 @@ def described(text: str) -> None:
     """
     try:
         for name, facts in parsed(text).items():
-            stated(name, facts)
+            from_facts(name, facts)
     except (AttributeError, TypeError):
         raise ValueError("not what a decorator says") from None
