@@ -2,6 +2,7 @@
 
 Records read
     frame, grid, replicates, naming     by point and seed; as rows and columns; what is drawn anew; words and numbers
+    planned                             which points a sweep has at all
     evidence, artifacts, predictions    a results folder; what runs left beside records; what they said of each image
     selection, length                   which candidate val chooses, and what may be read then; how long runs trained
 Judged

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.report.artifacts import Reader
-from bench.report.contrast import contrast, steps
+from bench.report.contrast import contrast, steps, terms
 from bench.report.fairness import Doubt, doubts_of
 from bench.report.frame import Frame, selected
 from bench.report.images import OnImages, on_images
@@ -22,7 +22,7 @@ from bench.report.replicates import Contrast, Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.statement import differing, scope, sentence
 from bench.report.stats import FEWEST, LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
-from bench.schema.claim import Bound, Claim, Compare, Equivalence, Interaction, Trend
+from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Trend
 from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
@@ -143,7 +143,9 @@ def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -
     found = contrast(frame, claim)
     given = summary(found.values, frame.overlap)
     outcome, p, toward = _test(claim, sweep, given, LEVEL)
-    by_images = images is not None and images.fixed and isinstance(claim, Compare) and not claim.by
+    # Seeds without kept predictions may say something else: then the seeds decide.
+    equal = len(set(found.values.values())) == 1
+    by_images = images is not None and images.fixed and equal and isinstance(claim, Compare) and not claim.by
     if images is not None and by_images:
         outcome, p = images.outcome(given.n), images.p
         toward = (outcome.estimate > 0) == (isinstance(claim, Compare) and claim.direction == "greater")
@@ -225,7 +227,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     outcome, _, _ = _test(claim, sweep, tested.sample, 1 - alpha)
     if tested.images is not None and tested.by_images:
         outcome = tested.images.outcome(tested.sample.n, 1 - alpha)
-    low, high = _inside(claim, outcome.low, outcome.high)
+    low, high = _inside(claim, frame, outcome.low, outcome.high)
     return Verdict(
         claim=claim,
         word=word,
@@ -272,15 +274,14 @@ def _shape(frame: Frame, claim: Trend, word: Word, note: str) -> tuple[Word, str
     return ("open" if significant else word), where + ("" if significant else ", within seed noise")
 
 
-def _inside(claim: Claim, low: float, high: float) -> tuple[float, float]:
+def _inside(claim: Claim, frame: Frame, low: float, high: float) -> tuple[float, float]:
     """An interval without what the metric cannot be: a difference of two accuracies is at most 1."""
     shown = metric(claim.metric)
-    if shown.low is None or shown.high is None or isinstance(claim, Trend):
+    if shown.low is None or shown.high is None or math.isnan(low):
         return low, high
-    width = shown.high - shown.low
-    least, most = (shown.low, shown.high) if isinstance(claim, Bound) else (-width, width)
-    if isinstance(claim, Interaction):
-        least, most = 2 * least, 2 * most
+    weights = [1.0, -1.0] if isinstance(claim, Choice) else [w for w, _ in terms(claim, frame)]
+    least = math.fsum(w * (shown.low if w > 0 else shown.high) for w in weights)
+    most = math.fsum(w * (shown.high if w > 0 else shown.low) for w in weights)
     return max(low, least), min(high, most)
 
 

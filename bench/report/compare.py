@@ -64,8 +64,10 @@ class Pair:
         d = self.difference
         if all(x == y for x, y in self.values.values()):
             return "equal"
-        if d.n < 2 or not math.isfinite(d.half):
+        if d.n < 2:
             return "one pair: no interval"
+        if not math.isfinite(d.half):
+            return "some values are not finite"
         sure = self.metric.startswith("cost/") and d.sd == 0  # parameters, say, are counted and not drawn
         if not sure and not self.p <= 1 - LEVEL:
             return "not told apart"

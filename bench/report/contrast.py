@@ -109,8 +109,9 @@ def steps(frame: Frame, claim: Trend) -> list[tuple[Any, Any, dict[Replicate, fl
 
 def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     """The weighted sum of points, for each replicate."""
-    free = [name for name in frame.axes if name not in parts[0][1]]
-    rests = [rest for rest in frame.product(free) if any(frame.runs({**at, **rest}) for _, at in parts)]
+    free, parts, rests = averaged_over(frame, parts)
+    if not rests:
+        return Contrast(absent="combination of the other axes that all its sides have")
     groups = [(w / len(rests), frame.runs({**at, **rest})) for rest in rests for w, at in parts]
     averaged = {name: len({canonical_text(rest[name]) for rest in rests}) for name in free}
     worst = _worst(of)
@@ -136,9 +137,29 @@ def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
     )
 
 
+def averaged_over(frame: Frame, parts: list[Term]) -> tuple[list[str], list[Term], list[dict[str, Any]]]:
+    """Axes that a contrast leaves free, its terms with the axes that go with theirs, and the combinations of the free
+    ones that it averages over.
+
+    What the sweep itself leaves out on one side is no run that is missing there, and is averaged over on neither.
+    """
+    parts = [(w, frame.plan.whole(at)) for w, at in parts]
+    fixed = {name for _, at in parts for name in at}
+    free = [name for name in frame.axes if name not in fixed]
+    rests = [
+        rest
+        for rest in frame.product(free)
+        if not any(frame.plan.leaves_out({**at, **rest}) for _, at in parts)
+        and any(frame.runs({**at, **rest}) for _, at in parts)
+    ]
+    return free, parts, rests
+
+
 def _sum(weights: list[float], values: list[float | None]) -> float:
-    # beyond 13 digits there is only rounding
-    return round(math.fsum(w * v for w, v in zip(weights, values, strict=True) if v is not None), 13)
+    terms = [w * v for w, v in zip(weights, values, strict=True) if v is not None]
+    if not all(map(math.isfinite, terms)):
+        return sum(terms)  # inf - inf is NaN: nobody can say which diverged further
+    return round(math.fsum(terms), 13)  # beyond 13 digits there is only rounding
 
 
 def _worst(of: str) -> float:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bench.report.naming import key, point, replicates
-from bench.report.replicates import Replicate, interval, overlap, replicate
+from bench.report.planned import Plan
+from bench.report.replicates import Replicate, interval, overlap, own_splits, replicate
 from bench.report.selection import ENDED, choose, has_number
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError, unknown_name
@@ -60,8 +62,11 @@ class Frame:
         axes: names, in the sweep's order.
         levels: axis -> its values in the sweep's order, those that only records have after them.
         points: canonical point -> replicate (a seed) -> Record.
+        plan: which points the sweep has.
         drawn: the sweep's replicates besides the seed.
         replicates: all of them in words: `seeds and splits`.
+        own_splits: each seed has a split of its own, without that being stated as a replicate.
+        overlap: what images that splits share add to the variance of a mean (`replicates.summary`).
 
     Raises:
         RequestError: for two records of one point and seed, records of several sweeps, or none at all.
@@ -73,6 +78,7 @@ class Frame:
             raise RequestError("There are no records. Run the sweep first: bench sweep NAME.")
         if len(sweeps := sorted({r.sweep for r in records})) > 1:
             raise RequestError(f"Records of {len(sweeps)} sweeps together: {', '.join(sweeps)}. A table has one sweep.")
+        self.plan = Plan(sweep)
         found: dict[str, dict[str, Any]] = defaultdict(dict)
         for record in records:
             for name, value in record.axes.items():
@@ -92,7 +98,6 @@ class Frame:
         self.records = records
         # Planned for every point: one without a record is missing there.
         self.seeds = {replicate(r, self.drawn) for r in records}
-        self.overlap = overlap(records) if self.drawn else 0.0
         self.candidates: dict[tuple[str, ...], int] = {}  # point -> among how many its hyperparameters were chosen
         self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
         self.points: dict[tuple[str, ...], dict[Replicate, Record]] = defaultdict(dict)
@@ -105,6 +110,8 @@ class Frame:
                     f"(runs {seeds[name].run_id!r} and {record.run_id!r}). A point has one record a seed."
                 )
             seeds[name] = record
+        self.own_splits = not self.drawn and own_splits(runs.values() for runs in self.points.values())
+        self.overlap = overlap(records) if self.drawn or self.own_splits else 0.0
 
     def runs(self, at: Mapping[str, Any]) -> dict[Replicate, Record]:
         """The runs of the point that `at` fixes on every axis: replicate -> Record."""
@@ -178,7 +185,7 @@ class Frame:
             unsure = "" if len(complete) == len(candidates) else (
                 f"{len(candidates) - len(complete)} of {len(candidates)} candidates incomplete"
             )  # fmt: skip
-            best = max(eligible or candidates, key=lambda c: sign * c.interval.mean if c.values else float("-inf"))
+            best = max(eligible or candidates, key=lambda c: _rank(sign * c.interval.mean))
             chosen[rest_point] = ({name: best.at[name] for name in select.over if name in best.at}, unsure)
             for record in best.records:
                 axes = {name: v for name, v in record.axes.items() if name not in select.over}
@@ -240,6 +247,11 @@ def selected(sweep: Sweep, records: list[Record]) -> Frame:
     """The sweep's records as a frame; with `select`, those of the selected hyperparameters only."""
     frame = Frame(records, sweep)
     return frame.select(sweep.select, sweep) if sweep.select else frame
+
+
+def _rank(mean: float) -> float:
+    """For the best of several: without a number, or where a run diverged, a candidate is behind every other."""
+    return -math.inf if math.isnan(mean) else mean
 
 
 def _absent(record: Record) -> Record:

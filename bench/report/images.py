@@ -75,7 +75,7 @@ def exchanged(difference: NDArray[np.float64], level: float = LEVEL) -> tuple[fl
 
 def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | None:
     """The claim's two points image by image; None where they are not two, or left no predictions of the same images."""
-    if reader is None or not isinstance(claim, Compare) or claim.metric != METRIC or frame.drawn:
+    if reader is None or not isinstance(claim, Compare) or claim.metric != METRIC or frame.drawn or frame.own_splits:
         return None
     sides = [at for _, at in terms(claim, frame)]
     if any(name not in at for at in sides for name in frame.axes):

@@ -21,14 +21,18 @@ def failure_rate(claim: Claim, values: Sequence[float], level: float) -> Outcome
         return Outcome(math.nan, math.nan, math.nan, 0, math.nan, math.nan, "no seed has all runs that are needed")
     mean = math.fsum(values) / n
     if isinstance(claim, Bound):
-        failed = round(math.fsum(values))
-        less, greater = (
-            float(stats.binomtest(failed, n, claim.bound, alternative=side).pvalue) for side in ("less", "greater")
-        )
-        interval = stats.binomtest(failed, n, claim.bound).proportion_ci(level)
-        return Outcome(mean, float(interval.low), float(interval.high), n, less, greater)
+        # A seed whose runs are averaged over an axis is a part of a failure: the next whole number that says less.
+        failed = round(math.fsum(values), 9)
+        least, most = math.floor(failed), math.ceil(failed)
+        less = float(stats.binomtest(most, n, claim.bound, alternative="less").pvalue)
+        greater = float(stats.binomtest(least, n, claim.bound, alternative="greater").pvalue)
+        low, high = (float(stats.binomtest(k, n).proportion_ci(level)[i]) for i, k in enumerate((least, most)))
+        return Outcome(mean, low, high, n, less, greater)
     more, unequal = sum(v > 0 for v in values), sum(v != 0 for v in values)
     if not unequal:
         return Outcome(mean, math.nan, math.nan, n, math.nan, math.nan, "both sides fail on the same seeds")
+    if mean * (2 * more - unequal) <= 0:  # averaged over an axis: more seeds one way, more failures the other
+        note = "more seeds say one thing, and more runs the other" if mean else "both sides fail equally often"
+        return Outcome(mean, math.nan, math.nan, n, 0.5, 0.5, note)
     less, greater = (float(stats.binomtest(more, unequal, alternative=side).pvalue) for side in ("less", "greater"))
     return Outcome(mean, math.nan, math.nan, n, less, greater)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.report.looks import identity_of, launches_at, planned_seeds, settings_of_records
 from bench.report.naming import axis, key, point
+from bench.report.planned import Plan
 from bench.schema.claim import digest
 from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, values
@@ -58,10 +60,25 @@ def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list
     points: dict[tuple[str, ...], tuple[dict[str, Any], set[int]]] = {}
     for r in records:
         points.setdefault(key(r.axes, list(sweep.axes)), (r.axes, set()))[1].add(r.seed)
+    out += [f"{point(at)}, every seed" for at in _never(sweep, points)]
     for at, present in points.values():
         if lost_seeds := [seed for seed in seeds if seed not in present]:
             out.append(f"{point(at)}, {_named(lost_seeds)}")
     return out
+
+
+def _never(sweep: Sweep, points: Mapping[tuple[str, ...], Any]) -> Iterator[dict[str, Any]]:
+    """Planned points without any record, of values that other records have."""
+    shown = [{at[i] for at in points} for i in range(len(sweep.axes))]
+    levels = [
+        [v for v in values(steps) if canonical_text(v) in known]
+        for steps, known in zip(sweep.axes.values(), shown, strict=True)
+    ]
+    plan = Plan(sweep)
+    for combination in itertools.product(*levels):
+        at = dict(zip(sweep.axes, combination, strict=True))
+        if key(at, list(sweep.axes)) not in points and not plan.leaves_out(at):
+            yield at
 
 
 def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:

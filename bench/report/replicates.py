@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from bench.schema.label import show
 from bench.track.record import Record
 
 Replicate = Any  # a seed (int), or seed and split (str)
+SPLIT = ("split.seed", "split.fold")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,12 @@ def overlap(records: Sequence[Record]) -> float:
     return next((found for record in records if (found := overlap_of(record.config)) is not None), 0.0)
 
 
+def own_splits(points: Iterable[Iterable[Record]]) -> bool:
+    """Whether seeds of a point differ in their split, as with `split.seed=${seed}`."""
+    splits = [{tuple(r.config.get(name) for name in SPLIT) for r in records if r.config} for records in points]
+    return any(len(found) > 1 for found in splits)
+
+
 def overlap_of(config: Mapping[str, Any]) -> float | None:
     """The same by the settings of one run; None where they do not say."""
     if config.get("split.kind") == "kfold" and config.get("split.folds"):
@@ -85,13 +92,14 @@ def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
     V_seeds is the variance of the means of the seeds over their number, likewise for splits, and V_rest what the grid
     has beyond both (two-way clustering: Cameron, Gelbach & Miller 2011). Splits share images, so the variance of their
     means counts 1/J + ratio instead of 1/J (Nadeau & Bengio 2003). Degrees of freedom: Satterthwaite's.
-    A seed that lacks a split is left out.
+    A seed that lacks a split is left out. Where each seed has a split of its own (`split.seed=${seed}`), the variance
+    counts 1/n + ratio.
 
     Args:
         ratio: test images over the others (`overlap`).
     """
     if not any(isinstance(name, str) for name in values):
-        return sample(list(values.values()))
+        return sample(list(values.values()), ratio)
     return crossed(grid_of(values), ratio)
 
 

@@ -92,6 +92,8 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
         return said("different", f"{len(failed)} of {len(new)} runs failed here: {failed[0].reason}")
     if not now:
         return said("different", f"no run here has {name}")
+    if not then:
+        return said("undecided", f"no committed run has {name}: there is nothing to hold it against")
     by_seed = {r.seed: r for r in old}
     common = [r for r in new if r.seed in by_seed]
     if len(common) == len(new):
@@ -120,7 +122,7 @@ def _paired(
     """
     described = metric(name)
     pairs = [(then[seed], v) for seed, v in now.items() if seed in then]
-    changes = [b - a for a, b in pairs]
+    changes = [0.0 if a == b or (_nan(a) and _nan(b)) else b - a for a, b in pairs]
     if all(abs(d) <= ROUNDING * max(1.0, abs(a)) for d, (a, _) in zip(changes, pairs, strict=True)):
         other = max(apart, key=lambda n: (apart[n], n))
         if apart[other] > NEARLY:

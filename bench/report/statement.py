@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.contrast import ordered, terms
+from bench.report.contrast import averaged_over, ordered, terms
 from bench.report.frame import Frame, value
 from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
+from bench.report.replicates import SPLIT
 from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
@@ -87,10 +88,13 @@ def scope(claim: Claim, frame: Frame) -> str:
     elif per_class := _values(found, "split.train_per_class"):
         parts += [f"{', '.join(per_class)} training images a class"] if per_class != ["none"] else []
     parts += spans(lengths(found))
-    if not frame.drawn:
-        parts.append("one split and its test set")
-    else:
+    splits = len({tuple(canonical_text(r.config.get(name)) for name in SPLIT) for r in found})
+    if frame.drawn:
         parts.append(f"over {frame.replicates}")
+    elif frame.own_splits:
+        parts.append("over seeds, each with a split of its own")
+    else:
+        parts.append("one split and its test set" if splits < 2 else f"{splits} splits and their test sets")
     return f"on {', '.join(parts)}" if parts else ""
 
 
@@ -145,7 +149,7 @@ def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
         wanted = {name: canonical_text(v) for name, v in claim.at.items()}
         return [[r for r in frame.records if all(canonical_text(r.axes.get(n)) == v for n, v in wanted.items())]]
     try:
-        parts = terms(claim, frame)
+        _, parts, rests = averaged_over(frame, terms(claim, frame))
     except (RequestError, KeyError):
         return []
     sides: dict[bool, list[Record]] = {}
@@ -155,8 +159,7 @@ def sides_of(claim: Claim, frame: Frame) -> list[list[Record]]:
     else:
         flags = [w > 0 for w, _ in parts]
     for flag, (_, at) in zip(flags, parts, strict=True):
-        free = [name for name in frame.axes if name not in at]
-        for rest in frame.product(free):
+        for rest in rests:
             sides.setdefault(flag, []).extend(frame.runs({**at, **rest}).values())
     return [sides.get(True, []), sides.get(False, [])] if len(sides) == 2 else list(sides.values())
 

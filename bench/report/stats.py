@@ -50,7 +50,7 @@ def t_interval(values: Sequence[float], level: float = LEVEL) -> Interval:
         return Interval(math.nan, math.nan, math.nan, 0, math.nan)
     x = np.asarray(values, dtype=float)
     if not np.isfinite(x).all():
-        return Interval(float(x.sum()), math.nan, math.nan, n, math.nan)
+        return Interval(sum(map(float, values)), math.nan, math.nan, n, math.nan)
     if (x == x[0]).all():  # exactly, without the rounding of a sum
         return Interval(float(x[0]), *((float(x[0]),) * 2 if n > 1 else (math.nan,) * 2), n, 0.0 if n > 1 else math.nan)
     mean, sd = math.fsum(values) / n, float(x.std(ddof=1))
@@ -72,7 +72,8 @@ class Sample:
         mean: their mean.
         error: standard error of the mean.
         df: degrees of freedom of that error.
-        sd: spread of a replicate, ddof=1; for crossed replicates as if `n` independent ones had given the error.
+        sd: spread of a replicate, ddof=1; where replicates share images as if `n` independent ones gave the error.
+        shared: what the images that replicates share add to 1/n (Nadeau & Bengio 2003); 0 for independent ones.
     """
 
     values: tuple[float, ...]
@@ -80,6 +81,7 @@ class Sample:
     error: float
     df: float
     sd: float
+    shared: float = 0.0
 
     @property
     def n(self) -> int:
@@ -87,11 +89,13 @@ class Sample:
         return len(self.values)
 
 
-def sample(values: Sequence[float]) -> Sample:
-    """Independent replicates."""
+def sample(values: Sequence[float], shared: float = 0.0) -> Sample:
+    """Replicates that are independent, or that share images: what these add to 1/n."""
     interval = t_interval(values)
     n = interval.n
-    return Sample(tuple(values), interval.mean, interval.sd / math.sqrt(n) if n else math.nan, n - 1, interval.sd)
+    more = math.sqrt(1 + shared * n)
+    error = interval.sd * more / math.sqrt(n) if n else math.nan
+    return Sample(tuple(values), interval.mean, error, n - 1, interval.sd * more, shared)
 
 
 def interval_of(given: Sample, level: float = LEVEL) -> Interval:
@@ -137,6 +141,8 @@ def one_sample(
         p = min(1.0, 1 / e_value(t, n)) / 2  # one-sided halves, as everywhere here
         less, greater = (p, 1 - p) if t < 0 else (1 - p, p)
         return Outcome(mean, mean - half, mean + half, n, less, greater)
+    if given.shared:
+        return replace(nothing, note="replicates with splits of their own share images: they are tested by t only")
     from bench.report import resampling  # scipy.stats, slow to import
 
     if test == "wilcoxon":

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bench.schema.claim import KINDS, Claim, add_direction, sides
+from bench.schema.claim import KINDS, Claim, Trend, add_direction, sides
 from bench.schema.errors import RequestError, chosen_on_test, suggestion, unknown_name
-from bench.schema.label import canonical_text, show
+from bench.schema.label import canonical_text, show, to_number
 from bench.schema.names import checked_name
 from bench.schema.part import build, part
 from bench.schema.secrets import redact_text
@@ -249,6 +249,14 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
             raise RequestError(
                 f"{where}: claims[{i}] ('{claim.says}'): a rate of failures is compared or bounded only."
             )
+        if isinstance(claim, Trend) and claim.spacing != "step":
+            numbers = [to_number(value) for value in known[claim.over]]
+            if None in numbers or (claim.spacing == "log" and min(n for n in numbers if n is not None) <= 0):
+                what = "positive numbers" if claim.spacing == "log" else "numbers"
+                raise RequestError(
+                    f"{where}: claims[{i}] ('{claim.says}'): spacing: {claim.spacing} needs {what} on {claim.over}, "
+                    f"which has {', '.join(known[claim.over].values())}. Say spacing: step, or take the others out."
+                )
         if fault := claim.fault():
             raise RequestError(f"{where}: claims[{i}] ('{claim.says}'): {fault}")
     if made.select:
@@ -364,6 +372,11 @@ def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: st
             raise RequestError(
                 f"{where}: claims[{i}] ('{claim.says}') says {what}, for which no test holds however often "
                 "one looks. Take it out, or take out sequential: true."
+            )
+        if made.replicates != ["seed"] and claim.metric == "run/failed":
+            raise RequestError(
+                f"{where}: claims[{i}] ('{claim.says}') counts failures, and runs of one seed or of one split may fail "
+                "for one reason, which no count of them knows. Say replicates: [seed], or take the claim out."
             )
         if made.replicates != ["seed"] and claim.test != "t":
             raise RequestError(f"{where}: claims[{i}].test is {claim.test}; crossed replicates are tested by t only.")
