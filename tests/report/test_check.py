@@ -75,7 +75,7 @@ def test_other_numbers_are_left_alone() -> None:
         (lambda r: r.seed == 8 and r.axes["norm_layer"] == "batch", "learning rate 0.001, depth 2, seed 8"),
         (lambda r: r.axes["norm_layer"] == "batch", "Planned and without a record: norm layer batch."),
         (
-            lambda r: (r.axes["norm_layer"], r.axes["optim.lr"], r.axes["model.depth"]) == ("batch", 0.001, 2),
+            lambda r: (r.axes["norm_layer"], r.axes["optim.lr"], r.axes["depth"]) == ("batch", 0.001, 2),
             "Planned and without a record: norm layer batch, learning rate 0.001, depth 2, every seed.",
         ),
     ],
