@@ -22,6 +22,8 @@ from bench.schema.errors import RequestError
 if TYPE_CHECKING:
     from bench.auto.search import Search, Tried
 
+SUMMARY = "the best classifier for a folder of images"
+
 REPORT = 0.15  # of the time is kept for test, report and export
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bench.schema.sweep import Sweep
     from bench.sweep.plan import Point
 
+SUMMARY = "protocol lint, before compute is spent"
+
 
 ALONE = "this experiment"
 

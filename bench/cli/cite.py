@@ -21,6 +21,8 @@ from bench import __version__
 if TYPE_CHECKING:
     from bench.report.evidence import Evidence
 
+SUMMARY = "BibTeX for the tool, the data sets, models and papers of a sweep"
+
 FILE = Path(__file__).with_name("papers.bib")
 # How the registry and the catalog name papers that have no arXiv number or doi there.
 NAMED = {

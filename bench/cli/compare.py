@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Found = tuple[Side, Reader]
 
+SUMMARY = "two runs, sweeps, stores or commits side by side"
+
 MOST_CURVES = 12  # of each side; more lines over each other show nothing
 
 

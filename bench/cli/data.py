@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bench.data.inspection import Inspection
     from bench.data.near import Pair
 
+SUMMARY = "label statistics, integrity, duplicates, preview"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

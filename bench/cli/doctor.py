@@ -22,6 +22,8 @@ from pathlib import Path
 
 from bench.schema.errors import RequestError
 
+SUMMARY = "what works on this machine, and what to do about what does not"
+
 MEMORY_GB, DISK_GB = 2.0, 1.0  # below these, small runs get into trouble
 OPTIONAL = {
     "Ray": ("ray", "hydra/launcher=ray: pip install 'imagebench[ray]'"),

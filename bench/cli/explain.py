@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from bench.trained import Trained
 
+SUMMARY = "pictures of what a run learned and where it fails"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

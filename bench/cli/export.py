@@ -19,6 +19,8 @@ from typing import Any
 from bench.cli.once import once
 from bench.schema.errors import RequestError
 
+SUMMARY = "a run's model as ONNX or torch.export, checked against the run"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

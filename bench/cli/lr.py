@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.train.range_test import Found
 
+SUMMARY = "the largest stable lr, by a short training in which it rises"
+
 ROWS = 24  # of the curve
 WIDTH = 40
 SHARE = 1 / 3  # of the largest stable lr

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bench.report.evidence import Evidence
     from bench.track.record import Record
 
+SUMMARY = "results of several people, of one sweep, as one table"
+
 CHOSEN = ("finished", "failed", "running", "missing")  # of two records of one run, the first of these is kept
 
 

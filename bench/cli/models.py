@@ -15,6 +15,8 @@ from typing import Any
 
 from bench.schema.errors import RequestError, unknown_name
 
+SUMMARY = "parameters, FLOPs, smallest input, source paper"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""

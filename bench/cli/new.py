@@ -15,6 +15,8 @@ from pathlib import Path
 from bench.disk import write_atomically
 from bench.schema.errors import RequestError, unknown_name
 
+SUMMARY = "a file of your own that works as it stands: model, dataset, metric, sweep, ..."
+
 EXAMPLES = Path(__file__).resolve().parents[1] / "parts" / "examples"
 
 # Kind -> what it is used by. Two examples of training: an average of the weights, and an earlier run as a teacher.

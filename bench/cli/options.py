@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bench.cli.reference import Section
     from bench.schema.reference import Entry
 
+SUMMARY = "every setting, claim and figure kind, from the schema itself"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

@@ -24,6 +24,8 @@ from bench.schema.errors import RequestError
 if TYPE_CHECKING:
     from bench.serve.ensemble import Classifier
 
+SUMMARY = "class probabilities of images, by a run's model"
+
 AT_ONCE = 64  # images
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from bench.schema.errors import RequestError
 
+SUMMARY = "the results as a static site, in a folder or on the hub"
+
 MARK = ".imagebench-site"  # in a folder that this verb wrote: it may be written again
 HUB = re.compile(r"hub:[\w.-]+/[\w.-]+")
 CARD = """\

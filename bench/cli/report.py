@@ -19,6 +19,8 @@ import json
 import sys
 from pathlib import Path
 
+SUMMARY = "the site in results/: an index and a page for each sweep"
+
 STORE_PAGE = "http://127.0.0.1:5000"  # where 'bench ui' answers
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from bench.report.reproduce import CellVerdict, Difference
     from bench.track.record import Record
 
+SUMMARY = "run cells of committed results again and compare"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

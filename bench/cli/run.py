@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bench.track.record import Record
     from bench.track.store import Store
 
+SUMMARY = "one experiment"
+
 HYDRA_APP = True
 
 

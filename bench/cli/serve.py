@@ -17,6 +17,8 @@ from typing import Any
 
 from bench.schema.errors import RequestError
 
+SUMMARY = "a page and an endpoint that classify images"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

@@ -20,6 +20,8 @@ from bench.cli.announce import say
 from bench.cli.once import once
 from bench.schema.names import make_printable
 
+SUMMARY = "plan a sweep, skip what is done, run the rest"
+
 SHOWN = 200  # points of a plan that are listed
 ALWAYS = ("planned", "skipped", "ran", "failed")  # counts that are shown even where they are 0
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from bench.cli.announce import say
 from bench.schema.errors import RequestError
 
+SUMMARY = "deliver what waits for the store, bring runs of another one"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from bench.track.record import Record
     from bench.track.store import Store
 
+SUMMARY = "table, figure and verdicts from the store"
+
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's flags."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bench.track.store import Store
 
+SUMMARY = "MLflow's user interface on the store"
+
 
 # As runs of machine learning, with our columns: MLflow 3 opens on traces of language models.
 RUNS_PAGE = "workflowType=machine_learning&viewStateShareKey=imagebench"

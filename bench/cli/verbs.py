@@ -1,39 +1,32 @@
-"""The verbs of the command, and the arguments of each; a verb's module is imported when it is asked for."""
+"""The verbs of the command, and the arguments of each; a verb's module is imported when it is asked for.
+
+A verb is a file here with a docstring (the help), a line `SUMMARY = "what it does"`, `options` and `main`.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import re
+from pathlib import Path
 from types import ModuleType
 
 from bench.schema.errors import RequestError
 
-VERBS = {
-    "run": "one experiment",
-    "sweep": "plan a sweep, skip what is done, run the rest",
-    "table": "table, figure and verdicts from the store",
-    "report": "the site in results/: an index and a page for each sweep",
-    "reproduce": "run cells of committed results again and compare",
-    "compare": "two runs, sweeps, stores or commits side by side",
-    "options": "every setting, claim and figure kind, from the schema itself",
-    "models": "parameters, FLOPs, smallest input, source paper",
-    "lr": "the largest stable lr, by a short training in which it rises",
-    "check": "protocol lint, before compute is spent",
-    "explain": "pictures of what a run learned and where it fails",
-    "predict": "class probabilities of images, by a run's model",
-    "export": "a run's model as ONNX or torch.export, checked against the run",
-    "serve": "a page and an endpoint that classify images",
-    "auto": "the best classifier for a folder of images",
-    "data": "label statistics, integrity, duplicates, preview",
-    "new": "a file of your own that works as it stands: model, dataset, metric, sweep, ...",
-    "sync": "deliver what waits for the store, bring runs of another one",
-    "cite": "BibTeX for the tool, the data sets, models and papers of a sweep",
-    "merge": "results of several people, of one sweep, as one table",
-    "publish": "the results as a static site, in a folder or on the hub",
-    "wandb": "copy runs of the store into Weights & Biases",
-    "ui": "MLflow's user interface on the store",
-    "doctor": "what works on this machine, and what to do about what does not",
-}
+FIRST = ("run", "sweep", "table", "report", "reproduce", "compare", "options", "models")  # the others by name
+SUMMARY = re.compile(r'^SUMMARY = "(.+)"$', re.MULTILINE)
+
+
+def _found() -> dict[str, str]:
+    """Verb -> what it does, of every file here that says it: nothing is imported."""
+    found = {}
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        if said := SUMMARY.search(file.read_text(encoding="utf-8")):
+            found[file.stem] = said[1]
+    return {verb: found[verb] for verb in [*FIRST, *(name for name in found if name not in FIRST)]}
+
+
+VERBS = _found()
 
 
 def parser_of(verb: str) -> tuple[Parser, ModuleType]:

@@ -27,6 +27,8 @@ from bench.schema.errors import Missing, RequestError
 if TYPE_CHECKING:
     from bench.track.record import Record
 
+SUMMARY = "copy runs of the store into Weights & Biases"
+
 KEY = 32  # letters of the run key that name a run; W&B takes 64 at most
 PROJECT = "imagebench"
 PLACE = re.compile(r"([\w.-]+/)?[\w.-]+")

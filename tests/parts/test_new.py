@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
-import types
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import cli
 from bench.cli.new import USES, write
 from bench.compose import compose
 from bench.rehearsal import rehearse
@@ -60,12 +57,3 @@ def test_readme_s_network_is_built(folder: Path) -> None:
     (folder / "parts").mkdir()
     (folder / "parts" / "patchnet.py").write_text(code)
     rehearse([experiment(compose(["model=patchnet", "norm_layer=group", "model.dim=8", "dataset=digits"]))])
-
-
-def test_a_verb_by_the_recipe(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = types.ModuleType("bench.cli.hello", "Say hello.")
-    made.options = lambda parser: parser.add_argument("who")  # type: ignore[attr-defined]
-    made.main = lambda args: print(f"Hello {args.who}") or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "bench.cli.hello", made)
-    monkeypatch.setitem(cli.VERBS, "hello", "say hello")
-    assert bench("hello", "you")[:2] == (0, "Hello you\n")

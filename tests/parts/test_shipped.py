@@ -40,8 +40,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPO / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in recipes().items():
         (root / path).write_text(text, encoding="utf-8")
-    verbs = root / "bench" / "cli" / "verbs.py"
-    verbs.write_text(verbs.read_text().replace("VERBS = {", 'VERBS = {\n    "hello": "say hello",', 1))
     (root / "work").mkdir()
     return root
 
@@ -121,11 +119,11 @@ def test_the_recipes_run_and_are_judged(package: Path) -> None:
     sweep = ["sweep", "mine", "--scale", "smoke", "--json"]
     verbs = [
         [*sweep, "--workers", "1"], sweep, ["table", "mine", "--scale", "smoke"], ["models", "shallow*"], ["data"],
-        ["options", "darken"], ["hello", "you"],
+        ["options", "darken"], ["hello", "you"], ["--help"],
     ]  # fmt: skip
     said = json.loads(python(package, "verbs.py", json.dumps(verbs)).splitlines()[-1])
     assert [status for status, _ in said] == [0] * len(verbs)
-    ran, again, table, listed, data, options, hello = (text for _, text in said)
+    ran, again, table, listed, data, options, hello, overview = (text for _, text in said)
     done = json.loads(ran.splitlines()[-1])
     assert (done["planned"], done["ran"], done["failed"]) == (4, 4, 0)
     assert json.loads(again.splitlines()[-1])["ran"] == 0
@@ -136,6 +134,7 @@ def test_the_recipes_run_and_are_judged(package: Path) -> None:
     assert "Noise of 8 x 8 pixels" in data
     assert "Each image times a factor" in options
     assert hello == "Hello you\n"
+    assert "bench hello      say hello" in overview
 
 
 @pytest.mark.parametrize("part", shipped_parts(), ids=lambda part: part.name)
