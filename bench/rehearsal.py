@@ -22,9 +22,11 @@ from bench.data import augment, corrupt
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
 from bench.models import preprocess
-from bench.parts.load import raised
+from bench.parts.load import fresh, known, raised
+from bench.parts.reads import watched
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
+from bench.schema.offered import GROUPS, REGISTERED
 from bench.schema.own import Own, own_parts
 from bench.train.fit import fit
 from bench.train.own_metrics import own_metrics
@@ -45,6 +47,7 @@ def rehearse(experiments: Sequence[Experiment]) -> None:
         what = (tuple(owns), exp.dataset, exp.model, exp.norm_layer, exp.transfer.mode, bool(exp.corrupt.names))
         if owns and what not in seen:
             seen.add(what)
+            fresh()
             with _random_state_kept():
                 _rehearse(exp)
 
@@ -53,6 +56,14 @@ def _rehearse(exp: Experiment) -> None:
     if exp.dataset.source == "own":
         _same_images(exp)
     data = images.load(exp.dataset, exp.split)
+    owns = [(_kind(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
+    if owns:
+        with watched(_those(exp), frozenset().union(*(known(kind, own) for kind, own in owns))):
+            _tried(exp, data)
+
+
+def _tried(exp: Experiment, data: ImageData) -> None:
+    """Every part but the dataset, as the run will call it."""
     few = dataclasses.replace(data, train=data.train[:FEW], val=data.val[:BATCH], test=data.val[:BATCH])
     batch = torch.from_numpy(np.ascontiguousarray(data.images[few.train[:BATCH]]))
     if exp.augment.own is not None:
@@ -72,6 +83,10 @@ def _rehearse(exp: Experiment) -> None:
         own_metrics(exp.metrics.own, scores, data.labels[data.val], data.classes)
     if exp.trains and exp.transfer.mode == "scratch":
         _trained(exp, few, batch)
+
+
+def _kind(exp: Experiment, group: str) -> str:
+    return REGISTERED.name if exp.model.family == "timm" and group == "model" else GROUPS[group].name
 
 
 def _same_images(exp: Experiment) -> None:

@@ -25,6 +25,7 @@ from bench.disk import write_atomically
 from bench.models import origin
 from bench.parts import metrics as entered
 from bench.parts import source
+from bench.parts.load import fresh
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment, run_key
 from bench.schema.own import SOURCE, Metrics, own_parts
@@ -79,6 +80,7 @@ def execute(
             machine that only takes part in it.
     """
     spool, labels = spool or Spool(), labels or [{}] * len(exps)
+    fresh()
     data = images.load(exps[0].dataset, exps[0].split)
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)

@@ -8,9 +8,10 @@ imported as a whole, and all Python files in and beside the folder where code is
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
 (`Path("weights") / "first.bin"`), in the part's folder, beside it and in the working directory. A folder in the part's
 folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
-with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A compiled module that is
-not of an installed package counts with its content. What is read by a name that is computed, or a setting, is not seen:
-a dataset says by `reads` which settings name files.
+with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A name that is partly
+computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
+folder (`iterdir`) reads all of it. A compiled module that is not of an installed package counts with its content.
+`bench.parts.reads` refuses what is read by any other way; a setting that names a file counts by `bench.parts.resolve`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePath
+from typing import Any
 
 from bench.parts.listing import folders, installed
-from bench.parts.syntax import Module, computed
+from bench.parts.syntax import Module, computed, file_names, quoted
 from bench.parts.walk import below, matches
 from bench.schema.offered import Listed
 
@@ -48,11 +50,13 @@ class Code:
         hash: SHA-256 (hex), or "distribution==version".
         files: the user's own files that it is in, and small texts that it names: path from the part's folder -> text.
         modules: dotted name -> file, of what is imported by an absolute name.
+        paths: all files that it is in, and data files that it names.
     """
 
     hash: str
     files: dict[str, str] = field(default_factory=dict)
     modules: dict[str, Path] = field(default_factory=dict)
+    paths: frozenset[Path] = frozenset()
 
 
 def code(part: Listed) -> Code:
@@ -65,10 +69,47 @@ def code(part: Listed) -> Code:
         return Code(part.package)
     here = (part.file, part.name, Path.cwd())
     made, states = _code(*here)
-    if any(_state(path) != state for path, state in states):
+    if any(state_of(path) != state for path, state in states):
         _code.cache_clear()
         made, states = _code(*here)
     return made
+
+
+def named_files(part: Listed, values: Mapping[str, Any]) -> dict[str, str]:
+    """Setting -> SHA-256 of the file or folder that its value names; what a dataset reads is in its images."""
+    if part.kind == "dataset" or part.package:
+        return {}
+    return {name: digest for name, (_, digest) in places_named(part, values).items()}
+
+
+def places_named(part: Listed, values: Mapping[str, Any]) -> dict[str, tuple[Path, str]]:
+    """The same, with the place: the part's folder, the one around it, or the working directory, as code looks there."""
+    found = {}
+    for name, text in _texts(values):
+        for place in (part.file.parent, part.file.parent.parent, Path.cwd()):
+            path = place / Path(text).expanduser()
+            state = state_of(path)
+            if state is not None and path.is_file():
+                found[name] = path.absolute(), _digest(path, state)
+            elif state is not None and path.is_dir() and len(Path(text).parts) > 1:
+                files = [f"{file.relative_to(path)}: {_digest(file, state_of(file))}" for file in below(path)]
+                found[name] = path.absolute(), hashlib.sha256("\n".join(files).encode()).hexdigest()
+            else:
+                continue
+            break
+    return found
+
+
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, text) of each text in settings that may be the name of a file."""
+    if isinstance(value, Mapping):
+        for inner, one in value.items():
+            yield from _texts(one, f"{name}.{inner}" if name else str(inner))
+    elif isinstance(value, list | tuple):
+        for i, one in enumerate(value):
+            yield from _texts(one, f"{name}.{i}")
+    elif isinstance(value, str) and value.strip("./ ") and len(value) < 500 and not {"\n", "\0"} & set(value):
+        yield name, value
 
 
 def search_path(folder: Path) -> list[str]:
@@ -77,7 +118,7 @@ def search_path(folder: Path) -> list[str]:
     return list(dict.fromkeys([*(place for place in sys.path if place not in ADDED), *own]))
 
 
-def _state(path: Path) -> State:
+def state_of(path: Path) -> State:
     """(inode, ctime, size, mtime): no change of a file's content leaves all of them as they were."""
     try:
         stat = path.stat()
@@ -96,7 +137,8 @@ def _code(file: Path, name: str, cwd: Path) -> tuple[Code, tuple[tuple[Path, Sta
     sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
     text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
     files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
-    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported), tuple(use.states.items())
+    paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
+    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths), tuple(use.states.items())
 
 
 class _Use:
@@ -116,7 +158,7 @@ class _Use:
         self.used: dict[Path, set[int]] = {}
         self.imported: dict[str, Path] = {}
         self.found: set[str] = set()
-        self.states = {place: _state(place) for place in (folder, folder.parent)}  # where a module may come
+        self.states = {place: state_of(place) for place in (folder, folder.parent)}  # where a module may come
         self.texts: dict[str, str] = {}  # label -> content, of small data files
         self._named: set[str] = set()
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
@@ -124,7 +166,7 @@ class _Use:
     def module(self, path: Path, name: str, package: str) -> Module:
         """One of the user's files, read once; what is run when it is imported counts."""
         if path not in self.modules:
-            self.states[path] = _state(path)
+            self.states[path] = state_of(path)
             inside = self.folder in path.parents
             start = "/__init__" if path.name == "__init__.py" else ""
             label = path.relative_to(self.folder).as_posix() if inside else f"../{name.replace('.', '/')}{start}.py"
@@ -166,8 +208,8 @@ class _Use:
                     continue
                 if isinstance(node, ast.Name):
                     self.names(module, [node.id])
-                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    self._named.add(node.value)
+                self.names(module, quoted(node))
+                self._named |= set(file_names(node))
                 if computed(node):
                     self._all_files()
 
@@ -204,7 +246,7 @@ class _Use:
                 return []
             inside = spec.submodule_search_locations
             places = list(inside or [])
-            self.states |= {Path(place): _state(Path(place)) for place in places}
+            self.states |= {Path(place): state_of(Path(place)) for place in places}
             if spec.origin is not None and spec.has_location:
                 path = Path(spec.origin).absolute()
                 if installed(path):
@@ -219,7 +261,7 @@ class _Use:
         return chain
 
     def _compiled(self, path: Path, name: str) -> None:
-        self.states[path] = state = _state(path)
+        self.states[path] = state = state_of(path)
         if state is not None:
             self.found.add(f"module {name.strip('.')}: {_digest(path, state)}")
 
@@ -231,7 +273,7 @@ class _Use:
                 roots.append((self.folder.parent, f"{start.parent.name}/**/*.py"))
         for root, pattern in roots:
             for file in sorted(root.glob(pattern)):
-                self.states[file.parent] = _state(file.parent)
+                self.states[file.parent] = state_of(file.parent)
                 if file.is_file() and not installed(file):
                     words = file.relative_to(root).with_suffix("").parts
                     package = ".".join(words[:-1])
@@ -249,7 +291,7 @@ class _Use:
             for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
                 path = place / text
                 if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
-                    self.states[path] = _state(path)
+                    self.states[path] = state_of(path)
                     for file in below(path):
                         self._file(file.relative_to(place).as_posix(), file)
                 elif path.is_dir():
@@ -263,17 +305,17 @@ class _Use:
             # "*" is seldom a pattern; the working directory's files, of which runs write some, are not meant by it.
             if place == self.folder or place not in self.places or any(map(str.isalnum, Path(text).parts[0])):
                 found, looked = matches(place, text)
-                yield from found
-                self.states |= {folder: _state(folder) for folder in looked}
+                yield from (name for name in found if not name.endswith(".py") or text.endswith(".py"))
+                self.states |= {folder: state_of(folder) for folder in looked}
             if place == self.folder:
-                self.states |= {Path(here): _state(Path(here)) for here, *_ in os.walk(place)}
+                self.states |= {Path(here): state_of(Path(here)) for here, *_ in os.walk(place)}
                 names = (PurePath(file.relative_to(place).as_posix()) for file in below(place))
-                yield from (str(name) for name in names if name.match(text))
+                yield from (str(n) for n in names if n.match(text) and (n.suffix != ".py" or text.endswith(".py")))
 
     def _file(self, text: str, path: Path) -> None:
         if path in self.modules:
             return
-        self.states[path] = state = _state(path)
+        self.states[path] = state = state_of(path)
         if state is not None:
             self.found.add(f"file {text}: {_digest(path, state)}")
             root = next((p for p in (self.folder, self.folder.parent) if p in path.parents), None)

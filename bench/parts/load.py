@@ -5,25 +5,32 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import json
 import sys
 import threading
 import traceback
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from bench.parts.code import ADDED, code, search_path
+from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
 from bench.parts.declare import MARK, Declared
-from bench.parts.listing import folders, listed
+from bench.parts.listing import folders, installed, listed
+from bench.parts.reads import watched
+from bench.parts.signature import forget_settings
 from bench.schema.errors import RequestError
 from bench.schema.offered import REGISTERED, Listed, parts_of
 from bench.schema.own import Own
 
 PREFIX = "imagebench_own_"
 SOURCES: dict[str, dict[str, str]] = {}  # code -> files of what was run in this process
-_loaded: dict[Path, tuple[str, types.ModuleType]] = {}  # file -> (state of the folder's code, module)
+_loaded: dict[Path, types.ModuleType] = {}  # file of a part -> its module
+_codes: dict[tuple[Path, str], str] = {}  # (file, part) -> the code that was imported
+_used: dict[Path, State] = {}  # files that were imported, as they were then
 _lock = threading.RLock()
 
 
@@ -44,8 +51,18 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
             f"{kind} '{own.name}' has changed since this was planned ({own.code[:12]} then, {now[:12]} now, "
             f"{part.where}). The same command plans it anew."
         )
+    if changed := [n for n, digest in json.loads(own.named).items() if named_files(part, own.values).get(n) != digest]:
+        raise RequestError(f"{kind} '{own.name}': the file that {changed[0]} names has changed since this was planned. "
+                           "The same command plans it anew.")  # fmt: skip
     SOURCES[own.code] = found.files
     return load(part)
+
+
+def known(kind: str, own: Own) -> frozenset[Path]:
+    """The files that the key of an Experiment's own part knows: those of its code, and those that settings name."""
+    part = _placed(kind, own)
+    named = (path for path, _ in places_named(part, own.values).values()) if own.named != "{}" else ()
+    return code(part).paths.union(named)
 
 
 def load(part: Listed) -> Callable[..., Any]:
@@ -93,42 +110,103 @@ def _package(part: Listed) -> types.ModuleType:
     raise RequestError(f"{part.kind} '{part.name}' of {part.package}: its entry point is gone.")
 
 
+def fresh() -> None:
+    """Let go of all that was imported of users' files: a run begins with modules as their code makes them.
+
+    What an earlier run of this process left in them (a counter, a cache, a value that another part's file changed)
+    would otherwise be in its numbers, and not in its key.
+    """
+    with _lock:
+        _forget({path.parent for path in _loaded}, set(_used))
+        forget_settings()
+
+
 def _module(part: Listed) -> types.ModuleType:
-    folder = part.file.parent
-    state = _state(folder)
-    before = _loaded.get(part.file)
-    if before is not None and before[0] == state:
-        return before[1]
-    _forget(folder)
+    """The module of a part's file; parts of one run share what they import, so that a class is the same for all."""
+    folder, found = part.file.parent, code(part)
+    stale = any(state_of(path) != state for path, state in _used.items())
+    if stale or _codes.get((part.file, part.name), found.hash) != found.hash:
+        _forget({folder}, {*_used, *found.paths})
+    _codes[part.file, part.name] = found.hash
+    if part.file in _loaded:
+        return _loaded[part.file]
     _one_of_each_name(part)
     _none_of_timm(part.file)
     places = search_path(folder)
     ADDED.update(place for place in places if place not in sys.path)
     sys.path[:] = places
     importlib.invalidate_caches()
+    package = _package_of(folder)
+    before = set(sys.modules)
+    writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
+    try:
+        # What a dataset reads is in its images, which are in the key.
+        only = ".py" if part.kind == "dataset" else ""
+        with warnings.catch_warnings(), watched(f"{part.kind} '{part.name}'", found.paths, only):
+            warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
+            module = importlib.import_module(f"{package}.{part.file.stem}")
+    except Exception as error:
+        for name in sys.modules.keys() - before:  # so that the next attempt says the same
+            file = getattr(sys.modules[name], "__file__", None)
+            if isinstance(file, str) and not installed(Path(file)):
+                del sys.modules[name]
+        raise error if isinstance(error, RequestError) else _broken(part, error) from error
+    finally:
+        sys.dont_write_bytecode = writing
+    _loaded[part.file] = module
+    _used.update({path: state_of(path) for path in found.paths})
+    return module
+
+
+def _package_of(folder: Path) -> str:
+    """The package that stands for a folder of parts, by whose name each of its files is imported once."""
     package = PREFIX + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
     if package not in sys.modules:
         made = types.ModuleType(package)
         made.__path__ = [str(folder)]
         sys.modules[package] = made
-    name = f"{package}.{part.file.stem}"
-    spec = importlib.util.spec_from_file_location(name, part.file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
-            spec.loader.exec_module(module)
-    except Exception as error:
-        sys.modules.pop(name, None)
-        raise _broken(part, error) from error
-    finally:
-        sys.dont_write_bytecode = writing
-    _loaded[part.file] = (state, module)
-    return module
+    if not any(isinstance(finder, _OneModule) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _OneModule())
+    return package
+
+
+class _OneModule(MetaPathFinder):
+    """`import layers`, `from .layers import act` and `import parts.layers` of one file of the parts are one module.
+
+    Two would have two classes of one name, of which isinstance says that they have nothing to do with each other.
+    """
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
+        """The module of the folder's package, where the name means one of its files."""
+        if fullname.startswith(PREFIX):
+            return None
+        top, _, inside = fullname.partition(".")
+        for folder in folders():
+            below = fullname if top != folder.name else inside
+            file = folder.joinpath(*below.split("."))
+            if not below or not (file.with_suffix(".py").is_file() or (file / "__init__.py").is_file()):
+                continue
+            spec = PathFinder.find_spec(fullname, path)
+            if spec is not None and spec.origin and folder in Path(spec.origin).absolute().parents:
+                return importlib.util.spec_from_loader(fullname, _Same(f"{_package_of(folder)}.{below}"))
+        return None
+
+
+class _Same(Loader):
+    """Gives the module of another name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        """That module, imported where it is not yet."""
+        module = importlib.import_module(self.name)
+        self.spec = module.__spec__
+        return module
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """It is run already."""
+        module.__spec__ = self.spec
 
 
 def _one_of_each_name(part: Listed) -> None:
@@ -163,16 +241,6 @@ def _none_of_timm(file: Path) -> None:
                 raise RequestError(f"{part.where}: timm has a '{part.name}' already. Rename the function.")
 
 
-def _state(folder: Path) -> str:
-    """Of the Python files that a part may be made of: those of its folder, and those beside it that are imported."""
-    digest = hashlib.sha256()
-    beside = [Path(m.__file__) for m in list(sys.modules.values()) if _of(m, folder.parent)]  # type: ignore[arg-type]
-    for file in sorted({*folder.glob("**/*.py"), *beside}):
-        if file.is_file():
-            digest.update(f"{file}\n".encode() + file.read_bytes())
-    return digest.hexdigest()
-
-
 def _of(module: Any, root: Path) -> bool:
     """Whether a module is one of the user's own below `root`."""
     name, file = getattr(module, "__name__", None), getattr(module, "__file__", None)
@@ -182,13 +250,15 @@ def _of(module: Any, root: Path) -> bool:
     return root in path.parents and "site-packages" not in path.parts
 
 
-def _forget(folder: Path) -> None:
+def _forget(places: set[Path], files: set[Path]) -> None:
     """Let go of the user's modules of before, so that what is imported now is what is there now."""
     for name, module in list(sys.modules.items()):
-        if _of(module, folder) or (_of(module, folder.parent) and name.startswith(PREFIX)):
+        file = getattr(module, "__file__", None)
+        if any(_of(module, place) for place in places) or (isinstance(file, str) and Path(file) in files):
             del sys.modules[name]
-    for file in [f for f in _loaded if folder in f.parents]:
-        del _loaded[file]
+    for kept in (_loaded, _used):
+        for path in [p for p in kept if p in files or places & {*p.parents}]:
+            del kept[path]
 
 
 def _broken(part: Listed, error: Exception) -> RequestError:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import typing
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from bench.parts import listing
-from bench.parts.code import code
+from bench.parts.code import code, named_files
 from bench.parts.declare import BESIDE, MARK
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
@@ -19,7 +19,7 @@ from bench.parts.signature import checked, defaults, takes_norm
 from bench.schema.errors import RequestError, suggestion, unknown_name
 from bench.schema.metric import ON_REQUEST
 from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
-from bench.schema.own import Own
+from bench.schema.own import DIGEST, Own
 from bench.schema.pixels import CorruptionName
 from bench.schema.training import Optimizer, Schedule
 
@@ -65,10 +65,11 @@ def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     part = wanted(kind, str(node.get("name")), node[CODE])
     beside = BESIDE.get(group, ())
     settings = {k: v for k, v in node.items() if k not in ("name", CODE, "family", "source", *beside)}
+    settings = {k: v for k, v in settings.items() if not k.endswith(DIGEST)}  # of a record: the file is read anew
     rest = {k: v for k, v in node.items() if k in ("family", "source", *beside)}
     if group in NAMED:
         rest["name"] = node["name"] if group == "augment" else "own"
-    return {**rest, "own": asdict(own(part, settings, node[CODE]))}
+    return {**rest, "own": dataclasses.asdict(own(part, settings, node[CODE]))}
 
 
 def _registered(node: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def _registered(node: dict[str, Any]) -> dict[str, Any]:
     if recorded is None and name not in listing.names(REGISTERED.name):
         return node
     rest = {k: v for k, v in node.items() if k != CODE}
-    return {**rest, "own": asdict(own(wanted(REGISTERED, name, recorded), {}, recorded))}
+    return {**rest, "own": dataclasses.asdict(own(wanted(REGISTERED, name, recorded), {}, recorded))}
 
 
 def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     owns = []
     for name in mine:
         part = wanted(kind, name, codes.get(name))
-        owns.append(asdict(own(part, {}, codes.get(name))))
+        owns.append(dataclasses.asdict(own(part, {}, codes.get(name))))
     rest = {k: v for k, v in node.items() if k not in ("names", CODE)}
     return {**rest, "names": [n for n in names if n not in mine], "own": owns}
 
@@ -147,7 +148,9 @@ def own(part: Listed, settings: Mapping[str, Any], recorded: str | None = None) 
             f"{part.kind} '{part.name}' has other code here ({now[:12]}, {part.where}) than was recorded "
             f"({recorded[:12]}). Bring the file of then back, or name a folder that has it: --parts DIR."
         )
-    return _own(part, json.dumps(settings, sort_keys=True), now)
+    made = _own(part, json.dumps(settings, sort_keys=True), now)
+    named = named_files(part, made.values)
+    return dataclasses.replace(made, named=json.dumps(named, sort_keys=True)) if named else made
 
 
 @functools.lru_cache(maxsize=4096)  # a large sweep asks for each of its points

@@ -139,6 +139,12 @@ def arguments(function: Callable[..., Any], values: Mapping[str, Any], kind: str
     return {field.name: getattr(made, field.name) for field in fields(made)}
 
 
+def forget_settings() -> None:
+    """Let go of the functions whose settings are known, and with them of all that their modules hold."""
+    _settings.cache_clear()
+    _under.cache_clear()
+
+
 @functools.lru_cache(maxsize=256)
 def _under(made: type, group: str) -> type:
     """The settings below the group's name, so that messages say `model.dim`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ COMPUTED_ATTRIBUTES = {"import_module", "__subclasses__", "__init_subclass__", "
                        "instantiate", "get_class", "get_method"}  # fmt: skip
 PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass,
          ast.Assign, ast.AnnAssign)  # fmt: skip
+# What lists a folder reads all of it; in the part's folder, and in folders that are named.
+LISTING = {"iterdir": "*", "listdir": "*", "scandir": "*", "walk": "**"}
+FILLED = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]|\{[^{}]*\}")  # "%03d.txt", "{}.txt"
 SKIPPED = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
 
 
@@ -121,6 +125,41 @@ def computed(node: ast.AST) -> bool:
     return False
 
 
+def quoted(node: ast.AST) -> list[str]:
+    """The names in annotations that are written as texts: `kernel: "Kernel"`."""
+    given = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+    texts = [n.value for a in given if a is not None for n in ast.walk(a)
+             if isinstance(n, ast.Constant) and isinstance(n.value, str)]  # fmt: skip
+    found: list[str] = []
+    for text in texts:
+        try:
+            found += [n.id for n in ast.walk(ast.parse(text, mode="eval")) if isinstance(n, ast.Name)]
+        except SyntaxError:
+            continue  # of a Literal: any text
+    return found
+
+
+def file_names(node: ast.AST) -> list[str]:
+    """What a node may say of the names of files: a text as it is, and a pattern where a part of it is computed."""
+    match node:
+        case ast.JoinedStr(values=values):
+            return _pattern("".join(str(v.value) if isinstance(v, ast.Constant) else "*" for v in values))
+        case ast.Constant(value=str(text)):
+            suffix = text.startswith(".") and text[1:].replace(".", "").isalnum()
+            filled = FILLED.sub("*", text)
+            return [text, *([f"*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
+        case ast.Attribute(attr=name) if name in LISTING:
+            return [LISTING[name]]
+        case ast.Name(id="listdir" | "scandir"):
+            return ["*"]
+    return []
+
+
+def _pattern(text: str) -> list[str]:
+    """`*.txt` for `**.txt`, two values side by side; none where no letter is fixed, as in most messages."""
+    return [re.sub(r"\*+", "*", text)] if any(map(str.isalnum, text)) else []
+
+
 def _skipped(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.If) and not statement.orelse:
         return ast.unparse(statement.test) in SKIPPED
@@ -177,8 +216,8 @@ def canonical(node: ast.AST) -> str:
     """A syntax tree as text that is the same in every version of Python: no positions, docstrings or empty fields."""
     parts = []
     for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
-            value = _without_docstring(value)
+        if isinstance(value, list):  # a text that stands alone is words for people, wherever it stands
+            value = [v for v in value if not (isinstance(v, ast.Expr) and isinstance(v.value, ast.Constant))]
         if value is None or value == [] or name in ("type_comment", "kind", "type_ignores", "ctx"):
             continue
         parts.append(f"{name}={_text(value)}")
@@ -191,10 +230,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_text(v) for v in value) + "]"
     return f"{type(value).__name__}:{value!r}"
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    first = body[0] if body else None
-    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-        return body[1:]
-    return body

@@ -13,6 +13,7 @@ from bench.schema.metric import ON_REQUEST
 from bench.schema.offered import SHIPPED
 from bench.schema.part import part
 
+DIGEST = "/sha256"  # model.weights/sha256: of the file that model.weights names
 SOURCE = "parts.json"  # what a run keeps of the code of its own parts
 
 
@@ -28,6 +29,7 @@ class Own:
     # SHA-256 (hex) of the code, "distribution==version" of an installed package, SHIPPED for a part that comes along.
     code: str
     settings: str = "{}"  # every setting with its value, as canonical JSON
+    named: str = "{}"  # setting -> SHA-256 of the file that its value names, as JSON
     # Where this machine has the code, and what the decorator says of it (JSON): neither is science.
     place: Annotated[str, Field(repr=False)] = ""
     facts: Annotated[str, Field(repr=False)] = "{}"
@@ -47,11 +49,15 @@ class Own:
             return self.flat(prefix)
         usual = self.says("defaults", {})
         chosen = {k: v for k, v in self.values.items() if k not in usual or usual[k] != v}
-        return {prefix + k: v for k, v in {"name": self.name, **chosen}.items()}
+        return {prefix + k: v for k, v in {"name": self.name, **chosen, **self._digests()}.items()}
 
     def flat(self, prefix: str) -> dict[str, Any]:
         """Name, code and settings under the group's own prefix: `model.name`, `model.code`, `model.dim`."""
-        return {prefix + k: v for k, v in {"name": self.name, "code": self.code, **self.values}.items()}
+        settings = {"name": self.name, "code": self.code, **self.values, **self._digests()}
+        return {prefix + k: v for k, v in settings.items()}
+
+    def _digests(self) -> dict[str, str]:
+        return {f"{setting}{DIGEST}": digest for setting, digest in json.loads(self.named).items()}
 
 
 def uses_own_code(experiments: Iterable[Any]) -> bool:

@@ -15,7 +15,8 @@ from bench.schema.errors import RequestError, suggestion
 from bench.schema.where import members, where_it_belongs
 
 T = TypeVar("T")
-_adapters: dict[Any, TypeAdapter] = {}
+_adapters: dict[Any, TypeAdapter] = {}  # of unions
+ADAPTER = "__imagebench_adapter__"
 
 
 # What people know from Lightning's Trainer, and what there is here in its place.
@@ -73,9 +74,7 @@ def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") ->
         RequestError: naming every wrong setting, the value that came, what was expected,
             and the nearest name for a misspelled one.
     """
-    adapter = _adapters.get(cls)
-    if adapter is None:
-        adapter = _adapters[cls] = TypeAdapter(cls)
+    adapter = _adapter(cls)
     try:
         # Through JSON, because only there do strict dataclasses and tuples come from mappings and lists.
         return adapter.validate_json(json.dumps(data, default=str))
@@ -83,6 +82,19 @@ def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") ->
         lines = [_explain(e, data, cls) for e in error.errors(include_url=False)]
     prefix = f"{where}: " if where else ""
     raise RequestError("\n".join(prefix + line for line in dict.fromkeys(lines)))
+
+
+def _adapter(cls: Any) -> TypeAdapter:
+    """Made once; of a class it lies in the class, so that one made for somebody's function goes with the function."""
+    if not isinstance(cls, type):
+        if cls not in _adapters:
+            _adapters[cls] = TypeAdapter(cls)
+        return _adapters[cls]
+    found = cls.__dict__.get(ADAPTER)
+    if found is None:
+        found = TypeAdapter(cls)
+        setattr(cls, ADAPTER, found)
+    return found
 
 
 def _explain(error: Any, data: Any, cls: Any) -> str:

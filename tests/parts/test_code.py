@@ -84,6 +84,8 @@ def test_what_a_part_uses_counts_from_file_to_file(net: Path) -> None:
     assert changed(layers, "SLOPE = 0.1", "SLOPE = 0.2") == (True, False)
     assert changed(layers, "torch.relu", "torch.tanh") == (True, False)
     assert changed(layers, "import torch", "import numpy as torch") == (True, False)
+    net.write_text(net.read_text().replace("bias: bool", 'bias: "Kind"').replace("WIDTH = 4", "WIDTH = 4\nKind = bool"))
+    assert changed(net, "Kind = bool", "Kind = bool | None") == (True, False)
     assert changed(net, "nn.Sequential(nn.Flatten(), ", "nn.Sequential(nn.Flatten(), nn.Identity(), ") == (False, True)
 
 
@@ -93,6 +95,7 @@ def test_what_it_does_not_use_does_not_count(net: Path) -> None:
     assert changed(layers, "return x\n", "return -x\n") == (False, False)
     assert changed(net, "WIDTH = 4", "WIDTH = (  # wide\n    4\n)") == (False, False)
     assert changed(net, "class Net(nn.Module):", 'class Net(nn.Module):\n    """Mine."""\n') == (False, False)
+    assert changed(net, "super().__init__()", 'super().__init__()\n        "a word"') == (False, False)
     assert changed(net, "from torch import nn", '"""New words."""\nfrom torch import nn') == (False, False)
 
 
@@ -258,6 +261,10 @@ def test_compiled_modules_count_with_their_content(write: Write, how: str) -> No
     ("HERE.glob('**/*.txt')", "parts/t/deep/{}.txt"),
     ("Path('far').glob('*')", "far/{}.txt"),
     ("Path().glob('far/*.txt')", "far/{}.txt"),
+    ("open(HERE / f'{classes}.txt')", "parts/{}.txt"),
+    ("open('far/%s.txt' % shape)", "far/{}.txt"),
+    ("open(HERE / 't' / (shape + '.txt'))", "parts/t/{}.txt"),
+    ("list((HERE / 't').iterdir())", "parts/t/{}.txt"),
 ])  # fmt: skip
 def test_files_that_a_pattern_matches_count(write: Write, how: str, file: str) -> None:
     write("parts/net.py", PART.format("from pathlib import Path\nHERE = Path(__file__).parent", how) + OTHER)

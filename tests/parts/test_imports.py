@@ -1,0 +1,143 @@
+"""How files of users are imported: one module a file, anew for each run, and nothing that the key does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import models
+from bench.compose import compose
+from bench.parts.load import fresh, function
+from bench.rehearsal import rehearse
+from bench.schema.errors import RequestError
+from bench.schema.experiment import Experiment, experiment, flat, run_key
+
+Write = Callable[[str, str], Path]
+
+NET = """
+import sys
+from pathlib import Path
+from torch import nn
+from bench.parts import model
+HERE = Path(__file__).parent
+{}
+
+@model
+def net(shape, classes, *, weights: str = "") -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[0] * shape[1] * shape[2], WIDTH), nn.Linear(WIDTH, classes))
+"""
+
+
+def asked(*words: str) -> Experiment:
+    return experiment(compose(["model=net", *words]))
+
+
+def width(exp: Experiment) -> int:
+    return models.build(exp, (1, 2, 2), 3).get_parameter("1.weight").shape[0]
+
+
+@pytest.mark.parametrize(("lines", "file", "content"), [
+    ("import json\nWIDTH = json.loads((HERE / 'width.json').read_text())", "parts/width.json", "{}"),
+    ("from mine.deep import WIDTH", "mine/deep.py", "WIDTH = {}"),
+    ("from helper import WIDTH", "parts/helper.py", "WIDTH = {}"),
+    ("WIDTH = len((HERE / f'{\"wid\" + \"th\"}.txt').read_text())", "parts/width.txt", "x" * 4),
+])  # fmt: skip
+def test_what_was_imported_before_a_change_is_imported_anew(write: Write, lines: str, file: str, content: str) -> None:
+    """In one process, as in a notebook: a new key with the old module would be a wrong number."""
+    write("parts/net.py", NET.format(lines))
+    write(file, content.format(4))
+    before = asked()
+    assert width(before) == 4
+    write(file, content.replace("xxxx", "x" * 16).format(16))
+    assert width(asked()) == 16
+    assert run_key(asked(), "") != run_key(before, "")
+    with pytest.raises(RequestError, match="has changed since this was planned"):
+        width(before)
+
+
+TRAINED = """
+from bench.parts import training
+from {} import Block
+
+@training
+class mine:
+    def start(self, net):
+        self.blocks = sum(isinstance(m, Block) for m in net.modules())
+"""
+
+
+@pytest.mark.parametrize("how", ["net", ".net", "parts.net"])
+def test_a_class_is_the_same_for_all_parts_of_a_run(write: Write, how: str) -> None:
+    """A training that looks for layers of its own would otherwise find none, and say nothing."""
+    text = NET.format("WIDTH = 4\nclass Block(nn.Linear):\n    pass")
+    write("parts/net.py", text.replace("nn.Linear(WIDTH", "Block(WIDTH"))
+    write("parts/mine.py", TRAINED.format(how))
+    exp = asked("training=mine")
+    assert exp.training is not None
+    net, mine = models.build(exp, (1, 2, 2), 3), function("training", exp.training.own)()
+    mine.start(net)
+    assert mine.blocks == 1
+
+
+def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> None:
+    """A warm worker has run others before."""
+    write("parts/shared.py", "WIDTHS = [4]")
+    write("parts/net.py", NET.format("from shared import WIDTHS\nWIDTH = WIDTHS[0]"))
+    write("parts/other.py", "import shared\nshared.WIDTHS[0] = 8\nfrom bench.parts import metric\n"
+          "@metric(range=(0, 1))\ndef other(scores, labels, classes):\n    return 0.5")  # fmt: skip
+    compose(["metrics.names=[other]"])
+    exp = asked("metrics.names=[other]")
+    function("metric", exp.metrics.own[0])
+    fresh()  # what `bench.run.execute` does
+    assert width(exp) == 4
+
+
+UNSEEN = {
+    "a folder on sys.path": "sys.path.insert(0, str(HERE.parent / 'lib'))\nfrom far import WIDTH",
+    "a computed name": "WIDTH = int((HERE.parent / ('li' + 'b') / ('fa' + 'r')).read_text())",
+}
+
+
+@pytest.mark.parametrize("how", UNSEEN)
+def test_what_the_key_does_not_know_is_not_read(write: Write, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write("parts/net.py", NET.format(UNSEEN[how]))
+    write("lib/far.py" if "sys" in how else "lib/far", "WIDTH = 4" if "sys" in how else "4")
+    with pytest.raises(
+        RequestError, match=r"model 'net' reads .*lib/far(.py)? \(net.py, line \d+\), and the hash of its"
+    ):
+        compose(["model=net"])
+    with pytest.raises(RequestError, match="lib/far"):  # and again
+        compose(["model=net"])
+
+
+def test_a_file_that_a_setting_names_is_in_the_key(write: Write) -> None:
+    write("parts/net.py", NET.format("WIDTH = 4").replace(
+        "    return nn", "    WIDTH = int((HERE / weights).read_text()) if weights else 4\n    return nn"))  # fmt: skip
+    for name, text in (("a.txt", "8"), ("b.txt", "8")):
+        write(f"parts/{name}", text)
+    one = asked("model.weights=a.txt")
+    assert width(one) == 8
+    assert run_key(one, "") != run_key(asked("model.weights=b.txt"), "") != run_key(asked(), "")
+    rehearse([experiment(compose(["model=net", "model.weights=a.txt", "dataset=digits"]))])
+    write("parts/a.txt", "16")
+    assert run_key(one, "") != run_key(asked("model.weights=a.txt"), "")
+    with pytest.raises(RequestError, match="the file that weights names has changed since this was planned"):
+        width(one)
+    assert {k for k in flat(one) if k.startswith("model.weights")} == {"model.weights", "model.weights/sha256"}
+
+
+def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> None:
+    write("lib/far", "4")
+    write(
+        "parts/net.py",
+        NET.format("WIDTH = 4").replace(
+            "    return nn", "    WIDTH = int((HERE.parent / ('li' + 'b') / ('fa' + 'r')).read_text())\n    return nn"
+        ),
+    )
+    with pytest.raises(RequestError, match=r"model 'net' reads .*lib/far \(net.py, line \d+\)"):
+        rehearse([experiment(compose(["model=net", "dataset=digits"]))])
