@@ -12,7 +12,7 @@ from bench.compose import compose
 from bench.parts.load import fresh, function
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
-from bench.schema.experiment import Experiment, experiment, flat, run_key
+from bench.schema.experiment import Experiment, experiment, flat_settings, run_key
 
 Write = Callable[[str, str], Path]
 
@@ -128,7 +128,7 @@ def test_a_file_that_a_setting_names_is_in_the_key(write: Write) -> None:
     assert run_key(one, "") != run_key(asked("model.weights=a.txt"), "")
     with pytest.raises(RequestError, match="the file that weights names has changed since this was planned"):
         width(one)
-    assert {k for k in flat(one) if k.startswith("model.weights")} == {"model.weights", "model.weights/sha256"}
+    assert {k for k in flat_settings(one) if k.startswith("model.weights")} == {"model.weights", "model.weights/sha256"}
 
 
 def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> None:
