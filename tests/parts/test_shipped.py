@@ -51,7 +51,8 @@ from bench.schema.experiment import experiment, flat_settings, run_key, science
 
 def planned(*words):
     exp = experiment(compose(["dataset=bars", "augment=darken", "optim=signs", *words]))
-    return {"key": run_key(exp, "d"), "science": science(exp), "flat": {k: v for k, v in flat_settings(exp).items() if "." in k}}
+    flat = {k: v for k, v in flat_settings(exp).items() if "." in k}
+    return {"key": run_key(exp, "d"), "science": science(exp), "flat": flat}
 
 out = {"plain": planned("model=shallow"), "wide": planned("model=shallow_wide"), "said": planned("model=shallow",
        "model.width=32"), "metric": planned("model=shallow", "metrics.names=[sure]")}
