@@ -12,7 +12,10 @@ import pytest
 
 from tests.conftest import REPO
 
-ROOMS = ["schema", "parts", "disk", "process", "data", "features", "models", "train", "shipped", "track", "report"]
+ROOMS = [
+    "schema", "parts", "disk", "process", "imports", "data", "features", "models", "train", "shipped", "track",
+    "report",
+]  # fmt: skip
 # Beside the flow: a room and what it may import. `protocol` looks at data, networks and the store before compute is
 # spent; only glue imports it.
 BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}
@@ -142,17 +145,21 @@ def test_planning_runs_without_torch() -> None:
     assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()
 
 
-def test_a_run_of_a_dense_net_imports_no_more_than_torch_and_fabric(tmp_path: Path) -> None:
-    """What is imported is paid for by every worker of a sweep: these were half of its start-up."""
+def test_runs_of_dense_nets_import_no_more_than_torch_and_fabric(tmp_path: Path) -> None:
+    """What is imported is paid for by every worker of a sweep: these were most of its start-up."""
     code = (
         "from pathlib import Path\nfrom bench.compose import compose\nfrom bench.run import execute\n"
         "from bench.schema.experiment import experiment\nfrom bench.track.spool import Spool\n"
-        "words = ['dataset=shapes', 'split.train_per_class=10', 'model=dnn', 'trainer.epochs=1']\n"
-        f"(place,) = execute([experiment(compose(words))], spool=Spool(Path({str(tmp_path)!r})))\n"
-        "assert Spool.read(place)[0].status == 'finished'"
+        "words = ['dataset=shapes', 'split.train_per_class=10', 'model=dnn', 'trainer.epochs=1', 'trainer.stack=2']\n"
+        "names = 'sgd', 'adamw', 'nadam', 'nadam'\n"
+        "exps = [experiment(compose([*words, f'optim.name={o}', f'seed={s}'])) for s, o in enumerate(names)]\n"
+        f"for some in ([exps[0]], [exps[1]], exps[2:]):\n"
+        f"    for place in execute(some, spool=Spool(Path({str(tmp_path)!r}))):\n"
+        "        assert Spool.read(place)[0].status == 'finished'"
     )
     others = ("timm", "torchvision", "torchmetrics", "pytorch_lightning", "scipy", "sklearn", "matplotlib", "faiss")
-    assert loaded_by(code, *others, "mlflow", "pandas") == set()
+    compiler = ("torch._dynamo", "torch._inductor", "sympy", "triton", "torch.distributed.fsdp")
+    assert loaded_by(code, *others, *compiler, "mlflow", "pandas") == set()
 
 
 def test_checking_and_a_run_that_is_there_already_import_nothing_heavy(folder: Path, bench) -> None:  # type: ignore[no-untyped-def]

@@ -153,6 +153,7 @@ def finished(
         RequestError: for a request that is wrong, before anything is trained.
     """
     from bench import data
+    from bench.imports import without_collector
     from bench.schema.experiment import experiment, named_norm, run_key
     from bench.schema.own import uses_own_code
     from bench.track.spool import Spool
@@ -185,7 +186,9 @@ def finished(
 
             print(begins(exp, data.load(exp.dataset, exp.split)), file=sys.stderr, flush=True)
         from bench.protocol.lint import findings, require, untested
-        from bench.run import execute
+
+        with without_collector():
+            from bench.run import execute
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
         untested([exp])

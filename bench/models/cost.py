@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+
+from bench.imports import spare, without_module
+
+logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it would say that triton is not there
+with without_module("triton"):  # whose kernels it could count, at the price of a tenth of the start-up
+    from torch.utils import flop_counter
 
 
 def parameters(module: nn.Module) -> int:
@@ -25,8 +31,9 @@ def flops(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     learned = [p for p in module.parameters() if p.requires_grad]
     for parameter in learned:  # the counter stumbles over views of them (cait, pit)
         parameter.requires_grad_(False)
+    spare(flop_counter._FlopCounterMode)
     try:
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter.FlopCounterMode(display=False) as counter:
             blank_output(module, shape)
         return counter.get_total_flops()
     except Exception:  # torch's counter takes the network apart, and networks do what they like

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from bench.imports import without_collector
 from bench.process import end_with, started
 from bench.schema.experiment import Experiment
 from bench.sweep import signals
@@ -31,7 +32,8 @@ def begin(parent: int) -> None:
 
 def warm() -> int:
     """Import what every run needs, so that the first run does not pay for it alone; returns the process id."""
-    import bench.run  # noqa: F401
+    with without_collector():
+        import bench.run  # noqa: F401
     from bench.data.cache import look_once
 
     look_once()

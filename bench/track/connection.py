@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from bench.imports import without_collector
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import address, checked_uri, redact, sqlite_file, without_secrets
@@ -93,7 +94,8 @@ class Connection:
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)  # errors are ours to tell, without the address
         try:
-            from mlflow.tracking import MlflowClient
+            with without_collector():
+                from mlflow.tracking import MlflowClient
 
             logging.getLogger("mlflow").setLevel(logging.CRITICAL)
             with self._migration_lock():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,26 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.imports import spare, without_compiler, without_module
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 from bench.train.sharded import shard
 
-
-@contextmanager
-def without_module(name: str) -> Iterator[None]:
-    """Imports within find no module of this name, unless it is there already."""
-    absent = name not in sys.modules
-    if absent:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if absent:
-            del sys.modules[name]
-
-
-# Fabric imports it to learn its version, and it brings torchvision's models and scipy.signal: half of the start-up.
-with without_module("torchmetrics"):
+# Fabric imports torchmetrics to learn its version, which brings torchvision's models and scipy.signal, and torch's
+# compiler for one check of a type.
+with without_module("torchmetrics"), without_compiler():
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
     from lightning_fabric.strategies import ModelParallelStrategy, Strategy
@@ -52,6 +39,8 @@ def launch(settings: Trainer) -> Fabric:
         RequestError: for an accelerator or a precision that this machine does not have.
     """
     logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    if not settings.compile:
+        spare(torch.optim.Optimizer)
     several = settings.devices * settings.num_nodes > 1
     try:
         fabric = Fabric(
@@ -117,8 +106,7 @@ def switches(settings: Trainer) -> Iterator[None]:
     cudnn, tf32 = torch.backends.cudnn, settings.precision != "32"
     memory: Any = torch.utils.deterministic  # made by torch at run time, so unknown to a type checker
     before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
+        torch.get_deterministic_debug_mode(),
         cudnn.benchmark,
         cudnn.deterministic,
         cudnn.allow_tf32,
@@ -129,7 +117,7 @@ def switches(settings: Trainer) -> Iterator[None]:
     # cuBLAS reads this when it starts; without it, it is not deterministic.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
-        torch.use_deterministic_algorithms(settings.deterministic, warn_only=True)
+        _set_deterministic(1 if settings.deterministic else 0, settings.compile)
         cudnn.benchmark, cudnn.deterministic = not settings.deterministic, settings.deterministic
         cudnn.allow_tf32 = tf32
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
@@ -140,11 +128,19 @@ def switches(settings: Trainer) -> Iterator[None]:
             os.environ[ASKING] = "0"
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before[2:5]
-        torch.set_float32_matmul_precision(before[5])
-        memory.fill_uninitialized_memory = before[6]
+        _set_deterministic(before[0], settings.compile)
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32 = before[1:4]
+        torch.set_float32_matmul_precision(before[4])
+        memory.fill_uninitialized_memory = before[5]
         if asking is None:
             os.environ.pop(ASKING, None)
         else:
             os.environ[ASKING] = asking
+
+
+def _set_deterministic(mode: int, compiles: bool) -> None:
+    """Torch's mode of deterministic algorithms: 0 off, 1 warn where there is none, 2 raise there."""
+    if compiles:
+        torch.use_deterministic_algorithms(mode > 0, warn_only=mode == 1)  # tells the compiler too, which it imports
+    else:
+        torch.set_deterministic_debug_mode(mode)

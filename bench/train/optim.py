@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from bench.imports import without_graph_breaks
 from bench.models.stages import stages
 from bench.parts.load import function, raised
 from bench.parts.signature import arguments
@@ -45,19 +46,23 @@ def optimizer(
     if optim.own is not None:
         return own_optimizer(optim.own, optim, wanted)
     if optim.name == "sgd":
-        return torch.optim.SGD(
+        return without_graph_breaks(torch.optim.SGD)(
             wanted, lr=optim.lr, momentum=optim.momentum, weight_decay=optim.weight_decay, fused=fused,
             **_betas_and_eps(optim, torch.optim.SGD),
         )  # fmt: skip
     if optim.name in ("adam", "adamw"):
         kind = torch.optim.Adam if optim.name == "adam" else torch.optim.AdamW
-        return kind(wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **_betas_and_eps(optim, kind))
+        return without_graph_breaks(kind)(
+            wanted, lr=optim.lr, weight_decay=optim.weight_decay, fused=fused, **_betas_and_eps(optim, kind)
+        )
     if optim.name in TORCH:
         options = {"momentum": optim.momentum} if optim.name == "rmsprop" else {}
         decay = {} if optim.name == "rprop" else {"weight_decay": optim.weight_decay}
         if optim.name == "rprop" and optim.weight_decay:
             raise RequestError("optim.weight_decay: rprop has none. Use optim.l2, or another optimizer.")
-        return TORCH[optim.name](wanted, lr=optim.lr, **decay, **options, **_betas_and_eps(optim, TORCH[optim.name]))
+        return without_graph_breaks(TORCH[optim.name])(
+            wanted, lr=optim.lr, **decay, **options, **_betas_and_eps(optim, TORCH[optim.name])
+        )
     from timm.optim import create_optimizer_v2, get_optimizer_class  # a second to import, and few ask for it
 
     given = _betas_and_eps(optim, get_optimizer_class(optim.name, bind_defaults=False))

@@ -7,11 +7,10 @@ smaller ones are faster with trainer.strategy=ddp. What a run hands back, and it
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from bench.schema.errors import RequestError
@@ -66,6 +65,8 @@ def check(exp: Experiment) -> None:
 
 def shard(net: nn.Module, mesh: Any) -> None:
     """Shard `net` in place over the devices of `mesh`, block by block; its parameters become DTensors."""
+    from torch.distributed.fsdp import fully_shard  # half a second, and few runs shard
+
     for block in blocks(net):
         fully_shard(block, mesh=mesh)
     fully_shard(net, mesh=mesh)  # what is in no block
@@ -91,14 +92,24 @@ def blocks(net: nn.Module, least: int = BLOCK) -> list[nn.Module]:
     return found
 
 
+def is_shared_out(net: nn.Module) -> bool:
+    """Whether `shard` has been there: nothing is sharded where the library is not loaded."""
+    library = sys.modules.get("torch.distributed.fsdp")
+    return library is not None and isinstance(net, library.FSDPModule)
+
+
 def release(net: nn.Module) -> None:
     """Let go of what scoring has gathered: only a backward pass would do so by itself."""
-    if isinstance(net, FSDPModule):
-        net.reshard()
+    if is_shared_out(net):
+        net.reshard()  # type: ignore[operator]
 
 
 def gather_state(net: nn.Module) -> dict[str, Tensor]:
     """The state of `net`, its sharded tensors gathered into main memory; all processes have to ask together."""
+    if not is_shared_out(net):
+        return net.state_dict()
+    from torch.distributed.tensor import DTensor
+
     return {
         name: tensor.full_tensor().cpu() if isinstance(tensor, DTensor) else tensor
         for name, tensor in net.state_dict().items()
@@ -107,7 +118,7 @@ def gather_state(net: nn.Module) -> dict[str, Tensor]:
 
 def restore(net: nn.Module, state: dict[str, Tensor]) -> None:
     """Put a whole state into a network that may be sharded."""
-    if isinstance(net, FSDPModule):
+    if is_shared_out(net):
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict  # slow to import
 
         # Of a copy, as torch shards the mapping's values where they are.
@@ -118,7 +129,7 @@ def restore(net: nn.Module, state: dict[str, Tensor]) -> None:
 
 def optimizer_state(net: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
     """The optimizer's state, whole in the first process where `net` is sharded; all processes have to ask together."""
-    if not isinstance(net, FSDPModule):
+    if not is_shared_out(net):
         return optimizer.state_dict()
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
@@ -127,7 +138,7 @@ def optimizer_state(net: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
 
 def load_optimizer_state(net: nn.Module, optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Put such a state back."""
-    if isinstance(net, FSDPModule):
+    if is_shared_out(net):
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
         set_optimizer_state_dict(net, optimizer, state, options=StateDictOptions(full_state_dict=True))
