@@ -87,8 +87,8 @@ def same_sweep(reads: Sequence[Evidence]) -> None:
     Raises:
         RequestError: naming what differs.
     """
-    from bench.report.looks import differing, settings_of_records
     from bench.report.naming import point
+    from bench.report.settings import differing, settings_of_records
     from bench.schema.claim import digest
 
     first = reads[0]

@@ -194,7 +194,7 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
 def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
     """Write down what is claimed and which seeds are planned, before anything runs."""
     from bench.protocol import register as log
-    from bench.report.looks import settings_of
+    from bench.report.settings import settings_of
     from bench.schema.claim import digest
     from bench.schema.experiment import flat_settings
     from bench.schema.sweep import seeds_of
@@ -202,9 +202,9 @@ def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, befo
     if sweep.claims:
         ended = sum(p.key in before.found for p in phases.planned())
         path, known = log.log_file(title), log.stored(store, title)
-        settings = settings_of(
-            sweep, [flat_settings(p.experiment) for p in phases.every], [p.data for p in phases.every]
-        )
+        every = phases.every
+        configs = [flat_settings(p.experiment) for p in every]
+        settings = settings_of(sweep, configs, [p.data for p in every], [p.axes for p in every])
         if log.launch(path, digest(sweep.claims), seeds_of(sweep.seeds), ended, phases.count(), settings, known):
             say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
 

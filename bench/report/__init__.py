@@ -9,7 +9,8 @@ Judged
     claims, contrast, choosing              a claim judged; as numbers; what two ways of choosing find
     statement, verdict                      a claim in words; the outcome
     stats, resampling, outcome, rates       tests and intervals; those without normality; what a test says; shares
-    looks, power, registered                earlier looks and their price; what n seeds can find; what was planned
+    looks, settings                         earlier looks and their price; at which settings, those of single arms too
+    power, registered                       what n seeds can find; what was planned
     images, whole_images, fairness, across  other test images; whole numbers of images; equal training; many data sets
 Written
     writing, tables, markup, latex, notes   all files; a grid as text, HTML, LaTeX; what stands beside it

@@ -15,11 +15,12 @@ from bench.report.contrast import contrast, steps, terms
 from bench.report.fairness import Doubt, doubts_of
 from bench.report.frame import Frame, selected
 from bench.report.images import OnImages, on_images
-from bench.report.looks import Looks, looks_at, settings_of_records
+from bench.report.looks import Looks, looks_at
 from bench.report.naming import axis
 from bench.report.outcome import Outcome
 from bench.report.replicates import Contrast, Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.report.settings import settings_of_records
 from bench.report.statement import differing, scope, sentence
 from bench.report.stats import FEWEST, LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
 from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Trend

@@ -138,13 +138,28 @@ def _undertrained(frame: Frame) -> Iterator[Doubt]:
 
 def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
     for name in sweep.select.over if sweep.select else ():
-        numbers = sorted(n for v in sweep.axes.get(name, []) if (n := to_number(v)) is not None)
-        if len(numbers) < 2:
-            continue
-        chosen = [at[name] for at, _ in frame.chosen.values() if name in at]
-        ends = {canonical_text(numbers[0]), canonical_text(numbers[-1])}
-        if edge := sorted({show(v) for v in chosen if canonical_text(v) in ends}):
-            yield "grid_edge", f"{axis(name)}: the chosen value lies on the edge of those tried ({', '.join(edge)})."
+        behind = _numbers(name, sweep)
+        edge = set()
+        for place, (chosen, _) in frame.chosen.items():
+            label = canonical_text(chosen[name]) if name in chosen else ""
+            tried = [behind.get(canonical_text(at[name]), {}) for at in frame.tried.get(place, ()) if name in at]
+            for setting, number in behind.get(label, {}).items():
+                numbers = {one[setting] for one in tried if setting in one}
+                if len(numbers) > 1 and number in (min(numbers), max(numbers)):
+                    edge.add(show(chosen[name]))
+        if edge:
+            said = ", ".join(sorted(edge))
+            yield "grid_edge", f"{axis(name)}: the chosen value lies on the edge of those tried ({said})."
+
+
+def _numbers(name: str, sweep: Sweep) -> dict[str, dict[str, float]]:
+    """Value or label of an axis -> the numbers that it sets: `lr 0.1: [optim.lr=0.1]`."""
+    out: dict[str, dict[str, float]] = {}
+    for label, texts in steps_of(name, sweep.axes.get(name, [])):
+        parts = [text.partition("=") for text in texts]
+        found = {setting.lstrip("+"): n for setting, _, text in parts if (n := to_number(text)) is not None}
+        out[canonical_text(label)] = found
+    return out
 
 
 def _trained(record: Record) -> bool:

@@ -99,6 +99,7 @@ class Frame:
         # Planned for every point: one without a record is missing there.
         self.seeds = {replicate(r, self.drawn) for r in records}
         self.candidates: dict[tuple[str, ...], int] = {}  # point -> among how many its hyperparameters were chosen
+        self.tried: dict[tuple[str, ...], list[dict[str, Any]]] = {}  # point -> these candidates
         self.chosen: dict[tuple[str, ...], tuple[dict[str, Any], str]] = dict(chosen or {})
         self.points: dict[tuple[str, ...], dict[Replicate, Record]] = defaultdict(dict)
         for record in records:
@@ -192,6 +193,7 @@ class Frame:
                 records.append(dataclasses.replace(record, axes=axes))
         made = Frame(records, sweep, chosen)
         made.candidates = {point: len(candidates) for point, candidates in groups.items()}
+        made.tried = {point: [c.at for c in candidates] for point, candidates in groups.items()}
         return made
 
     def _tuned(self, select: Select, sweep: Sweep | None) -> Frame:
@@ -224,8 +226,9 @@ class Frame:
                 axes = {name: v for name, v in record.axes.items() if name not in select.over}
                 records.append(dataclasses.replace(record, axes=axes))
         made = Frame(records, sweep, chosen)
-        made.candidates = {point: max(1, sum(any(r.seed in select.seeds for r in c.records) for c in candidates))
-                           for point, candidates in cells.items()}  # fmt: skip
+        made.tried = {point: [c.at for c in candidates if any(r.seed in select.seeds for r in c.records)]
+                      for point, candidates in cells.items()}  # fmt: skip
+        made.candidates = {point: max(1, len(tried)) for point, tried in made.tried.items()}
         return made
 
     def product(self, axes: list[str]) -> list[dict[str, Any]]:

@@ -15,18 +15,15 @@ import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.frame import Frame
-from bench.report.manifest import common
 from bench.report.replicates import Replicate, named
+from bench.report.settings import differing, values_of
 from bench.schema.claim import Claim, digest
-from bench.schema.experiment import NOT_SCIENCE
-from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, steps_of
-from bench.track.record import Record
 
 ENDED = ("finished", "failed")
 
@@ -73,7 +70,7 @@ def looks_at(
     identity, today, seen = identity_of(claim), digest_of(values), {""}
     found = []
     for one in context.get("looks", ()):
-        other = differing(_with_settings(one, context), settings)
+        other = differing(_with_settings(one, context), settings, values_of(claim, frame))
         for entry in one.get("verdicts", ()):
             if entry["claim"] == identity and entry["values"] != today and entry["values"] not in seen:
                 seen.add(entry["values"])
@@ -111,60 +108,6 @@ def look(
             for v in verdicts
         ],
     }
-
-
-def settings_of(sweep: Sweep, configs: Sequence[Mapping[str, Any]], data: Iterable[str | None] = ()) -> dict[str, Any]:
-    """The settings and the data at which a sweep is judged: what all runs share, of what decides their numbers.
-
-    Axes, seeds and splits differ among the runs, candidates of a selection too, and so are not in it; those of
-    `select.over` are left out by name as well, as only one candidate may have run so far.
-
-    Args:
-        configs: flat settings of each run, candidates of a selection among them.
-        data: their data fingerprints.
-    """
-    found = set(data)
-    shared = common([dict(c) for c in configs if c])
-    if len(found) == 1 and found != {""} and found != {None} and sweep.replicates == ["seed"]:
-        shared["data"] = found.pop()
-    free = {
-        *sweep.replicates,
-        *(name for axis in (sweep.select.over if sweep.select else ()) for name in _set(axis, sweep)),
-    }
-    return {
-        name: value
-        for name, value in shared.items()
-        if name not in NOT_SCIENCE
-        and not name.startswith("tracking.")
-        and not any(name == one or name.startswith(f"{one}.") for one in free)
-    }
-
-
-def settings_of_records(sweep: Sweep, records: Sequence[Record]) -> dict[str, Any]:
-    """The same of records, before selection."""
-    configured = [r for r in records if r.config]
-    return settings_of(
-        sweep, [r.config for r in configured], [r.provenance.get("data_fingerprint") for r in configured]
-    )
-
-
-def _set(axis: str, sweep: Sweep) -> list[str]:
-    """What an axis sets: `optim.lr`, the group `augment`, or what the overrides behind its labels name."""
-    texts = [text for step in steps_of(axis, sweep.axes.get(axis, [])) for text in step[1]]
-    return [axis, *(text.lstrip("+~").partition("=")[0].partition("@")[0].replace("/", ".") for text in texts)]
-
-
-def differing(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
-    """Which settings an entry of the log was made at, where they are not those of today; "" where they are.
-
-    Only what both know is compared, so that what a later version adds, and entries of an earlier one, count as today's.
-    """
-    there = entry.get("settings", {})
-    other = [
-        name for name in there if name in settings and canonical_text(there[name]) != canonical_text(settings[name])
-    ]
-    said = ", ".join(f"{name} {show(there[name])}" if name != "data" else "other images" for name in other[:3])
-    return f"{said} and {len(other) - 3} more" if len(other) > 3 else said
 
 
 def _with_settings(entry: Mapping[str, Any], context: Mapping[str, Any]) -> Mapping[str, Any]:

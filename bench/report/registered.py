@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.looks import identity_of, launches_at, planned_seeds, settings_of_records
+from bench.report.looks import identity_of, launches_at, planned_seeds
 from bench.report.naming import axis, key, point
 from bench.report.planned import Plan
+from bench.report.settings import settings_of_records
 from bench.schema.claim import digest
 from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, values

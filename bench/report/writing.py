@@ -19,13 +19,14 @@ from bench.report.figures.verdicts import claims_figure
 from bench.report.frame import selected
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
-from bench.report.looks import look, settings_of_records
+from bench.report.looks import look
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
 from bench.report.published import HEADS, Beside, beside
 from bench.report.runs import WITH_FILES
 from bench.report.seal import seal
 from bench.report.selection import judged
+from bench.report.settings import settings_of_records
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, to_csv
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from bench.cli import main
 from bench.report.claims import judge
 from bench.report.frame import Frame
-from bench.report.looks import look, settings_of_records
+from bench.report.looks import look
+from bench.report.settings import settings_of_records
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
 from tests.report.conftest import make_records, make_sweep

@@ -50,7 +50,7 @@ def test_one_candidate_beside_many_is_untuned_and_other_numbers_are_an_unequal_b
     )
     assert judge(*allowed)[0].doubts == []
     two = made(lambda r: r if r.axes["model"] != "b" or r.axes["optim.lr"] != 1.0 else None)
-    assert names(*two) == ["unequal_budget"]
+    assert names(*two) == ["unequal_budget", "grid_edge"]  # 0.1 is the largest that b tried
 
 
 def test_where_every_cell_has_one_value_none_is_untuned(tmp_path: Path) -> None:
@@ -126,3 +126,21 @@ def test_a_plan_alone_shows_what_is_unequal() -> None:
     assert [name for name, _ in foreseen(sweep, fewer)] == ["unequal_budget"]
     search = make_sweep(AXES, seeds=3, claims=[CLAIM], select={"over": ["optim.lr"], "seeds": [3]})
     assert foreseen(search, one) == []
+
+
+def test_an_edge_is_that_of_what_a_cell_tried_and_is_seen_behind_labels() -> None:
+    """ladder's `setting` names values of k for one model and rates for the others."""
+    steps = {
+        **{f"k {k}": [f"model.k={k}"] for k in (1, 3, 9)},
+        **{f"lr {n}": [f"optim.lr={n}"] for n in (0.01, 0.1, 1)},
+    }
+    best = {"knn": "k 3", "cnn": "lr 1"}
+    made_ = make_records(
+        {"model": ["knn", "cnn"], "setting": list(steps)}, lambda p: 0.5 + 0.3 * (p["setting"] == best[p["model"]])
+    )
+    mine = [r for r in made_ if r.axes["setting"].startswith("k") == (r.axes["model"] == "knn")]
+    sweep = make_sweep({"model": ["knn", "cnn"], "setting": steps}, select={"over": ["setting"]})
+    said = dict(doubts(selected(sweep, mine), sweep))
+    assert said["grid_edge"].endswith("on the edge of those tried (lr 1).")
+    middle = [r for r in mine if r.axes["setting"] != "lr 1"]
+    assert "(lr 0.1" in dict(doubts(selected(sweep, middle), sweep))["grid_edge"]  # of those that this cell tried

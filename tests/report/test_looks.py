@@ -13,8 +13,9 @@ from bench import report
 from bench.protocol import register
 from bench.report.claims import Verdict, judge
 from bench.report.frame import Frame
-from bench.report.looks import complete, settings_of_records
+from bench.report.looks import complete
 from bench.report.registered import broken_promises
+from bench.report.settings import settings_of_records
 from bench.report.verdict import describe
 from bench.schema.claim import digest
 from bench.schema.sweep import Sweep
@@ -49,6 +50,36 @@ def test_looks_at_other_settings_do_not_count_and_are_told(tmp_path: Path) -> No
     again = judged(made(seeds=5), looks, tmp_path)
     assert [look.n for look in again.looks.earlier] == [3]
     assert again.looks.spent
+
+
+def of_one_arm(records: list[Record], arm: str, **settings: Any) -> list[Record]:
+    return [
+        dataclasses.replace(r, config={**r.config, **settings}) if r.axes["norm_layer"] == arm else r for r in records
+    ]
+
+
+def test_an_arm_with_other_settings_under_its_old_label_is_another_experiment(tmp_path: Path) -> None:
+    """What a look had settled stayed settled when the arm behind the label had become another one."""
+    looks: list[dict[str, Any]] = []
+    better = make_records(AXES, lambda p: 0.8 + 0.1 * (p["norm_layer"] == "batch"))
+    assert judged(of_one_arm(better, "batch", **{"optim.lr": 0.1}), looks, tmp_path).word == "supported"
+    alike = made(seeds=5, rng=2)
+    now = judged(of_one_arm(alike, "batch", **{"optim.lr": 0.2}), looks, tmp_path)
+    assert (now.word, now.looks.earlier) == ("open", [])
+    assert "Judged at other settings too (optim.lr 0.1 where norm layer is batch" in describe(now)
+    # What one arm alone had, all may have had before.
+    assert judged(made(seeds=5, rng=2, **{"optim.lr": 0.1}), looks, tmp_path).looks.decided == "supported"
+
+
+def test_an_arm_that_a_claim_does_not_name_buys_it_no_new_look(tmp_path: Path) -> None:
+    axes = {"norm_layer": ["none", "batch", "group"]}
+    sweep = make_sweep(axes, claims=[CLAIM, {"kind": "trend", "says": "x", "over": "norm_layer"}], seeds=3)
+    looks: list[dict[str, Any]] = []
+    judged(of_one_arm(make_records(axes, lambda _: 0.8), "group", **{"optim.lr": 0.1}), looks, tmp_path, sweep)
+    later = of_one_arm(make_records(axes, lambda _: 0.8, seeds=4), "group", **{"optim.lr": 0.2})
+    named, over_all = report.write(sweep, later, tmp_path, {"looks": looks}).verdicts
+    assert named.looks.spent
+    assert not over_all.looks.spent
 
 
 @pytest.mark.parametrize(
