@@ -143,4 +143,4 @@ def test_an_edge_is_that_of_what_a_cell_tried_and_is_seen_behind_labels() -> Non
     said = dict(doubts(selected(sweep, mine), sweep))
     assert said["grid_edge"].endswith("on the edge of those tried (lr 1).")
     middle = [r for r in mine if r.axes["setting"] != "lr 1"]
-    assert "(lr 0.1" in dict(doubts(selected(sweep, middle), sweep))["grid_edge"]  # of those that this cell tried
+    assert "lr 0." in dict(doubts(selected(sweep, middle), sweep))["grid_edge"]  # of the two that this cell tried
