@@ -277,7 +277,8 @@ def predictions(result: Result, data: ImageData) -> bytes:
         arrays[f"{split}_true"] = true.astype(np.uint16)
         arrays[f"{split}_class"] = scores.argmax(axis=1).astype(np.uint16)
         own = scores[np.arange(len(true)), true]
-        arrays[f"{split}_logp"] = own.astype(np.float16)
+        with np.errstate(over="ignore"):  # below -65504 is -inf, a probability of 0
+            arrays[f"{split}_logp"] = own.astype(np.float16)
         sharing = (scores == own[:, None]).sum(1) * (scores.max(1) == own)
         if (sharing > 1).any():
             arrays[f"{split}_sharing"] = sharing.astype(np.uint16)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.conftest import REPO
 
 SWEEPS = {
-    "activation", "batchnorm", "challenges", "cnn_shape", "depth", "ladder", "linear_limits", "loss", "pixel_norm",
-    "regularisation", "seeds", "transfer", "translation", "width_depth_dnn",
+    "activation", "architectures", "batchnorm", "challenges", "cnn_shape", "depth", "hardware", "knn", "ladder",
+    "linear_limits", "loss", "pixel_norm", "regularisation", "seeds", "transfer", "translation", "width_depth_dnn",
 }  # fmt: skip
 
 

@@ -27,7 +27,8 @@ MOST = 20  # contradictions that are listed
 
 def faults(evidence: Evidence) -> list[str]:
     """Every contradiction, one line each, the most exact first; at most MOST and a line that counts the rest."""
-    found = [*_records(evidence), *whole_images.faults(evidence.records), *_files(evidence)]
+    reader = predictions.kept(evidence.folder, artifacts.kept(evidence.folder))
+    found = [*_records(evidence), *whole_images.faults(evidence.records, reader), *_files(evidence, reader)]
     found += broken_promises(evidence.sweep, evidence.records, context(evidence.manifest))
     named = {fault.partition(":")[0].partition(",")[0] for fault in found}
     found += [fault for fault in evidence.changed if fault.partition(":")[0] not in named]
@@ -75,12 +76,11 @@ def _equal(a: Any, b: Any) -> bool:
     return a == b or (a is not None and b is not None and canonical_text(a) == canonical_text(b))
 
 
-def _files(evidence: Evidence) -> list[str]:
+def _files(evidence: Evidence, reader: artifacts.Reader) -> list[str]:
     """Each file against its checksum, and against what the records give now."""
     out = []
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch)
-        reader = predictions.kept(evidence.folder, artifacts.kept(evidence.folder))
         out += predictions.faults(evidence.records, reader)
         report.write(evidence.sweep, evidence.records, fresh, context(evidence.manifest), reader)
         for name, digest in sorted(evidence.manifest.get("files", {}).items()):

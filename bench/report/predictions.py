@@ -113,7 +113,7 @@ def faults(records: Iterable[Record], reader: Reader) -> list[str]:
             nll = -found[f"{split}_logp"].astype(float).mean()
             for name, given, room in (("accuracy", right.mean(), 1e-9), ("nll", nll, 2e-3 + 2e-3 * abs(nll))):
                 said = record.metrics.get(f"{split}/{name}")
-                if said is not None and math.isfinite(nll) and abs(said - given) > room:
+                if said is not None and math.isfinite(given) and abs(said - given) > room:
                     where = f"seed {record.seed}: {split}/{name}"
                     out.append(f"{where} is {said:.6g}, but its predictions give {given:.6g}")
     return out

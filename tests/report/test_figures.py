@@ -416,3 +416,30 @@ def test_a_number_that_is_none_is_a_cross(value: float) -> None:
 def test_damaged_files_of_a_run_are_refused(name: str, text: str) -> None:
     with pytest.raises(RequestError, match="run 7"):
         getattr(artifacts, name)(text, "run 7")
+
+
+def test_no_two_of_many_series_look_alike() -> None:
+    from bench.report.figures.style import look
+
+    looks = [(style["color"], style["marker"]) for style in map(look, range(50))]
+    assert len(set(looks)) == len(looks)
+
+
+def test_a_close_up_is_of_what_is_better_and_shows_more_than_the_panel_beside_it() -> None:
+    """Two panels whose close-ups lie far apart share no range: it would be no closer than the panels' own."""
+    from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
+
+    def panel(name: str, high: float) -> Panel:
+        return Panel(
+            name, tuple(Mark(x=float(i), y=y, series=0, n=1, text="") for i, y in enumerate([0.0, high, high + 1]))
+        )
+
+    def chart(better: str) -> Chart:
+        x, y = Scale("x"), Scale("y", better=better)
+        return scaled(Chart(kind="line", title="", x=x, y=y, panels=(panel("a", 100), panel("b", 20))), close_up=True)
+
+    assert len(chart("").panels) == 2
+    a, near, b, other = chart("greater").panels
+    for whole, close in ((a, near), (b, other)):
+        assert close.out
+        assert close.y_range[1] - close.y_range[0] < (whole.y_range[1] - whole.y_range[0]) / 2

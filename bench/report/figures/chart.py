@@ -146,10 +146,9 @@ def scaled(chart: Chart, share_y: bool = True, close_up: bool = False) -> Chart:
         made.append(dataclasses.replace(panel, x_range=x_range, y_range=y_range))
     if close_up:
         near = [_close_up(panel, chart.y) for panel in made]
-        both = [y for one in near if one for y in _ys(one)]
-        y_range = span(both, chart.y)
+        shared = span([y for one in near if one for y in _ys(one)], chart.y)
         pairs = [
-            [one, *([dataclasses.replace(other, y_range=y_range)] if other else [])]
+            [one, *([dataclasses.replace(other, y_range=_closer(shared, one, other, chart.y))] if other else [])]
             for one, other in zip(made, near, strict=True)
         ]
         made = [panel for pair in pairs for panel in pair]
@@ -157,7 +156,9 @@ def scaled(chart: Chart, share_y: bool = True, close_up: bool = False) -> Chart:
 
 
 def _close_up(panel: Panel, y: Scale) -> Panel | None:
-    """The better of two far groups of means alone; None where there are no two such groups."""
+    """The better of two far groups of means alone; None where there are no two such groups, or none is better."""
+    if not y.better:
+        return None
     sign = -1.0 if y.better == "less" else 1.0
     found = [(sign * m.y, m) for m in panel.marks if m.y is not None] if y.kind == "linear" else []
     means = sorted(found, key=lambda pair: pair[0])
@@ -179,6 +180,11 @@ def _close_up(panel: Panel, y: Scale) -> Panel | None:
     said = f"{', '.join(m.text for m in out)} {side}" if len(out) < 4 else f"{len(out)} means {side}"
     title = f"{panel.title}, close-up" if panel.title else "close-up"
     return dataclasses.replace(panel, title=title, marks=tuple(kept), threads=threads, out=said)
+
+
+def _closer(shared: tuple[float, float], panel: Panel, near: Panel, y: Scale) -> tuple[float, float]:
+    """The range that all close-ups share, unless it is hardly less than the panel's: then the close-up's own."""
+    return shared if shared[1] - shared[0] <= (panel.y_range[1] - panel.y_range[0]) / 2 else span(_ys(near), y)
 
 
 def _xs(panel: Panel) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 # Okabe & Ito (2008), for all kinds of colour vision, in an order in which neighbours differ in grey too; their yellow
 # is too pale for lines.
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#CC79A7", "#D55E00", "#56B4E9", "#009E73")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", "p", ">")  # no multiple of the colours: 77 series differ
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.3)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2, 2, 2)))
 FAINT = "#6b6b6b"
 COLUMN = 8.5 / 2.54  # inches: a column of most journals and conferences
