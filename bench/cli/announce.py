@@ -42,7 +42,7 @@ def recipe(exp: Experiment) -> str:
     """How it is trained, in a few words."""
     parts = [] if exp.transfer.mode == "scratch" else [f"{exp.transfer.mode} from {exp.transfer.weights}"]
     if exp.norm_layer.name != "native":
-        parts.append(f"norm_layer {exp.norm_layer.name}")
+        parts.append(f"norm_layer {exp.norm_layer.own.name if exp.norm_layer.own else exp.norm_layer.name}")
     if not exp.trains:
         return ", ".join([*parts, "no training by gradient steps"])
     trainer = exp.trainer
@@ -53,6 +53,8 @@ def recipe(exp: Experiment) -> str:
     else:
         length = f"{trainer.epochs} epoch{'s' if trainer.epochs > 1 else ''} of"
     name = exp.optim.own.name if exp.optim.own else exp.optim.name
+    chosen = {"loss": exp.loss, "schedule": exp.schedule, "training": exp.training, "augment": exp.augment}
+    parts += [f"{group} {node.own.name}" for group, node in chosen.items() if node is not None and node.own is not None]
     return ", ".join([*parts, f"{name} at lr {exp.optim.lr:g}", f"{length} batches of {trainer.batch_size}"])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +20,7 @@ class Images:
         classes: the names of the numbers; default: the labels themselves, sorted.
         split: N of "train", "val", "test" or "", where the publisher drew a line; default: none.
         columns: name -> N texts or numbers that say what belongs together (`{"patient": [...]}`): split.group=patient.
+        layout: NCHW or NHWC, where either may be meant; default: by which of the two sides has 1 or 3.
     """
 
     images: NDArray[Any]
@@ -27,3 +28,4 @@ class Images:
     classes: Sequence[str] = ()
     split: Sequence[str] | NDArray[Any] = ()
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    layout: Literal["", "NCHW", "NHWC"] = ""

@@ -31,6 +31,7 @@ ELSEWHERE = tuple(
         *(Path.home() / ".cache", Path(tempfile.gettempdir()) / "torchinductor"),
     )
 )
+SOURCES = tuple(f"{os.sep}{name}.py" for name in ("linecache", "tokenize"))
 _watches: list[_Watch] = []
 _hooked = False
 
@@ -104,6 +105,8 @@ def _whose(frame: Any) -> str:
     """`net.py, line 7` where a user's code asked for it, be it through a library; "" where it was bench."""
     while frame is not None:
         file = frame.f_code.co_filename
+        if file.endswith(SOURCES):  # for a message or a decorator: of code that has been imported
+            return ""
         if file.startswith(BENCH) and not file.startswith(f"{BENCH}parts{os.sep}reads"):
             return ""
         if not file.startswith(("<", BENCH, *ELSEWHERE)) and f"{os.sep}site-packages{os.sep}" not in file:

@@ -120,10 +120,14 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
         if theirs in LIGHTNING:
             return f"Unknown setting '{name}', which is one of Lightning's Trainer: {LIGHTNING[theirs]}."
         options = _siblings(cls, error["loc"][:-1])
+        if options == ["own"]:  # a group whose choices are parts by name
+            return _of_nobody(*name.rsplit(".", 1))
         known = f" Known here: {', '.join(options)}." if options else ""
         hint = where_it_belongs(cls, name) or suggestion(path[-1] if path else "", options)
         return f"Unknown setting '{name}'.{hint}{known}"
     if kind in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        if name.endswith(".own") and isinstance(value, Mapping) and value:
+            return _of_nobody(name.removesuffix(".own"), next(iter(value)))
         return f"Setting '{name}' is missing."
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         context = error.get("ctx", {})
@@ -141,9 +145,21 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
         error["msg"]
         .replace("Input should be", "expected")
         .replace("a valid integer", "an integer")
+        .replace("a valid array", "a list")
+        .replace("an object", "settings")
         .replace("a valid ", "a ")
     )
-    return f"{name}: {text[0].lower() + text[1:]}, got {value!r} ({type(value).__name__})."
+    remedy = ""
+    if isinstance(value, str) and "a list" in text:
+        remedy = f" Say {name}=[{value}]."
+    elif isinstance(value, str) and "expected settings" in text:
+        inside = _siblings(cls, error["loc"])
+        remedy = f" It has no choices by name; known here: {', '.join(inside)}." if inside else ""
+    return f"{name}: {text[0].lower() + text[1:]}, got {value!r} ({type(value).__name__}).{remedy}"
+
+
+def _of_nobody(group: str, setting: str) -> str:
+    return f"Setting '{group}.{setting}' is one of a {group} by name, and none is chosen: say {group}=NAME with it."
 
 
 def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
@@ -173,4 +189,5 @@ def _siblings(cls: Any, loc: tuple[Any, ...]) -> list[str]:
             args = [a for a in typing.get_args(here) if a is not Ellipsis]
             here = args[-1] if args else here
     parts = [m for m in members(here) if dataclasses.is_dataclass(m)]
-    return sorted({field.name for m in parts for field in dataclasses.fields(m)})
+    names = {field.name for m in parts for field in dataclasses.fields(m)}
+    return sorted(names - {"own"} or names)  # `own` holds a part that is chosen by name

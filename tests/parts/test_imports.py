@@ -94,6 +94,13 @@ def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> Non
     assert width(exp) == 4
 
 
+def test_what_libraries_read_of_code_for_their_messages_is_none_of_the_parts(write: Write) -> None:
+    write("lib/far.py", "1")
+    write("parts/net.py", NET.format("import linecache\nlinecache.getlines(str(HERE.parent / ('li' + 'b') / 'far.py'))"
+                                     "\nWIDTH = 4"))  # fmt: skip
+    assert width(asked()) == 4
+
+
 UNSEEN = {
     "a folder on sys.path": "sys.path.insert(0, str(HERE.parent / 'lib'))\nfrom far import WIDTH",
     "a computed name": "WIDTH = int((HERE.parent / ('li' + 'b') / ('fa' + 'r')).read_text())",

@@ -233,6 +233,15 @@ def test_linked_folders_are_walked(write: Write) -> None:
         assert SOURCES[source].identity(made) != before
 
 
+@pytest.mark.parametrize(("layout", "shape"), [("NCHW", (3, 5, 3)), ("NHWC", (3, 3, 5))])
+def test_a_dataset_says_where_its_channels_are(layout: str, shape: tuple[int, ...]) -> None:
+    from bench.data.sources.own import _checked
+    from bench.parts import Images
+
+    made = Images(np.zeros((4, 3, 5, 3), np.uint8), [0, 1, 0, 1], layout=layout)  # type: ignore[arg-type]
+    assert _checked(made, "mine").images.shape == (4, *shape)
+
+
 @pytest.mark.parametrize(
     ("gives", "message"),
     [
@@ -250,6 +259,13 @@ def test_linked_folders_are_walked(write: Write) -> None:
         ("np.zeros((4, 8, 8), np.uint8), np.array([0, 0.7, 1, 1], object)", "labels are float and int"),
         ("np.zeros((0, 8, 8), np.uint8), []", "has not a single image"),
         ("'images'", "gives str. Expected bench.parts.Images"),
+        ("np.zeros((4, 3, 5, 3), np.uint8), [0, 1, 0, 1]", "channels may come first or last. Say which"),
+        ("np.zeros((4, 8, 8, 4), np.uint8), [0, 1, 0, 1]", "channels may come first or last. Say which"),
+        ("np.zeros((4, 8, 8), np.uint8), [0, 1, 0, 1], ['a', 'a']", "two classes are called 'a'"),
+        (
+            "(Images(np.zeros((2, 8, 8), np.uint8), labels) for labels in ([0, 1], ['a', 'b']))",
+            "'a' follow labels like 0",
+        ),
     ],
 )
 def test_what_is_no_dataset_is_told(write: Write, gives: str, message: str) -> None:
@@ -257,7 +273,7 @@ def test_what_is_no_dataset_is_told(write: Write, gives: str, message: str) -> N
         "parts/faulty.py",
         f"""\
         import numpy as np
-        from bench.parts import dataset
+        from bench.parts import Images, dataset
 
         @dataset
         def faulty():

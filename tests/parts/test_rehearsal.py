@@ -100,3 +100,20 @@ def test_sound_parts_pass_and_test_is_not_looked_at(convmixer: Path, monkeypatch
     ((data, exp),) = asked  # once for all seeds
     assert set(data.test) <= set(data.val)
     assert (len(data.train), exp.trainer.epochs) == (16, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("metrics.names=wrong", "metrics.names: expected a list, got 'wrong' (str). Say metrics.names=[wrong]."),
+        (
+            "metrics=wrong",
+            "metrics: expected settings, got 'wrong' (str). It has no choices by name; known here: names",
+        ),
+        ("loss.gamma=3", "Setting 'loss.gamma' is one of a loss by name, and none is chosen: say loss=NAME with it."),
+    ],
+)
+def test_what_is_said_of_a_part_that_is_asked_for_in_another_way(words: str, message: str) -> None:
+    with pytest.raises(RequestError) as told:
+        experiment(compose([words]))
+    assert message in str(told.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -62,6 +63,9 @@ def _read(dataset: OwnDataset, write: Write) -> Contents:
         if labels and columns.keys() != chunk.columns.keys():
             raise RequestError(f"dataset '{dataset.name}': columns {', '.join(chunk.columns) or 'none'} follow columns "
                                f"{', '.join(columns) or 'none'}. All chunks have the same.")  # fmt: skip
+        if labels and isinstance(labels[0], str) != isinstance(chunk.labels[0], str):
+            raise RequestError(f"dataset '{dataset.name}': labels like {chunk.labels[0]!r} follow labels like "
+                               f"{labels[0]!r}. All are numbers, or all are names.")  # fmt: skip
         if classes and chunk.classes and tuple(map(str, chunk.classes)) != classes:
             raise RequestError(f"dataset '{dataset.name}': classes {', '.join(map(str, chunk.classes))} follow classes "
                                f"{', '.join(classes)}. All chunks have the same.")  # fmt: skip
@@ -84,6 +88,8 @@ def _numbered(labels: list[Any], classes: tuple[str, ...], name: str) -> tuple[N
     """
     if not labels:
         raise RequestError(f"dataset '{name}' has not a single image.")
+    if twice := [one for one, count in Counter(classes).items() if count > 1]:
+        raise RequestError(f"dataset '{name}': two classes are called '{twice[0]}'. Give each a name of its own.")
     named = isinstance(labels[0], str)
     present = sorted(set(map(str, labels))) if named else sorted({int(label) for label in labels})
     if named:
@@ -150,7 +156,7 @@ def _checked(part: Any, name: str) -> Images:
         raise RequestError(f"dataset '{name}': images are {images.dtype}, expected uint8, 0..255.{hint}")
     if images.ndim == 3:
         images = images[:, None]
-    elif images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+    elif images.ndim == 4 and _channels_last(images.shape, part.layout, name):
         images = images.transpose(0, 3, 1, 2)
     if images.ndim != 4:
         raise RequestError(f"dataset '{name}': images are {_of(images.shape)}, expected N x C x H x W or N x H x W.")
@@ -174,6 +180,24 @@ def _checked(part: Any, name: str) -> Images:
             raise RequestError(f"dataset '{name}': column '{column}' has {len(values)} entries for {len(images)} "
                                "images.")  # fmt: skip
     return Images(images, labels.tolist(), part.classes, [str(s) for s in part.split], part.columns)
+
+
+def _channels_last(shape: tuple[int, ...], layout: str, name: str) -> bool:
+    """Whether images [N, ., ., .] are to be brought to [N, C, H, W].
+
+    Raises:
+        RequestError: where both the second and the last side may be the channels, and nobody says which.
+    """
+    if layout not in ("", "NCHW", "NHWC"):
+        raise RequestError(f"dataset '{name}': layout is {layout!r}. Expected NCHW or NHWC.")
+    first, last = (shape[side] in (1, 3) for side in (1, 3))
+    either = (first and last and shape[1:] != (1, 1, 1)) or (not first and not last and shape[3] < shape[1])
+    if not layout and either:
+        raise RequestError(
+            f"dataset '{name}': images are {_of(shape)}, where channels may come first or last. Say which: "
+            "Images(images, labels, layout='NCHW') or 'NHWC'."
+        )
+    return layout == "NHWC" or (not layout and last and not first)
 
 
 def _bytes(images: NDArray[Any]) -> bool:
