@@ -147,7 +147,7 @@ def file_names(node: ast.AST) -> list[str]:
         case ast.Constant(value=str(text)):
             suffix = text.startswith(".") and text[1:].replace(".", "").isalnum()
             filled = FILLED.sub("*", text)
-            return [text, *([f"*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
+            return [text, *([f"**/*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
         case ast.Attribute(attr=name) if name in LISTING:
             return [LISTING[name]]
         case ast.Name(id="listdir" | "scandir"):
@@ -156,8 +156,12 @@ def file_names(node: ast.AST) -> list[str]:
 
 
 def _pattern(text: str) -> list[str]:
-    """`*.txt` for `**.txt`, two values side by side; none where no letter is fixed, as in most messages."""
-    return [re.sub(r"\*+", "*", text)] if any(map(str.isalnum, text)) else []
+    """`*.txt` for `**.txt`, two values side by side; none where no letter is fixed, as in most messages.
+
+    One that begins with what is computed is looked for in the part's folder, and in folders that are named, only.
+    """
+    made = re.sub(r"\*+", "*", text)
+    return [f"**/{made}" if made.startswith("*") else made] if any(map(str.isalnum, text)) else []
 
 
 def _skipped(statement: ast.stmt) -> bool:

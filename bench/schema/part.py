@@ -153,8 +153,8 @@ def _explain(error: Any, data: Any, cls: Any) -> str:
     if isinstance(value, str) and "a list" in text:
         remedy = f" Say {name}=[{value}]."
     elif isinstance(value, str) and "expected settings" in text:
-        inside = _siblings(cls, error["loc"])
-        remedy = f" It has no choices by name; known here: {', '.join(inside)}." if inside else ""
+        names = _siblings(cls, error["loc"])
+        remedy = f" It has no choices by name; known here: {', '.join(names)}." if names else ""
     return f"{name}: {text[0].lower() + text[1:]}, got {value!r} ({type(value).__name__}).{remedy}"
 
 
