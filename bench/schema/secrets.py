@@ -8,10 +8,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 # A password may hold what should have been written as %2F, %40 or %20: what lies between a colon and the last @ of
 # its line goes, but for a port. Rather too much of an address is hidden than a character of a password shown.
-LOGIN = r"[^\s@/:'\"<>\[]*:(?!\d+(?:[/\s?#'\"<>]|$))[^'\"<>\n]*@"
+# Digits are a port, and no password, where they end an address, and where behind a slash or a blank no @ comes that a
+# host follows.
+PORT = r"\d+(?:['\"<>]|$|[/?#](?!\S*@[\w.\[\]-]+[/:])|\s(?!(?:(?!://)[^'\"<>\n])*@[\w.\[\]-]+(?:[/:'\"]|$)))"
+LOGIN = rf"[^\s@/:'\"<>\[]*:(?!{PORT})(?:[^'\"<>\n]*@|\S*@)"
 ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]*://(?:{LOGIN})?[^\s'\"<>]+")
-# A query may come before a fragment, and both may hold tokens.
-USER = re.compile(rf"://(?:{LOGIN}|[^\s/]*@)")
+# The same of what is an address and nothing else, where quotation marks and blanks end nothing.
+USER = re.compile(r"://(?:[^@/:\[]*:(?!\d+(?:$|[/?#](?!.*@[\w.\[\]-]+[/:]))).*@|[^\s/]*@)", re.DOTALL)
+DATABASE = re.compile(r"^([a-z0-9]*sql[a-z0-9+]*://).*@", re.DOTALL)  # no @ stands in the path of one
 
 
 def redact(address: str) -> str:
@@ -26,12 +30,12 @@ def redact(address: str) -> str:
 def _one(address: str) -> str:
     if "://" not in address:
         return address
-    address = USER.sub("://", address)
+    address = USER.sub("://", DATABASE.sub(r"\1", address))
     try:
         parts = urlsplit(address)
     except ValueError:  # brackets that are no IPv6 address
         return re.split("[?#]", address)[0]
-    if not (parts.query or parts.fragment):
+    if not (parts.query or parts.fragment):  # a query may come before a fragment, and both may hold tokens
         return address
     return (
         urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")) if parts.netloc else re.split("[?#]", address)[0]

@@ -90,6 +90,8 @@ class Launch:
                 self.outcome.left = len(self.points) - ended
         finally:
             owner.over()
+            if self.spool.starts is not None:
+                self.spool.starts.release(owner)
         return self.outcome
 
     @contextmanager

@@ -87,7 +87,7 @@ class LeaseHolder:
         if not run or self.spool.starts is None:
             return
         try:
-            self.spool.starts.copy(self.store, run)
+            self.spool.starts.copy(self.store, run, self.leases.owner)
         except (StoreUnavailable, DiskFull):
             raise
         except RequestError as error:

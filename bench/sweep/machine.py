@@ -6,13 +6,15 @@ import os
 import re
 from pathlib import Path
 
+from joblib.externals.loky.backend.context import cpu_count
+
 
 def cores() -> int:
-    """Cores that this process may use: its affinity, where the system knows one, and its share of a Slurm job.
+    """Cores that this process may use: its affinity, a container's quota (cgroups), and its share of a Slurm job.
 
     A cluster may leave the affinity open and still have given this job one core.
     """
-    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = int(cpu_count())
     given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE") or ""
     return min(found, int(given)) if given.isdecimal() and int(given) else found
 

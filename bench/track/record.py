@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from bench.disk import formula, write_atomically
 from bench.parts.metrics import enter
 from bench.schema.errors import RequestError, suggestion, unknown_name
-from bench.schema.metric import metric
+from bench.schema.metric import METRICS, last_part
 
 TUNING = "tuning"  # in the provenance: "true" of a run that was made to choose hyperparameters, and is not judged
 OWN_METRICS = "own_metrics"  # in the provenance: what metrics of somebody's own are (JSON)
@@ -98,33 +98,35 @@ def read_csv(path: Path) -> list[Record]:
             wrong length, a value of the wrong type, an accuracy outside 0..1, two rows for the same point and seed.
     """
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")  # spreadsheets put a byte-order mark in front
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror}). Expected a records.csv.") from None
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path}: not UTF-8 text (byte {error.start}). Expected a records.csv.") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     records: list[Record] = []
     seen: dict[tuple[str, str, int], int] = {}
     columns: list[str] = []
+    number = 0
     try:
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if not columns:
-                columns = _header(row, where)
-            elif row:
-                record = _record(columns, row, where)
-                point = (record.sweep, json.dumps(record.axes, sort_keys=True), record.seed)
-                if point in seen:
-                    raise RequestError(
-                        f"{where}: the same point and seed as in line {seen[point]}. "
-                        "A point has one record a seed; remove one of the two."
-                    )
-                seen[point] = reader.line_num
-                records.append(record)
+        # Line by line, as it may be large; spreadsheets put a byte-order mark in front.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                number = reader.line_num
+                where = f"{path}, line {number}"
+                if not columns:
+                    columns = _header(row, where)
+                elif row:
+                    record = _record(columns, row, where)
+                    point = (record.sweep, json.dumps(record.axes, sort_keys=True), record.seed)
+                    if point in seen:
+                        raise RequestError(
+                            f"{where}: the same point and seed as in line {seen[point]}. "
+                            "A point has one record a seed; remove one of the two."
+                        )
+                    seen[point] = number
+                    records.append(record)
     except csv.Error as error:
         raise RequestError(f"{path}, line {reader.line_num}: not a CSV row ({error}).") from None
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read ({error.strerror}). Expected a records.csv.") from None
+    except UnicodeDecodeError:
+        raise RequestError(f"{path}: not UTF-8 text after line {number}. Expected a records.csv.") from None
     if not columns:
         raise RequestError(f"{path}: empty. Expected a records.csv with a header line.")
     return records
@@ -222,8 +224,10 @@ def _record(columns: list[str], row: list[str], where: str) -> Record:
             read, kind = _KINDS[prefix]
             key = name if prefix in ("", "cost/") else name.removeprefix(prefix)
             groups[prefix][key] = _parse(read, cell, name, where, kind)
-            described = metric(name)
-            if prefix in ("", "cost/") and described.outside(groups[prefix][key]):
+            if prefix not in ("", "cost/"):
+                continue
+            described = METRICS.get(last_part(name))
+            if described is not None and described.outside(groups[prefix][key]):
                 ends = f"{described.low:g} to {described.high:g}" if described.ends else f"{described.low:g} and more"
                 unit = ", a fraction" if described.unit == "%" else ""
                 raise RequestError(f"{where}: {name} is {cell}. Expected {ends}{unit}.")

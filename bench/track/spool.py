@@ -14,7 +14,7 @@ process, a full disk or a tracking server that is away loses nothing, and traini
     <state folder>/running/<run key>
         locked by the command that runs it now, for runs without a sweep; outside of its folder, which comes and goes
     <state folder>/starts/<run id>/
-        copies of earlier runs that points start from (transfer.weights=run:ID)
+        copies of earlier runs that points start from (transfer.weights=run:ID), as long as a launch reads them
     <state folder>/stopped/<run key>.ckpt
         the last checkpoint of a run that trainer.max_minutes stopped, until it is run again or done
 """
@@ -134,7 +134,7 @@ class Spool:
             place.mkdir(parents=True, exist_ok=True)
             stopped = self.stopped / f"{key}.ckpt"
             if stopped.exists() and not (place / RESUME).exists() and not (place / OUTCOME).exists():
-                stopped.replace(place / RESUME)
+                shutil.move(stopped, place / RESUME)
         self._begun[key] = _text(place / LEASE)
         return place
 
@@ -218,7 +218,7 @@ class Spool:
             stopped = self.stopped / f"{record.key}.ckpt"
             if goes_on and (place / RESUME).exists():
                 self.stopped.mkdir(exist_ok=True)
-                (place / RESUME).replace(stopped)
+                shutil.move(place / RESUME, stopped)  # the spool may be a link to another disk
             elif not goes_on:
                 for checkpoint in (place / RESUME, stopped):
                     checkpoint.unlink(missing_ok=True)

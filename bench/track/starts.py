@@ -6,14 +6,18 @@ import dataclasses
 import json
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
+
+from filelock import FileLock
 
 from bench.disk import disk_errors
 from bench.schema.errors import Missing
 from bench.schema.names import checked_name
 from bench.schema.transfer import Transfer
+from bench.track.owner import Owner
 from bench.track.record import Record
 
 WEIGHTS = "weights.pt"
@@ -50,13 +54,19 @@ class Starts:
     def _of(self, run: str) -> Path:
         return self.root / checked_name(run, "the earlier run")
 
-    def copy(self, store: Source, run: str) -> None:
+    def copy(self, store: Source, run: str, user: Owner | None = None) -> None:
         """Copy the files and the Record of a run, unless that was done before; whole or not at all.
+
+        Args:
+            user: the launch that reads it until `release`.
 
         Raises:
             Missing: when there is no such run, or it has no weights.
             StoreUnavailable: when the store does not answer.
         """
+        if user is not None:
+            with disk_errors(self.root), self._users() as users:
+                (users / f"{user.launch}.{checked_name(run, 'the earlier run')}").write_text(user.text())
         if (self._of(run) / WEIGHTS).is_file():
             return
         record = store.get(run)
@@ -77,6 +87,30 @@ class Starts:
                         raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+    def release(self, user: Owner) -> None:
+        """Remove what no launch reads any more, now that this one has ended."""
+        if not self.root.is_dir():
+            return
+        with suppress(OSError), self._users() as users:  # another user's, or a disk that became read-only
+            read = set()
+            for file in users.iterdir():
+                launch, _, run = file.name.partition(".")
+                if launch == user.launch or Owner.read(file.read_text()).lives(user) is False:
+                    file.unlink()
+                else:
+                    read.add(run)
+            for copy in self.root.glob("[!.]*"):
+                if copy.name not in read:
+                    shutil.rmtree(copy)
+
+    @contextmanager
+    def _users(self) -> Iterator[Path]:
+        """The folder with a file for each launch and each run that it reads, for one process at a time."""
+        users = self.root / ".users"
+        users.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / ".lock", mode=0o666):
+            yield users
 
     def artifact(self, run: str, name: str, folder: Path) -> Path:
         """Copy one file of a run into `folder`.

@@ -60,6 +60,10 @@ def found_in(folder: Path) -> list[str]:
         ("postgresql://bob:ge@heim@host/db", "postgresql://host/db"),
         ("postgresql://bob:ge heim@host/db", "postgresql://host/db"),
         ("postgresql://bob:g@e/h?e#im@host:5432/db", "postgresql://host:5432/db"),
+        ("postgresql://bob:1234 5678@host/db", "postgresql://host/db"),  # which begins as a port does
+        ("postgresql://bob:1234/5678@host/db", "postgresql://host/db"),
+        ("postgresql://bob:1234/5678@host", "postgresql://host"),
+        ("postgresql://bob:ge'he<im@host/db", "postgresql://host/db"),
         ("http://[::1]:5000/a", "http://[::1]:5000/a"),
         ("s3://KEY:geheim@bucket/a.csv", "s3://bucket/a.csv"),
         ("https://host/a.csv?X-Amz-Signature=s1gnature&X-Amz-Date=1", "https://host/a.csv"),

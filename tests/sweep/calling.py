@@ -23,12 +23,22 @@ RUNS = 24
 class Call:
     """A running `bench ...` and what it has said so far."""
 
-    def __init__(self, folder: Path, *words: str, elsewhere: bool = False, **environment: str) -> None:
-        """Start it; `elsewhere` in namespaces of its own, as another machine would be."""
+    def __init__(
+        self, folder: Path, *words: str, elsewhere: bool = False, clock: float = 0.0, **environment: str
+    ) -> None:
+        """Start it.
+
+        Args:
+            elsewhere: in namespaces of its own, as another machine would be.
+            clock: by how many seconds somebody has set the clock; no namespace holds that one.
+        """
+        code = "import sys; from bench.cli import shell; sys.exit(shell())"
+        if clock:
+            code = f"import time; real = time.time; time.time = lambda: real() + {clock}; {code}"
         self.words = words
         apart = ["unshare", "--time", "--boottime", "3600", "--fork", "--kill-child"] if elsewhere else []
         self.process = subprocess.Popen(
-            [*apart, sys.executable, "-c", "import sys; from bench.cli import shell; sys.exit(shell())", *words],
+            [*apart, sys.executable, "-c", code, *words],
             cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )  # fmt: skip

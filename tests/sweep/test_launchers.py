@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench.track.store import Store
 from tests.services.cluster import Slurm, slurm  # noqa: F401
 from tests.services.database import PASSWORD, Postgres, mlflow_server, postgres  # noqa: F401
 from tests.services.parts import missing
-from tests.sweep.calling import TINY, Call, called
+from tests.sweep.calling import TINY, called
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("launchers")]
 # Own code travels as other settings do: half of the points are of a network of the user's own, in two files.
@@ -50,13 +51,13 @@ def check(store: Store, runs: int = 8) -> None:
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
-def test_launchers_of_this_machine(folder: Path, launcher: str) -> None:
+def test_launchers_of_this_machine(folder: Path, launcher: str, bench_json: Any) -> None:
     if launcher == "submitit_local" and importlib.util.find_spec("submitit") is None:
         missing("submitit", "pip install 'imagebench[slurm]'")
     call = called(folder, "sweep", *SMALL, f"hydra/launcher={launcher}", "--json")
     assert call.json() | {"ran": 8, "failed": 0, "left": 0} == call.json()
     check(Store())
-    again = called(folder, "sweep", *SMALL, f"hydra/launcher={launcher}", "--json").json()
+    again = bench_json("sweep", *SMALL, f"hydra/launcher={launcher}")
     assert (again["skipped"], again["ran"]) == (8, 0)
 
 
@@ -71,35 +72,31 @@ def test_points_on_two_devices_are_points_like_others(folder: Path, trainer: str
     assert not list((folder / ".imagebench" / "spool").glob("*"))
 
 
-def test_a_job_stacks_what_may_be_stacked(folder: Path) -> None:
+def test_a_job_stacks_what_may_be_stacked(folder: Path, bench_json: Any) -> None:
     """Four seeds as one program: the time of each is its share of the whole."""
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "2", "dataset=digits", "model=linear", "trainer.epochs=2")
-    called(folder, "sweep", *words, "trainer.stack=4", "hydra/launcher=basic")
+    bench_json("sweep", *words, "trainer.stack=4", "hydra/launcher=basic")
     records = Store().records("adhoc")
     assert [r.status for r in records] == ["finished"] * 4
     assert len({r.costs["cost/fit_seconds"] for r in records}) == 1
 
 
-def test_a_job_reads_an_earlier_run_from_the_store_of_the_launch(folder: Path) -> None:
+def test_a_job_reads_an_earlier_run_from_the_store_of_the_launch(folder: Path, bench: Any, bench_json: Any) -> None:
     """Copied before: the processes that train know no store. A run that is not there costs its points only."""
     uri = f"tracking.uri=sqlite:///{folder}/elsewhere.db"
     small = ("dataset=digits", "model=resnet20", "model.depth=8", "model.width=4", "trainer.epochs=1", uri)
-    source = called(folder, "run", *small, "seed=5", "--json").json()["run_id"]
-    base = ("--seeds", "1", *small, "transfer=finetune")
-    words = ("--axes", "optim.lr=0.1,0.01", *base, f"transfer.weights=run:{source}")
-    found = called(folder, "sweep", *words, "hydra/launcher=joblib", "--json").json()
-    assert (found["ran"], found["failed"]) == (2, 0)
-    words = ("--axes", f"transfer.weights=run:{source},run:nowhere", *base)
-    call = Call(folder, "sweep", *words, "--json")
-    assert call.finish() == 1
-    assert call.json() | {"planned": 2, "ran": 2, "failed": 1} == call.json()
+    source = bench_json("run", *small, "seed=5")["run_id"]
+    words = ("--axes", f"transfer.weights=run:{source},run:nowhere", "--seeds", "1", *small, "transfer=finetune")
+    status, out, err = bench("sweep", *words, "hydra/launcher=joblib", "--workers", "1", "--json")
+    assert status == 1, err
+    assert json.loads(out) | {"planned": 2, "ran": 2, "failed": 1} == json.loads(out)
     (failed,) = [r for r in Store(uri.partition("=")[2]).records("adhoc") if r.status == "failed"]
     assert "No run 'nowhere'" in failed.reason
 
 
 def test_the_pool_has_a_name_too(folder: Path, bench: Any, bench_json: Any) -> None:
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
-    assert bench_json("sweep", *words, "hydra/launcher=local")["ran"] == 2
+    assert bench_json("sweep", *words, "hydra/launcher=local", "--workers", "1")["ran"] == 2
     status, _, error = bench("sweep", *words, "hydra/launcher=local", "hydra.launcher.n_jobs=3", "--seeds", "2")
     assert status == 2
     assert "--workers" in error
@@ -135,9 +132,10 @@ def test_slurm_straight_to_the_database_leaves_no_password_in_files(
     postgres: Postgres,  # noqa: F811
 ) -> None:
     uri = postgres.database("slurm")
-    words = ("hydra/launcher=submitit_slurm", "--workers", "2", f"tracking.uri={uri}")
-    call = called(folder, "sweep", *SMALL, *words, **slurm.environment)
-    check(Store(uri))
+    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words += ("hydra/launcher=submitit_slurm", "--workers", "1", f"tracking.uri={uri}")
+    call = called(folder, "sweep", *words, **slurm.environment)
+    check(Store(uri), 2)
     assert PASSWORD not in call.said + "".join(call.out)
     for file in folder.rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file

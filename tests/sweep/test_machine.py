@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_workers_of_the_pool_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_threads_of_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its share, no more than OMP_NUM_THREADS and than a Slurm job has; told where it is not what earlier runs had."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8))
     for name in ("OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
         monkeypatch.delenv(name, raising=False)
@@ -111,3 +113,14 @@ def test_threads_of_a_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert "train with 2 threads, earlier ones not (1 with 1)" in capsys.readouterr().err
     thread_counts([one, two, two])
     assert "several numbers of threads (1 with 1, 2 with 2)" in capsys.readouterr().err
+
+
+def test_a_containers_quota_counts(tmp_path: Path) -> None:
+    """The affinity of `docker run --cpus 1` names every core of the machine."""
+    shell = 'mount -t tmpfs tmpfs /sys/fs/cgroup && echo "50000 100000" > /sys/fs/cgroup/cpu.max || exit 77; exec "$@"'
+    code = "from bench.sweep.machine import cores; print(cores())"
+    words = ["unshare", "--mount", "sh", "-c", shell, "sh", sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"this user may not mount: {done.stderr.strip()[-200:]}")
+    assert done.stdout == "1\n", done.stderr

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPO
-from tests.sweep.calling import called
 
 MANUAL = (REPO / "sweeps/README.md").read_text(encoding="utf-8")
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("sweep")]
@@ -22,13 +21,15 @@ def block(language: str) -> str:
 
 
 @pytest.mark.slow
-def test_every_command_works(folder: Path) -> None:
+def test_every_command_works(folder: Path, bench: Any) -> None:
     (folder / "mine.yaml").write_text(block("yaml"))
     said = []
     for line in block("console").splitlines():
         start, name, *words = shlex.split(line.split("   #")[0])
         assert (start, name) == ("$", "bench")
-        said.append(called(folder, *words).said)
+        status, _, err = bench(*words)
+        assert status == 0, err
+        said.append(err)
     assert "12 to do" in said[0]
     assert "4 to do" in said[2]
     assert (folder / "results/mine/verdict.md").is_file()

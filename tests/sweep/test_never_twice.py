@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import pytest
 from bench.sweep.plan import at_scale, points
 from bench.track.record import write_csv
 from bench.track.store import Store
-from tests.sweep.calling import RUNS, TINY, Call, called
+from tests.sweep.calling import RUNS, TINY, Call
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("sweep")]
+HERE = ("hydra/launcher=basic",)  # no process of its own has to start for what workers do not change
 
 
 def attempts(store: Store) -> dict[str, int]:
@@ -30,8 +33,11 @@ def attempts(store: Store) -> dict[str, int]:
 
 def workers_of(call: Call) -> list[psutil.Process]:
     """The worker processes of a running sweep."""
-    family = psutil.Process(call.process.pid).children(recursive=True)
-    return [p for p in family if "popen_loky_posix" in " ".join(p.cmdline())]
+    found = []
+    for process in psutil.Process(call.process.pid).children(recursive=True):
+        with suppress(psutil.Error):  # it ends in this moment
+            found += [process] if "popen_loky_posix" in " ".join(process.cmdline()) else []
+    return found
 
 
 def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> None:
@@ -39,7 +45,7 @@ def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> Non
     uri = f"tracking.uri=sqlite:///{tmp_path}/shared.db"
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    calls = [Call(tmp_path / name, "sweep", *TINY, uri, "--json") for name in ("one", "two")]
+    calls = [Call(tmp_path / name, "sweep", *TINY, uri, "--workers", "1", "--json") for name in ("one", "two")]
     for call in calls:
         assert call.finish() == 0, call.said
     found = [call.json() for call in calls]
@@ -52,8 +58,8 @@ def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> Non
     assert len([r for r in store.rows("adhoc") if "run_key" not in r.tags]) == 1  # one parent
 
 
-def test_an_interrupted_sweep_marks_what_ran_and_goes_on(folder: Path) -> None:
-    words = (*TINY, "trainer.epochs=20")
+def test_an_interrupted_sweep_marks_what_ran_and_goes_on(folder: Path, bench_json: Any) -> None:
+    words = (*TINY, "trainer.stack=off", "--workers", "1")
     call = Call(folder, "sweep", *words)
     assert call.wait_until(lambda: call.done() >= 2)
     call.kill(signal.SIGINT)
@@ -68,7 +74,7 @@ def test_an_interrupted_sweep_marks_what_ran_and_goes_on(folder: Path) -> None:
     assert parent.status == "KILLED"
     assert f"{len(before)} finished" in parent.tags["mlflow.note.content"]
 
-    again = called(folder, "sweep", *words, "--json").json()
+    again = bench_json("sweep", *words)
     assert again["skipped"] == len(before)
     assert again["ran"] == RUNS - len(before)
     rows = [r for r in store.rows("adhoc") if "run_key" in r.tags]
@@ -111,7 +117,7 @@ def test_workers_do_not_outlive_a_killed_sweep(folder: Path) -> None:
 
 
 def test_failures_have_reasons_and_are_retried_when_asked(folder: Path, bench: Any) -> None:
-    words = ("--axes", "optim.lr=0.1,1e30", "--seeds", "2", "dataset=digits", "model=dnn", "optim=sgd")
+    words = ("--axes", "optim.lr=0.1,1e30", "--seeds", "2", "dataset=digits", "model=dnn", "optim=sgd", *HERE)
     status, out, err = bench("sweep", *words, "trainer.epochs=2", "--json")
     assert status == 1
     assert json.loads(out) | {"ran": 4, "failed": 2} == json.loads(out)
@@ -130,17 +136,17 @@ def test_failures_have_reasons_and_are_retried_when_asked(folder: Path, bench: A
 
 
 def test_a_run_that_takes_too_long_has_failed(folder: Path, bench: Any) -> None:
-    words = ("--axes", "trainer.epochs=1,20000", "--seeds", "1", "dataset=digits", "model=linear")
-    status, out, _ = bench("sweep", *words, "trainer.max_minutes=0.1", "--json")
+    words = ("--axes", "trainer.epochs=1,20000", "--seeds", "1", "dataset=digits", "model=linear", *HERE)
+    status, out, _ = bench("sweep", *words, "trainer.max_minutes=0.03", "--json")
     assert status == 1
     assert json.loads(out) | {"ran": 2, "failed": 1} == json.loads(out)
     (failed,) = [r for r in Store().records("adhoc") if r.status == "failed"]
-    assert "trainer.max_minutes=0.1" in failed.reason
+    assert "trainer.max_minutes=0.03" in failed.reason
 
 
 def test_committed_records_count_as_done(folder: Path, bench: Any, bench_json: Any) -> None:
     """A clone without a store runs only the seeds that are new."""
-    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", *HERE)
     bench_json("sweep", *words, "--seeds", "2")
     write_csv(Store().records("adhoc"), folder / "results" / "adhoc" / "records.csv")
     words += (f"tracking.uri=sqlite:///{folder}/clone.db",)
@@ -226,10 +232,34 @@ def test_an_interrupted_launcher_marks_what_ran_and_says_how_to_go_on(folder: Pa
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
-def test_jobs_end_with_their_launch(folder: Path, launcher: str) -> None:
-    words = ("--axes", "trainer.epochs=20000,30000", "--seeds", "1", "dataset=digits", "model=linear")
-    call = Call(folder, "sweep", *words, f"hydra/launcher={launcher}", "--workers", "2", "trainer.stack=off")
-    assert call.wait_until(lambda: any((folder / ".imagebench" / "spool").glob("*/.progress")))
+def test_a_killed_run_of_a_job_fails_and_jobs_end_with_their_launch(folder: Path, launcher: str) -> None:
+    """The process that trains is killed twice, as the memory limit kills: the others go on. Then the launch is."""
+    words = ("--axes", "trainer.epochs=20000,1", "--seeds", "1", "dataset=digits", "model=linear")
+    words += (f"hydra/launcher={launcher}", "trainer.stack=off")
+    spool, begun = folder / ".imagebench" / "spool", 0.0
+
+    def trains() -> bool:
+        with suppress(FileNotFoundError):
+            return any(p.stat().st_mtime > begun for p in spool.glob("*/.progress"))
+        return False
+
+    call = Call(folder, "sweep", *words, "--workers", "2")  # joblib's one job is the launch itself
+    for _ in range(2):
+        assert call.wait_until(trains)
+        workers = [p for p in workers_of(call) if p.ppid() != call.process.pid]  # joblib's jobs look like them
+        assert workers
+        for worker in workers:
+            worker.kill()
+        psutil.wait_procs(workers, timeout=20)
+        begun = time.time()
+    assert call.finish() == 1, call.said
+    (failed, finished) = sorted(Store().records("adhoc"), key=lambda r: -r.axes["trainer.epochs"])
+    assert (failed.status, finished.status) == ("failed", "finished")
+    assert "its worker process died 2 times" in failed.reason
+
+    call = Call(folder, "sweep", *words, "--workers", "2", "--retry-failed")
+    begun = time.time()
+    assert call.wait_until(trains)
     family = psutil.Process(call.process.pid).children(recursive=True)
     assert family
     call.process.kill()  # the process alone, not its group
@@ -239,7 +269,7 @@ def test_jobs_end_with_their_launch(folder: Path, launcher: str) -> None:
 
 def test_a_sweep_that_others_have_finished_makes_no_store(folder: Path, bench_json: Any) -> None:
     """Where the committed records have all of it, there is nothing to record."""
-    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1")
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1", *HERE)
     bench_json("sweep", *words)
     write_csv(Store().records("adhoc"), folder / "results" / "adhoc" / "records.csv")
     found = bench_json("sweep", *words, f"tracking.uri=sqlite:///{folder}/clone.db")

@@ -112,6 +112,7 @@ def test_durations(seconds: float, text: str) -> None:
 @pytest.mark.slow
 def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: Path, bench_json: Any) -> None:
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "2", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words += ("hydra/launcher=basic",)
     bench_json("sweep", *words)
     store = Store()
     (parent,) = [r for r in store.rows("adhoc") if "run_key" not in r.tags]
@@ -134,6 +135,7 @@ def test_a_reviewer_finds_one_parent_run_with_question_table_and_figure(folder: 
 def test_runs_brought_from_another_machine_get_their_question_too(folder: Path, bench_json: Any) -> None:
     """`bench sync` knows no question; the sweep, called again, runs nothing and writes it."""
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words += ("hydra/launcher=basic",)
     bench_json("sweep", *words)
     main = f"tracking.uri=sqlite:///{folder}/main.db"
     assert bench_json("sync", f"{folder}/mlflow.db", main)["brought"] == 2

@@ -81,7 +81,7 @@ def test_an_unknown_schema_is_not_read(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_a_finished_sweep_answers_without_mlflow_and_torch(folder: Path, bench_json: Any) -> None:
-    words = ["sweep", "--axes", "optim.lr=0.1,0.01", "--seeds", "1", *QUICK, "--json"]
+    words = ["sweep", "--axes", "optim.lr=0.1,0.01", "--seeds", "1", *QUICK, "hydra/launcher=basic", "--json"]
     bench_json(*words[:-1])
     code = (
         f"import sys; from bench.cli import main; status = main({words!r});"

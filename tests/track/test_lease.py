@@ -26,13 +26,14 @@ from pathlib import Path
 from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.store import Store
-uri, points = sys.argv[1], int(sys.argv[2])
-store = Store(uri)
-lease_run = store.lease_run("race")
-with Leases(store, lease_run, Owner.here(Path("."))) as leases:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    print(" ".join(str(i) for i in range(points) if leases.take(f"{i:064}")), flush=True)
+points = int(sys.argv[1])
+for uri in sys.argv[2:]:
+    store = Store(uri)
+    lease_run = store.lease_run("race")
+    with Leases(store, lease_run, Owner.here(Path("."))) as leases:
+        print("ready", flush=True)
+        sys.stdin.readline()
+        print(" ".join(str(i) for i in range(points) if leases.take(f"{i:064}")), flush=True)
 """
 
 OWNER = """
@@ -43,32 +44,26 @@ input()
 """
 
 
-def race(uri: str) -> None:
-    """Processes take the same points at the same moment: each point goes to exactly one."""
-    words = [sys.executable, "-c", RACE, uri, str(POINTS)]
-    racers = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(RACERS)]
-    for racer in racers:
-        assert racer.stdout is not None
-        assert racer.stdout.readline() == "ready\n"
-    for racer in racers:
-        assert racer.stdin is not None
-        racer.stdin.write("go\n")
-        racer.stdin.flush()
-    taken = [int(word) for racer in racers for word in racer.communicate()[0].split()]
-    assert sorted(taken) == list(range(POINTS))
-
-
 @pytest.mark.slow
-def test_race_on_sqlite(folder: Path) -> None:
-    race(f"sqlite:///{folder}/mlflow.db")
-
-
-@pytest.mark.slow
-def test_race_on_postgres_and_behind_a_server(folder: Path, postgres: Postgres) -> None:  # noqa: F811
-    uri = postgres.database("race")
-    race(uri)
+def test_processes_that_take_the_same_points_at_the_same_moment(folder: Path, postgres: Postgres) -> None:  # noqa: F811
+    """Each point goes to exactly one of them: on SQLite, on PostgreSQL, and behind a server."""
     with mlflow_server(postgres.database("race2"), folder) as address:
-        race(address)
+        stores = [f"sqlite:///{folder}/mlflow.db", postgres.database("race"), address]
+        words = [sys.executable, "-c", RACE, str(POINTS), *stores]
+        racers = [
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(RACERS)
+        ]
+        for store in stores:
+            for racer in racers:
+                assert racer.stdout is not None
+                assert racer.stdout.readline() == "ready\n", store
+            for racer in racers:
+                assert racer.stdin is not None
+                racer.stdin.write("go\n")
+                racer.stdin.flush()
+            taken = [int(word) for racer in racers if racer.stdout for word in racer.stdout.readline().split()]
+            assert sorted(taken) == list(range(POINTS)), store
+        assert [racer.wait() for racer in racers] == [0] * RACERS
 
 
 def test_a_value_is_written_once(folder: Path) -> None:

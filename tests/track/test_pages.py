@@ -16,7 +16,7 @@ from bench.track.store import Store
 @pytest.mark.slow
 def test_the_pages_of_a_store_show_our_runs(folder: Path, bench_json: Any) -> None:
     words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
-    bench_json("sweep", *words)
+    bench_json("sweep", *words, "hydra/launcher=basic")
     store = Store()
     run, _ = (r for r in store.rows("adhoc") if "run_key" in r.tags)
     known = store.client.get_run(run.run_id)

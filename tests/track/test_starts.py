@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
 from bench.schema.errors import Missing
+from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.starts import RECORD, WEIGHTS, Starts
 
@@ -40,3 +42,17 @@ def test_others_may_read_a_copy(tmp_path: Path) -> None:
     assert (starts.root / "one").stat().st_mode & 0o777 == 0o755
     assert sorted(p.name for p in (starts.root / "one").iterdir()) == [RECORD, WEIGHTS]
     assert starts.get("one").run_id == "one"
+
+
+def test_a_copy_goes_with_the_last_launch_that_reads_it(tmp_path: Path) -> None:
+    starts = Starts(tmp_path / "starts")
+    one, two = Owner.here(tmp_path), Owner.here(tmp_path)
+    killed = dataclasses.replace(one, launch="killed", start=1)  # its process id is somebody else's by now
+    for user, run in ((one, "first"), (two, "first"), (one, "second"), (killed, "third")):
+        starts.copy(Kept(), run, user)
+    one.over()
+    starts.release(one)
+    assert sorted(p.name for p in starts.root.glob("[!.]*")) == ["first"]
+    two.over()
+    starts.release(two)
+    assert list(starts.root.glob("[!.]*")) == []
