@@ -309,6 +309,26 @@ def test_too_many_for_the_memory_are_trained_in_parts(exp, digits, monkeypatch):
     assert sorted(rows) == [(s, e) for s in range(5) for e in (1, 2)]
 
 
+class TooWide(stack.Program):
+    """A device with room for the steps of five networks, and for the scores of two."""
+
+    def scores(self, split):
+        if len(self.exps) > 2:
+            raise torch.OutOfMemoryError("scores")
+        return super().scores(split)
+
+
+def test_parts_begin_as_if_nothing_had_been_trained(exp, digits, monkeypatch):
+    """Memory ran out after an epoch had moved the weights."""
+    exps = [exp(*SMALL, "model=linear", f"seed={s}") for s in range(5)]
+    monkeypatch.setattr(stack, "Program", Small)
+    known = stack.fit(exps, digits, built(exps, digits))
+    monkeypatch.setattr(stack, "Program", TooWide)
+    for one, other in zip(known, stack.fit(exps, digits, built(exps, digits)), strict=True):
+        np.testing.assert_array_equal(one.test_scores, other.test_scores)
+        assert [row["train_loss"] for row in one.history] == [row["train_loss"] for row in other.history]
+
+
 def test_no_room_for_a_single_one_is_its_failure(exp, digits, monkeypatch):
     exps = [exp(*SMALL, "model=linear", f"seed={s}") for s in range(2)]
     monkeypatch.setattr(stack, "Program", Tiny)

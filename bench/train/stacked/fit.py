@@ -46,6 +46,8 @@ def fit(
     files = list(checkpoints) or [None] * len(exps)
     fabric = launch(exps[0].trainer)
     examples = of_images(exps[0], data, fabric.device)
+    # Where memory runs out in the middle of a training, parts of the runs start over: from what they were.
+    initial = [{name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()} for net in nets]
     begun: dict[int, list[int]] = {}
     for s, (exp, file) in enumerate(zip(exps, files, strict=True)):
         begun.setdefault(epochs_done(file, exp, Program.kind), []).append(s)
@@ -56,6 +58,8 @@ def fit(
 
             def program(chosen: Sequence[int], runs: list[int] = runs) -> Learner:
                 some = [runs[s] for s in chosen]
+                for s in some:
+                    nets[s].load_state_dict(initial[s])
                 return Program([exps[s] for s in some], [nets[s] for s in some], examples, fabric)
 
             found = loop.fit([exps[s] for s in runs], program, told, [files[s] for s in runs])
