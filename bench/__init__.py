@@ -2,6 +2,30 @@
 
 From Python: `bench.run("dataset=digits", "model=dnn")`, `bench.sweep`, `bench.table`, `bench.records`, `bench.compare`
 do what the commands do (`bench.api`). Importing `bench` costs nothing; what is used is imported then.
+
+Rooms, each with a map of its own; data goes down this list:
+    schema      what an experiment and a sweep are
+    parts       own code: models, datasets, metrics and the like
+    data        images, splits, pixel_norm, augmentation, batches
+    models      classifiers, transfer, what they cost
+    train       from an Experiment, its data and its model to a Result
+    shipped     parts that come along
+    track       from a Result to an MLflow run and back to a Record
+    report      from Records to tables, figures and verdicts
+Beside them
+    disk.py     whole files, and what a disk says when it cannot take them
+    process.py  which process is meant, and whether it lives
+    imports.py  what is kept out of a process that does not need it
+    features.py features of a frozen backbone, kept on disk
+    protocol    checks before compute is spent; looks and test scores that were had
+Glue, which may use all of them
+    run.py      one experiment, top to bottom
+    compose.py, quoting.py  from Hydra's grammar to plain data
+    rehearsal.py  a small pass through own code before any training
+    pretrained.py, restore.py, trained.py  what an earlier run left: weights, its Experiment, a classifier
+    sweep       from a question to finished runs
+    explain, serve, auto  pictures of a run; a run as a service; the best classifier for a folder
+    api.py, cli the commands, from Python and from the shell
 """
 
 from __future__ import annotations

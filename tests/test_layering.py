@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Collection
@@ -110,6 +111,19 @@ def test_a_room_imports_only_rooms_to_its_left(path: Path) -> None:
             assert room(name) in allowed, f"{path.relative_to(REPO)} imports {name}"
             if here == "report" and room(name) == "track":
                 assert name.split(".")[2:3] in (["record"], []), f"{path.relative_to(REPO)} imports {name}"
+
+
+def test_every_room_says_what_its_files_are() -> None:
+    """A map that leaves a file out sends a newcomer searching."""
+    unsaid = []
+    for init in (f for f in FILES if f.name == "__init__.py" and f.parent.name != "shipped"):  # which needs no list
+        said = set(re.findall(r"\w+", ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""))
+        for path in init.parent.iterdir():
+            inside = (path.suffix == ".py" and path != init) or (path / "__init__.py").is_file()
+            verb = init.parent.name == "cli" and inside and "\nSUMMARY = " in path.read_text(encoding="utf-8")
+            if inside and not verb and path.stem not in said:  # `bench --help` lists the verbs
+                unsaid.append(str(path.relative_to(REPO)))
+    assert unsaid == []
 
 
 def test_only_the_store_imports_mlflow() -> None:

@@ -1,7 +1,17 @@
 """The command `bench`: finds the verb, runs it, turns errors into messages and exit statuses.
 
-Each verb is one file here with `options(parser)` and `main(args) -> int`; only the chosen one is imported,
-so that `bench --help` answers at once. A package rather than one file, as fourteen verbs would not fit one.
+Each verb is one file here with a `SUMMARY`, `options(parser)` and `main(args) -> int`; only the chosen one is imported,
+so that `bench --help`, which lists them, answers at once. What verbs share:
+
+verbs             which there are, and their arguments
+announce          what people are told on standard error
+flags             words with dashes that no verb takes
+once              files of a set are looked at once a command
+completion        shell completion
+reference         the whole reference as plain data
+sweep_arguments   which sweep a command line asks for
+sweep_launch      running what a plan left to do
+sweep_outcome     what is said of a launch that is over
 """
 
 from __future__ import annotations

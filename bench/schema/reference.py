@@ -34,7 +34,7 @@ class Entry:
         default: as an override would say it; None where it has none and must be given.
         meaning: what the schema says beside it; may be empty.
         part: name of the part of the schema that has it.
-        source: file and line of the schema.
+        source: file of the schema.
     """
 
     name: str
@@ -59,9 +59,9 @@ def entries(part: Any, prefix: str = "", only: tuple[str, ...] = ()) -> Iterator
         if field.name == _tag(part):
             continue
         if not nested or type(None) in members(hint):
-            line, meaning = said[field.name]
-            file = Path(inspect.getfile(part)).name
-            yield Entry(name, only, words(hint), default(field), meaning, part.__name__, f"bench/schema/{file}:{line}")
+            # Not the line: it would be another one after each change of the file, on the committed page too.
+            file = f"bench/schema/{Path(inspect.getfile(part)).name}"
+            yield Entry(name, only, words(hint), default(field), said[field.name], part.__name__, file)
         for one in nested:
             yield from entries(one, f"{name}.", tags(one) if len(nested) > 1 else only)
 
@@ -154,8 +154,8 @@ def _limits(extras: tuple[Any, ...]) -> list[str]:
     return out + ([f"matching {found['pattern']}"] if "pattern" in found else [])
 
 
-def _comments(part: Any) -> dict[str, tuple[int, str]]:
-    """Field -> (line of the schema, the comments above and beside it, else those of its type)."""
+def _comments(part: Any) -> dict[str, str]:
+    """Field -> the comments above and beside it in the schema, else those of its type."""
     source, tree = _parse(sys.modules[part.__module__].__file__ or "")
     named = {n.targets[0].id: n for n in tree.body if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
     body = next(n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == part.__name__).body
@@ -165,7 +165,7 @@ def _comments(part: Any) -> dict[str, tuple[int, str]]:
         text = _comments_at(node, source)
         if not text and isinstance(node.annotation, ast.Name) and node.annotation.id in named:
             text = _comments_at(named[node.annotation.id], source)
-        found[name] = (node.lineno, text)
+        found[name] = text
     return found
 
 
