@@ -66,9 +66,17 @@ def backbone_in(net: nn.Module, content: Mapping[Any, Any], entry: str | None, w
 
 def _states(content: Mapping[Any, Any], name: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:
     """(where, tensors by their names) of every dictionary that holds tensors, itself first."""
-    held = {FRAMES.sub("", str(key)): value for key, value in content.items() if isinstance(value, Tensor)}
-    if held:
-        yield name, held
+    plain: State = {}
+    framed: State = {}
+    for key, value in content.items():
+        if isinstance(value, Tensor):
+            bare = FRAMES.sub("", str(key))
+            (plain if bare == str(key) else framed)[bare] = value
+    if plain.keys() & framed.keys():  # a network beside the same one compiled: two, which may differ
+        yield name, plain
+        yield f"{name}.compiled".removeprefix("."), framed
+    elif plain or framed:
+        yield name, {**plain, **framed}
     if depth < DEEPEST:
         for key, value in content.items():
             if isinstance(value, Mapping):

@@ -37,9 +37,12 @@ def small_stem(net: nn.Module, name: str, least: Callable[[], int]) -> None:
 
 
 def patches(net: nn.Module) -> nn.Conv2d | None:
-    """The convolution that cuts images into patches, each seen once; None where there is none, or one on features."""
+    """The convolution that cuts images into patches, each seen once; None where there is none, or one on features.
+
+    It is the first one of a network, be it a transformer's or the stem of a ConvNeXt.
+    """
     embed = getattr(net, "patch_embed", None)
-    cut = getattr(embed, "proj", None)
+    cut = getattr(embed, "proj", None) or next((m for m in net.modules() if isinstance(m, nn.Conv2d)), None)
     if not isinstance(cut, nn.Conv2d) or hasattr(embed, "backbone") or getattr(embed, "dynamic_img_pad", False):
         return None
     return cut if cut.kernel_size == cut.stride and not any(cut.padding) else None

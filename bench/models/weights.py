@@ -161,6 +161,12 @@ def _unreadable(path: Path, error: Exception) -> str:
     return f"{type(error).__name__}: {line[:200] or 'no message'}"
 
 
+def _are_numbers(given: Tensor, wanted: Tensor) -> bool:
+    """Whether a tensor holds numbers of the wanted sort, and not their codes or places."""
+    dense = not given.is_meta and given.layout == torch.strided
+    return dense and given.is_floating_point() == wanted.is_floating_point()
+
+
 def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
 
@@ -190,7 +196,16 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
             f"{whence}: another backbone than this model ({counts}): {'; '.join(lines)}. "
             "Model, norm_layer, stem, channels and size must be those of the weights."
         )
-    broken = [n for n in wanted if n in state and state[n].is_floating_point() and not state[n].isfinite().all()]
+    odd = next((n for n in wanted if n in state and not _are_numbers(state[n], wanted[n])), None)
+    if odd is not None:
+        of = "without content" if state[odd].is_meta else f"{state[odd].dtype}, {state[odd].layout}"
+        raise RequestError(
+            f"{whence}: '{odd}' is {of.replace('torch.', '')}; expected floating-point numbers. Quantized, sparse and "
+            "empty weights are not converted here: save the network that they were made of."
+        )
+    broken = [
+        n for n in wanted if n in state and state[n].is_floating_point() and not state[n].float().isfinite().all()
+    ]
     if broken:
         raise RequestError(
             f"{whence}: {len(broken)} tensors hold NaN or infinity, '{broken[0]}' first, as a training that diverged "

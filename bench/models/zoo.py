@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from bench.models import swap
 from bench.models.bias import before_norms
@@ -42,6 +43,8 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
         check_patches(net, model.name, shape)
         with before_norms(net) as biased:
             logits = _logits(net, shape)
+        if model.family == "timm" and model.drop_path:
+            check_drop_path(model, kind, shape)
     except RequestError:
         raise
     except Exception as error:  # whatever a library's network raises while it is built or looked at
@@ -79,14 +82,48 @@ def check_patches(net: nn.Module, name: str, shape: tuple[int, int, int]) -> Non
     if cut is None:
         return
     patch = max(int(side) for side in cut.stride)
-    unseen = max(side % step for side, step in zip(shape[1:], cut.stride, strict=True))
-    if unseen and min(shape[1:]) >= patch:
+    if min(shape[1:]) < patch or not any(side % step for side, step in zip(shape[1:], cut.stride, strict=True)):
+        return
+    met: list[Tensor] = []  # what reaches it, which some pad
+    hook = cut.register_forward_pre_hook(lambda _, inputs: met.append(inputs[0]))
+    try:
+        blank_output(net, shape)
+    finally:
+        hook.remove()
+    unseen = max(side % step for side, step in zip(met[0].shape[-2:], cut.stride, strict=True)) if met else 0
+    if unseen:
         least = -(-max(shape[1:]) // patch) * patch
         hint = ", or model.stem=small (patches of 4)" if type(net).__name__ == "VisionTransformer" and patch > 4 else ""
         raise RequestError(
             f"{name} cuts images into patches of {patch}x{patch}, and of {shape[1]}x{shape[2]} it would never see "
-            f"{unseen} pixels at an edge. Use a multiple: transfer.size={least}{hint}."
+            f"{unseen} pixel{'s' * (unseen > 1)} at an edge. Use a multiple: transfer.size={least}{hint}."
         )
+
+
+def check_drop_path(model: Timm, kind: NormLayer, shape: tuple[int, int, int]) -> None:
+    """Whether something is dropped: a few networks take the setting and have no residual block that heeds it.
+
+    Raises:
+        RequestError: nothing is.
+    """
+    with torch.device("meta"), torch.no_grad(), _Draws() as draws:
+        construct(_timm, model, kind, shape, 2).train()(torch.zeros(2, *shape))
+    if not draws.seen:
+        raise _nothing_to_drop(model.name)
+
+
+class _Draws(TorchFunctionMode):
+    """Notes whether masks are drawn within, as timm's stochastic depth does."""
+
+    seen = False
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.seen = self.seen or getattr(function, "__name__", "") in ("bernoulli_", "bernoulli", "rand")
+        return function(*args, **(kwargs or {}))
+
+
+def _nothing_to_drop(name: str) -> RequestError:
+    return RequestError(f"model.drop_path: {name} has no residual blocks that could be dropped.")
 
 
 def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3) -> int:
@@ -204,7 +241,7 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
         return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)
     except TypeError as error:
         if "drop_path_rate" in str(error):
-            raise RequestError(f"model.drop_path: {model.name} has no residual blocks that could be dropped.") from None
+            raise _nothing_to_drop(model.name) from None
         raise
 
 

@@ -258,6 +258,22 @@ def drops_in_head(model: Model) -> bool:
     return isinstance(model, OwnModel)
 
 
+def mixes_class_weights(exp: Experiment) -> bool:
+    """Whether images of two labels are weighed by their classes."""
+    return exp.trains and exp.optim.class_weights == "balanced" and bool(exp.augment.mixup or exp.augment.cutmix)
+
+
+def reached_by_16_bits(exp: Experiment) -> bool:
+    """Whether a run in 16 bits had at first more of them than the network: blurred images, softened targets, mse.
+
+    Views at test and corrupted images, in turn, were scored in 32 bits.
+    """
+    augment, corrupt = exp.augment, exp.corrupt
+    softened = exp.optim.label_smoothing or augment.mixup or augment.cutmix
+    soft = exp.optim.loss == "mse" or (exp.optim.loss == "bce" and bool(softened))
+    return bool(augment.blur or augment.own or augment.test_time or corrupt.names or corrupt.own or soft)
+
+
 def run_key(exp: Experiment, data_fingerprint: str) -> str:
     """SHA-256 (hex) of the canonical JSON of the scientific settings and the dataset's fingerprint.
 
@@ -284,6 +300,11 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.trains and exp.trainer.precision in ("16-mixed", "bf16-mixed"):
         # Likewise for scores of 16 bits, where two classes often have the same.
         settings["trainer.tie_rule"] = 2
+        if reached_by_16_bits(exp):
+            settings["trainer.precision_rule"] = 2
+    if mixes_class_weights(exp):
+        # At first a mixed image counted by its mean weight for both of its labels alike.
+        settings["optim.class_weights_rule"] = 2
     if exp.trains and exp.trainer.seconds is not None:
         # How far a clock lets training come hangs on what otherwise only says where and how fast.
         timed = {name: getattr(exp.trainer, name) for name in TIMED}

@@ -97,6 +97,15 @@ class Optim:
 
     def __post_init__(self) -> None:
         own_or_named(self.name, self.own, "optim")
+        if self.schedule == "onecycle" and self.warmup:
+            raise ValueError(
+                "schedule=onecycle has a warm-up of its own, over the first 30 % of the steps, and would climb twice: "
+                "leave warmup out, or choose schedule=cosine."
+            )
+        if self.schedule == "wsd" and self.warmup + self.cooldown > 1:
+            raise ValueError(
+                f"warmup={self.warmup:g} and cooldown={self.cooldown:g} are shares of all steps and overlap: lower one."
+            )
 
     @property
     def drops(self) -> int:

@@ -11,6 +11,7 @@ own_step.py     training steps and optimizers of own parts
 parts.py        how batches are cut into parts, and what cannot be trained on a part of one image
 examples.py     what is trained on: images, or features of a frozen backbone
 fit.py          one run by the loop
+failure.py      a library's errors as one message with model, settings and reason
 heads.py        transfer as a run
 knn.py          nearest neighbours and class means: no training, the same Result
 fabric.py       Lightning's Fabric: devices, precision, strategy; torch's switches

@@ -172,6 +172,7 @@ def free_port() -> int:
 def _collect(messages: Any, processes: list[Any], on_epoch: Told | None) -> Result:
     """The first process' Result, once all have ended well."""
     results: dict[int, Result] = {}
+    where: Exception | None = None  # the traceback of a library's error
     while len(results) < len(processes):
         try:
             kind, local, content = messages.get(timeout=0.5)
@@ -187,8 +188,10 @@ def _collect(messages: Any, processes: list[Any], on_epoch: Told | None) -> Resu
             on_epoch(content)
         elif kind == "result":
             results[local] = pickle.loads(content)
+        elif kind == "traceback":
+            where = RuntimeError(content)
         elif kind in TOLD:
-            raise TOLD[kind](content)
+            raise TOLD[kind](content) from where
         elif kind == "error":
             raise RuntimeError(content)
     return results[0]
@@ -206,6 +209,8 @@ def _process(job: bytes, environment: dict[str, str], local: int, threads: int, 
         result = train(exp, data, net, lambda row: messages.put(("row", local, row)), checkpoint)
         messages.put(("result", local, pickle.dumps(dataclasses.replace(result, classify=None))))
     except (RunFailed, RequestError) as error:
+        if error.__cause__ is not None:
+            messages.put(("traceback", local, traceback.format_exc()))
         messages.put((type(error).__name__, local, str(error)))
     except BaseException as error:
         messages.put(("error", local, f"{type(error).__name__}: {error}\n{traceback.format_exc()}"))

@@ -61,6 +61,8 @@ def criterion(optim: Optim, reduction: str = "mean") -> Loss:
         if targets.dim() == 1:
             # one_hot looks at the values, and a GPU would have to be waited for.
             targets = targets[:, None] == torch.arange(classes, device=targets.device)
+        # Not in a network's 16 bits, which have two or three digits.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         soft = targets.to(logits.dtype) * (1 - smoothing) + smoothing / classes
         if name == "mse":
             found = functional.mse_loss(logits.softmax(1), soft, reduction=reduction)
@@ -98,7 +100,13 @@ def own_loss(mine: Own) -> Loss:
 
 
 def class_weighted_loss(optim: Optim, labels: Tensor) -> Loss:
-    """The loss, each image counting n / (K n_k) for its class k: the mean over a batch, whatever classes are in it.
+    """The loss, each image counting n / (K n_k) for its class k, scikit-learn's `balanced`: the mean over a batch.
+
+    It is divided by the number of images. torch's own weighted mean is divided by the sum of their weights, so that a
+    common image counts more where rare ones are missing from its batch.
+
+    An image of two labels, as mixup makes it, is the mixture of both labels' weighted losses (but for a constant with
+    mse): its targets are weighed, and it counts by the mean weight of its labels.
 
     Args:
         labels: int64 [n] of the training images. A class without images has no weight.
@@ -111,8 +119,11 @@ def class_weighted_loss(optim: Optim, labels: Tensor) -> Loss:
         if classes not in weights:
             per = len(labels) / (classes * counts.clamp(min=1)) * (counts > 0)
             weights[classes] = functional.pad(per, (0, classes - len(per))).to(logits.device)
-        mine = weights[classes][targets] if targets.dim() == 1 else targets @ weights[classes]
-        return (each(logits, targets) * mine).mean()
+        if targets.dim() == 1:
+            return (each(logits, targets) * weights[classes][targets]).mean()
+        weighed = targets * weights[classes]
+        mine = weighed.sum(1)
+        return (each(logits, weighed / mine.clamp(min=1e-12)[:, None]) * mine).mean()
 
     return loss
 

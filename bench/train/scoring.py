@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 from bench.data.batches import Images
 from bench.train.examples import Prepare
 from bench.train.result import Classify
+
+Autocast = Callable[[], AbstractContextManager[object]]  # what a network computes under
 
 MOST_VALUES = 2**22  # input values that are scored at once: 1,024 images of 32x32x3, 27 of 224x224x3
 
@@ -26,6 +30,7 @@ def score(
     images: Images,
     indices: Tensor,
     batch_size: int = 1024,
+    autocast: Autocast = nullcontext,
 ) -> Tensor:
     """Log-probabilities float32 [len(indices), K] in evaluation mode; the net's mode is put back afterwards.
 
@@ -33,17 +38,29 @@ def score(
         prepare: uint8 [B, C, H, W] -> the net's input.
         images: uint8 [N, C, H, W], indexable by
         indices: int64, which images and in which order.
+        autocast: the precision that the network is trained in; images are prepared in 32 bits.
     """
     training = net.training
     net.eval()
     size = at_once(prepare(images[indices[:1]]).numel(), batch_size)
+    logits = []
     try:
-        logits = [net(prepare(images[part])).float() for part in indices.split(size)]
+        for part in indices.split(size):
+            inputs = prepare(images[part])
+            with autocast():
+                logits.append(net(inputs).float())
     finally:
         net.train(training)
     return torch.log_softmax(torch.cat(logits), dim=1)
 
 
-def classifier(net: nn.Module, prepare: Callable[[Tensor], Tensor], device: torch.device) -> Classify:
+def classifier(
+    net: nn.Module, prepare: Callable[[Tensor], Tensor], device: torch.device, autocast: Autocast = nullcontext
+) -> Classify:
     """The network on other images: uint8 [B, C, H, W] -> log-probabilities float32 [B, K]."""
-    return lambda images: score(net, prepare, images.to(device), torch.arange(len(images)))
+    return lambda images: score(net, prepare, images.to(device), torch.arange(len(images)), autocast=autocast)
+
+
+def on_cpu(precision: str) -> Autocast:
+    """The autocast of `trainer.precision` on a CPU."""
+    return partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision == "bf16-mixed")

@@ -23,6 +23,7 @@ from bench.train.clock import Clock
 from bench.train.diagnostics import PROBE, gradient_norms
 from bench.train.examples import Examples
 from bench.train.fabric import Fabric, layout
+from bench.train.failure import names_what_failed
 from bench.train.result import Classify
 from bench.train.scoring import classifier, score
 from bench.train.selection import State
@@ -80,6 +81,7 @@ class Single:
         self.stepper: Any = fabric.setup_optimizers(self.optimizer)
         self.parameters = list(net.parameters())
 
+    @names_what_failed
     def train(self, epoch: int, clock: Clock) -> list[float]:
         """One optimizer step for each batch."""
         self.steps = self.images = 0
@@ -121,33 +123,34 @@ class Single:
     def _gradient(self, rows: Tensor, targets: Tensor, epoch: int, number: int) -> Tensor:
         """Gradient of the loss over the global batch, in as many parts as asked for; gives the loss."""
         settings, size = self.exp.trainer, self.sizes[number]
+        if self.examples.augmentation is not None:  # of 32 bits, whatever the network computes in
+            draws = generator(self.exp.seed, epoch, number, size, self.fabric.global_rank, self.world)
+            rows, targets = self.examples.augmentation(rows, targets, draws)
         with self.fabric.autocast():
-            if self.examples.augmentation is not None:
-                draws = generator(self.exp.seed, epoch, number, size, self.fabric.global_rank, self.world)
-                rows, targets = self.examples.augmentation(rows, targets, draws)
             for parameter in self.parameters:
                 parameter.grad = None
             count = parts.parts(settings, size, self.world)
-            losses = []
+            found = torch.zeros((), device=self.device)
             for part, wanted in zip(rows.tensor_split(count), targets.tensor_split(count), strict=True):
                 loss = self.step.loss(self.forward, self.prepared(part), wanted)
                 # Gradients are averaged over devices; this makes them the mean over the images of the global batch.
                 weight = len(part) * self.world / size
                 self.fabric.backward(loss if weight == 1 else loss * weight)
-                losses.append(loss.detach())
+                found += loss.detach() if count == 1 else loss.detach() * len(part) / len(rows)
                 if not self.counted:  # an optimizer may look twice
-                    self.loss_sum.add_(losses[-1], alpha=len(part))
+                    self.loss_sum.add_(loss.detach(), alpha=len(part))
             self.counted = True
             # Pascanu et al. 2013, arXiv:1211.5063.
             if settings.clip is not None:
                 self.fabric.strategy.precision.unscale_gradients(self.optimizer)
                 nn.utils.clip_grad_norm_(self.parameters, settings.clip)
-        return losses[0] if count == 1 else torch.stack(losses).mean()
+        return found
 
     def prepared(self, rows: Tensor) -> Tensor:
         """The network's input for stored rows, in the memory format of the run."""
         return self.examples.prepare(rows).contiguous(memory_format=self.layout)
 
+    @names_what_failed
     def scores(self, split: str) -> Tensor:
         """Log-probabilities float32 [1, n, K]; each image is scored on exactly one device."""
         indices = self.examples.splits[split]
@@ -175,7 +178,8 @@ class Single:
             return self.scores(split)
         assert self.examples.augmentation is not None
         rows, indices = self.examples.rows, self.examples.splits[split]
-        return average_views(self.exp, self.net, self.prepared, self.examples.augmentation, rows, indices).unsqueeze(0)
+        net, augmentation, autocast = self.net, self.examples.augmentation, self.fabric.autocast
+        return average_views(self.exp, net, self.prepared, augmentation, rows, indices, autocast).unsqueeze(0)
 
     def lr(self, s: int) -> float:
         """Of the first group of parameters."""
@@ -220,7 +224,9 @@ class Single:
 
     def classify(self, s: int) -> Classify | None:
         """The network on other images; nothing where it was trained on features."""
-        return classifier(self.net, self.prepared, self.device) if self.examples.trained_on is not None else None
+        if self.examples.trained_on is None:
+            return None
+        return classifier(self.net, self.prepared, self.device, self.fabric.autocast)
 
     def agreed(self, due: bool) -> bool:
         """Of several processes the first one's clock counts."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from bench.data.batches import Images
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.train.examples import Prepare
-from bench.train.scoring import score
+from bench.train.scoring import Autocast, score
 
 AT_ONCE = 512  # images
 FIRST_VIEW = 2**31  # in the place of an epoch: far from any that training reaches
@@ -39,7 +40,13 @@ def averages_views(exp: Experiment, augmentation: Augmentation | None, world: in
 
 @torch.inference_mode()
 def average_views(
-    exp: Experiment, net: nn.Module, prepare: Prepare, augmentation: Augmentation, images: Images, indices: Tensor
+    exp: Experiment,
+    net: nn.Module,
+    prepare: Prepare,
+    augmentation: Augmentation,
+    images: Images,
+    indices: Tensor,
+    autocast: Autocast = nullcontext,
 ) -> Tensor:
     """Log of the mean probability over an image as it is and `augment.test_time` augmented views of it, [N, K].
 
@@ -48,10 +55,10 @@ def average_views(
     out = []
     for step, part in enumerate(indices.split(AT_ONCE)):
         plain, everything = images[part], torch.arange(len(part), device=part.device)
-        views = [score(net, prepare, plain, everything)]
+        views = [score(net, prepare, plain, everything, autocast=autocast)]
         for view in range(exp.augment.test_time):
             draws = generator(exp.seed, FIRST_VIEW + view, step, len(part))
             changed, _ = augmentation(plain, everything, draws)
-            views.append(score(net, prepare, changed, everything))
+            views.append(score(net, prepare, changed, everything, autocast=autocast))
         out.append(torch.logsumexp(torch.stack(views), 0) - math.log(len(views)))
     return torch.cat(out)

@@ -227,6 +227,7 @@ def test_checkpoints_as_others_write_them(wrap, tmp_path):
             "encoder_q",
             "state_dict.module.encoder_k, state_dict.module.encoder_q",
         ),
+        (lambda s, t: {"model": {**s, **below("_orig_mod.", t)}}, "compiled", "model, model.compiled"),
     ],
 )
 def test_which_of_several_networks_has_to_be_said(tmp_path, wrap, entry, places):
@@ -255,6 +256,29 @@ def test_weights_of_a_training_that_diverged_are_refused(tmp_path):
     torch.save({n: t / 0 if t.is_floating_point() else t for n, t in net.state_dict().items()}, tmp_path / "w.pt")
     with pytest.raises(RequestError, match=r"hold NaN or infinity, 'conv1.conv.weight' first"):
         weights.load(net, tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda t: (t * 50).to(torch.int8),
+            "int8, strided",
+        ),  # codes of quantized weights, copied as numbers in silence
+        (lambda t: t.to_sparse(), "float32, sparse_coo"),
+        (lambda t: t.to("meta"), "without content"),
+        (lambda t: t.to(torch.complex64), "complex64, strided"),
+    ],
+)
+def test_what_holds_no_numbers_is_no_weight(change, says):
+    _, net = residual("transfer=finetune")
+    state = dict(net.state_dict())
+    state["conv1.conv.weight"] = change(state["conv1.conv.weight"])
+    with pytest.raises(RequestError, match=f"'conv1.conv.weight' is {says}; expected floating-point numbers"):
+        weights.copy_backbone(net, state, "w.pt")
+    state["conv1.conv.weight"] = torch.ones_like(net.conv1.conv.weight, dtype=torch.float16)
+    weights.copy_backbone(net, state, "w.pt")
+    assert (net.conv1.conv.weight == 1).all()
 
 
 def test_what_is_inside_is_said(tmp_path):

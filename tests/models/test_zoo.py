@@ -277,6 +277,11 @@ def test_smallest_input_is_the_smallest():
         ("vit_tiny_patch16_224", {}, MNIST, r"patches of 16x16, and of 28x28 .* 12 pixels .*size=32, or model.stem=sm"),
         ("vit_tiny_patch16_224", {"stem": "small"}, (3, 30, 30), r"patches of 4x4, .* 2 pixels .*transfer.size=32\."),
         ("swin_tiny_patch4_window7_224", {}, (3, 30, 30), r"patches of 4x4, .* 2 pixels"),
+        # Stems that cut likewise, of networks of convolutions.
+        ("convnext_atto", {}, (3, 65, 65), r"patches of 4x4, and of 65x65 .* 1 pixel at an edge.*size=68\."),
+        ("convmixer_768_32", {}, (3, 69, 69), r"patches of 7x7, .* 6 pixels .*transfer.size=70\."),
+        # It takes a rate, and every block with a shortcut is in other members of its family.
+        ("lcnet_035", {"drop_path": 0.2}, (3, 64, 64), "lcnet_035 has no residual blocks that could be dropped"),
         (
             "resnet18.nonsense",
             {},

@@ -110,6 +110,8 @@ def test_balanced_training_raises_rare_classes_alone_and_stacked(exp, digits):
 
 
 def test_what_does_not_go_together_is_told(exp):
+    with pytest.raises(RequestError, match=r"optim: warmup=0.5 and cooldown=0.6 .* overlap: lower one"):
+        exp("optim.schedule=wsd", "optim.warmup=0.5", "optim.cooldown=0.6")
     with pytest.raises(RequestError, match="trains the head alone"):
         exp("model=resnet18", "transfer=frozen", "transfer.weights=run:x", "optim.layer_decay=0.7")
     with pytest.raises(RequestError, match="one thing twice"):
@@ -145,6 +147,10 @@ FORMULAS = {
 @pytest.mark.parametrize("name", FORMULAS)
 @pytest.mark.parametrize("warmup", [0.0, 0.1, 0.37])
 def test_each_schedule_beside_a_warmup_is_its_formula(name, warmup):
+    if name == "onecycle" and warmup:
+        with pytest.raises(ValueError, match=r"onecycle has a warm-up of its own.*would climb twice: leave warmup out"):
+            Optim(schedule=name, warmup=warmup)
+        return
     steps = 1000
     warm, at = round(warmup * steps), factor(Optim(schedule=name, warmup=warmup), steps)
     assert [at(s) for s in range(warm)] == pytest.approx([(s + 1) / warm for s in range(warm)])

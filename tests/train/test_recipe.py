@@ -75,6 +75,20 @@ def test_class_weights_are_scikit_learns_and_the_loss_is_torchs():
     torch.testing.assert_close(made(logits, labels), expected)
     soft = nn.functional.one_hot(labels, 3).float()
     torch.testing.assert_close(made(logits, soft), expected)
+    # What mixup makes of two images is the mixture of their losses, so torch's own for shares of classes.
+    mixed = 0.3 * soft + 0.7 * soft.flip(0)
+    theirs = nn.functional.cross_entropy(logits, mixed, weight=weights, reduction="sum") / 100
+    torch.testing.assert_close(made(logits, mixed), theirs)
+    for words in ({"loss": "bce"}, {"label_smoothing": 0.2}, {"loss": "bce", "label_smoothing": 0.2}):
+        made_of = loss.make(Optim(class_weights="balanced", **words), nn.Linear(1, 1), labels=labels)
+        apart = [made_of(logits, one) for one in (labels, labels.flip(0))]
+        torch.testing.assert_close(made_of(logits, mixed), 0.3 * apart[0] + 0.7 * apart[1])
+    either = [torch.randn(100, 3, requires_grad=True), None]
+    either[1] = either[0].detach().clone().requires_grad_()
+    mse = loss.make(Optim(class_weights="balanced", loss="mse"), nn.Linear(1, 1), labels=labels)
+    mse(either[0], mixed).backward()
+    (0.3 * mse(either[1], labels) + 0.7 * mse(either[1], labels.flip(0))).backward()
+    torch.testing.assert_close(either[0].grad, either[1].grad)  # the losses differ in a constant
     assert torch.isfinite(made(torch.randn(4, 5), torch.tensor([0, 1, 2, 3])))  # classes without images
 
 

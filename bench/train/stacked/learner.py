@@ -21,6 +21,7 @@ from bench.train.clock import Clock
 from bench.train.diagnostics import PROBE, gradient_norms
 from bench.train.examples import Examples
 from bench.train.fabric import Fabric
+from bench.train.failure import names_what_failed
 from bench.train.result import Classify
 from bench.train.scoring import at_once, classifier
 from bench.train.selection import State
@@ -75,6 +76,7 @@ class Program:
         self.optimizer = Optimizer(exps, self.net, nets)
         self.schedule = optimizers.schedule(first.optim, self.optimizer.inner, self.budget.total)
 
+    @names_what_failed
     def train(self, epoch: int, clock: Clock) -> list[float]:
         """One optimizer step of every run for each batch."""
         self.steps = self.images = 0
@@ -133,6 +135,7 @@ class Program:
                 images, targets = examples.augmentation(images, targets, SideBySide(draws))
         return examples.prepare(images).unflatten(0, chosen.shape), targets.unflatten(0, chosen.shape)
 
+    @names_what_failed
     @torch.inference_mode()
     def scores(self, split: str) -> Tensor:
         """Log-probabilities float32 [S, n, K] of the same images by every network."""
