@@ -20,6 +20,7 @@ from typing import Any
 from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
 from bench.parts.declare import MARK, Declared
 from bench.parts.listing import folders, installed, listed
+from bench.parts.patches import note, take_back
 from bench.parts.reads import watched
 from bench.parts.signature import forget_settings
 from bench.schema.errors import RequestError
@@ -111,13 +112,13 @@ def _package(part: Listed) -> types.ModuleType:
 
 
 def fresh() -> None:
-    """Let go of all that was imported of users' files: a run begins with modules as their code makes them.
+    """Let go of all that was imported of users' files: a run begins with modules as their code makes them, torch's too.
 
     What an earlier run of this process left in them (a counter, a cache, a value that another part's file changed)
     would otherwise be in its numbers, and not in its key.
     """
     with _lock:
-        _forget({path.parent for path in _loaded}, set(_used))
+        _forget(set(), set(_used))
         forget_settings()
 
 
@@ -137,6 +138,7 @@ def _module(part: Listed) -> types.ModuleType:
     sys.path[:] = places
     importlib.invalidate_caches()
     package = _package_of(folder)
+    note(found.files.values())
     before = set(sys.modules)
     writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
     try:
@@ -251,7 +253,9 @@ def _of(module: Any, root: Path) -> bool:
 
 
 def _forget(places: set[Path], files: set[Path]) -> None:
-    """Let go of the user's modules of before, so that what is imported now is what is there now."""
+    """Let go of users' modules of before, so that what is imported now is what is there now."""
+    take_back()
+    places = places | {path.parent for path in _loaded}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if any(_of(module, place) for place in places) or (isinstance(file, str) and Path(file) in files):

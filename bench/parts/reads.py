@@ -101,6 +101,11 @@ def _opened(event: str, arguments: tuple[Any, ...]) -> None:
             watch.read.setdefault(Path(text), where)
 
 
+def of_user(file: str) -> bool:
+    """Whether a file of code is the user's: neither Python's, nor of what is installed, nor ours."""
+    return not file.startswith(("<", BENCH, *ELSEWHERE)) and f"{os.sep}site-packages{os.sep}" not in file
+
+
 def _whose(frame: Any) -> str:
     """`net.py, line 7` where a user's code asked for it, be it through a library; "" where it was bench."""
     while frame is not None:
@@ -109,7 +114,7 @@ def _whose(frame: Any) -> str:
             return ""
         if file.startswith(BENCH) and not file.startswith(f"{BENCH}parts{os.sep}reads"):
             return ""
-        if not file.startswith(("<", BENCH, *ELSEWHERE)) and f"{os.sep}site-packages{os.sep}" not in file:
+        if of_user(file):
             return f"{os.path.basename(file)}, line {frame.f_lineno}"
         frame = frame.f_back
     return ""

@@ -94,6 +94,24 @@ def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> Non
     assert width(exp) == 4
 
 
+def test_what_a_file_puts_into_torch_is_gone_in_the_next_run(write: Write) -> None:
+    import torch
+    from torch import nn
+
+    kept = nn.ReLU.forward, nn.Linear.extra_repr, torch.relu, torch.get_default_dtype()
+    write("parts/net.py", NET.format(
+        "WIDTH = 4\nimport torch\nnn.ReLU.forward = lambda self, x: -x\nnn.Linear.extra_repr = nn.ReLU.extra_repr\n"
+        "torch.relu = lambda x: x\nnn.Linear.__call__ = lambda self, x: x\n"
+        "torch.set_default_dtype(torch.float64)"))  # fmt: skip
+    fresh()
+    compose(["model=net"])
+    assert nn.ReLU()(torch.ones(1)) == -1
+    assert torch.get_default_dtype() == torch.float64
+    fresh()
+    assert kept == (nn.ReLU.forward, nn.Linear.extra_repr, torch.relu, torch.get_default_dtype())
+    assert "__call__" not in vars(nn.Linear)
+
+
 def test_what_libraries_read_of_code_for_their_messages_is_none_of_the_parts(write: Write) -> None:
     write("lib/far.py", "1")
     write("parts/net.py", NET.format("import linecache\nlinecache.getlines(str(HERE.parent / ('li' + 'b') / 'far.py'))"

@@ -32,6 +32,41 @@ def recipes() -> dict[str, str]:
     return {path: code for code, path in found}
 
 
+OTHERS = """
+import torch
+from torch import nn
+from bench.parts import corruption, loss, norm_layer, pixel_norm, schedule, training
+
+@corruption
+def fog(images, severity, generator):
+    return images // (1 + severity)
+
+@loss
+def hinge(logits, targets, *, margin: float = 1.0):
+    return nn.functional.multi_margin_loss(logits, targets, margin=margin)
+
+@norm_layer
+def half(channels, dim):
+    return nn.BatchNorm2d(channels) if dim else nn.BatchNorm1d(channels)
+
+@pixel_norm
+def centred(train):
+    return train.mean(), 64.0
+
+@schedule
+def falling(done):
+    return 1 - done / 2
+
+@training
+class noisy:
+    def __init__(self, *, size: float = 0.01):
+        self.size = size
+
+    def loss(self, net, inputs, targets, criterion):
+        return criterion(net(inputs + self.size * torch.randn_like(inputs)), targets)
+"""
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package with the recipes' files in it."""
@@ -40,6 +75,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(REPO / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path, text in recipes().items():
         (root / path).write_text(text, encoding="utf-8")
+    (root / "bench" / "shipped" / "others.py").write_text(OTHERS, encoding="utf-8")
     (root / "work").mkdir()
     return root
 
@@ -121,10 +157,12 @@ def test_the_recipes_run_and_are_judged(package: Path) -> None:
     verbs = [
         [*sweep, "--workers", "1"], sweep, ["table", "mine", "--scale", "smoke"], ["models", "shallow*"], ["data"],
         ["options", "darken"], ["hello", "you"], ["--help"],
+        ["run", "dataset=bars", "model=cnn", "trainer.epochs=1", "augment=darken", "corrupt.names=[fog]", "loss=hinge",
+         "norm_layer=half", "pixel_norm=centred", "schedule=falling", "training=noisy", "metrics.names=[sure]"],
     ]  # fmt: skip
     said = json.loads(python(package, "verbs.py", json.dumps(verbs)).splitlines()[-1])
     assert [status for status, _ in said] == [0] * len(verbs)
-    ran, again, table, listed, data, options, hello, overview = (text for _, text in said)
+    ran, again, table, listed, data, options, hello, overview, all_kinds = (text for _, text in said)
     done = json.loads(ran.splitlines()[-1])
     assert (done["planned"], done["ran"], done["failed"]) == (4, 4, 0)
     assert json.loads(again.splitlines()[-1])["ran"] == 0
@@ -136,6 +174,7 @@ def test_the_recipes_run_and_are_judged(package: Path) -> None:
     assert "Each image times a factor" in options
     assert hello == "Hello you\n"
     assert "bench hello      say hello" in overview
+    assert re.search(r"fog +0\.\d+", all_kinds)
 
 
 @pytest.mark.parametrize("part", shipped_parts(), ids=lambda part: part.name)
