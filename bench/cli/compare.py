@@ -45,13 +45,14 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.compared import data, text
     from bench.report.figures import png, svg
     from bench.report.figures.beside import beside
+    from bench.report.figures.paper import drawn_together
     from bench.schema.errors import RequestError
 
     if args.out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {args.out}: expected a name that ends in .svg or .png.")
     (a, read_a), (b, read_b) = (side(word, args.results) for word in (args.a, args.b))
     found = compare(a, b, args.metric)
-    drawing = beside(found, (curves(a, read_a), curves(b, read_b)))
+    drawing = drawn_together(beside(found, (curves(a, read_a), curves(b, read_b))))
     write_atomically(args.out, svg(drawing) if args.out.suffix == ".svg" else png(drawing))
     if args.json:
         print(json.dumps({**data(found), "figure": str(args.out)}))

@@ -4,7 +4,7 @@ chart       the description: scales, marks, panels, ranges
 choice      which figures a sweep asks for, titles, small print
 cells, epochs, classes, corruption, verdicts   build descriptions from records and runs' files
 paper, paper_marks, labels, style              draw one with Matplotlib, a column wide
-beside      two results compared
+beside      describes two results that are compared
 """
 
 from __future__ import annotations

@@ -2,36 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
-
-from matplotlib import rc_context
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import MaxNLocator
 
 from bench.report.artifacts import Curves
 from bench.report.compare import Comparison, Pair
-from bench.report.figures.style import COLOURS, FAINT, RC
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, cut, scaled, span
 from bench.report.naming import point
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError
+from bench.schema.label import show
 from bench.schema.metric import Metric, metric
 
 MOST_POINTS = 40
 COLUMNS = ("train_loss", "val_loss", "val_nll", "val_accuracy")  # of curves.csv
-LOOKS: tuple[dict[str, Any], ...] = (
-    {"color": COLOURS[0], "marker": "o", "linestyle": "-"},
-    {"color": COLOURS[1], "marker": "s", "linestyle": "--"},
-)
+
+Both = tuple[Sequence[Curves], Sequence[Curves]]  # the runs of a and of b
 
 
-def beside(found: Comparison, curves: tuple[Sequence[Curves], Sequence[Curves]] = ((), ())) -> Drawing:
+def beside(found: Comparison, curves: Both = ((), ())) -> list[Chart]:
     """Learning curves of both sides where both have them, the first metric at each point, and its paired difference.
 
     Args:
         curves: those of the runs of a and of b.
+
+    Returns:
+        Charts of one panel each; the first has the title, the last what is to be said below all of them.
 
     Raises:
         RequestError: for more points than one drawing can show.
@@ -42,82 +39,68 @@ def beside(found: Comparison, curves: tuple[Sequence[Curves], Sequence[Curves]] 
         raise RequestError(f"{len(pairs)} points are too many for one figure; at most {MOST_POINTS} can be read.")
     names = (f"a: {found.a.label}", f"b: {found.b.label}")
     paired = any(p.difference.n > 1 for p in pairs)
-    count = len(columns) + 1 + paired
-    with rc_context(RC):
-        drawing = Drawing(figsize=(max(5.6, 3.3 * count), max(3.4, 1.8 + 0.3 * len(pairs))), layout="constrained")
-        places = drawing.subplots(1, count, squeeze=False)[0]
-        for ax, column in zip(places, columns, strict=False):
-            _curves(ax, column, curves)
-        _points(places[len(columns)], pairs)
-        if paired:
-            _differences(places[-1], pairs)
-        handles = [places[-1].plot([], [], **look, label=name)[0] for look, name in zip(LOOKS, names, strict=True)]
-        shown = ", ".join(m.title for m in (*map(_shown, columns), metric(pairs[0].metric)))
-        drawing.legend(
-            handles=handles,
-            loc="outside upper left",
-            title=f"Two results side by side: {shown}",
-            title_fontproperties={"weight": "bold", "size": 10},
-            alignment="left",
-        )
-        note = f"Means and 95% t-intervals, paired by {found.rule}." if paired else "One run each: no interval."
-        note += " A line a run." if columns else ""
-        drawing.supxlabel(note, x=0.01, ha="left", fontsize=7.5, color=FAINT)
-    return drawing
+    made = [_curves(column, curves, names) for column in columns] + [_means(pairs, names)]
+    if paired:
+        made.append(_differences(pairs))
+    shown = ", ".join(m.title for m in (*map(_metric_of, columns), metric(pairs[0].metric)))
+    note = f"Means and 95% t-intervals, paired by {found.rule}." if paired else "One run each: no interval."
+    note += " A line a run." if columns else ""
+    made[0] = dataclasses.replace(made[0], title=f"Two results side by side: {shown}")
+    made[-1] = dataclasses.replace(made[-1], caption=note)
+    return made
 
 
-def _shown(column: str) -> Metric:
+def _metric_of(column: str) -> Metric:
     """How a column of curves.csv is shown: `val_accuracy` as val/accuracy."""
     return metric(column.replace("_", "/", 1))
 
 
-def _curves(ax: Axes, column: str, curves: tuple[Sequence[Curves], Sequence[Curves]]) -> None:
-    described = _shown(column)
-    for side, look in zip(curves, LOOKS, strict=True):
-        for run in side:
-            if column in run.columns:
-                shown = [v * described.factor for v in run.columns[column]]
-                ax.plot(run.epochs, shown, **{**look, "marker": ""}, lw=1.4, alpha=0.8)
-    ax.set_xlabel("epoch")
-    ax.set_ylabel(described.label)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+def _curves(column: str, curves: Both, names: tuple[str, str]) -> Chart:
+    """A line for the only run of a side, thin ones for several."""
+    shown = _metric_of(column)
+    marks: list[Mark] = []
+    threads = []
+    for series, side in enumerate(curves):
+        here = [run for run in side if column in run.columns]
+        for run in here:
+            line = [(float(e), v * shown.factor) for e, v in zip(run.epochs, run.columns[column], strict=True)]
+            if len(here) == 1:
+                marks += [Mark(x=x, y=y, series=series, n=1) for x, y in line]
+            else:
+                threads.append((series, tuple(line)))
+    y = Scale(shown.label, ends=shown.ends, better=shown.better)
+    panel = Panel("", tuple(marks), threads=tuple(threads))
+    return scaled(Chart(kind="trace", title="", x=Scale("epoch", whole=True), y=y, panels=(panel,), series=names))
 
 
-def _points(ax: Axes, pairs: Sequence[Pair]) -> None:
+def _means(pairs: Sequence[Pair], names: tuple[str, str]) -> Chart:
     """Means of both sides at each point, with their intervals."""
-    described = metric(pairs[0].metric)
-    for i, pair in enumerate(pairs):
-        for k, (interval, look) in enumerate(zip((pair.a, pair.b), LOOKS, strict=True)):
-            _mark(ax, interval, i + (0.14 if k else -0.14), described, look)
-    _rows(ax, [point(p.at) for p in pairs])
-    ax.set_xlabel(described.label)
-    if described.ends is not None:
-        low, high = ax.get_xlim()
-        ax.set_xlim(max(low, described.ends[0] - 2), min(high, described.ends[1] + 2))
+    shown = metric(pairs[0].metric)
+    marks = [_mark(p, one, series, shown) for p in pairs for series, one in enumerate((p.a, p.b))]
+    y = Scale(shown.label, ends=shown.ends, better=shown.better)
+    panel = Panel("", tuple(marks))
+    return scaled(Chart(kind="dots", title="", x=_rows(pairs), y=y, panels=(panel,), series=names))
 
 
-def _differences(ax: Axes, pairs: Sequence[Pair]) -> None:
+def _differences(pairs: Sequence[Pair]) -> Chart:
     """b - a over pairs of the same seed: an interval that leaves out zero tells the two apart."""
-    described = metric(pairs[0].metric)
-    ax.axvline(0, color="#555555", linestyle="--", linewidth=1)
-    for i, pair in enumerate(pairs):
-        _mark(ax, pair.difference, i, described, {"color": "black", "marker": "D"})
-    _rows(ax, [""] * len(pairs))
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    unit = f" ({described.difference})" if described.difference else ""
-    ax.set_xlabel(f"b - a, {described.title}{unit}")
+    shown = metric(pairs[0].metric)
+    unit = f" ({shown.difference})" if shown.difference else ""
+    y = Scale(f"b - a, {shown.title}{unit}")
+    marks = tuple(_mark(p, p.difference, 0, shown, difference=True) for p in pairs)
+    reach = [v for m in marks for v in (m.y, m.low, m.high) if v is not None]
+    panel = Panel("", marks, lines=((0.0, "0"),), y_range=span([0.0, *reach], y))
+    return Chart(kind="dots", title="", x=_rows(pairs), y=y, panels=(panel,), series=("b - a",))
 
 
-def _mark(ax: Axes, interval: Interval, y: float, described: Metric, look: dict[str, Any]) -> None:
-    half = interval.half * described.factor if math.isfinite(interval.half) else 0.0
-    x = interval.mean * described.factor
-    ax.errorbar([x], [y], xerr=[half], color=look["color"], marker=look["marker"], capsize=3, ms=5, lw=1.2)
+def _rows(pairs: Sequence[Pair]) -> Scale:
+    return Scale("", kind="names", ticks=tuple(point(p.at) for p in pairs))
 
 
-def _rows(ax: Axes, names: Sequence[str]) -> None:
-    ax.set_yticks(range(len(names)), names)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    if not any(names):
-        ax.tick_params(axis="y", length=0)
-    ax.grid(True, axis="x")
-    ax.grid(False, axis="y")
+def _mark(pair: Pair, interval: Interval, series: int, shown: Metric, difference: bool = False) -> Mark:
+    low = high = None
+    if interval.n > 1 and math.isfinite(interval.half):
+        ends = interval.mean - interval.half, interval.mean + interval.half
+        low, high = (e * shown.factor for e in ends) if difference else cut(*ends, shown)
+    y = interval.mean * shown.factor if math.isfinite(interval.mean) else None
+    return Mark(x=show(point(pair.at)), y=y, low=low, high=high, series=series, n=interval.n)

@@ -78,7 +78,7 @@ class Panel:
     Attributes:
         threads: single runs as thin lines: (series, [(x, y), ...]).
         columns: grey bars behind the marks: (left, right, height).
-        lines: dashed values of x that marks are held against: (x, how it is written).
+        lines: dashed values that marks are held against, of x, in dots of y: (value, how it is written).
         shade: a span of x too small to matter; None for none.
         x_range, y_range: what the axes show; y_range is that of the colours in a grid.
         out: what is not shown in this panel, in words.

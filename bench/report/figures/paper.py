@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import rc_context
@@ -59,6 +60,27 @@ def drawn(chart: Chart) -> Drawing:
             marks = sorted((m for m in panel.marks if m.label), key=lambda m: not m.front)
             place(drawing, ax, [(m.label, float(m.x), float(m.y or 0.0)) for m in marks])
         return drawing
+
+
+def drawn_together(charts: Sequence[Chart]) -> Drawing:
+    """Charts of one panel each below one another, with the first one's title and legend and the last one's caption."""
+    with rc_context(RC):
+        title = textwrap.fill(charts[0].title, int(WIDTH / (LETTER * 1.3)))
+        caption = textwrap.fill(charts[-1].caption, int(WIDTH / LETTER))
+        heights = [_panel_height(chart, 1) for chart in charts]
+        more = LINE * (1.25 * (title.count("\n") + 1) + len(charts[0].series) + caption.count("\n") + 3)
+        drawing = Drawing(figsize=(COLUMN, (sum(heights) + more) / 72), layout="constrained")
+        places = drawing.subplots(len(charts), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for ax, chart in zip(places, charts, strict=True):
+            _panel(ax, chart, chart.panels[0], 0, 1)
+            ax.set_xlabel(ax.get_xlabel(), loc="right")  # beside long names the axis is narrower than its label
+        handles = [Line2D([], [], **look(i), markersize=3.6, label=name) for i, name in enumerate(charts[0].series)]
+        drawing.legend(
+            handles=handles, title=title, loc="outside upper left", alignment="left", handlelength=3.2,
+            title_fontproperties={"weight": "bold", "size": 8},
+        )  # fmt: skip
+        drawing.supxlabel(caption, x=0.01, ha="left", fontsize=7, color=FAINT)
+    return drawing
 
 
 def _panel(ax: Axes, chart: Chart, panel: Panel, i: int, across: int) -> None:

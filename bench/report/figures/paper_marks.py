@@ -50,6 +50,8 @@ def dots(ax: Axes, chart: Chart, panel: Panel) -> None:
     """Names down the side, means as marks on a scale that fits: bars from zero would hide the differences."""
     where = {show(v): float(i) for i, v in enumerate(chart.x.ticks)}
     count = max(1, len(chart.series))
+    for value, _ in panel.lines:
+        ax.axvline(value, color="#555555", lw=0.8, linestyle=(0, (3, 2)), zorder=1)
     for i in range(count):
         style = look(i)
         shift = (i - (count - 1) / 2) * 0.62 / count
