@@ -28,10 +28,11 @@ test: install
 null-sweeps: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q --timeout 3600 tests/report/null_sweeps_by_command.py
 
-# Kills of running sweeps at random moments, over both stores and three launchers: hours for 1000.
+# Kills of running sweeps at random moments, over both stores and three launchers: hours for 1000, LANES sweeps at once.
 KILLS ?= 1000
+LANES ?= 2
 faults: install
-	KILLS=$(KILLS) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -s -q tests/faults/many_kills.py
+	KILLS=$(KILLS) LANES=$(LANES) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -s -q tests/faults/many_kills.py
 
 # Every named config as whole runs: scratch, frozen, fine-tuned, in two processes. An hour.
 configs: install

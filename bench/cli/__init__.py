@@ -59,10 +59,12 @@ def shell() -> int:
 
     Python would free the modules one by one, which takes a second where torch or MLflow are among them.
     """
-    from bench.schema.names import tolerate_narrow_encoding
+    from bench.schema.names import Harmless, tolerate_narrow_encoding
 
     for stream in (sys.stdout, sys.stderr):
         tolerate_narrow_encoding(stream)
+    if sys.stdout is not None:
+        sys.stdout = Harmless(sys.stdout)
     ended: list[int] = []
     atexit.register(_leave, ended)  # the first that is registered is the last that is called
     ended.append(main())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TextIO
+from typing import Any, TextIO
 
 from bench.schema.errors import RequestError
 
@@ -36,6 +36,23 @@ def checked_name(name: str, what: str) -> str:
 def make_printable(text: str) -> str:
     """Text without the characters that steer a terminal, but for line ends and tabs: each becomes a question mark."""
     return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)
+
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all that steer a terminal, but for line ends and tabs
+
+
+class Harmless:
+    """A stream for results: names out of a file or a store that somebody sent cannot steer the terminal."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, with a question mark for each character that steers."""
+        return self._stream.write(CONTROL.sub("?", text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 # What tables and messages hold beyond ASCII, for a terminal that shows no more.

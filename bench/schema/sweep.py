@@ -11,7 +11,7 @@ from pydantic import Field
 from bench.schema.claim import KINDS, Claim, Trend, add_direction, sides
 from bench.schema.errors import RequestError, chosen_on_test, suggestion, unknown_name
 from bench.schema.label import canonical_text, show, to_number
-from bench.schema.names import checked_name
+from bench.schema.names import CONTROL, checked_name
 from bench.schema.part import build, part
 from bench.schema.secrets import redact_text
 
@@ -159,8 +159,12 @@ def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
     """(label, overrides) for each step of an axis.
 
     Raises:
-        RequestError: for a label given twice.
+        RequestError: for a label given twice, or one that cannot stand in a table.
     """
+    if (
+        bad := next((v for v in axis if isinstance(v, str) and CONTROL.search(v.replace("\n", "\0"))), None)
+    ) is not None:
+        raise RequestError(f"Axis '{name}' has {bad!r}: line ends and characters that steer a terminal are no label.")
     if isinstance(axis, dict):
         return [(label, list(texts)) for label, texts in axis.items()]
     labels = [value if isinstance(value, str | int | float | bool) else json.dumps(value) for value in axis]

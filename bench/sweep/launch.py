@@ -70,29 +70,34 @@ class Launch:
         """
         owner = Owner.here(self.spool.root)
         try:
-            with self.stop or nullcontext(), Leases(self.store, self.lease_run(), owner) as leases:
-                self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
-                todo = list(self.points.values())
-                self.dispatcher = Dispatcher(
-                    self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost, ahead=self.waits
-                )
-                try:
-                    with self._cut_short(leases):
-                        self._skip_ended(leases)
-                        self._loop()
-                finally:
-                    with self._cut_short(leases):
-                        self._leave()
-                    if text := in_words(self.dispatcher.ways):
-                        self.view.say(text)
-                self.outcome.signal = self.stop.signal if self.stop else 0
-                ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
-                self.outcome.left = len(self.points) - ended
+            with self.stop or nullcontext():
+                leases = Leases(self.store, self.lease_run(), owner)
+                with self._cut_short(leases), leases:
+                    self._run(leases)
         finally:
             owner.over()
             if self.spool.starts is not None:
                 self.spool.starts.release(owner)
+        self.outcome.signal = self.stop.signal if self.stop else 0
+        ended = len(self.outcome.ran) + len(self.outcome.elsewhere) + self.outcome.undelivered
+        self.outcome.left = len(self.points) - ended
         return self.outcome
+
+    def _run(self, leases: Leases) -> None:
+        self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
+        todo = list(self.points.values())
+        self.dispatcher = Dispatcher(
+            self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost, ahead=self.waits
+        )
+        try:
+            with self._cut_short(leases):
+                self._skip_ended(leases)
+                self._loop()
+        finally:
+            with self._cut_short(leases):
+                self._leave()
+            if text := in_words(self.dispatcher.ways):
+                self.view.say(text)
 
     @contextmanager
     def _cut_short(self, leases: Leases) -> Iterator[None]:

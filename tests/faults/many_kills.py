@@ -1,13 +1,18 @@
-"""Kills by the hundred, over both stores and three launchers: `make faults KILLS=1000`. Not part of the test suite.
+"""Kills by the hundred, over both stores and three launchers: `make faults KILLS=1000 LANES=2`. Not in the test suite.
 
-Prints what was lost (a point without a finished run), done twice (two runs of a point, or a value told twice) and wrong
-(a number that differs from those of the sweep that nobody disturbed).
+Several sweeps run side by side, each in a folder and a database of its own. Prints for each store and launcher what was
+lost (a point without a finished run), done twice (two runs of a point, or a value told twice) and wrong (a number that
+differs from those of the sweep that nobody disturbed).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,9 +24,11 @@ from tests.services.database import Postgres, postgres  # noqa: F401
 from tests.sweep.calling import TINY, called
 
 KILLS = int(os.environ.get("KILLS", "1000"))
-A_SWEEP = 20  # kills of one sweep, which then has nothing more to do
-LAUNCHERS = ("local", "joblib", "submitit_local")
+LANES = int(os.environ.get("LANES", "2"))  # sweeps at once
+PLACES = [(store, launcher) for store in ("SQLite", "PostgreSQL") for launcher in ("local", "joblib", "submitit_local")]
+A_SWEEP = max(1, min(20, -(-KILLS // len(PLACES))))  # kills of one sweep, which then has nothing more to do
 SEED = 20261128
+COUNTED = ("lost", "twice", "wrong")
 
 
 def count(store: Store, wanted: list[Record]) -> Counter[str]:
@@ -39,26 +46,46 @@ def count(store: Store, wanted: list[Record]) -> Counter[str]:
     return found
 
 
-@pytest.mark.timeout(24 * 3600)
+@pytest.mark.timeout(48 * 3600)
 def test_many_kills(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
     (tmp_path / "undisturbed").mkdir()
     called(tmp_path / "undisturbed", "sweep", *TINY)
     wanted = Store(f"sqlite:///{tmp_path}/undisturbed/mlflow.db").records("adhoc")
-    total: Counter[str] = Counter()
-    places: Counter[str] = Counter()
-    turn = 0
-    while total["kills"] < KILLS:
-        launcher, on_postgres = LAUNCHERS[turn % len(LAUNCHERS)], turn // len(LAUNCHERS) % 2 == 1
-        folder = tmp_path / f"turn-{turn}"
-        folder.mkdir()
-        uri = postgres.database(f"turn{turn}") if on_postgres else f"sqlite:///{folder}/mlflow.db"
-        words = ("sweep", *TINY, f"tracking.uri={uri}", f"hydra/launcher={launcher}")
-        kills = killed_until_done(folder, words, min(A_SWEEP, KILLS - total["kills"]), SEED + turn)
-        places[f"{launcher} on {'PostgreSQL' if on_postgres else 'SQLite'}"] += kills
-        total["kills"] += kills
-        total += count(Store(uri), wanted)
-        turn += 1
-        print(f"{total['kills']} kills of {turn} sweeps: lost {total['lost']}, twice {total['twice']}, "
-              f"wrong {total['wrong']}", flush=True)  # fmt: skip
-    print(dict(places))
-    assert (total["lost"], total["twice"], total["wrong"]) == (0, 0, 0)
+    total = {place: Counter[str]() for place in PLACES}
+    counting = threading.Lock()
+    turns = itertools.count()
+
+    def lane() -> None:
+        while True:
+            with counting:
+                if sum(found["kills"] for found in total.values()) >= KILLS:
+                    return
+                turn = next(turns)
+            store, launcher = place = PLACES[turn % len(PLACES)]
+            folder = tmp_path / f"turn-{turn}"
+            folder.mkdir()
+            uri = postgres.database(f"turn{turn}") if store == "PostgreSQL" else None
+            words = ("sweep", *TINY, f"hydra/launcher={launcher}", *([f"tracking.uri={uri}"] if uri else []))
+            kills, folder = killed_until_done(folder, words, A_SWEEP, SEED + turn, uri)
+            found = count(Store(uri or f"sqlite:///{folder}/mlflow.db"), wanted)
+            shutil.rmtree(folder)
+            with counting:
+                total[place].update(found, kills=kills, sweeps=1)
+                print(
+                    said(f"{sum(n['kills'] for n in total.values())} kills, the last {kills} of {place}", found),
+                    flush=True,
+                )
+
+    with ThreadPoolExecutor(LANES) as lanes:
+        for ended in [lanes.submit(lane) for _ in range(LANES)]:
+            ended.result()
+    for (store, launcher), found in total.items():
+        print(said(f"{store}, {launcher}: {found['kills']} kills of {found['sweeps']} sweeps", found))
+    for store in ("SQLite", "PostgreSQL"):
+        found = sum((n for place, n in total.items() if place[0] == store), Counter[str]())
+        print(said(f"{store}: {found['kills']} kills", found))
+    assert not any(found[name] for found in total.values() for name in COUNTED)
+
+
+def said(what: str, found: Counter[str]) -> str:
+    return f"{what}: " + ", ".join(f"{name} {found[name]}" for name in COUNTED)

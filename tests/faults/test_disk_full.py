@@ -13,7 +13,7 @@ import pytest
 
 from bench.track.store import Store
 from tests.conftest import REPO
-from tests.sweep.calling import Call, called
+from tests.sweep.calling import Call
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
@@ -38,7 +38,9 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[str], None]]]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk(folder: Path, small_disk: tuple[Path, Callable[[str], None]]) -> None:
+def test_a_full_disk(
+    folder: Path, small_disk: tuple[Path, Callable[[str], None]], monkeypatch: pytest.MonkeyPatch, bench_json: Any
+) -> None:
     place, enlarge = small_disk
     call = Call(folder, "sweep", *WORDS, IMAGEBENCH_STATE=str(place))
     assert call.finish() == 2
@@ -50,7 +52,8 @@ def test_a_full_disk(folder: Path, small_disk: tuple[Path, Callable[[str], None]
     assert "RUNNING" not in {r.status for r in Store().rows("adhoc") if "run_key" in r.tags}
 
     enlarge("64m")
-    found = called(folder, "sweep", *WORDS, "--json", IMAGEBENCH_STATE=str(place)).json()
+    monkeypatch.setenv("IMAGEBENCH_STATE", str(place))
+    found = bench_json("sweep", *WORDS)
     assert (found["skipped"], found["ran"], found["failed"]) == (2, 2, 0)
     assert len([r for r in Store().rows("adhoc") if "run_key" in r.tags]) == 4
 

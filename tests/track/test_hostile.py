@@ -16,7 +16,8 @@ import pytest
 from bench.cli import complain
 from bench.cli.compare import of_run
 from bench.schema.errors import RequestError
-from bench.schema.names import checked_name, make_printable, tolerate_narrow_encoding
+from bench.schema.names import Harmless, checked_name, make_printable, tolerate_narrow_encoding
+from bench.schema.sweep import steps_of
 from bench.track.artifacts import local
 from bench.track.importing import bring
 from bench.track.record import Record, read_csv, to_csv
@@ -246,6 +247,11 @@ def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixtu
     assert make_printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
     complain("run \x1b]0;title\x07", as_json=False)
     assert "\x1b" not in capsys.readouterr().err
+    out = io.StringIO()
+    print("a\x1b[2J\r\0\x9b2J\u00a0±", file=Harmless(out))
+    assert out.getvalue() == "a?[2J???2J\u00a0±\n"
+    with pytest.raises(RequestError, match="are no label"):
+        steps_of("model", {"a\x1b[2J": [], "b": []})
 
 
 @pytest.mark.parametrize("address", ["file:///a/b", "file://host/a/b", "file://localhost/a/b", "file://u:p@host:1/a/b"])
