@@ -68,6 +68,7 @@ def launch(
     )
     store.lease_run(title)  # made once, before any job could need it
     store.parent(title, make=True)
+    store.check_place(title)  # here, as what a job meets comes back as a line of its log
     outcome = LaunchResult()
     returned: list[Any] = []
     with environment(URI_VARIABLE, store.uri if secret else None), Watcher(todo, title, store, before, view) as watcher:

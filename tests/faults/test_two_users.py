@@ -49,7 +49,7 @@ def test_two_users_share_a_sweep_and_its_files(postgres: Postgres) -> None:  # n
     (place / "files").mkdir()
     (place / "files").chmod(0o1777)  # as /tmp is
     uri = postgres.database("users")
-    axes = ("dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1", "--workers", "1")
+    axes = ("dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1", "hydra/launcher=basic")
     try:
         for user, rates, settings in (
             (USERS[0], "0.1,0.01", {"IMAGEBENCH_ARTIFACTS": str(place / "files")}),

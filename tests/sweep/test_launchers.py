@@ -14,7 +14,7 @@ from bench.track.store import Store
 from tests.services.cluster import Slurm, slurm  # noqa: F401
 from tests.services.database import PASSWORD, Postgres, mlflow_server, postgres  # noqa: F401
 from tests.services.parts import missing
-from tests.sweep.calling import TINY, called
+from tests.sweep.calling import TINY, Call, called
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("launchers")]
 # Own code travels as other settings do: half of the points are of a network of the user's own, in two files.
@@ -126,16 +126,24 @@ def test_slurm_behind_a_tracking_server(folder: Path, slurm: Slurm, postgres: Po
         check(Store(address))
 
 
-def test_slurm_straight_to_the_database_leaves_no_password_in_files(
+def test_a_requeued_slurm_job_goes_on_and_leaves_no_password_in_files(
     folder: Path,
     slurm: Slurm,  # noqa: F811
     postgres: Postgres,  # noqa: F811
 ) -> None:
+    """Straight to the database. The job is taken off its node in the middle of a run, and begins again."""
     uri = postgres.database("slurm")
-    words = ("--axes", "optim.lr=0.1,0.01", "--seeds", "1", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words = ("--axes", "trainer.epochs=2000,1", "--seeds", "1", "dataset=digits", "model=linear", "trainer.stack=off")
     words += ("hydra/launcher=submitit_slurm", "--workers", "1", f"tracking.uri={uri}")
-    call = called(folder, "sweep", *words, **slurm.environment)
-    check(Store(uri), 2)
+    call = Call(folder, "sweep", *words, **slurm.environment)
+    assert call.wait_until(lambda: any((folder / ".imagebench" / "spool").glob("*/.progress")))
+    (job,) = slurm.ask("squeue", "-h", "-o", "%A").split()
+    assert slurm.ask("scontrol", "requeue", job) == ""
+    assert call.finish() == 0, call.said
+    store = Store(uri)
+    check(store, 2)
+    taken = store.params(store.lease_run("adhoc"))
+    assert {json.loads(taken[key])["restarts"] for key in taken if key[65:].isdecimal()} == {0, 1}
     assert PASSWORD not in call.said + "".join(call.out)
     for file in folder.rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
