@@ -19,8 +19,8 @@ Beside them
     features.py features of a frozen backbone, kept on disk
     protocol    checks before compute is spent; looks and test scores that were had
 Glue, which may use all of them
-    run.py      one experiment, top to bottom
-    compose.py, quoting.py  from Hydra's grammar to plain data
+    run.py, seal.py  one experiment, top to bottom; what it leaves
+    compose.py, composer.py, quoting.py  from Hydra's grammar to plain data; many points at once
     rehearsal.py  a small pass through own code before any training
     pretrained.py, restore.py, trained.py  what an earlier run left: weights, its Experiment, a classifier
     sweep       from a question to finished runs

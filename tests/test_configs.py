@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.compose import Composer, compose, groups, shipped_folder
+from bench.compose import compose, groups, shipped_folder
+from bench.composer import Composer
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.sweep.file import names, read

@@ -23,6 +23,8 @@ BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "pr
 # Glue and entry points may import every room.
 GLUE = {
     "run",
+    "seal",
+    "composer",
     "pretrained",
     "restore",
     "compose",

@@ -12,14 +12,16 @@ import numpy as np
 import torch
 from scipy.stats import binomtest
 
-from bench import run
 from bench.auto.search import Search, Tried
 from bench.data.imagedata import ImageData
 from bench.data.inspection import Inspection
 from bench.explain.drawing import draw
 from bench.explain.picture import Picture
 from bench.explain.subject import Subject
+from bench.run import execute
 from bench.schema.errors import RequestError
+from bench.schema.experiment import run_key
+from bench.seal import seal
 from bench.serve.classifier import OfRun
 from bench.serve.export import ALLOWED, check, export
 from bench.track.record import Record
@@ -38,18 +40,18 @@ def recorded(best: Tried, data: ImageData, store: Store) -> Record:
     exp = dataclasses.replace(best.exp, tracking=dataclasses.replace(best.exp.tracking, experiment=EXPERIMENT))
     spool, started = Spool(store=store.address), time.time() - best.seconds
     store.experiment(EXPERIMENT)
-    key = run.run_key(exp, data.fingerprint)
+    key = run_key(exp, data.fingerprint)
     with spool.alone(key, lambda text: print(text, file=sys.stderr)):
         # An earlier command may not have lived to deliver it.
         store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=True)
         if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
-            (place,) = run.execute([exp], spool=spool)
+            (place,) = execute([exp], spool=spool)
         else:
             stored = torch.from_numpy(np.asarray(data.images[data.test]))
             scores = best.result.classify(stored).cpu().numpy()
             result = dataclasses.replace(best.result, test_scores=scores)
             spool.folder(key)
-            place = run.seal(exp, data, result, started, spool)
+            place = seal(exp, data, result, started, spool)
         record = store.get(store.deliver(place, fresh=True))
     if record.status != "finished":
         raise RequestError(f"The best candidate could not be scored on test: {record.reason}")

@@ -10,7 +10,8 @@ from typing import Any
 from bench.report.manifest import FORMAT
 from bench.report.seal import faults
 from bench.schema.errors import RequestError, suggestion
-from bench.schema.sweep import Sweep, sweep
+from bench.schema.sweep import Sweep
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record, read_csv
 
 MANIFEST = "manifest.json"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.schema.label import canonical_text
-from bench.schema.sweep import Sweep, excluded_values, steps_of
+from bench.schema.sweep import Sweep, steps_of
+from bench.schema.sweep_file import excluded_values
 
 
 class Plan:

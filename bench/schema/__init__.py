@@ -4,7 +4,7 @@ experiment   one run's settings, resolved; which of them are science, and the ru
 dataset, pixels, model, training, transfer   its parts
 own, offered own parts in an experiment; the kinds there are
 part         how a dataclass is validated, and built of plain data with errors that teach
-sweep, claim a question: axes, seeds, table, figures; its claims
+sweep, claim a question: axes, seeds, table, figures; its claims; sweep_file: that they fit each other
 metric       what is measured: names, ranges, which way is better
 label        one spelling for a value; names      names in files and on terminals
 where        which settings there are; reference  each with its type, range and meaning; examples: one of each kind

@@ -15,7 +15,8 @@ from bench.disk import write_atomically
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.names import checked_name
 from bench.schema.secrets import redact_text
-from bench.schema.sweep import Sweep, sweep
+from bench.schema.sweep import Sweep
+from bench.schema.sweep_file import sweep
 from bench.track.spool import state_folder
 
 LARGEST = 2**20  # bytes of a sweep file

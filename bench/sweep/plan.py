@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import data as images
-from bench.compose import BUDGETS, Composer, parse
+from bench.compose import BUDGETS, parse
+from bench.composer import Composer
 from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
 from bench.schema.claim import digest, metrics_of, sides
@@ -17,7 +18,8 @@ from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import canonical_text, show, to_number
 from bench.schema.metric import ON_REQUEST, last_part
-from bench.schema.sweep import MOST, Axis, Sweep, excluded_values, seeds_of, steps_of
+from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
+from bench.schema.sweep_file import excluded_values
 from bench.track.record import Record
 
 

@@ -17,7 +17,7 @@ from selenium.webdriver.chrome.service import Service
 
 from bench.cli.reference import sections
 from bench.report import site, write
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record
 
 FLAGS = [

@@ -16,7 +16,8 @@ from bench.schema.claim import KINDS, Bound
 from bench.schema.experiment import Experiment, experiment, flat_settings
 from bench.schema.part import build
 from bench.schema.reference import Entry
-from bench.schema.sweep import Figure, FigureKind, Sweep, sweep
+from bench.schema.sweep import Figure, FigureKind, Sweep
+from bench.schema.sweep_file import sweep
 from bench.schema.training import Optim, Trainer
 from bench.schema.where import settings
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.schema.sweep import Sweep, sweep
+from bench.schema.sweep import Sweep
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record
 
 PACKAGES = '{"numpy": "2.4.0", "torch": "2.15.0"}'

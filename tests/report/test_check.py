@@ -19,7 +19,7 @@ from bench.report import evidence, whole_images
 from bench.report.registered import broken_promises
 from bench.schema.errors import RequestError
 from bench.schema.label import show
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record, read_csv
 from tests.conftest import REPO
 from tests.report.conftest import make_records

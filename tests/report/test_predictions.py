@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import run
+from bench import seal
 from bench.compose import compose
 from bench.data import load
 from bench.report import artifacts, predictions
@@ -85,8 +85,8 @@ def test_a_tied_image_counts_as_the_share_that_its_metrics_gave_it() -> None:
     exp = experiment(compose(["dataset=digits", "model=knn", "model.k=4"]))
     data = load(exp.dataset, exp.split)
     result = score_by_distance(exp, data)
-    made = dataclasses.replace(make_records({"model": ["a"]}, lambda _: 0.5)[0], metrics=run.measure(result, data))
-    body = run.predictions(result, data)
+    made = dataclasses.replace(make_records({"model": ["a"]}, lambda _: 0.5)[0], metrics=seal.measure(result, data))
+    body = seal.predictions(result, data)
     with np.load(io.BytesIO(body)) as found:
         assert found["test_sharing"].max() > 1
         said = (found["test_class"] == found["test_true"]).mean()

@@ -139,7 +139,7 @@ def committed(tmp_path: Path, batchnorm_records: list[Record], made_sweep) -> Pa
 
 @pytest.fixture
 def made_sweep():  # type: ignore[no-untyped-def]
-    from bench.schema.sweep import sweep
+    from bench.schema.sweep_file import sweep
 
     axes = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}
     claim = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}

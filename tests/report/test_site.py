@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.compose import Composer
+from bench.composer import Composer
 from bench.report import evidence, facts, figures, readme, single_run, site, write
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat_settings
 from bench.schema.label import canonical_text
-from bench.schema.sweep import Figure, sweep
+from bench.schema.sweep import Figure
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record
 
 AXES = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}

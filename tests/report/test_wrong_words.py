@@ -16,7 +16,7 @@ from bench.report.frame import Frame, selected
 from bench.report.grid import pivot
 from bench.report.verdict import describe, remarks
 from bench.schema.errors import RequestError
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 from bench.track.record import Record, read_csv
 from tests.report.conftest import make_records, make_sweep
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 
 AXES = {
     "norm_layer": ["none", "batch"],

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 from bench.sweep import file
 from bench.sweep.plan import at_scale, points
 

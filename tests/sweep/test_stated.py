@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bench.schema.errors import RequestError
-from bench.schema.sweep import sweep
+from bench.schema.sweep_file import sweep
 from bench.sweep.estimate import Estimate, estimate
 from bench.sweep.file import axis_of, from_axes, read
 from bench.sweep.plan import points

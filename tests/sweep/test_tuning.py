@@ -15,7 +15,8 @@ from bench.report.frame import selected
 from bench.report.grid import pivot
 from bench.report.notes import notes
 from bench.schema.errors import RequestError
-from bench.schema.sweep import Sweep, sweep
+from bench.schema.sweep import Sweep
+from bench.schema.sweep_file import sweep
 from bench.sweep.plan import Point, points, records_of
 from bench.sweep.tuning import Phases
 from bench.track.record import Record, read_csv

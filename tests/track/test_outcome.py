@@ -8,8 +8,8 @@ import yaml
 
 from bench.compose import compose
 from bench.data import fingerprint, load
-from bench.run import seal
 from bench.schema.experiment import experiment, run_key
+from bench.seal import seal
 from bench.sweep.failure import seal_failure
 from bench.sweep.plan import Point
 from bench.track.spool import Spool

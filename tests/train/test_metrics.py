@@ -24,8 +24,9 @@ from sklearn.metrics import (
 from bench.cli.predict import line
 from bench.report import artifacts
 from bench.report.single_run import KINDS
-from bench.run import measure, train
+from bench.run import train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
+from bench.seal import measure
 from bench.train.metrics import among_first, confusion, metrics, reliability
 from bench.train.own_metrics import on_request
 
