@@ -21,7 +21,7 @@ from bench.report.outcome import Outcome
 from bench.report.replicates import Contrast, Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.settings import settings_of_records
-from bench.report.statement import differing, scope, sentence
+from bench.report.statement import differing, equal, scope, sentence
 from bench.report.stats import FEWEST, LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
 from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Trend
 from bench.schema.label import show
@@ -67,6 +67,7 @@ class Verdict:
         failures: None where no replicate was dropped.
         looks: earlier judgements of this claim, and what they cost.
         differs: what else differs between its sides: name -> one text a side.
+        equal: of epochs, lr and parameters what does not.
         detects: the effect that so many seeds of this spread find with a probability of 80%, of an equivalence the
             margin that they show where nothing differs; None where unknown.
         seeds: for a claim that states its smallest effect, the seeds that find that with 80%, inf for more than 1,000;
@@ -94,6 +95,7 @@ class Verdict:
     failures: Failures | None
     looks: Looks
     differs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    equal: dict[str, str] = field(default_factory=dict)
     detects: float | None = None
     seeds: float | None = None
     note: str = ""
@@ -247,6 +249,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         failures=tested.failures,
         looks=looks,
         differs=differing(claim, frame),
+        equal=equal(claim, frame),
         detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
         seeds=_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
         note=note,

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from bench.report.frame import Cell, Frame
+from bench.report.frame import Cell, Frame, value
 from bench.report.grid import number, remarks
 from bench.report.naming import Digits, axis, point
+from bench.report.statement import ALWAYS, counts
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Published, Sweep
+from bench.track.record import Record
 
+UNSAID = "not stated"
+SUBSETS = ("split.train_per_class", "split.train_fraction")
+WHOLE = [("split.train_fraction", 1.0)]
+DATA = ("dataset", "split.", "images")
 HEADS = ("published", "theirs", "ours", "ours - theirs", "source", "what differs (theirs / ours)")
 
 
@@ -40,15 +47,15 @@ class Beside:
             mean, spread = number(self.cells[0], digits)
             ours = f"{mean} {spread}".rstrip()
             ours += f" ({', '.join(remarks(self.cells[0], shown))})"
-            # A difference over other images, or another number of them, means nothing.
-            if not any(name.startswith(("dataset", "split.")) for name in self.differs):
+            # A difference over other images, another number of them, or nobody knows which, means nothing.
+            if not any(name.startswith(DATA) for name in self.differs):
                 more = means[0] - self.published.value
                 gap = f"{'+' if more >= 0 else ''}{digits(more)} {shown.difference}".rstrip()
         elif means:
             ours = f"{digits(min(means))} to {digits(max(means))} ({len(means)} cells)"
         elif self.cells:
             ours = ", ".join(remarks(self.cells[0], shown))
-        differs = "; ".join(f"{axis(k)}: {a} / {b}" if b else f"{axis(k)}: {a}" for k, (a, b) in self.differs.items())
+        differs = "; ".join(f"{_called(k)}: {a}{f' / {b}' if b else ''}" for k, (a, b) in self.differs.items())
         theirs = f"{shown.plain(self.published.value)}{unit}"
         return [label, theirs, ours, gap, self.published.source, differs or "nothing stated"]
 
@@ -70,14 +77,45 @@ def beside(frame: Frame, sweep: Sweep) -> list[Beside]:
 
 
 def _differs(published: Published, cells: list[Cell]) -> dict[str, tuple[str, str]]:
-    configs = [r.config for c in cells for r in c.records if r.config]
+    records = [r for c in cells for r in c.records]
+    configs = [r.config for r in records if r.config]
     out = {}
     for name, theirs in published.setting.items():
-        # `dataset: cifar10` stands for the setting dataset.source, `optim: sgd` for optim.name.
-        known = next((n for n in (name, f"{name}.name", f"{name}.source") if any(n in c for c in configs)), name)
-        ours = {canonical_text(c[known]): show(c[known]) for c in configs if known in c}
+        known = _known(name, configs)
+        ours = _ours(known, records)
         if not ours:
             out[name] = (show(theirs), "")
-        elif set(ours) != {canonical_text(theirs)}:
-            out[name] = (show(theirs), ", ".join(ours.values()))
+        elif set(map(canonical_text, ours)) != {canonical_text(theirs)}:
+            out[name] = (show(theirs), ", ".join(map(show, ours)))
+    stated = {_known(name, configs) for name in published.setting}
+    told = stated | set(published.at)
+    data = () if any(name.startswith("dataset") for name in told) else ("dataset.source",)
+    for name in (*data, *SUBSETS, *ALWAYS):
+        ours = [v for v in _ours(name, records) if v is not None and (name, v) not in WHOLE]
+        if name not in told and ours:
+            out[name] = (UNSAID, ", ".join(_text(name, v) for v in ours))
     return out
+
+
+def _called(name: str) -> str:
+    return metric(name).title if name.startswith("cost/") else axis(name)
+
+
+def _known(name: str, configs: list[dict[str, Any]]) -> str:
+    """`dataset: cifar10` stands for dataset.source, `optim: sgd` for optim.name, `parameters` for a cost."""
+    if name in ("parameters", "params"):
+        return "cost/params"
+    return next((n for n in (name, f"{name}.name", f"{name}.source") if any(n in c for c in configs)), name)
+
+
+def _ours(name: str, records: list[Record]) -> list[Any]:
+    """The different values of a setting or a cost among runs; none for what has no meaning for them."""
+    if name.startswith("cost/"):
+        found = [v for r in records if (v := value(r, name)) is not None]
+    else:
+        found = [r.config[name] for r in records if name in r.config and counts(r, name)]
+    return list({canonical_text(v): v for v in found}.values())
+
+
+def _text(name: str, of: Any) -> str:
+    return Digits(metric(name))(of) if name.startswith("cost/") else show(of)

@@ -31,6 +31,7 @@ QUIET = (
     "trainer.deterministic",
 )
 COSTS = ("cost/params", "cost/flops")
+ALWAYS = (*UNITS, "optim.lr", "cost/params")  # said of every comparison, equal or not
 
 
 def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
@@ -123,18 +124,40 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
     for name in [*ASKED, *(n for n in names if n.startswith(ALSO) and n not in ASKED)]:
         if name in fixed or name in QUIET or not any(name in r.config for records in two for r in records):
             continue
-        one, other = (_values([r for r in records if _counts(r, name)], name) for records in two)
+        one, other = (_values([r for r in records if counts(r, name)], name) for records in two)
+        if name in ALWAYS and (one or other):  # what is not trained has none
+            one, other = one or ["none"], other or ["none"]
         if one != other and one and other:
             out[axis(name) if name in ASKED else name] = (_few(one), _few(other))
     for name in COSTS:
         a, b = ({v for r in records if (v := value(r, name)) is not None} for records in two)
-        if a and b and a != b:
+        if (a or b) and a != b and (name in ALWAYS or (a and b)):
             digits = Digits(metric(name))
-            out[metric(name).title] = (digits(max(a)), digits(max(b)))
+            out[metric(name).title] = (digits(max(a)) if a else "none", digits(max(b)) if b else "none")
     return out
 
 
-def _counts(record: Record, name: str) -> bool:
+def equal(claim: Claim, frame: Frame) -> dict[str, str]:
+    """Of epochs, lr and parameters what both sides of a comparison have alike: name -> text."""
+    if not isinstance(claim, Compare | Equivalence | Interaction):
+        return {}
+    two = sides_of(claim, frame)
+    if len(two) != 2 or not all(two):
+        return {}
+    out: dict[str, str] = {}
+    for name in ALWAYS:
+        if name in COSTS:
+            shown = [{Digits(metric(name))(v) for r in side if (v := value(r, name)) is not None} for side in two]
+            title = metric(name).title
+        else:
+            shown = [set(_values([r for r in side if counts(r, name)], name)) for side in two]
+            title = axis(name)
+        if name not in claim.compare and shown[0] == shown[1] and shown[0] - {"none"}:
+            out[title] = _few(sorted(shown[0]))
+    return out
+
+
+def counts(record: Record, name: str) -> bool:
     """Whether a setting has a meaning for a run: what is not trained has no lr."""
     return trains(record) or not name.startswith(("optim.", "trainer."))
 

@@ -86,6 +86,8 @@ def remarks(verdict: Verdict) -> list[str]:
     if verdict.differs:
         said = "; ".join(f"{name} {one} / {other}" for name, (one, other) in verdict.differs.items())
         out.append(f"Its sides also differ in: {said}.")
+    if verdict.equal:
+        out.append(f"Both have: {'; '.join(f'{name} {text}' for name, text in verdict.equal.items())}.")
     if verdict.doubts:
         out.append(f"Doubts: {'; '.join(f'{name}: {text.rstrip(chr(46))}' for name, text in verdict.doubts)}.")
     return out

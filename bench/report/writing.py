@@ -96,6 +96,7 @@ class Report:
                     "tested": v.tested,
                     "scope": v.scope,
                     "differs": v.differs,
+                    "equal": v.equal,
                     "doubts": dict(v.doubts),
                     "looks": [dataclasses.asdict(look) for look in v.looks.earlier],
                     "left_out": len(v.dropped),

@@ -271,3 +271,40 @@ def test_an_interval_that_ends_with_the_metric_is_shown_from_to() -> None:
         assert "51.0 ± 2.5" in said_so
         assert "where it ends with the metric" in said_so
     assert "98.0\\,[91.4,\\,100]" in latex(grid, said, [], "made")
+
+
+@pytest.mark.parametrize(
+    ("setting", "ours", "gap", "said"),
+    [
+        ({"dataset": "mnist5k"}, {}, "+4.0 points", "epochs: not stated / 3; parameters: not stated / 7,850"),
+        (
+            {"dataset": "mnist5k", "parameters": 7850, "epochs of theirs": 9},
+            {},
+            "+4.0 points",
+            "epochs of theirs: 9; epo",
+        ),
+        ({}, {}, "", "dataset: not stated / mnist5k; epochs"),
+        (
+            {"dataset": "mnist5k"},
+            {"split.train_per_class": 100},
+            "",
+            "training images a class: not stated / 100; epochs",
+        ),
+        ({"dataset": "mnist5k", "images": 60000}, {}, "", "images: 60000; epochs"),
+    ],
+)
+def test_what_a_published_number_leaves_out_is_said_and_without_its_data_there_is_no_gap(
+    setting: dict[str, Any], ours: dict[str, Any], gap: str, said: str
+) -> None:
+    """A network of 100 images a class stood in points below one of 60,000 images, whose author had not said how many."""
+    known = {
+        "value": 0.9,
+        "source": "Somebody 1998",
+        "at": {"norm_layer": "batch", "optim.lr": 0.001},
+        "setting": setting,
+    }
+    made = [dataclasses.replace(r, config={**r.config, **ours}) for r in records()]
+    sweep_ = make_sweep(BATCHNORM, published=[known])
+    (found,) = beside(selected(sweep_, made), sweep_)
+    assert found.texts[3] == gap
+    assert found.texts[5].startswith(said)

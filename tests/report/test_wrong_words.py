@@ -138,6 +138,15 @@ def test_what_else_differs_between_the_sides_is_said() -> None:
     (found,) = judge(make_sweep({"model": ["cnn", "resnet"]}, claims=[claim]), made)
     assert found.differs == {"epochs": ("8", "30"), "parameters": ("270 k", "200 k")}
     assert "Its sides also differ in: epochs 8 / 30; parameters 270 k / 200 k." in remarks(found)
+    rates = [dataclasses.replace(r, config={**r.config, "optim.lr": 0.1, "trainer.epochs": 8}) for r in made]
+    (found,) = judge(make_sweep({"model": ["cnn", "resnet"]}, claims=[claim]), rates)
+    assert "Both have: epochs 8; learning rate 0.1." in remarks(found)
+    knn = [
+        dataclasses.replace(r, config={**r.config, "model.family": "knn"}, costs={}) if r.axes["model"] == "cnn" else r
+        for r in rates
+    ]
+    (found,) = judge(make_sweep({"model": ["cnn", "resnet"]}, claims=[claim]), knn)
+    assert found.differs == {"epochs": ("8", "none"), "learning rate": ("0.1", "none"), "parameters": ("270 k", "none")}
 
 
 def test_unequal_and_too_short_training_is_said() -> None:
