@@ -296,7 +296,7 @@ def test_an_interval_that_ends_with_the_metric_is_shown_from_to() -> None:
 def test_what_a_published_number_leaves_out_is_said_and_without_its_data_there_is_no_gap(
     setting: dict[str, Any], ours: dict[str, Any], gap: str, said: str
 ) -> None:
-    """A network of 100 images a class stood in points below one of 60,000 images, whose author had not said how many."""
+    """A network of 100 images a class stood in points below a number that says nothing of its images."""
     known = {
         "value": 0.9,
         "source": "Somebody 1998",
