@@ -22,8 +22,18 @@ from bench.report.replicates import Contrast, Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.settings import settings_of_records
 from bench.report.statement import differing, equal, scope, sentence
-from bench.report.stats import FEWEST, LEVEL, Sample, detectable, holm_factors, one_sample, provable, seeds_needed
-from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Trend
+from bench.report.stats import (
+    FEWEST,
+    LEVEL,
+    Sample,
+    detectable,
+    holm_factors,
+    one_sample,
+    provable,
+    sample,
+    seeds_needed,
+)
+from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Trend
 from bench.schema.label import show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
@@ -144,7 +154,7 @@ class _Tested:
 
 def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -> _Tested:
     found = contrast(frame, claim)
-    given = summary(found.values, frame.overlap)
+    given = _sample(claim, frame, found.values)
     outcome, p, toward = _test(claim, sweep, given, LEVEL)
     # Seeds without kept predictions may say something else: then the seeds decide.
     equal = len(set(found.values.values())) == 1
@@ -156,7 +166,7 @@ def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -
     if found.dropped:
         effect, other, other_toward = math.nan, math.nan, toward
         if found.counted is not None:
-            outcome_too, other, other_toward = _test(claim, sweep, summary(found.counted, frame.overlap), LEVEL)
+            outcome_too, other, other_toward = _test(claim, sweep, _sample(claim, frame, found.counted), LEVEL)
             effect = outcome_too.estimate
         # Without a worst value a run that diverged counts as nothing, and what is left proves nothing.
         if found.counted is None:
@@ -168,6 +178,11 @@ def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -
             p = 1.0 if not agree else p if found.counted is None else max(p, other)
     stricter = STRICTER if isinstance(claim, Bound) and claim.metric != "run/failed" else 1.0
     return _Tested(claim, found, given, outcome, p, toward, failures, stricter, images, by_images)
+
+
+def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float]) -> Sample:
+    """What a test rests on; data sets have no seeds and splits to be crossed."""
+    return sample(list(values.values())) if isinstance(claim, Across) else summary(values, frame.overlap)
 
 
 def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outcome, float, bool]:
@@ -211,6 +226,8 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     settled = p_all <= 1 - LEVEL and not looks.spent
     word: Word = "open" if not settled else "supported" if tested.toward else "refuted"
     note = tested.outcome.note
+    if isinstance(claim, Across):
+        note = note.replace("seed", "data set")
     alone = tested.p * tested.stricter <= 1 - LEVEL
     if found.absent:
         note = f"these records have no {found.absent}"
@@ -305,6 +322,8 @@ def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | 
     which there are more.
     """
     smallest = getattr(claim, "smallest", None)
+    if isinstance(claim, Across):
+        return None
     if smallest is None or given.n < 2 or not given.sd > 0 or sweep.replicates != ["seed"]:
         return None
     return seeds_for(smallest, given.sd, alpha, "sequential" if sweep.sequential else claim.test)

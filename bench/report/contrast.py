@@ -13,7 +13,7 @@ from bench.report.choosing import choice
 from bench.report.frame import Frame, value
 from bench.report.naming import axis
 from bench.report.replicates import Contrast, Replicate, in_order
-from bench.schema.claim import Bound, Choice, Claim, Interaction, Trend, sides
+from bench.schema.claim import Across, Bound, Choice, Claim, Interaction, Trend, sides
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show, to_number
 from bench.schema.metric import metric
@@ -81,10 +81,34 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
         frame.need_axis(claim.over, f"claim '{claim.says}'")
         if len(frame.levels[claim.over]) < 2:
             return Contrast(absent=f"second value of {axis(claim.over)}")
+    if isinstance(claim, Across):
+        frame.need_axis(claim.over, f"claim '{claim.says}'")
     parts = terms(claim, frame)
     if lacking := _absent(frame, claim, [at for _, at in parts]):
         return Contrast(absent=lacking)
-    return combined(frame, parts, claim.metric)
+    return over_sets(frame, claim, parts) if isinstance(claim, Across) else combined(frame, parts, claim.metric)
+
+
+def over_sets(frame: Frame, claim: Across, parts: list[Term]) -> Contrast:
+    """One number a value of `over`: the mean over its replicates; one of which runs did not finish is dropped too."""
+    values: dict[Replicate, float] = {}
+    counted: dict[Replicate, float] = {}
+    averaged: dict[str, int] = {}
+    dropped, hopeless = [], False
+    for level in frame.levels[claim.over]:
+        found, name = combined(frame, [(w, {**at, claim.over: level}) for w, at in parts], claim.metric), show(level)
+        if found.absent:
+            continue
+        averaged |= found.averaged
+        if found.values:
+            values[name] = round(sum(found.values.values()) / len(found.values), 13)
+        if found.dropped:
+            dropped.append(name)
+        if found.counted is None:
+            hopeless = True
+        elif found.counted:
+            counted[name] = round(sum(found.counted.values()) / len(found.counted), 13)
+    return Contrast(values, None if hopeless else counted, _worst(claim.metric), dropped, averaged)
 
 
 def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bench.report import artifacts, figures
+from bench.report import across, artifacts, figures
 from bench.report.evidence import Evidence
 from bench.report.figures.chart import Chart, data, marks, rows
 from bench.report.figures.choice import all_figures, stem
 from bench.report.frame import Frame
+from bench.schema.sweep import names
 
 ROWS_BELOW_CHART = 240
 POINTS_WITH_SEEDS = 400  # a chart of more points leaves its single seeds to the table
@@ -43,6 +44,12 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
         elif not made["files"]:
             continue
         out.append(made)
+    of = names(evidence.sweep.table.metric)[0] if evidence.sweep.table else "test/accuracy"
+    if (methods := across.across(frame, of, across.axis_of(evidence.sweep))) is not None:
+        chart = across.chart(methods, of)
+        heads, body = rows(chart)
+        out.append({**shown(evidence, "across", chart), "chart": len(charts), "heads": heads, "rows": body})
+        charts.append(data(chart))
     return out, charts
 
 

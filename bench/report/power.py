@@ -10,11 +10,11 @@ from typing import Any
 from bench.report.claims import STRICTER, seeds_for
 from bench.report.contrast import contrast
 from bench.report.frame import selected
-from bench.report.naming import Digits, replicates
+from bench.report.naming import Digits, axis, replicates
 from bench.report.replicates import Spread, grid_of, overlap_of, spread
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.stats import FEWEST, LEVEL, detectable, power, provable
-from bench.schema.claim import Bound, Claim, Equivalence, Trend
+from bench.schema.claim import Across, Bound, Claim, Equivalence, Trend
 from bench.schema.errors import RequestError
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, seeds_of, values
@@ -67,10 +67,17 @@ def forecast(sweep: Sweep, records: Sequence[Record], config: Mapping[str, Any] 
     """
     tested = [c for c in sweep.claims if c.metric != "run/failed"]
     plan = planned(sweep, config or {})
+    plans = [over_sets(sweep, claim) if isinstance(claim, Across) else plan for claim in tested]
     return [
-        f"{claim.says}: {_said(claim, sweep, plan, _spread(sweep, records, claim), len(sweep.claims))}"
-        for claim in tested
+        f"{claim.says}: {_said(claim, sweep, mine, _spread(sweep, records, claim), len(sweep.claims))}"
+        for claim, mine in zip(tested, plans, strict=True)
     ]
+
+
+def over_sets(sweep: Sweep, claim: Across) -> Plan:
+    """The data sets that a claim is judged across."""
+    count = len(values(sweep.axes[claim.over]))
+    return Plan(count, 1, 0.0, f"{count} values of {axis(claim.over)}")
 
 
 def planned(sweep: Sweep, config: Mapping[str, Any]) -> Plan:
@@ -98,8 +105,8 @@ def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> tuple[Spre
         return None
     if len(found) < FEW or not all(map(math.isfinite, found.values())):
         return None
-    crossed = any(isinstance(name, str) for name in found)
-    grid = grid_of(found) if crossed else grid_of({f"{name}/": value for name, value in found.items()})
+    crossed = any(isinstance(name, str) for name in found) and not isinstance(claim, Across)
+    grid = grid_of(found) if crossed else grid_of({f"{i}/": value for i, value in enumerate(found.values())})
     if not grid.size:
         return None
     parts = spread(grid)
@@ -140,9 +147,8 @@ def _said(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | No
     amount_said = f"{Digits(shown, [amount])(amount)} {shown.difference}".rstrip()
     if isinstance(claim, Trend) and claim.spacing == "step":
         amount_said += " a step"
-    said = (
-        f"{finds.format(amount_said)} (spread of {found[1]} earlier {'seeds' if plan.columns == 1 else 'replicates'})"
-    )
+    noun = "values" if isinstance(claim, Across) else "seeds" if plan.columns == 1 else "replicates"
+    said = f"{finds.format(amount_said)} (spread of {found[1]} earlier {noun})"
     if wanted is None:
         return f"{said}."
     if equal:

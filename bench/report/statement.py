@@ -10,7 +10,7 @@ from bench.report.frame import Frame, value
 from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
 from bench.report.replicates import SPLIT
-from bench.schema.claim import Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
+from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
@@ -58,6 +58,12 @@ def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
         )
     if isinstance(claim, Equivalence):
         return f"{difference}{at}: {shown.title}, expected within ±{shown.amount(claim.margin)}"
+    if isinstance(claim, Across):
+        count = len(frame.levels.get(claim.over, ()))
+        return (
+            f"{difference}{at}: {shown.title}, one difference for each of {count} values of {axis(claim.over)}, "
+            f"expected {more[claim.direction]} 0"
+        )
     by = shown.amount(claim.by if claim.direction == "greater" else -claim.by) if claim.by else "0"
     return f"{difference}{at}: {shown.title}, expected {more[claim.direction]} {by}"
 
@@ -90,7 +96,9 @@ def scope(claim: Claim, frame: Frame) -> str:
         parts += [f"{', '.join(per_class)} training images a class"] if per_class != ["none"] else []
     parts += spans(lengths(found))
     splits = len({tuple(canonical_text(r.config.get(name)) for name in SPLIT) for r in found})
-    if frame.drawn:
+    if isinstance(claim, Across):
+        parts.append(f"across values of {axis(claim.over)}")
+    elif frame.drawn:
         parts.append(f"over {frame.replicates}")
     elif frame.own_splits:
         parts.append("over seeds, each with a split of its own")
@@ -113,7 +121,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
 
     Empty where the claim has no two sides.
     """
-    if not isinstance(claim, Compare | Equivalence | Interaction):
+    if not isinstance(claim, Compare | Equivalence | Interaction | Across):
         return {}
     two = sides_of(claim, frame)
     if len(two) != 2 or not all(two):
@@ -139,7 +147,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
 
 def equal(claim: Claim, frame: Frame) -> dict[str, str]:
     """Of epochs, lr and parameters what both sides of a comparison have alike: name -> text."""
-    if not isinstance(claim, Compare | Equivalence | Interaction):
+    if not isinstance(claim, Compare | Equivalence | Interaction | Across):
         return {}
     two = sides_of(claim, frame)
     if len(two) != 2 or not all(two):

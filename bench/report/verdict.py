@@ -10,7 +10,7 @@ from bench.report.images import OnImages
 from bench.report.naming import Digits, axis
 from bench.report.stats import LEVEL
 from bench.report.tables import escape_md
-from bench.schema.claim import Bound, Compare, Equivalence, Trend
+from bench.schema.claim import Across, Bound, Compare, Equivalence, Trend
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep
 
@@ -41,7 +41,7 @@ def numbers(verdict: Verdict) -> str:
     if verdict.n:
         parts += [_effect(verdict, shown)] if math.isfinite(verdict.effect) else []
         noun = "pair" if isinstance(claim, Compare | Equivalence) else "seed"
-        noun = "replicate" if any(isinstance(name, str) for name in verdict.values) else noun
+        noun = "replicate" if crossed(verdict) else "data set" if isinstance(claim, Across) else noun
         parts.append(f"n = {verdict.n} {noun}{'s' if verdict.n != 1 else ''}")
     if not math.isnan(verdict.p):
         p = f"p {_p(verdict.p)}"
@@ -55,7 +55,7 @@ def numbers(verdict: Verdict) -> str:
 
 def crossed(verdict: Verdict) -> bool:
     """Whether splits or folds are drawn anew too, so that what it rests on are no seeds."""
-    return any(isinstance(replicate, str) for replicate in verdict.values)
+    return not isinstance(verdict.claim, Across) and any(isinstance(name, str) for name in verdict.values)
 
 
 def remarks(verdict: Verdict) -> list[str]:
@@ -78,7 +78,8 @@ def remarks(verdict: Verdict) -> list[str]:
         what = f"find {digits(verdict.detects)}{unit}"
         if isinstance(verdict.claim, Equivalence):
             what = f"show a margin of ±{digits(verdict.detects)}{unit} where nothing differs"
-        out.append(f"{verdict.n} replicates of this spread {what} four times in five.")
+        noun = "data sets" if isinstance(verdict.claim, Across) else "replicates"
+        out.append(f"{verdict.n} {noun} of this spread {what} four times in five.")
     smallest = getattr(verdict.claim, "smallest", None)
     if verdict.word == "open" and smallest and verdict.seeds is not None and not crossed(verdict):
         need = f"about {verdict.seeds}" if math.isfinite(verdict.seeds) else "more than 1,000"
@@ -104,7 +105,8 @@ def _images(found: OnImages, shown: Metric) -> str:
 def _failures(verdict: Verdict, shown: Metric) -> str:
     failures = verdict.failures
     assert failures is not None
-    count = f"{failures.count} replicate{'s lack' if failures.count > 1 else ' lacks'} a run and "
+    noun = "data set" if isinstance(verdict.claim, Across) else "replicate"
+    count = f"{failures.count} {noun}{'s lack' if failures.count > 1 else ' lacks'} a run and "
     count += "are left out" if failures.count > 1 else "is left out"
     if math.isnan(failures.effect):
         return f"{count}; {shown.title} has no worst value to count them as."

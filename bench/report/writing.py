@@ -141,8 +141,9 @@ def write(
         files[predictions.FILE] = said_of_images
         if (by_image := images.markdown(frame, reader)) is not None:
             files["images.md"] = by_image
-    if (text := across.markdown(frame, grid.metrics[0].name)) is not None:
-        files["across.md"] = text
+    if (methods := across.across(frame, grid.metrics[0].name, across.axis_of(sweep))) is not None:
+        files["across.md"] = across.markdown(methods, grid.metrics[0].name)
+        files |= figures.files("across", drawn(across.chart(methods, grid.metrics[0].name)))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -3,7 +3,7 @@
 Every claim comes down to one number a seed (its contrast): a difference of two runs of the same seed, the slope of
 a seed's metric over an axis, the difference of two differences, of two choices, or the cell itself. Axes that a claim
 does not fix are averaged over within the seed, so n is always the number of seeds (of replicates, where a sweep states
-others).
+others). A claim across data sets has one number a data set instead.
 
 A claim without a direction takes the one that is better: less for NLL and calibration error, greater for accuracy.
 `metric: run/failed` is 1 for a run that failed and 0 for one that finished, so that a rate of failures can be a claim.
@@ -142,6 +142,35 @@ class Equivalence:
 
 
 @part
+class Across:
+    """`compare` has a metric that is greater (or less) than `against` on data sets like these.
+
+    The contrast is one number a value of the axis `over` (a data set, a task): the mean over its replicates of
+    compare - against. So n is the number of data sets, of which Wilcoxon's signed-rank test (Demsar 2006, JMLR 7)
+    needs six and more.
+    """
+
+    kind: Literal["across"]
+    says: str  # the claim, in a sentence
+    compare: Point  # axis values of the one side
+    against: Point  # of the other side
+    over: str = "dataset"  # axis whose values count as drawn from many
+    at: Point = Field(default_factory=dict)  # axis values that both sides have
+    metric: str = "test/accuracy"  # what is claimed about
+    direction: Direction = "greater"
+    test: Literal["t", "wilcoxon"] = "wilcoxon"  # on the differences of the data sets
+    smallest: Smallest = None
+
+    def fault(self) -> str:
+        """What makes this claim impossible to judge, or an empty string."""
+        if self.over in {*self.compare, *self.against, *self.at}:
+            return f"'{self.over}' is both `over` and fixed by compare, against or at."
+        return _two_sides(self.compare, self.against, self.at) or _whole_range_amount(
+            {"smallest": self.smallest}, self.metric
+        )
+
+
+@part
 class Way:
     """A way to choose: of the candidates the one with the best `by`, and what is read of it."""
 
@@ -213,8 +242,8 @@ def add_direction(claim: Any) -> Any:
     return {**claim, "direction": metric(of).better or "greater"} if isinstance(of, str) else claim
 
 
-Claim = Annotated[Compare | Trend | Interaction | Equivalence | Choice | Bound, Field(discriminator="kind")]
-KINDS = ("compare", "trend", "interaction", "equivalence", "choice", "bound")
+Claim = Annotated[Compare | Trend | Interaction | Equivalence | Choice | Across | Bound, Field(discriminator="kind")]
+KINDS = ("compare", "trend", "interaction", "equivalence", "choice", "across", "bound")
 
 
 def digest(claims: Sequence[Claim]) -> str:

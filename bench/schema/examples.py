@@ -41,6 +41,14 @@ CLAIMS = {
   against: {by: val/accuracy}
   at: {norm_layer: batch}
 """,
+    "across": """\
+- kind: across
+  says: Batch norm helps at rates like these, one number a rate
+  compare: {norm_layer: batch}
+  against: {norm_layer: none}
+  over: optim.lr
+  test: t
+""",
     "bound": """\
 - kind: bound
   says: At most every tenth run without a norm fails at lr 0.1

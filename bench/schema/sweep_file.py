@@ -197,8 +197,10 @@ def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: st
     if made.sequential and made.replicates != ["seed"]:
         raise RequestError(f"{where}: sequential: true tests seeds one after another; replicates must be [seed].")
     for i, claim in enumerate(made.claims):
-        if made.sequential and (claim.test != "t" or claim.metric == "run/failed"):
+        over_sets = claim.kind == "across"
+        if made.sequential and (claim.test != "t" or claim.metric == "run/failed" or over_sets):
             what = f"test: {claim.test}" if claim.test != "t" else f"metric: {claim.metric}"
+            what = "kind: across" if over_sets else what
             raise RequestError(
                 f"{where}: claims[{i}] ('{claim.says}') says {what}, for which no test holds however often "
                 "one looks. Take it out, or take out sequential: true."
@@ -208,7 +210,7 @@ def _check_replicates(made: Sweep, axes: list[tuple[str, str | None]], where: st
                 f"{where}: claims[{i}] ('{claim.says}') counts failures, and runs of one seed or of one split may fail "
                 "for one reason, which no count of them knows. Say replicates: [seed], or take the claim out."
             )
-        if made.replicates != ["seed"] and claim.test != "t":
+        if made.replicates != ["seed"] and claim.test != "t" and not over_sets:
             raise RequestError(f"{where}: claims[{i}].test is {claim.test}; crossed replicates are tested by t only.")
 
 

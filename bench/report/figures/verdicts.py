@@ -9,7 +9,7 @@ from bench.report.claims import Verdict
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
 from bench.report.naming import Digits, axis, worded
 from bench.report.verdict import crossed
-from bench.schema.claim import Bound, Compare, Equivalence, Trend
+from bench.schema.claim import Across, Bound, Compare, Equivalence, Trend
 from bench.schema.metric import metric
 
 MEAN, SEED = 0, 1  # what a mark of such a panel is: its `series`
@@ -63,7 +63,7 @@ def panel_of(verdict: Verdict) -> Panel:
             series=SEED,
             n=1,
             text=digits(v),
-            tip=(f"{'replicate' if crossed(verdict) else 'seed'} {seed}", digits(v)),
+            tip=(_name(verdict, seed), digits(v)),
         )
         for i, (seed, v) in enumerate(values)
     )
@@ -72,6 +72,12 @@ def panel_of(verdict: Verdict) -> Panel:
     small = smallest(verdict)
     shade = (-small * shown.factor, small * shown.factor) if small else None
     return Panel(f"{verdict.word}: {verdict.claim.says}", (mean, *seeds), lines=lines, shade=shade)
+
+
+def _name(verdict: Verdict, replicate: object) -> str:
+    if isinstance(verdict.claim, Across):
+        return str(replicate)
+    return f"{'replicate' if crossed(verdict) else 'seed'} {replicate}"
 
 
 def thresholds(verdict: Verdict) -> list[float]:
