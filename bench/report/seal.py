@@ -46,7 +46,8 @@ def faults(folder: Path, needed: Iterable[str] = NEEDED) -> list[str]:
         needed: files that the digest has to cover.
     """
     if not (folder / FILE).is_file():
-        return [f"{FILE}: missing, so that nobody can say whether the files here are as they were written"]
+        lost = f"{FILE}: missing, so that nobody can say whether the files here are as they were written"
+        return [lost, *_by_manifest(folder)]
     content = _read(folder)
     out = [f"{FILE}: not as it was written"] if content.get("digest") != _digest(content) else []
     out += content.get("broken", [])
@@ -58,6 +59,16 @@ def faults(folder: Path, needed: Iterable[str] = NEEDED) -> list[str]:
         elif checksum(path) != digest and not (path.suffix == ".jsonl" and _grown(path, digest)):
             out.append(f"{name}: not the file that was written")
     return list(dict.fromkeys(out))
+
+
+def _by_manifest(folder: Path) -> list[str]:
+    """What a manifest's own checksums say where the digest was taken away, or never was."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("files", {})
+    except (OSError, ValueError, AttributeError):
+        return []
+    found = [name for name, digest in files.items() if (folder / name).is_file() and checksum(folder / name) != digest]
+    return [f"{name}: not the file that was written" for name in found]
 
 
 def checksum(path: Path) -> str:

@@ -88,10 +88,8 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
 
 
 def _changed_sources(folder: Path) -> str:
-    """What was edited of what a results folder is made from; "" for nothing, and for a folder without a digest."""
-    found = faults(folder)
-    if any(fault.startswith(f"{seal.FILE}: missing") for fault in found):
-        return ""
+    """What was edited of what a results folder is made from; "" for nothing; no digest is no edit."""
+    found = [fault for fault in faults(folder) if not fault.startswith(f"{seal.FILE}: missing")]
     return next((fault for fault in found if fault.startswith(seal.SOURCES)), "")
 
 
