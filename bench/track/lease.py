@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from bench.schema.errors import RequestError
 from bench.track.owner import Owner
 from bench.track.runs import Runs
-from bench.track.unavailable import StoreUnavailable
 
 # A heartbeat silent for so long is a dead owner; the same for everybody at a store. Four beats fit into it.
 LEASE_SECONDS = float(os.environ.get("IMAGEBENCH_LEASE_SECONDS", "90"))
@@ -80,7 +79,7 @@ class Leases:
         self._stop.set()
         if not self.silent:
             self._thread.join(timeout=30)
-            with contextlib.suppress(StoreUnavailable):  # a store that is away learns from the process' death
+            with contextlib.suppress(RequestError):  # a store that is away learns from the process' death
                 self._flush()
         self.owner.over()
 
@@ -172,5 +171,5 @@ class Leases:
         count = 0
         while not self._stop.wait(self.beat):
             count += 1
-            with contextlib.suppress(StoreUnavailable):  # the next beat tries again
+            with contextlib.suppress(RequestError):  # the next beat tries again; whoever takes a point hears of it
                 self._flush(str(count))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,26 @@ from bench.track.index import Row
 
 class Runs(Connection):
     """Reading goes past MLflow where that is safe (`bench.track.index`); writing is MLflow's."""
+
+    @contextmanager
+    def _writing(self, run_id: str) -> Iterator[None]:
+        """As `_asking`; a run that was there and is no more is told in our words.
+
+        Raises:
+            RequestError: then.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self._asking():
+                yield
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise RequestError(
+                f"{self.shown} has no run {run_id} any more: it was put back from a backup, or is another store now. "
+                "Results that it lacks wait in the spool; the same command goes on."
+            ) from None
 
     def params(self, run_id: str) -> dict[str, str]:
         """The parameters of a run."""
@@ -37,14 +58,14 @@ class Runs(Connection):
 
     def tag(self, run_id: str, key: str, value: str) -> None:
         """Set one tag of a run."""
-        with self._asking():
+        with self._writing(run_id):
             self.client.set_tag(run_id, key, value)
 
     def set_once(self, run_id: str, key: str, value: str) -> bool:
         """Write a parameter; False where it has another value already. Atomic: the database refuses a second one."""
         from mlflow.exceptions import MlflowException
 
-        with self._asking():
+        with self._writing(run_id):
             try:
                 self.client.log_param(run_id, key, value, synchronous=True)
             except MlflowException as error:
@@ -58,7 +79,7 @@ class Runs(Connection):
         from mlflow.entities import Param, RunTag
 
         entries = [Param(k, v) for k, v in params.items()]
-        with self._asking():
+        with self._writing(run_id):
             for start in range(0, max(len(entries), 1), 100):
                 labels = [RunTag(k, v) for k, v in tags.items()] if start == 0 else []
                 self.client.log_batch(run_id, [], entries[start : start + 100], labels, synchronous=True)
@@ -133,7 +154,7 @@ class Runs(Connection):
 
     def mark(self, run_id: str, status: str) -> None:
         """Set a run's status: RUNNING again, or ended as FINISHED, FAILED or KILLED."""
-        with self._asking():
+        with self._writing(run_id):
             if status == "RUNNING":
                 self.client.update_run(run_id, status)
             else:

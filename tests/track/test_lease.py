@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.schema.errors import RequestError
 from bench.track.lease import Leases
 from bench.track.owner import Owner
 from bench.track.store import Store
@@ -73,6 +75,19 @@ def test_a_value_is_written_once(folder: Path) -> None:
     assert store.set_once(lease_run, "a", "1")  # a request that was repeated
     assert not store.set_once(lease_run, "a", "2")
     assert store.params(lease_run) == {"a": "1"}
+
+
+def test_a_store_that_was_put_back_from_an_old_backup_says_so(folder: Path) -> None:
+    """The run with the leases is younger than the backup: MLflow's own error ended the launch, and its heartbeat."""
+    store = Store()
+    shutil.copy("mlflow.db", "backup.db")
+    with Leases(store, store.lease_run("x"), Owner.here(folder), beat=0.05) as leases:
+        store.client._tracking_client.store.engine.dispose()
+        shutil.copy("backup.db", "mlflow.db")
+        with pytest.raises(RequestError, match="put back from a backup"):
+            leases.take("a" * 64)
+        time.sleep(0.2)
+        assert leases._thread.is_alive()
 
 
 def test_everybody_gets_the_same_lease_run_and_parent(folder: Path) -> None:
