@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
-from bench.track.address import sqlite_file
+from bench.track.address import redact, sqlite_file
 from bench.track.artifacts import FOLDER, VARIABLE, beside, first_name, local, plain_files
 from bench.track.attempt import begin
 from bench.track.delivery import NotTaken
@@ -181,10 +182,29 @@ def _files(source: Store, row: Row, experiment: str) -> list[Path]:
                 f"store is yours, set {VARIABLE} to a folder that holds it"
             )
         return list(plain_files(folder))
+    _own_place(address, source.uri)
     try:
         return list(plain_files(source.artifacts(row.run_id)))
     except OSError as error:
         raise RequestError(f"The files of run {row.run_id} ({experiment}) cannot be read: {error}") from None
+
+
+def _own_place(address: str, uri: str) -> None:
+    """See that files elsewhere lie where the store keeps its own: MLflow would fetch them with this user's credentials.
+
+    Raises:
+        Unbelievable: for another host, a bucket that nobody named, or a way up out of either.
+    """
+    parts, named = urlsplit(address), os.environ.get(VARIABLE, "")
+    served = (
+        parts.scheme == "mlflow-artifacts" and parts.netloc in ("", urlsplit(uri).netloc) and uri.startswith("http")
+    )
+    ours = "://" in named and address.startswith(f"{named.rstrip('/')}/")
+    if ".." in unquote(unquote(parts.path)).split("/") or not (served or ours):
+        raise Unbelievable(
+            f"its files are said to lie in {redact(address)[:200]}, which is no place of the store's own. Where it is, "
+            f"set {VARIABLE} to the address that holds it"
+        )
 
 
 class Unbelievable(Exception):

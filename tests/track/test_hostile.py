@@ -19,7 +19,7 @@ from bench.schema.errors import RequestError
 from bench.schema.names import Harmless, checked_name, make_printable, tolerate_narrow_encoding
 from bench.schema.sweep import steps_of
 from bench.track.artifacts import local
-from bench.track.importing import bring
+from bench.track.importing import Unbelievable, _own_place, bring
 from bench.track.record import Record, read_csv, to_csv
 from bench.track.spool import Spool
 from bench.track.store import Store
@@ -260,6 +260,25 @@ def test_a_host_in_an_address_hides_no_folder_of_this_machine(address: str) -> N
     from mlflow.utils.file_utils import local_file_uri_to_path
 
     assert str(local(address)) == local_file_uri_to_path(address) == "/a/b"
+
+
+def test_files_elsewhere_come_from_the_stores_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow would fetch them from anywhere, with this user's credentials."""
+    server, database = "http://me:pass@host:5000", "postgresql://me:pass@host/db"
+    for address, uri in (
+        ("mlflow-artifacts://victim:80/1/a", server), ("mlflow-artifacts:/1/%252e%252e/2", server),
+        ("mlflow-artifacts:/1/../2", server), ("mlflow-artifacts:/1/a", database), ("s3://bucket/mine/a", server),
+        ("ftp://me:pass@victim/x", database), ("http://victim/x", server),
+    ):  # fmt: skip
+        with pytest.raises(Unbelievable, match="no place of the store's own") as refused:
+            _own_place(address, uri)
+        assert "pass" not in str(refused.value)
+    _own_place("mlflow-artifacts:/1/a/artifacts", server)
+    monkeypatch.setenv("IMAGEBENCH_ARTIFACTS", "s3://bucket/mine")
+    _own_place("s3://bucket/mine/a", database)
+    for address in ("s3://bucket/mine/../a", "s3://bucket/mine-not/a"):
+        with pytest.raises(Unbelievable):
+            _own_place(address, database)
 
 
 def test_a_terminal_without_our_signs_shows_others() -> None:
