@@ -112,6 +112,8 @@ def main(args: argparse.Namespace) -> int:
 def folder_of(dataset: Any) -> str:
     """The name of a set's folder: its own for each folder, list or set of the hub."""
     place = getattr(dataset, "root", None) or getattr(dataset, "file", None) or getattr(dataset, "name", None)
+    if dataset.source == "own":  # a function's name is one already
+        return str(place)
     if dataset.source not in ("folder", "csv", "huggingface") or not place:
         return str(dataset.source)
     whole = str(Path(place).expanduser().resolve()) if "://" not in place else place

@@ -2,6 +2,9 @@
 
 bench ui                the runs of the sweep that ran last
 bench ui batchnorm      those of a sweep (its experiment: batchnorm, batchnorm-smoke)
+
+The run of the sweep itself, with its verdicts and table, and its runs stand in one list: MLflow 3.17 has no address
+that opens them nested.
 """
 
 from __future__ import annotations

@@ -15,7 +15,10 @@ from bench.report.tables import blocks, marked, panel_title
 from bench.schema.label import show
 
 COLUMN = 220.0  # points: of LaTeX's own two-column article on A4; most venues have some more
+PAGE = 430.0  # both columns; estimates of wider blocks are further off
+MOST = 4  # blocks below each other; of more a table is as high as a page, and spans both columns
 LETTER = 4.25  # points that a letter of \footnotesize takes, generously
+SIGN = 0.35  # letters that ± takes beyond one, in the larger type
 GAP = 6.0  # points between two columns of the table
 SIZES = (("footnotesize", 1.0), ("scriptsize", 0.88))  # 8 and 7 points
 SMALL = "\\scriptsize"  # what stands beside a number
@@ -26,6 +29,8 @@ LONGEST = 16  # letters of a row's name in one line
 
 def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (), name: str = "") -> str:
     """A `table` environment that fits one column, wide panels in blocks of columns; needs \\usepackage{booktabs}.
+
+    Of many blocks it is a `table*`, which fits both columns.
 
     n stands in the caption once, and in the cells that have another.
 
@@ -41,11 +46,12 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     caption += f", in brackets {', '.join(chosen)}" if chosen and not _chosen_by_row(grid) else ""
     caption += f", n = {usual} unless said." if usual else "."
     label = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")
-    lines = ["% \\usepackage{booktabs}", "\\begin{table}", "\\centering", f"\\caption{{{_breakable(caption)}}}"]
+    width, (size, made) = COLUMN, _layout(grid, usual, COLUMN)
+    if sum(len(found) for _, _, found, _ in made) > MOST:
+        width, (size, made) = PAGE, _layout(grid, usual, PAGE)
+    kind = "table" if width == COLUMN else "table*"
+    lines = ["% \\usepackage{booktabs}", f"\\begin{{{kind}}}", "\\centering", f"\\caption{{{_breakable(caption)}}}"]
     lines += [f"\\label{{tab:{label}}}"] if label else []
-    layouts = _layouts(grid, usual)
-    fitting = [one for one in layouts if all(fits for *_, fits in one[1])] or layouts[-1:]
-    size, made = next((one for one in fitting if _in_one(one[1])), fitting[0])
     lines += [f"\\{size}", f"\\setlength{{\\tabcolsep}}{{{GAP / 2:g}pt}}"]
     for panel, (cells, left, found, _) in zip(grid.panels, made, strict=True):
         for k, block in enumerate(found):  # what was chosen for the rows stands once
@@ -59,31 +65,33 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     for note in notes:
         sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _breakable(note.text)
         lines += ["", f"\\par\\raggedright {sentence}"]
-    return "\n".join([*lines, "\\end{table}"]) + "\n"
+    return "\n".join([*lines, f"\\end{{{kind}}}"]) + "\n"
 
 
 # Cells, columns of row names, blocks of columns, and whether every block is narrow enough.
 Laid = tuple[list[list[str]], list[list[str]], list[list[int]], bool]
 
 
-def _layouts(grid: Grid, usual: int) -> list[tuple[str, list[Laid]]]:
-    """The panels laid out in both sizes of type, the larger first."""
-    return [(size, [_laid(grid, panel, usual, factor) for panel in grid.panels]) for size, factor in SIZES]
+def _layout(grid: Grid, usual: int, width: float) -> tuple[str, list[Laid]]:
+    """The panels laid out in so many points, in the larger size of type where that fits as well."""
+    layouts = [(size, [_laid(grid, panel, usual, factor, width) for panel in grid.panels]) for size, factor in SIZES]
+    fitting = [one for one in layouts if all(fits for *_, fits in one[1])] or layouts[-1:]
+    return next((one for one in fitting if _in_one(one[1])), fitting[0])
 
 
-def _laid(grid: Grid, panel: Panel, usual: int, factor: float) -> Laid:
-    letter = LETTER * factor
+def _laid(grid: Grid, panel: Panel, usual: int, factor: float, width: float) -> Laid:
+    letter, sign = LETTER * factor, SIGN if factor == 1 else 0.0
     heads = [head for head, _ in grid.head_rows()[-1]]
     left = _row_names(panel, grid)
     names = [min(max(map(len, of)), LONGEST) * letter + GAP for of in left]
-    room, later = COLUMN - sum(names), COLUMN - sum(names[: len(grid.row_axes)])
+    room, later = width - sum(names), width - sum(names[: len(grid.row_axes)])
     places = range(len(heads))
     columns = [[_cell(grid, panel, i, j, usual) for i in range(len(panel.rows))] for j in places]
-    widths = [max([len(heads[j]), *map(_length, columns[j])]) * letter + GAP for j in places]
+    widths = [max(len(heads[j]), sign + max(map(_length, columns[j]))) * letter + GAP for j in places]
     for j in places:
         if widths[j] > (later if j else room):  # no tabular can hold it beside the names of its rows
             columns[j] = [_cell(grid, panel, i, j, usual, stacked=True) for i in range(len(panel.rows))]
-            widths[j] = max([len(heads[j]), *map(_length, columns[j])]) * letter + GAP
+            widths[j] = max(len(heads[j]), sign + max(map(_length, columns[j]))) * letter + GAP
     cells = [list(row) for row in zip(*columns, strict=True)]
     found = blocks([int(w) for w in widths], int(room), gap=0)
     fits = all(sum(widths[j] for j in block) <= (later if k else room) for k, block in enumerate(found))

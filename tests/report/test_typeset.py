@@ -70,5 +70,6 @@ def test_every_table_fits_a_column_of_a_paper(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-2000:]
     log = (tmp_path / "paper.log").read_text(encoding="utf-8", errors="replace").replace("\n", " ")
     assert re.findall(r"Overfull .hbox \(([\d.]+)pt", log) == []
+    assert re.findall(r"Float too large for page by ([\d.]+)pt", log) == []
     assert "undefined" not in log
     assert "multiply" not in log
