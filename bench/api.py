@@ -151,12 +151,12 @@ def run(*overrides: str, fresh: bool = False, allow: Mapping[str, str] | None = 
     Raises:
         RequestError: for a request that is wrong. A run that failed comes back, with its `status` and `reason`.
     """
-    from bench.cli.run import finished, reasons
+    from bench.cli.run import reasons, run_or_find
     from bench.compose import compose
 
     _use(parts)
     allowed = reasons([f"{name}={reason}" for name, reason in (allow or {}).items()])
-    return Run(*finished(compose(list(overrides)), fresh, allowed))
+    return Run(*run_or_find(compose(list(overrides)), fresh, allowed))
 
 
 def sweep(
@@ -179,9 +179,9 @@ def sweep(
     from bench.cli import sweep as verb
 
     _use(parts)
-    asked = _asked(name, overrides, axes, scale, seeds)
+    asked = _words_of(name, overrides, axes, scale, seeds)
     more = {"workers": workers, "retry_failed": retry_failed, "fresh": fresh, "dry_run": dry_run}
-    counts = _spoken(verb, {**asked, **more})
+    counts = _json_of(verb, {**asked, **more})
     return Sweep(counts.pop("sweep"), counts, asked)
 
 
@@ -198,7 +198,7 @@ def table(
     Raises:
         RequestError: for a request that is wrong, or a sweep of which nothing was run.
     """
-    return _table(_asked(name, overrides, axes, scale, seeds), out)
+    return _table(_words_of(name, overrides, axes, scale, seeds), out)
 
 
 def records(
@@ -217,7 +217,7 @@ def records(
         from bench.track.record import read_csv
 
         return _frame(read_csv(Path(name)))
-    return _frame(_records(_asked(name, overrides, axes, scale, seeds)))
+    return _frame(_records(_words_of(name, overrides, axes, scale, seeds)))
 
 
 def compare(a: str, b: str, metric: Sequence[str] = (), out: str = "compare.svg") -> Comparison:
@@ -229,7 +229,7 @@ def compare(a: str, b: str, metric: Sequence[str] = (), out: str = "compare.svg"
     from bench.cli import compare as verb
 
     words = {"a": a, "b": b, "metric": list(metric), "out": Path(out), "results": Path("results")}
-    data = _spoken(verb, words)
+    data = _json_of(verb, words)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         verb.main(_arguments(verb, words, as_json=False))
     return Comparison(said.getvalue(), Path(data.get("figure", out)), data)
@@ -242,7 +242,7 @@ def _use(parts: str | None) -> None:
         use(parts)
 
 
-def _asked(
+def _words_of(
     name: str, overrides: Sequence[str], axes: Axes | None, scale: str, seeds: int | Sequence[int] | None
 ) -> dict[str, Any]:
     """The words of a command line."""
@@ -269,7 +269,7 @@ def _arguments(verb: Any, words: dict[str, Any], as_json: bool) -> argparse.Name
     return argparse.Namespace(**{**defaults, **words, "json": as_json})
 
 
-def _spoken(verb: Any, words: dict[str, Any]) -> dict[str, Any]:
+def _json_of(verb: Any, words: dict[str, Any]) -> dict[str, Any]:
     """What a verb says with --json."""
     with contextlib.redirect_stdout(io.StringIO()) as said:
         verb.main(_arguments(verb, words, as_json=True))
@@ -280,7 +280,7 @@ def _table(asked: dict[str, Any], out: str | None) -> Table:
     from bench.cli import table as verb
 
     words = {**asked, "records": None, "out": None if out is None else Path(out)}
-    data = _spoken(verb, words)
+    data = _json_of(verb, words)
     with contextlib.redirect_stdout(io.StringIO()) as said:
         verb.main(_arguments(verb, words, as_json=False))
     return Table(Path(data["folder"]), said.getvalue(), data)
@@ -288,12 +288,12 @@ def _table(asked: dict[str, Any], out: str | None) -> Table:
 
 def _records(asked: dict[str, Any]) -> list[Record]:
     from bench.cli.sweep_arguments import experiment_name, requested_sweep, seeds
-    from bench.cli.table import stored
+    from bench.cli.table import read_store
     from bench.sweep.plan import at_scale
 
     named, overrides = requested_sweep(argparse.Namespace(**asked))
     made = at_scale(named, asked["scale"], seeds(asked["seeds"]))
-    return stored(made, overrides, experiment_name(made.name, asked["scale"]))[0]
+    return read_store(made, overrides, experiment_name(made.name, asked["scale"]))[0]
 
 
 def _frame(found: Sequence[Record]) -> pd.DataFrame:

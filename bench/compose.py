@@ -25,8 +25,8 @@ from yaml import YAMLError
 
 from bench.parts import listing
 from bench.parts.options import SCHEME, OwnParts
-from bench.parts.resolve import resolved
-from bench.quoting import quoted
+from bench.parts.resolve import resolve_parts
+from bench.quoting import quote_override
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.offered import GROUPS
 
@@ -82,7 +82,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     out = []
     for text in overrides:
         try:
-            out.append(parser.parse_override(quoted(text)))
+            out.append(parser.parse_override(quote_override(text)))
         except HydraException as error:
             reason = str(error).splitlines()[0]
             name, _, value = text.partition("=")
@@ -155,7 +155,7 @@ def to_plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
         data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
     assert isinstance(data, dict)
     made = {str(k): v for k, v in data.items() if k != "hydra"}
-    return resolved(made) if complete else made
+    return resolve_parts(made) if complete else made
 
 
 def check_override(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
@@ -186,8 +186,8 @@ def check_override(override: Override, groups: dict[str, tuple[str, ...]], sever
 
 def _unknown_option(key: str, value: str, options: Sequence[str]) -> RequestError:
     """The error for a group's option that there is none of; it may be in a file that is no Python."""
-    broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken().items())
-    broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced().items())
+    broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken_files().items())
+    broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced_files().items())
     return RequestError(f"{unknown_name(key.replace('/', ' '), value, options)}{broken}")
 
 

@@ -9,7 +9,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import MISSING
 
 from bench.compose import compose, groups, no_default_error, override_value, parse, refers, refuse_conflicts
-from bench.parts.resolve import resolved
+from bench.parts.resolve import resolve_parts
 from bench.schema.errors import RequestError
 
 
@@ -57,7 +57,7 @@ class Composer:
             _put(config, override.key_or_group.split("."), override_value(override), text)
         if (name := _first_missing(config, "")) is not None:
             raise no_default_error(name)
-        return resolved(config)
+        return resolve_parts(config)
 
 
 def _copy(value: Any) -> Any:

@@ -80,7 +80,7 @@ def _cell(value: object) -> object:
 
 
 @contextmanager
-def synced(path: Path) -> Iterator[BinaryIO]:
+def open_synced(path: Path) -> Iterator[BinaryIO]:
     """Open for writing; on leaving, the bytes are on the disk. For files of a folder that is moved in as a whole."""
     with path.open("wb") as file:
         yield file
@@ -123,11 +123,11 @@ def disk_full(place: Path | str | None, remedy: str = "") -> DiskFull:
     """What to raise for a file or folder whose disk is full; None: the working directory."""
     folder = Path(place or ".")
     return DiskFull(
-        f"The disk of {folder} is full ({_free(folder)}). What was written before is whole; make room and go on. "
+        f"The disk of {folder} is full ({_free_space(folder)}). What was written before is whole; make room and go on. "
         f"{remedy}".strip()
     )
 
 
-def _free(folder: Path) -> str:
+def _free_space(folder: Path) -> str:
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     return f"{shutil.disk_usage(there).free / 2**20:.0f} MiB free"

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from bench.data.augment import Augmentation, generator
 from bench.data.cache import cache_folder
 from bench.data.imagedata import ImageData
-from bench.disk import disk_errors, synced
+from bench.disk import disk_errors, open_synced
 from bench.schema.errors import RequestError
 
 KEEP_REMEDY = "Or set IMAGEBENCH_CACHE to another folder, or do without: transfer.cache=false."
@@ -98,7 +98,7 @@ def cached_array(
             with FileLock(lock or path.with_suffix(".lock")):
                 if there() is None:  # another process may have finished it while this one waited
                     part = path.with_suffix(".part")  # left by a kill: overwritten, as we hold the lock
-                    with synced(part) as file:
+                    with open_synced(part) as file:
                         np.save(file, compute())
                     part.replace(path)
     path = there() or path

@@ -18,23 +18,23 @@ from bench.track.store import Store
 HERE = ("dataset.root", "dataset.file")  # where the run's images lay; they may lie there still
 
 
-def fetched(store: Store | Starts, run: str, folder: Path, preprocessing: bool) -> Path:
+def fetch_weights(store: Store | Starts, run: str, folder: Path, preprocessing: bool) -> Path:
     """The weights of a run, as a file in `folder`; with `preprocessing`, preprocessing.json lies beside it.
 
     Raises:
-        RequestError: when there is no such run or it has no weights, and for an older run as `derived`.
+        RequestError: when there is no such run or it has no weights, and for an older run as `derive_input`.
     """
     path = store.artifact(run, "weights.pt", folder)
     if preprocessing:
         try:
             store.artifact(run, origin.FILE, folder)
         except RequestError:
-            said = origin.to_json(derived(store.get(run)), file_sha256(path))
+            said = origin.to_json(derive_input(store.get(run)), file_sha256(path))
             path.with_name(origin.FILE).write_text(said, encoding="utf-8")
     return path
 
 
-def derived(record: Record) -> Input:
+def derive_input(record: Record) -> Input:
     """What a run of before preprocessing.json trained with: worked out from its recorded settings and its images.
 
     Raises:

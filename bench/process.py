@@ -31,7 +31,7 @@ def _space(name: str) -> str:
     return os.readlink(link) if link.is_symlink() else ""
 
 
-def started(pid: int) -> int | None:
+def start_time(pid: int) -> int | None:
     """When a process started: ticks since boot where the kernel tells, else seconds since 1970; None for none or dead.
 
     A zombie, which nobody has waited for yet, is dead.
@@ -59,6 +59,6 @@ def end_with(pid: int, start: int | None) -> None:
 
 
 def _follow(pid: int, start: int | None) -> None:
-    while started(pid) == start:
+    while start_time(pid) == start:
         time.sleep(LOOK_SECONDS)
     os._exit(1)

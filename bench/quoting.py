@@ -29,7 +29,7 @@ def text_settings() -> frozenset[str]:
     return frozenset(s.name for s in settings(Experiment) if is_text(s.hint))
 
 
-def quoted(word: str) -> str:
+def quote_override(word: str) -> str:
     """An override in Hydra's grammar; the same where nothing has to be done.
 
     A value with commas stays several values (`--axes dataset.root=a,b`), unless it is what a file or folder is called.

@@ -22,8 +22,8 @@ from bench.data import augment, corrupt
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
 from bench.models import preprocess
-from bench.parts.load import fresh, known, raised
-from bench.parts.reads import watched
+from bench.parts.load import error_of, forget_modules, known_files
+from bench.parts.reads import watch_reads
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.offered import GROUPS, REGISTERED
@@ -47,7 +47,7 @@ def rehearse(experiments: Sequence[Experiment]) -> None:
         what = (tuple(owns), exp.dataset, exp.model, exp.norm_layer, exp.transfer.mode, bool(exp.corrupt.names))
         if owns and what not in seen:
             seen.add(what)
-            fresh()
+            forget_modules()
             with _random_state_kept():
                 _rehearse(exp)
 
@@ -58,7 +58,7 @@ def _rehearse(exp: Experiment) -> None:
     data = images.load(exp.dataset, exp.split)
     owns = [(_kind(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
     if owns:
-        with watched(_those(exp), frozenset().union(*(known(kind, own) for kind, own in owns))):
+        with watch_reads(_those(exp), frozenset().union(*(known_files(kind, own) for kind, own in owns))):
             _tried(exp, data)
 
 
@@ -127,7 +127,7 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
         except RequestError:
             raise
         except Exception as error:
-            raise raised(f"{named} fails", error) from error
+            raise error_of(f"{named} fails", error) from error
         moved = moved or _random_state() != before
     if not torch.equal(*found):
         raise RequestError(
@@ -151,7 +151,7 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
         try:
             logits = net(prepare(batch))
         except Exception as error:
-            raise raised(
+            raise error_of(
                 f"{_those(exp)} cannot take {len(batch)} images of {'x'.join(map(str, few.shape))}", error
             ) from error
         if not torch.isfinite(logits).all():
@@ -171,7 +171,7 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
             "lower optim.lr."
         ) from error
     except Exception as error:
-        raise raised(f"{_those(exp)} cannot be trained", error) from error
+        raise error_of(f"{_those(exp)} cannot be trained", error) from error
 
 
 def _those(exp: Experiment) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.compose import compose
-from bench.parts.resolve import resolved
+from bench.parts.resolve import resolve_parts
 from bench.schema.experiment import Experiment, experiment
 from bench.track.record import Record
 
@@ -32,16 +32,16 @@ def experiment_of(record: Record, seed: int, threads: int | None, overrides: Map
     kept = DEVICES if record.config.get("trainer.sync_batchnorm") is False else ()  # there they may be the experiment
     left_out = {*ELSEWHERE, "seed"} - {*kept}
     here = {name: value for name, value in record.config.items() if name not in left_out}
-    config = nested({**here, **overrides})
+    config = nest({**here, **overrides})
     for part, value in compose([]).items():
         config.setdefault(part, value)  # a part that is younger than the record: its default means "as before"
-    config = resolved(config)
+    config = resolve_parts(config)
     config["seed"] = seed
     config.setdefault("trainer", {})["threads"] = threads
     return experiment(config)
 
 
-def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`{"optim.lr": 0.1}` as `{"optim": {"lr": 0.1}}`."""
     out: dict[str, Any] = {}
     for name, value in flat.items():

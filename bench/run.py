@@ -14,7 +14,7 @@ from torch import nn
 from bench import data as images
 from bench import models, offer
 from bench.data.imagedata import ImageData
-from bench.parts.load import fresh
+from bench.parts.load import forget_modules
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, run_key
 from bench.seal import reason_of, seal
@@ -62,7 +62,7 @@ def execute(
             machine that only takes part in it.
     """
     spool, labels = spool or Spool(), labels or [{}] * len(exps)
-    fresh()
+    forget_modules()
     data = images.load(exps[0].dataset, exps[0].split)
     if exps[0].trainer.threads is not None:
         torch.set_num_threads(exps[0].trainer.threads)
@@ -169,11 +169,11 @@ def transfer(
     kind, _, run = exp.transfer.weights.partition(":")
     if kind != "run":
         return fit_transfer(exp, data, None, on_epoch, checkpoint)
-    from bench.pretrained import fetched  # Hydra, which few runs need
+    from bench.pretrained import fetch_weights  # Hydra, which few runs need
 
     with tempfile.TemporaryDirectory() as folder:
         asked = exp.transfer.preprocess == "weights" and exp.transfer.input is None
-        path = fetched(starts or Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
+        path = fetch_weights(starts or Store(exp.tracking.uri), run, Path(folder), preprocessing=asked)
         return fit_transfer(exp, data, path, on_epoch, checkpoint)
 
 

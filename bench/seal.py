@@ -79,7 +79,7 @@ def seal(
             **({"skipped_images": str(len(data.skipped))} if data.skipped else {}),
             "images": f"{len(data.train)}/{len(data.val)}/{len(data.test)}",  # train / val / test
             **weights,
-            **({OWN_METRICS: entered.named([own.name for own in exp.metrics.own])} if exp.metrics.own else {}),
+            **({OWN_METRICS: entered.describe_metrics([m.name for m in exp.metrics.own])} if exp.metrics.own else {}),
         },
     )  # fmt: skip
     goes_on = isinstance(outcome, OutOfTime)

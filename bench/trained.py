@@ -32,7 +32,7 @@ from bench.features import features
 from bench.models import origin, preprocess, transfer, weights
 from bench.models.hashes import file_sha256
 from bench.models.heads import Backbone
-from bench.pretrained import HERE, derived, fetched
+from bench.pretrained import HERE, derive_input, fetch_weights
 from bench.restore import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
@@ -291,7 +291,7 @@ def _trained_on(store: Store, record: Record, path: Path) -> Input:
     try:
         said = json.loads(store.artifact(record.run_id, origin.FILE, path.parent).read_text(encoding="utf-8"))
     except RequestError:
-        return derived(record)
+        return derive_input(record)
     if said.pop(origin.OF_WEIGHTS, None) not in (None, file_sha256(path)):
         raise RequestError(f"The {origin.FILE} of run {record.run_id} belongs to other weights.")
     return build(Input, said, where=origin.FILE)
@@ -307,7 +307,7 @@ def _frozen(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Mo
     """The backbone that made the features for neighbours or means, from the weights that the run began with."""
     kind, _, run = made.exp.transfer.weights.partition(":")
     asked = made.exp.transfer.preprocess == "weights" and made.exp.transfer.input is None
-    path = fetched(store, run, folder, preprocessing=asked) if kind == "run" else None
+    path = fetch_weights(store, run, folder, preprocessing=asked) if kind == "run" else None
     exp = origin.resolve(made.exp, path)
     net = models.build(exp, made.shape, len(made.classes))
     digest, then = transfer.initialise(exp, net, path), made.record.provenance.get("weights_sha256")

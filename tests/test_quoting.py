@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.compose import compose, parse
-from bench.quoting import quoted
+from bench.quoting import quote_override
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.label import canonical_text, show
@@ -54,9 +54,9 @@ def test_an_axis_value_with_a_comma_is_one() -> None:
 def test_what_has_a_meaning_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for word in ("optim.lr=0.1,0.2", "dataset.root='a b'", "dataset.root=null", "dataset.root=a,b", "model=cnn"):
-        assert quoted(word) == word
+        assert quote_override(word) == word
     (tmp_path / "a,b").mkdir()
-    assert quoted("dataset.root=a,b") == "dataset.root='a,b'"
+    assert quote_override("dataset.root=a,b") == "dataset.root='a,b'"
     assert axis_of("dataset.root='a, b',c")[1] == ["a, b", "c"]
     assert axis_of("dataset.label_column='007','7'")[1] == ["007", "7"]
 

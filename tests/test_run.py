@@ -81,12 +81,12 @@ def test_two_commands_for_one_run_take_turns(folder: Path) -> None:
     """In one folder; the second finds what the first has done."""
     import threading
 
-    from bench.cli.run import finished
+    from bench.cli.run import run_or_find
     from bench.compose import compose
 
     config = compose([*QUICK, "seed=9"])
     found: list[Any] = []
-    calls = [threading.Thread(target=lambda: found.append(finished(config, False, {}))) for _ in range(2)]
+    calls = [threading.Thread(target=lambda: found.append(run_or_find(config, False, {}))) for _ in range(2)]
     for call in calls:
         call.start()
     for call in calls:

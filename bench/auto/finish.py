@@ -33,7 +33,7 @@ EXPERIMENT = "auto"  # of the store
 KINDS = ("confusion", "mistakes", "precision_recall", "calibration", "label_errors", "saliency", "neighbours")
 
 
-def recorded(best: Tried, data: ImageData, store: Store) -> Record:
+def record_best(best: Tried, data: ImageData, store: Store) -> Record:
     """Score the best one on test, and record it as the run that `bench run` would have made of its settings."""
     assert best.exp is not None
     assert best.result is not None
@@ -68,11 +68,13 @@ def interval(record: Record, images: int) -> tuple[float, float, float]:
 def report(record: Record, data: ImageData, found: Inspection, search: Search, store: Store, out: Path) -> Path:
     """The page of the best run on its test images, with what was tried and what there is to say of the images."""
     subject = Subject(open_run(store, record.run_id), store, "test")
-    drawn = draw(subject, KINDS, out / "report", before=[tried(search, record, len(data.test)), labels(data, found)])
+    drawn = draw(
+        subject, KINDS, out / "report", before=[candidates_table(search, record, len(data.test)), labels(data, found)]
+    )
     return drawn.files[0]
 
 
-def tried(search: Search, record: Record, images: int) -> Picture:
+def candidates_table(search: Search, record: Record, images: int) -> Picture:
     """The table of candidates."""
     rows = [
         (
@@ -106,7 +108,7 @@ def labels(data: ImageData, found: Inspection) -> Picture:
     )  # fmt: skip
 
 
-def exported(record: Record, store: Store, folder: Path) -> tuple[str, str]:
+def export_run(record: Record, store: Store, folder: Path) -> tuple[str, str]:
     """Export the run; (what `bench predict` takes, why not where it is the run itself)."""
     try:
         model = OfRun(open_run(store, record.run_id, device="cpu"))

@@ -25,7 +25,7 @@ def base(folder: Path) -> list[str]:
     return ["dataset=folder", f"dataset.root='{quoted}'", "dataset.on_bad_image=skip", f"split.val={VAL}"]
 
 
-def resolved(overrides: list[str]) -> Experiment:
+def to_experiment(overrides: list[str]) -> Experiment:
     """The Experiment of some overrides."""
     return experiment(compose(overrides))
 
@@ -39,7 +39,7 @@ def read(folder: Path) -> tuple[ImageData, Inspection]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise RequestError(f"{folder} {what}. Expected a folder with one sub-folder of images a class.")
-    exp = resolved(base(folder))
+    exp = to_experiment(base(folder))
     data = images.load(exp.dataset, exp.split)
     counts = np.bincount(data.labels, minlength=len(data.classes))
     few = [f"{data.classes[k]} ({counts[k]})" for k in np.flatnonzero(counts < LEAST)]

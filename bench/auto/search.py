@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bench.auto.candidates import Candidate, Family
-from bench.auto.folder import resolved, without_test
+from bench.auto.folder import to_experiment, without_test
 from bench.data.imagedata import ImageData
 from bench.run import train
 from bench.schema.errors import RequestError, RunFailed
@@ -137,7 +137,7 @@ class Search:
             from bench.auto.candidates import BACKBONE
             from bench.models import preprocess
 
-            exp = resolved([*self.base, *BACKBONE, "transfer=frozen"])
+            exp = to_experiment([*self.base, *BACKBONE, "transfer=frozen"])
             net = models.build(exp, self.data.shape, len(self.data.classes)).eval()
             prepare = preprocess.make(exp, self.data)
             chosen = torch.from_numpy(np.asarray(self.data.images[self.data.train[:PROBE]]))
@@ -153,7 +153,7 @@ class Search:
     def _try(self, family: Family, candidate: Candidate, epochs: int, study: Any) -> Tried:
         """Train one candidate; again with fewer epochs where its first one shows that all would take too long."""
         more = (f"trainer.epochs={epochs}",) if epochs else ()
-        exp = resolved([*self.base, *candidate.overrides, *more])
+        exp = to_experiment([*self.base, *candidate.overrides, *more])
         out, trial = Tried(family.name, candidate.name, exp=exp), study.ask()
         started = time.monotonic()
 

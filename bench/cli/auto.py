@@ -68,10 +68,10 @@ def main(args: argparse.Namespace) -> int:
         raise RequestError(f"Nothing came to an end in {args.minutes:g} minutes. Say more --minutes. ({notes})")
     if stopped:
         say.line("Stopped. The best so far is kept; once more Ctrl-C drops it.")
-    record = finish.recorded(best, data, store)
+    record = finish.record_best(best, data, store)
     out = args.out or Path("auto") / args.folder.resolve().name
     page = finish.report(record, data, found, search, store, out)
-    model, problem = finish.exported(record, store, out / "model")
+    model, problem = finish.export_run(record, store, out / "model")
     accuracy, low, high = finish.interval(record, len(data.test))
     seconds = time.monotonic() - started
     if args.json:

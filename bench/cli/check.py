@@ -43,7 +43,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Print the findings; 0 without an error among them (or with every error allowed), else 2."""
     if args.names:
-        return named(args.json)
+        return print_findings(args.json)
     from bench.data.finding import Finding, stops
     from bench.protocol.lint import findings
     from bench.schema.errors import Refused
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         claims, replicates = (len(sweep.claims), sweep.replicates) if sweep else (0, ["seed"])
         found = findings(experiments, keys, claims, replicates, near=True)
         found += unfair(plan) if plan else []
-        powers = expected(plan, args.scale) if plan else []
+        powers = expect_effects(plan, args.scale) if plan else []
         if uses_own_code(experiments):
             from bench.rehearsal import rehearse
 
@@ -90,7 +90,7 @@ def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str],
     from bench import data as images
     from bench.cli.sweep_arguments import seeds
     from bench.compose import compose
-    from bench.data.finding import checked
+    from bench.data.finding import check_allowed
     from bench.schema.experiment import experiment
     from bench.sweep import file
     from bench.sweep.plan import at_scale, points
@@ -103,7 +103,7 @@ def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str],
         return ALONE, [exp], [images.fingerprint(exp.dataset, exp.split)], {}, None
     sweep = at_scale(file.read(names[0]), args.scale, seeds(args.seeds))
     planned = points(sweep, [w for w in args.words if "=" in w])
-    allowed = dict(checked(sweep.allow))
+    allowed = dict(check_allowed(sweep.allow))
     return names[0], [p.experiment for p in planned], [p.data for p in planned], allowed, Planned(sweep, planned)
 
 
@@ -138,7 +138,7 @@ def unfair(plan: Planned) -> list[Finding]:
     return [Finding(name, "warning", reason, remedy) for name, reason in foreseen(plan.sweep, records)]
 
 
-def expected(plan: Planned, scale: str) -> list[str]:
+def expect_effects(plan: Planned, scale: str) -> list[str]:
     """What the planned replicates can find of each claim, by what there is of earlier records."""
     from bench.cli.sweep_arguments import experiment_name
     from bench.report.power import forecast
@@ -150,7 +150,7 @@ def expected(plan: Planned, scale: str) -> list[str]:
     return forecast(plan.sweep, ended_runs(plan.sweep, title, existing(first.tracking.uri)), flat_settings(first))
 
 
-def named(as_json: bool) -> int:
+def print_findings(as_json: bool) -> int:
     """Every finding there is, by name."""
     from bench.data.finding import NAMES
 

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
 
     found = [("the tool", tool())]
     if args.name is not None:
-        found += of_sweep(evidence.read(evidence.named(args.name, args.results)))
+        found += of_sweep(evidence.read(evidence.folder_named(args.name, args.results)))
     merged: dict[str, list[str]] = {}
     for what, entry in found:
         merged.setdefault(entry, []).append(what)

@@ -45,14 +45,14 @@ def main(args: argparse.Namespace) -> int:
     from bench.report.compared import data, text
     from bench.report.figures import png, svg
     from bench.report.figures.beside import beside
-    from bench.report.figures.paper import drawn_together
+    from bench.report.figures.paper import draw_together
     from bench.schema.errors import RequestError
 
     if args.out.suffix not in (".svg", ".png"):
         raise RequestError(f"--out {args.out}: expected a name that ends in .svg or .png.")
     (a, read_a), (b, read_b) = (side(word, args.results) for word in (args.a, args.b))
     found = compare(a, b, args.metric)
-    drawing = drawn_together(beside(found, (curves(a, read_a), curves(b, read_b))))
+    drawing = draw_together(beside(found, (curves(a, read_a), curves(b, read_b))))
     write_atomically(args.out, svg(drawing) if args.out.suffix == ".svg" else png(drawing))
     if args.json:
         print(json.dumps({**data(found), "figure": str(args.out)}))
@@ -74,7 +74,7 @@ def side(word: str, results: Path) -> Found:
 
     path = Path(word)
     if path.suffix == ".csv":
-        return Side(word, read_csv(path)), artifacts.kept(path.parent)
+        return Side(word, read_csv(path)), artifacts.read_kept(path.parent)
     if "#" in word or "://" in word or path.suffix == ".db":
         return of_store(word)
     if "@" in word:
@@ -84,7 +84,7 @@ def side(word: str, results: Path) -> Found:
         found = evidence.read(folder)
         for change in found.changed[:3]:
             print(f"warning: {folder} was changed after it was written: {change}", file=sys.stderr)
-        return Side(word, found.records), artifacts.kept(folder)
+        return Side(word, found.records), artifacts.read_kept(folder)
     return of_run(word, results)
 
 
@@ -104,8 +104,8 @@ def of_run(word: str, results: Path) -> Found:
         if match:
             axes = " · ".join(str(v) for v in match[0].axes.values())
             label = f"{match[0].run_id[:12]} {axes} · seed {match[0].seed}"
-            return Side(label, match), artifacts.stored(store)
-    known = [p.name for p in evidence.found(results)] if results.is_dir() else []
+            return Side(label, match), artifacts.read_stored(store)
+    known = [p.name for p in evidence.find_folders(results)] if results.is_dir() else []
     raise RequestError(
         f"'{word}' is neither a run in {redact(default_uri())} (at least 6 characters of its id) nor a sweep in "
         f"{results} ({', '.join(known) or 'there is none'}), nor a folder with a records.csv."
@@ -133,7 +133,7 @@ def of_store(word: str) -> Found:
     if name and name not in ours:
         raise unknown_name(f"sweep in {store.shown}:", name, ours)
     name = name or ours[0]
-    return Side(f"{store.shown}#{name}", store.records(name)), artifacts.stored(store)
+    return Side(f"{store.shown}#{name}", store.records(name)), artifacts.read_stored(store)
 
 
 def of_commit(word: str, results: Path) -> Found:
@@ -155,7 +155,7 @@ def of_commit(word: str, results: Path) -> Found:
             elif file == "records.csv":
                 reason = got.stderr.decode(errors="replace").strip().splitlines()
                 raise RequestError(f"{word}: git has no {asked} ({reason[0] if reason else 'no reason given'}).")
-        kept = artifacts.kept(Path(scratch))
+        kept = artifacts.read_kept(Path(scratch))
         return Side(word, read_csv(Path(scratch) / "records.csv")), kept
 
 

@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
         files.append("augment.png")
     if preview.corruptions(exp.corrupt, data, out / "corrupt.png"):
         files.append("corrupt.png")
-    similar = alike(args, data) if args.features else None
+    similar = similar_pairs_of(args, data) if args.features else None
     duplicates(found, similar or [], data, out / "duplicates.csv")
     splits.save(data, out / "split.npz")
     if data.skipped:
@@ -128,7 +128,7 @@ def own(path: Path) -> str | None:
     return f"dataset=csv dataset.file={path}" if path.is_file() else None
 
 
-def alike(args: argparse.Namespace, data: ImageData) -> list[Pair]:
+def similar_pairs_of(args: argparse.Namespace, data: ImageData) -> list[Pair]:
     """Pairs that look alike to a frozen backbone: the run's own where it is told one, else the bundled one."""
     from bench.compose import compose
     from bench.data.near import membership, sample
@@ -203,9 +203,9 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
 def listing(as_json: bool) -> int:
     """The sets there are."""
     from bench.data.catalog import CARDS, OWN, class_names
-    from bench.parts.listing import listed
+    from bench.parts.listing import all_parts
 
-    offered = {p.name: p.summary if p.ours else f"{p.summary} ({p.where})" for p in listed() if p.kind == "dataset"}
+    offered = {p.name: p.summary if p.ours else f"{p.summary} ({p.where})" for p in all_parts() if p.kind == "dataset"}
     if as_json:
         published = {name: {**card._asdict(), "class_names": class_names()[name]} for name, card in CARDS.items()}
         print(json.dumps({"published": published, "own": {**OWN, **offered}}))

@@ -138,11 +138,11 @@ def disk() -> Iterator[Check]:
             yield Check(name, "missing", f"{folder} cannot be written", "Work in a folder that you may write.")
         else:
             free = shutil.disk_usage(there).free
-            held = _held(folder) if name == "data cache" else ""
+            held = _cache_contents(folder) if name == "data cache" else ""
             yield _enough(name, free, DISK_GB, f"free at {folder}{held}", "Free some space, or set IMAGEBENCH_CACHE.")
 
 
-def _held(cache: Path) -> str:
+def _cache_contents(cache: Path) -> str:
     """What lies in the cache and is made again when it is needed."""
     sizes = dict.fromkeys(("decoded", "features", "neighbours"), 0.0)
     for part in sizes:

@@ -51,14 +51,14 @@ def main(args: argparse.Namespace) -> int:
             raise RequestError("Which run? Expected a run's id, its first characters, or 'last'.")
         print(json.dumps(KINDS) if args.json else "\n".join(f"{kind:<18} {what}" for kind, what in KINDS.items()))
         return 0
-    from bench.cli.predict import is_override, opened
+    from bench.cli.predict import is_override, open_model
     from bench.explain.subject import Subject
     from bench.track.store import Store
 
     if not 0 < args.precision <= 1:
         raise RequestError(f"--precision: expected a fraction such as 0.95, got {args.precision:g}.")
     overrides = [w for w in args.words if is_override(w)]
-    trained = opened(args.run, overrides, args.device)
+    trained = open_model(args.run, overrides, args.device)
     uri = next((w.partition("=")[2] for w in overrides if w.startswith("tracking.uri=")), None)
     store = Store(uri)
     subject = Subject(trained, store, args.split, own_image(args.image, trained), args.precision)

@@ -39,7 +39,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Write the forms, check and measure each."""
-    from bench.cli.predict import is_override, opened
+    from bench.cli.predict import is_override, open_model
     from bench.serve.classifier import OfRun
 
     wrong = [w for w in args.words if not is_override(w)]
@@ -49,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
         )
     if (args.int8 or args.dockerfile) and "onnx" not in args.format:
         raise RequestError("--int8 and --dockerfile are for --format onnx.")
-    trained = opened(args.run, args.words, "cpu")
+    trained = open_model(args.run, args.words, "cpu")
     model = OfRun(trained, args.calibrate)
     folder = args.out or Path("exported") / trained.record.run_id[:12]
     rows, failed = forms(args, model, folder)
@@ -108,7 +108,7 @@ def forms(args: argparse.Namespace, model: Any, folder: Path) -> tuple[list[dict
 
 def timing(args: argparse.Namespace, model: Any, path: Path | None) -> dict[str, float]:
     """Size of a form, and its latency and memory where they are asked for."""
-    from bench.serve.measure import measured
+    from bench.serve.measure import measure_model
 
     trained = model.trained
     size: dict[str, float] = {}
@@ -121,7 +121,7 @@ def timing(args: argparse.Namespace, model: Any, path: Path | None) -> dict[str,
         return size
     uri = next((w.partition("=")[2] for w in args.words if w.startswith("tracking.uri=")), None)
     of = {"file": str(path)} if path else {"run": trained.record.run_id, "uri": uri, "where": dict(trained.where)}
-    return size | measured({**of, "shape": list(trained.shape)})
+    return size | measure_model({**of, "shape": list(trained.shape)})
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:

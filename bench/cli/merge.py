@@ -40,17 +40,17 @@ def main(args: argparse.Namespace) -> int:
     from bench import report
     from bench.protocol import register
     from bench.report import evidence
-    from bench.report.artifacts import kept
-    from bench.report.predictions import kept as with_predictions
+    from bench.report.artifacts import read_kept
+    from bench.report.predictions import read_predictions as with_predictions
     from bench.report.seal import seal
 
     if len(args.folders) < 2:
         raise RequestError("Expected two folders or more: bench merge A B --out DIR.")
-    reads = [evidence.read(evidence.named(str(folder), folder.parent)) for folder in args.folders]
+    reads = [evidence.read(evidence.folder_named(str(folder), folder.parent)) for folder in args.folders]
     same_sweep(reads)
     replaceable(args.out, reads[0])
-    records, whose, differing = merged(reads)
-    readers = [with_predictions(read.folder, kept(read.folder)) for read in reads]
+    records, whose, differing = merge_records(reads)
+    readers = [with_predictions(read.folder, read_kept(read.folder)) for read in reads]
 
     def reader(record: Record, name: str) -> str | None:
         return readers[whose[record.key or record.run_id]](record, name)
@@ -147,7 +147,7 @@ def replaceable(out: Path, read: Evidence) -> None:
         )
 
 
-def merged(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], list[str]]:
+def merge_records(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], list[str]]:
     """One record a point and seed, in the order of the first folder; whose it is; where two finished ones differ."""
     from bench.report.naming import point
 
@@ -161,7 +161,7 @@ def merged(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], lis
             if before is None or CHOSEN.index(record.status) < CHOSEN.index(before.status):
                 found[key], whose[key] = record, i
             elif before.status == record.status == "finished":
-                unlike = sorted(n for n in {*before.metrics, *record.metrics} if _unlike(before, record, n))
+                unlike = sorted(n for n in {*before.metrics, *record.metrics} if _differs(before, record, n))
                 if unlike:
                     name = unlike[0] if "test/accuracy" not in unlike else "test/accuracy"
                     one, other = (r.metrics.get(name) for r in (before, record))
@@ -172,7 +172,7 @@ def merged(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], lis
     return list(found.values()), whose, differing
 
 
-def _unlike(one: Record, other: Record, name: str) -> bool:
+def _differs(one: Record, other: Record, name: str) -> bool:
     """Whether a metric differs by more than sums in another order make of it."""
     a, b = one.metrics.get(name), other.metrics.get(name)
     if a is None or b is None:

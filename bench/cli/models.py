@@ -122,7 +122,7 @@ def own_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | N
         at = shape or (3, 32, 32)
         return row | counts(model, at, args.classes or 10, args.stages, True, least_own(model, at[0]), False)
     except RequestError as error:
-        return row | uncounted(shape or (3, 32, 32), args.classes or 10, None, False) | {"error": str(error)}
+        return row | blank_row(shape or (3, 32, 32), args.classes or 10, None, False) | {"error": str(error)}
 
 
 def timm_rows(args: argparse.Namespace, shape: tuple[int, int, int] | None) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def timm_row(name: str, args: argparse.Namespace, shape: tuple[int, int, int] | 
     try:
         side = smallest_useful_input(model)
     except RequestError as error:
-        return row | uncounted(at, args.classes or 1000, None, has_weights) | {"error": str(error)}
+        return row | blank_row(at, args.classes or 1000, None, has_weights) | {"error": str(error)}
     # Some networks of the many are more than counting without memory can take: the others are listed all the same.
     return row | counts(model, at, args.classes or 1000, args.stages, True, side, has_weights)
 
@@ -176,7 +176,7 @@ def counts(
     """
     from bench.models.overview import count
 
-    row = uncounted(shape, classes, min_size, pretrained)
+    row = blank_row(shape, classes, min_size, pretrained)
     try:
         found = count(model, shape, classes)
     except RequestError as error:
@@ -195,7 +195,7 @@ def counts(
     return row
 
 
-def uncounted(shape: tuple[int, int, int], classes: int, min_size: int | None, pretrained: bool) -> dict[str, Any]:
+def blank_row(shape: tuple[int, int, int], classes: int, min_size: int | None, pretrained: bool) -> dict[str, Any]:
     """The second half of a row before anything is counted."""
     row: dict[str, Any] = {"parameters": None, "flops": None, "min_size": min_size, "pretrained": pretrained}
     return row | {"norm_layers": [], "norms": {}, "heads": [], "input": list(shape), "classes": classes}
@@ -216,7 +216,7 @@ def table(rows: list[dict[str, Any]], with_stages: bool) -> list[str]:
             lines.append(f"{r['name']:<{width}}  {r['error']}")
             continue
         paper = " ".join(str(p) for p in (r["paper"], r["year"]) if p is not None)
-        numbers = (f"{r['parameters']:,}", _short(r["flops"]), "x".join(map(str, r["input"])), r["min_size"] or "-")
+        numbers = (f"{r['parameters']:,}", _shorten(r["flops"]), "x".join(map(str, r["input"])), r["min_size"] or "-")
         weights = "yes" if r["pretrained"] else "no"
         lines.append(line.format(r["name"], *numbers, weights, counted[r["name"]], _norms(r["norm_layers"]), paper))
         if len(r["heads"]) > 1:
@@ -236,7 +236,7 @@ def _norms(names: list[str]) -> str:
     return f"all but {missing[0]}" if missing else "all"
 
 
-def _short(flops: int | None) -> str:
+def _shorten(flops: int | None) -> str:
     """1,234,567 as 1.23M."""
     if flops is None:
         return "-"

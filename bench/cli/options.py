@@ -97,10 +97,10 @@ def text(section: Section, width: int) -> str:
     """A section for a terminal."""
     lines = [section.name, "─" * len(section.name)]
     for kind, words in section.about:
-        lines += [*_wrapped(f"{kind}: {words}" if kind else words, width, ""), ""]
+        lines += [*_wrap(f"{kind}: {words}" if kind else words, width, ""), ""]
     for name, sets, said in section.choices:
         lines.append(f"  {name:<20} {sets or said}".rstrip())
-        lines += _wrapped(said if sets else "", width, " " * 23)
+        lines += _wrap(said if sets else "", width, " " * 23)
     lines += [""] if section.choices else []
     for entry in section.settings:
         lines += setting(entry, width)
@@ -116,12 +116,12 @@ def setting(entry: Entry, width: int) -> list[str]:
     said = f"{entry.meaning}  ({entry.source})" if entry.meaning else f"({entry.source})"
     return [
         f"  {entry.name}{only}",
-        *_wrapped(f"{entry.type}; {given}", width, "      "),
-        *_wrapped(said, width, "      "),
+        *_wrap(f"{entry.type}; {given}", width, "      "),
+        *_wrap(said, width, "      "),
     ]
 
 
-def _wrapped(words: str, width: int, indent: str) -> list[str]:
+def _wrap(words: str, width: int, indent: str) -> list[str]:
     lines = []
     for paragraph in words.split("\n\n") if words else []:
         kept = paragraph if "\n " in paragraph else " ".join(paragraph.split())

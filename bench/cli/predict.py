@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int:
     writer = csv.writer(sys.stdout)
     if args.csv:
         writer.writerow(["image", "class", "probability", *model.classes])
-    for place, row, problem in classified(model, places(words, sys.stdin)):
+    for place, row, problem in classify_all(model, places(words, sys.stdin)):
         if problem:
             failed += 1
             print(f"bench: {place} {problem}", file=sys.stderr)
@@ -103,7 +103,7 @@ def percent(p: float) -> str:
     return f"{100 * p:.0f}%"
 
 
-def classified(model: Classifier, found: Iterator[str]) -> Iterator[tuple[str, list[float], str]]:
+def classify_all(model: Classifier, found: Iterator[str]) -> Iterator[tuple[str, list[float], str]]:
     """(place, probabilities, "") of each image, or (place, [], what is wrong with it), in order."""
     from itertools import islice
 
@@ -154,10 +154,10 @@ def one(word: str, args: argparse.Namespace, overrides: list[str]) -> Classifier
         from bench.schema.experiment import experiment
 
         augmented = experiment(compose([f"augment={augment}"]))
-    return OfRun(opened(word, overrides, args.device), args.calibrate, views, augmented)
+    return OfRun(open_model(word, overrides, args.device), args.calibrate, views, augmented)
 
 
-def opened(word: str, overrides: list[str], device: str = "auto") -> Any:
+def open_model(word: str, overrides: list[str], device: str = "auto") -> Any:
     """The Trained of a run of the store here, or of tracking.uri=."""
     import torch
 

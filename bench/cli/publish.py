@@ -68,7 +68,7 @@ def publish(results: Path, folder: Path, described: bool = False) -> Path:
         raise RequestError(f"{folder} is in the results themselves. 'bench report' makes their pages; name another.")
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MARK).is_file())):
         raise RequestError(f"{folder} holds something that no site of ours is. Name a new folder.")
-    found = evidence.found(results)
+    found = evidence.find_folders(results)
     if not found:
         raise RequestError(f"There are no results in {results}. 'bench table NAME' writes them.")
     read = [evidence.read(place) for place in found]

@@ -119,7 +119,7 @@ def _choices(own: bool) -> dict[str, list[tuple[str, str, str]]]:
     for folder in folders:
         for file in sorted(folder.glob("*/*.yaml")):
             found.setdefault(file.parent.name, {})[file.stem] = (file.stem, *_file(file))
-    for part in listing.listed() if own else listing.shipped_parts():
+    for part in listing.all_parts() if own else listing.shipped_parts():
         if part.kind in KINDS and not (part.ours and part.kind == "metric"):  # those stand among all metrics
             group, where = KINDS[part.kind].group, "" if part.ours else f" ({part.where})"
             found.setdefault(group, {})[part.name] = (part.name, _flat(part.defaults), f"{part.summary}{where}".strip())

@@ -62,7 +62,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.report import evidence, integrity
 
     name, overrides = split(args.words)
-    read = evidence.read(evidence.named(name, args.results))
+    read = evidence.read(evidence.folder_named(name, args.results))
     faults = [*integrity.faults(read), *register.broken(read.folder / register.FILE)]
     say(f"{read.name}: {read.sweep.question}")
     for fault in faults:
@@ -116,12 +116,12 @@ def recorded_parts(read: Evidence, records: list[Record]) -> Iterator[None]:
         RequestError: where none was kept, or the person who was asked says no.
     """
     from bench.parts import source
-    from bench.parts.listing import alone
-    from bench.report.artifacts import KEPT, kept
+    from bench.parts.listing import only_from
+    from bench.report.artifacts import KEPT, read_kept
     from bench.schema.errors import RequestError
     from bench.schema.own import SOURCE
 
-    reader = kept(read.folder)
+    reader = read_kept(read.folder)
     files = source.files([text for r in records if (text := reader(r, SOURCE)) is not None], str(read.folder / KEPT))
     if not files:
         raise RequestError(f"{read.folder}: no source of own parts was kept with these cells. Leave out --with-parts.")
@@ -130,7 +130,7 @@ def recorded_parts(read: Evidence, records: list[Record]) -> Iterator[None]:
     say("----")
     if sys.stdin.isatty() and input("Run this code? [y/N] ").strip().lower() not in ("y", "yes"):
         raise RequestError("Nothing was run.")
-    with tempfile.TemporaryDirectory(prefix="imagebench-parts-") as root, alone(source.lay_out(files, Path(root))):
+    with tempfile.TemporaryDirectory(prefix="imagebench-parts-") as root, only_from(source.lay_out(files, Path(root))):
         yield
 
 
@@ -142,11 +142,11 @@ def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]]
     """
     from bench.report import reproduce
     from bench.report.frame import Frame
-    from bench.report.selection import judged
+    from bench.report.selection import judged_records
     from bench.schema.errors import RequestError
 
     # A split is a cell of its own here: only the seed can be compared with itself.
-    frame = Frame(judged(read.sweep, read.records), dataclasses.replace(read.sweep, replicates=["seed"]))
+    frame = Frame(judged_records(read.sweep, read.records), dataclasses.replace(read.sweep, replicates=["seed"]))
     cells = [[r for r in runs.values() if r.status == "finished" and r.config] for runs in frame.points.values()]
     cells = [runs for runs in cells if runs and at(runs[0].axes, args.cell)]
     if not cells:

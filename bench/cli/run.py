@@ -118,8 +118,8 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
     Args:
         allowed: findings of `bench check` that do not stop this run -> why.
     """
-    record, ran, shown = finished(config, fresh, allowed, tell=not as_json)
-    address, problem = logged(config, ran, record)
+    record, ran, shown = run_or_find(config, fresh, allowed, tell=not as_json)
+    address, problem = log_if_wanted(config, ran, record)
     if as_json:
         skipped = int(record.provenance.get("skipped_images", 0))
         found = {
@@ -141,7 +141,7 @@ def one(config: dict[str, Any], as_json: bool, fresh: bool, allowed: dict[str, s
 
 
 @once
-def finished(
+def run_or_find(
     config: dict[str, Any], fresh: bool, allowed: dict[str, str], tell: bool = False
 ) -> tuple[Record, bool, str]:
     """The record of a composed configuration, run where the store does not have it; whether it ran; the store.
@@ -169,7 +169,7 @@ def finished(
     store = Store(exp.tracking.uri)
     name = exp.tracking.experiment
     spool = Spool(store=store.address)
-    if not fresh and (known := _ended(store, key, name)) is not None:
+    if not fresh and (known := _find_finished(store, key, name)) is not None:
         return known, False, store.shown
 
     def waits(text: str) -> None:
@@ -179,7 +179,7 @@ def finished(
     with contextlib.nullcontext() if exp.joins else spool.alone(key, waits):
         # Another command has had it, and may not have lived to deliver it.
         store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=fresh)
-        if not fresh and (known := _ended(store, key, name)) is not None:
+        if not fresh and (known := _find_finished(store, key, name)) is not None:
             return known, False, store.shown
         if tell:
             from bench.cli.announce import begins
@@ -202,13 +202,13 @@ def finished(
         return store.get(store.deliver(place, fresh=fresh)), True, store.shown
 
 
-def _ended(store: Store, key: str, name: str) -> Record | None:
+def _find_finished(store: Store, key: str, name: str) -> Record | None:
     """The finished run of a key in an experiment, where the store has one."""
     record = store.find([key], name).get(key)
     return record if record is not None and record.status == "finished" else None
 
 
-def logged(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]:
+def log_if_wanted(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]:
     """(address of the registered model, "") where one is wanted of a finished run, or ("", why there is none)."""
     wanted = config.get("tracking", {})
     if not (ran and wanted.get("log_model")) or record.status != "finished":
@@ -262,8 +262,8 @@ def summary(record: Any, ran: bool, store: str) -> str:
             f"{split:<5} accuracy {m[f'{split}/accuracy']:.4f}   top5 {m[f'{split}/top5']:.4f}   "
             f"macro F1 {m[f'{split}/macro_f1']:.4f}   NLL {m[f'{split}/nll']:.4f}   ECE {m[f'{split}/ece']:.4f}"
         )
-    lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if further(name)]
-    lines += corrupted(m)
+    lines += [f"{name.replace('/', '  ', 1):<28} {m[name]:.4f}" for name in sorted(m) if is_extra(name)]
+    lines += corruption_lines(m)
     flops = f"{c['cost/flops']:,.0f}" if "cost/flops" in c else "uncounted"
     lines.append(
         f"cost  {c['cost/params']:,.0f} parameters   {flops} FLOPs/image   fit "
@@ -292,7 +292,7 @@ def target(asked: str, c: dict[str, float]) -> str:
     )
 
 
-def further(name: str) -> bool:
+def is_extra(name: str) -> bool:
     """Whether a metric is measured on request only: one of somebody's own, or of ours that the lines above lack."""
     from bench.parts.metrics import OURS
     from bench.schema.metric import ON_REQUEST, last_part
@@ -301,7 +301,7 @@ def further(name: str) -> bool:
     return name.split("/")[0] in ("val", "test") and (asked not in OURS or asked in ON_REQUEST)
 
 
-def corrupted(metrics: dict[str, float]) -> list[str]:
+def corruption_lines(metrics: dict[str, float]) -> list[str]:
     """Test accuracy under each corruption, a column for each severity, below the clean one; nothing without any."""
     found: dict[str, dict[str, float]] = {}
     for metric, value in metrics.items():

@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
     if min(args.max_mb, args.max_megapixels, args.waiting) <= 0 or args.rate < 0:
         raise RequestError("--max-mb, --max-megapixels and --waiting: expected more than 0; --rate: 0 or more.")
     listening = bound(args.host, args.port)  # before the model is loaded, which takes longer
-    model, insight, dark = loaded(args)
+    model, insight, dark = load_classifier(args)
     limits = Limits(int(args.max_mb * 2**20), int(args.max_megapixels * 1e6), args.rate, args.waiting)
     app = make(model, args.host, limits, insight, dark)
     host = f"[{args.host}]" if ":" in args.host else args.host
@@ -99,7 +99,7 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
-def loaded(args: argparse.Namespace) -> tuple[Any, Any, bool]:
+def load_classifier(args: argparse.Namespace) -> tuple[Any, Any, bool]:
     """The Classifier, its Insight where it is a single run, and whether its images are light on dark."""
     from bench.cli.predict import classifier
 

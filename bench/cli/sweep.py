@@ -69,8 +69,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
-    from bench.cli.sweep_launch import launched, thread_counts
-    from bench.cli.sweep_outcome import counted, failed_before, finish, needs_description, print_table
+    from bench.cli.sweep_launch import launch_points, thread_counts
+    from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
     from bench.report.power import forecast
     from bench.schema.experiment import flat_settings
     from bench.sweep.changed import run_again
@@ -98,7 +98,7 @@ def main(args: argparse.Namespace) -> int:
     planned = phases.planned()
     for line in store.oddities if store is not None else []:
         say(f"warning: {line}")
-    todo, failed = missing(planned, before, args.retry_failed)
+    todo, failed = points_to_run(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")
     say("plan: " + plan_line(planned, before, todo, failed, phases))
     for line in (*run_again(todo, phases.count(), title, store), *explain_alone([point.experiment for point in todo])):
@@ -113,7 +113,7 @@ def main(args: argparse.Namespace) -> int:
     if todo and not args.dry_run:
         warn(every, sweep, title)
         register(phases, sweep, title, store, before)
-        store, outcome = launched(args, phases, todo, title, store, before, launcher)
+        store, outcome = launch_points(args, phases, todo, title, store, before, launcher)
         after = completed_after(every, before, outcome, title, store, args.fresh, say)
         phases.end(after.found.values())
         planned = phases.planned()
@@ -123,7 +123,7 @@ def main(args: argparse.Namespace) -> int:
     records = records_of(sweep, planned, after.found)
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
-    counts = counted(planned, before, todo, outcome, after, phases.unknown())
+    counts = count_runs(planned, before, todo, outcome, after, phases.unknown())
     if args.json:
         print(json.dumps({"sweep": title, **counts}))
     else:
@@ -209,7 +209,7 @@ def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, befo
             say(f"claims and {len(seeds_of(sweep.seeds))} seeds registered: {path}")
 
 
-def missing(planned: list[Point], before: Completed, retry: bool) -> tuple[list[Point], list[Point]]:
+def points_to_run(planned: list[Point], before: Completed, retry: bool) -> tuple[list[Point], list[Point]]:
     """The points to run, in the order to run them, and those that failed before."""
     from bench.sweep.plan import widest_first
 

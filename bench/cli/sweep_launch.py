@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.track.store import Store
 
 
-def launched(
+def launch_points(
     args: argparse.Namespace,
     phases: Phases,
     todo: list[Point],

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.track.store import Store
 
 
-def counted(
+def count_runs(
     planned: list[Point],
     before: Completed,
     todo: list[Point],

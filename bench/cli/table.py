@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_arguments import confirming, experiment_name, requested_sweep, seeds
     from bench.protocol import register
     from bench.report.seal import seal
-    from bench.sweep.parent_run import judged
+    from bench.sweep.parent_run import write_verdicts
     from bench.sweep.plan import at_scale
 
     named, overrides = requested_sweep(args)
@@ -59,9 +59,9 @@ def main(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / title
     store = None
     if args.records:
-        records, reader, context = committed(args.records, sweep)
+        records, reader, context = read_committed(args.records, sweep)
     else:
-        records, reader, context, store = stored(sweep, overrides, title)
+        records, reader, context, store = read_store(sweep, overrides, title)
     context = {"scale": args.scale, "command": command(args)} | context
     # Wherever the table goes, the sweep has one log: a look is none the less one for being written elsewhere.
     home = register.log_file(title)
@@ -83,7 +83,7 @@ def main(args: argparse.Namespace) -> int:
             register.append(path, written.look)
     if store is not None and sweep.claims:
         register.publish(store, title, home)
-        judged(store, title, out / "verdict.md")
+        write_verdicts(store, title, out / "verdict.md")
     if (out / register.FILE).exists():
         seal(out, [*written.files, register.FILE])
     if args.json:
@@ -101,7 +101,7 @@ def following(out: Path) -> str:
     return f"bench report{which}   makes the page {out / 'index.html'}"
 
 
-def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any], Store]:
+def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record], Reader, dict[str, Any], Store]:
     """The store's record of each planned point (points that never ran say so), how to read the runs' files, what the
     protocol lint and the ledger of test looks say, and the store.
 
@@ -143,19 +143,19 @@ def stored(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Record]
         **({"repository": address} if (address := repository()) else {}),
         "log": register.stored(store, title),
     }
-    here, beside = artifacts.stored(store), committed_files(records_file(title).parent)
+    here, beside = artifacts.read_stored(store), committed_files(records_file(title).parent)
     return records, lambda run, name: (beside if run.key in completed.committed else here)(run, name), context, store
 
 
 def committed_files(folder: Path) -> Reader:
     """Reads what the report kept of runs beside their records, for those that no store here has."""
     from bench.report import predictions
-    from bench.report.artifacts import kept
+    from bench.report.artifacts import read_kept
 
-    return predictions.kept(folder, kept(folder))
+    return predictions.read_predictions(folder, read_kept(folder))
 
 
-def committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:
+def read_committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:
     """The records of a CSV file, and what the report kept beside it: the runs' files, the manifest's context.
 
     Raises:

@@ -17,7 +17,7 @@ FIRST = ("run", "sweep", "table", "report", "reproduce", "compare", "options", "
 SUMMARY = re.compile(r'^SUMMARY = "(.+)"$', re.MULTILINE)
 
 
-def _found() -> dict[str, str]:
+def _find_verbs() -> dict[str, str]:
     """Verb -> what it does, of every file here that says it: nothing is imported."""
     found = {}
     for file in sorted(Path(__file__).parent.glob("*.py")):
@@ -26,7 +26,7 @@ def _found() -> dict[str, str]:
     return {verb: found[verb] for verb in [*FIRST, *(name for name in found if name not in FIRST)]}
 
 
-VERBS = _found()
+VERBS = _find_verbs()
 
 
 def parser_of(verb: str) -> tuple[Parser, ModuleType]:

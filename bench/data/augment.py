@@ -73,8 +73,10 @@ def make(augment: Augment, data: ImageData) -> Augmentation | None:
         RequestError: for a setting that images of this size cannot have.
     """
     _check(augment, data)
-    steps = [step for step in (*_geometric(augment), *_coloured(augment), *_erased(augment)) if step is not None]
-    mix = _mixed(augment, len(data.classes))
+    steps = [
+        step for step in (*_geometric(augment), *_colour_steps(augment), *_erase_steps(augment)) if step is not None
+    ]
+    mix = _mixing(augment, len(data.classes))
     mine = None if augment.own is None else own_step(augment.own)
     if not steps and mix is None and mine is None:
         return None
@@ -119,7 +121,7 @@ def own_step(own: Own) -> Augmentation:
 Step = Callable[[Tensor, Draws], Tensor]
 
 
-def _drawn(images: Tensor, draws: Draws, columns: int) -> Tensor:
+def _draw(images: Tensor, draws: Draws, columns: int) -> Tensor:
     return draws.uniform(columns).to(images.device, non_blocking=True)
 
 
@@ -130,17 +132,17 @@ def _around(uniform: Tensor, reach: float) -> Tensor:
 
 def _geometric(a: Augment) -> Iterator[Step]:
     if a.flip:
-        yield lambda x, d: geometry.flip(x, _drawn(x, d, 1)[:, 0] < a.flip)
+        yield lambda x, d: geometry.flip(x, _draw(x, d, 1)[:, 0] < a.flip)
     if a.flip_vertical:
-        yield lambda x, d: geometry.flip(x, _drawn(x, d, 1)[:, 0] < a.flip_vertical, axis=-2)
+        yield lambda x, d: geometry.flip(x, _draw(x, d, 1)[:, 0] < a.flip_vertical, axis=-2)
     if a.shift:
-        yield lambda x, d: geometry.shift(x, _offsets(_drawn(x, d, 2), a.shift), a.shift)
+        yield lambda x, d: geometry.shift(x, _offsets(_draw(x, d, 2), a.shift), a.shift)
     if a.crop:
-        yield lambda x, d: geometry.shift(x, _offsets(_drawn(x, d, 2), a.crop), a.crop, a.crop_fill)
+        yield lambda x, d: geometry.shift(x, _offsets(_draw(x, d, 2), a.crop), a.crop, a.crop_fill)
     if a.rotate or a.scale:
 
         def turned(images: Tensor, draws: Draws) -> Tensor:
-            drawn = _drawn(images, draws, 2)
+            drawn = _draw(images, draws, 2)
             matrix = geometry.rotation(a.rotate * (2 * drawn[:, 0] - 1), _around(drawn[:, 1], a.scale))
             return geometry.affine(images, matrix, torch.zeros_like(drawn))
 
@@ -151,25 +153,25 @@ def _offsets(uniform: Tensor, largest: int) -> Tensor:
     return (uniform * (2 * largest + 1)).long() - largest
 
 
-def _coloured(a: Augment) -> Iterator[Step]:
+def _colour_steps(a: Augment) -> Iterator[Step]:
     if a.policy == "randaugment":
-        yield lambda x, d: policies.randaugment(x, [_drawn(x, d, 2) for _ in range(a.policy_ops)], a.policy_magnitude)
+        yield lambda x, d: policies.randaugment(x, [_draw(x, d, 2) for _ in range(a.policy_ops)], a.policy_magnitude)
     if a.policy == "trivialaugment":
-        yield lambda x, d: policies.trivialaugment(x, _drawn(x, d, 3))
+        yield lambda x, d: policies.trivialaugment(x, _draw(x, d, 3))
     if a.brightness:
-        yield lambda x, d: colour.brightness(x, _around(_drawn(x, d, 1)[:, 0], a.brightness))
+        yield lambda x, d: colour.brightness(x, _around(_draw(x, d, 1)[:, 0], a.brightness))
     if a.contrast:
-        yield lambda x, d: colour.contrast(x, _around(_drawn(x, d, 1)[:, 0], a.contrast))
+        yield lambda x, d: colour.contrast(x, _around(_draw(x, d, 1)[:, 0], a.contrast))
     if a.saturation:
-        yield lambda x, d: colour.saturation(x, _around(_drawn(x, d, 1)[:, 0], a.saturation))
+        yield lambda x, d: colour.saturation(x, _around(_draw(x, d, 1)[:, 0], a.saturation))
     if a.hue:
-        yield lambda x, d: colour.hue(x, a.hue * (2 * _drawn(x, d, 1)[:, 0] - 1))
+        yield lambda x, d: colour.hue(x, a.hue * (2 * _draw(x, d, 1)[:, 0] - 1))
     if a.grey:
-        yield lambda x, d: _some(x, _drawn(x, d, 1)[:, 0] < a.grey, colour.grey)
+        yield lambda x, d: _some(x, _draw(x, d, 1)[:, 0] < a.grey, colour.grey)
     if a.blur:
 
         def blurred(images: Tensor, draws: Draws) -> Tensor:
-            drawn = _drawn(images, draws, 2)
+            drawn = _draw(images, draws, 2)
             low, high = a.blur_sigma
             sigma = torch.where(drawn[:, 0] < a.blur, low + (high - low) * drawn[:, 1], 0.0)
             return colour.blur(images, sigma, high)
@@ -181,11 +183,11 @@ def _some(images: Tensor, which: Tensor, change: Callable[[Tensor], Tensor]) -> 
     return torch.where(which[:, None, None, None], change(images), images)
 
 
-def _erased(a: Augment) -> Iterator[Step]:
+def _erase_steps(a: Augment) -> Iterator[Step]:
     if a.cutout:
-        yield lambda x, d: cutout(x, _drawn(x, d, 2), a.cutout)
+        yield lambda x, d: cutout(x, _draw(x, d, 2), a.cutout)
     if a.erase:
-        yield lambda x, d: erase(x, _drawn(x, d, 5), a.erase)
+        yield lambda x, d: erase(x, _draw(x, d, 5), a.erase)
 
 
 def cutout(images: Tensor, drawn: Tensor, side: int) -> Tensor:
@@ -220,7 +222,7 @@ def erase(images: Tensor, drawn: Tensor, probability: float) -> Tensor:
     return images * ~geometry.rectangles(images, top, left, tall.long(), wide.long())
 
 
-def _mixed(a: Augment, classes: int) -> Augmentation | None:
+def _mixing(a: Augment, classes: int) -> Augmentation | None:
     """Mixup, CutMix, or for each image one of the two."""
     if not a.mixup and not a.cutmix:
         return None

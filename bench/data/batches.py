@@ -64,7 +64,7 @@ class Batches:
         stream = np.random.RandomState([self.seed % 2**32, self.seed // 2**32, epoch])
         if self.sampling == "balanced":
             labels = self.labels.cpu()[self.indices.cpu()].numpy()
-            return self.indices[torch.from_numpy(balanced(labels, stream)).to(self.indices.device)]
+            return self.indices[torch.from_numpy(balance(labels, stream)).to(self.indices.device)]
         return self.indices[torch.from_numpy(stream.permutation(len(self.indices)))]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -84,7 +84,7 @@ class Batches:
                 yield self.images.index_select(0, chosen), self.labels.index_select(0, chosen)
 
 
-def balanced(labels: NDArray[np.int64], stream: np.random.RandomState) -> NDArray[np.int64]:
+def balance(labels: NDArray[np.int64], stream: np.random.RandomState) -> NDArray[np.int64]:
     """As many positions of `labels` as there are, of each class that occurs equally many but for one.
 
     Within a class no image comes up more than once more often than another.

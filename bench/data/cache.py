@@ -23,9 +23,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from bench.data.entry import Entry, opened, seal, sums, with_sum
+from bench.data.entry import Entry, open_entry, seal, sums, with_sum
 from bench.data.sources.contract import Contents, Note, Source, pixel_hash
-from bench.disk import disk_errors, sync, synced
+from bench.disk import disk_errors, open_synced, sync
 from bench.schema.errors import RequestError
 
 REMEDY = "IMAGEBENCH_CACHE may name another folder for the cache."
@@ -82,17 +82,17 @@ def entry(source: Source, dataset: Any) -> Entry:
         folder = cache_folder() / "decoded" / f"{dataset.source}-{key}"
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(folder.with_suffix(".lock"), dataset.source):
+            with _hold_lock(folder.with_suffix(".lock"), dataset.source):
                 if not folder.is_dir():  # another process may have finished it while this one waited
                     _build(source, dataset, folder, identity, found_now)
-    found = opened(folder)
+    found = open_entry(folder)
     if seen is not None:
         seen[dataset] = found
     return found
 
 
 @contextmanager
-def _alone(lock: Path, source: str) -> Iterator[None]:
+def _hold_lock(lock: Path, source: str) -> Iterator[None]:
     """Hold the lock of a set; says so where another process decodes it meanwhile."""
     held = FileLock(lock)
     try:
@@ -114,7 +114,7 @@ def _build(
     shutil.rmtree(building, ignore_errors=True)  # left by a kill; we hold the lock
     building.mkdir()
     try:
-        with synced(building / "images.u8") as file:
+        with open_synced(building / "images.u8") as file:
             sink = _Sink(file)
             contents = source.read(dataset, sink.write)
         if contents.files is not None:
@@ -122,7 +122,7 @@ def _build(
             sink.count, sink.shape = len(contents.files), contents.shape
             (building / "images.u8").unlink()
             (building / "files.json").touch(0o600)  # addresses may hold credentials
-            with synced(building / "files.json") as file:
+            with open_synced(building / "files.json") as file:
                 file.write(json.dumps(contents.files).encode())
         _check(contents, sink, dataset.source)
         hashes = np.array(sink.hashes, np.uint64) if contents.hashes is None else contents.hashes
@@ -133,10 +133,10 @@ def _build(
             "origins": hashes if contents.origins is None else contents.origins,
         }
         for name, array in arrays.items():
-            with synced(building / f"{name}.npy") as file:
+            with open_synced(building / f"{name}.npy") as file:
                 np.save(file, array)
         listing = {"paths": contents.paths, "forms": contents.forms, "columns": contents.columns}
-        with synced(building / "listing.json") as file:
+        with open_synced(building / "listing.json") as file:
             file.write(json.dumps(listing).encode())
         meta = {
             "shape": [sink.count, *sink.shape],
@@ -149,7 +149,7 @@ def _build(
             "rule": asdict(contents.rule) if contents.rule is not None else None,
             "identity": identity,
         }
-        with synced(building / "meta.json") as file:
+        with open_synced(building / "meta.json") as file:
             file.write(with_sum(meta).encode())
         if source.identity(dataset) != found_now:
             raise RequestError(f"{dataset.source}: its files changed while they were read. Run again.")

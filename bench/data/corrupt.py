@@ -99,10 +99,10 @@ def apply(images: Tensor, name: str, severity: int, generator: torch.Generator) 
         left = (drawn[:, 1] * (images.shape[-1] - extent + 1)).long()
         return images.masked_fill(geometry.rectangles(images, top, left, extent, extent), GREY)
     assert name == "clutter", name
-    return _cluttered(images, int(amount), generator)
+    return _clutter(images, int(amount), generator)
 
 
-def _cluttered(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
+def _clutter(images: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Rectangles of random places, sizes and greys behind the object: the brighter of the two is seen.
 
     For images of bright objects on a dark ground, as digits, letters and clothes are; on photographs it adds

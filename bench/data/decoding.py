@@ -38,7 +38,7 @@ def ahead(images: Streamed, parts: Sequence[NDArray[np.int64]]) -> Iterator[NDAr
         batch = np.empty((len(part), *images.shape[1:]), np.uint8)
         start = 0
         for chunk in piece:
-            batch[start : start + len(chunk)] = _taken(found)
+            batch[start : start + len(chunk)] = _take(found)
             start += len(chunk)
         yield batch
 
@@ -76,7 +76,7 @@ def _loader(images: Streamed, chunks: Sequence[NDArray[np.int64]], largest: int)
     )
 
 
-def _taken(found: Iterator[Tensor | str]) -> NDArray[np.uint8]:
+def _take(found: Iterator[Tensor | str]) -> NDArray[np.uint8]:
     """The next chunk."""
     try:
         chunk = next(found)

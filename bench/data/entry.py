@@ -83,7 +83,7 @@ class Entry:
         return {kind: span for kind, span in {"int": how.ints, "float": how.floats}.items() if there[kind]}
 
 
-def opened(folder: Path) -> Entry:
+def open_entry(folder: Path) -> Entry:
     """The entry in a folder.
 
     Raises:

@@ -73,7 +73,7 @@ class Finding:
         return {**asdict(self), "message": f"{self.reason} {self.remedy}"}
 
 
-def checked(allowed: Mapping[str, str]) -> Mapping[str, str]:
+def check_allowed(allowed: Mapping[str, str]) -> Mapping[str, str]:
     """The same, name -> reason; raises RequestError for a name that no finding has, or that no reason allows."""
     for name in allowed:
         if name in NEVER:

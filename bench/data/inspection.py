@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bench.data.finding import Finding
 from bench.data.imagedata import ImageData
 from bench.data.leaks import hashes_of, splits, telling
-from bench.data.near import SPLITS, Pair, membership, name, near_pairs, pair, said, sample
+from bench.data.near import SPLITS, Pair, membership, name, near_pairs, pair, report_pairs, sample
 from bench.data.pixel_norm import statistics
 from bench.data.reading import reading
 
@@ -72,7 +72,7 @@ def inspect(data: ImageData, near: int = 10_000) -> Inspection:
         *(_constant(data) if telling(data) else ()),
         *_pairs("exact", exact, data),
         *_pairs("near", alike, data),
-        *said(alike, data),
+        *report_pairs(alike, data),
     ]
     return Inspection(
         counts=counts,

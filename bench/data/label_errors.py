@@ -47,7 +47,7 @@ def label_errors(data: ImageData) -> list[tuple[int, int, float]]:
         )
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0)
-    scores = cross_val_predict(model, _small(data, used), labels, cv=folds, method="predict_proba")
+    scores = cross_val_predict(model, _shrink(data, used), labels, cv=folds, method="predict_proba")
     ranked = find_label_issues(labels, scores, return_indices_ranked_by="self_confidence", n_jobs=1)
     return [(int(used[i]), int(names[scores[i].argmax()]), float(scores[i, labels[i]])) for i in ranked.tolist()]
 
@@ -62,7 +62,7 @@ def save(found: list[tuple[int, int, float]], data: ImageData, path: Path) -> No
     write_table(path, rows)
 
 
-def _small(data: ImageData, used: NDArray[np.int64]) -> NDArray[np.float32]:
+def _shrink(data: ImageData, used: NDArray[np.int64]) -> NDArray[np.float32]:
     """float32 [n, C * SIDE * SIDE], areas averaged."""
     import torch
     from torch.nn.functional import adaptive_avg_pool2d

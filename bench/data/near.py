@@ -70,7 +70,7 @@ def near_pairs(data: ImageData, where: NDArray[np.int8], chosen: NDArray[np.int6
     import faiss
 
     def looked_at(i: int) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
-        shown = _shown(data.images[i])
+        shown = _thumbnail_of(data.images[i])
         return [(_hash(view), _thumbnail(view)) for view in (shown, *_views(shown))]
 
     found = [views for part in decode.parallel(looked_at, chosen.tolist(), "near duplicates") for views in part]
@@ -88,7 +88,7 @@ def near_pairs(data: ImageData, where: NDArray[np.int8], chosen: NDArray[np.int6
                 near = others[hits][np.argsort(distance[hits], kind="stable")]
                 near = near[(near < i) if view == 0 else (near != i)]
                 near = near[hashes[chosen[near]] != hashes[chosen[i]]]
-                for j in _alike(data, where, chosen, i, near, found[i][view][1], thumbnails, least):
+                for j in _similar_to(data, where, chosen, i, near, found[i][view][1], thumbnails, least):
                     pairs[min(i, j), max(i, j)] = None
     return [pair(data, where, int(chosen[a]), int(chosen[b])) for a, b in sorted(pairs, key=lambda p: (p[1], p[0]))]
 
@@ -98,10 +98,10 @@ def across_splits(data: ImageData) -> Iterator[Finding]:
     if not telling(data) or min(data.shape[1:]) < SMALLEST.get(data.shape[0], 32):
         return
     where = membership(data)
-    yield from said(near_pairs(data, where, sample(where, COMPARED)), data)
+    yield from report_pairs(near_pairs(data, where, sample(where, COMPARED)), data)
 
 
-def said(pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
+def report_pairs(pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
     """The finding about near pairs in different splits."""
     across = [p for p in pairs if p.splits[0] != p.splits[1]]
     if across:
@@ -125,7 +125,7 @@ def name(data: ImageData, i: int) -> str:
     return data.paths[i] if data.paths is not None else f"image {i}"
 
 
-def _alike(
+def _similar_to(
     data: ImageData,
     where: NDArray[np.int8],
     chosen: NDArray[np.int64],
@@ -144,7 +144,7 @@ def _alike(
                 break
 
 
-def _shown(image: NDArray[np.uint8]) -> Image.Image:
+def _thumbnail_of(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image[0] if len(image) != 3 else np.ascontiguousarray(image.transpose(1, 2, 0)))
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.imagedata import ImageData
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.own import Own
@@ -63,7 +63,7 @@ def _own(own: Own, data: ImageData) -> Scale:
     except RequestError:
         raise
     except Exception as error:
-        raise raised(f"pixel_norm '{own.name}': expected (mean, std), a number a channel each", error) from error
+        raise error_of(f"pixel_norm '{own.name}': expected (mean, std), a number a channel each", error) from error
     if not np.isfinite(shift).all() or not np.isfinite(scale).all() or (scale <= 0).any():
         raise RequestError(f"pixel_norm '{own.name}': mean {shift.tolist()}, std {scale.tolist()}. Expected std > 0.")
     return Scale(shift, scale)

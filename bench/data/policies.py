@@ -73,7 +73,7 @@ def _apply(
     pieces = {name: slice(*ends[i : i + 2]) for i, name in enumerate(OPERATIONS)}
     moved = slice(pieces[AFFINE[0]].start, pieces[AFFINE[-1]].stop)
     operations: list[tuple[slice, Callable[[Tensor, slice], Tensor]]] = [
-        (moved, lambda x, i: _moved(x, chosen[i], (sign * share)[i], most, side)),
+        (moved, lambda x, i: _move(x, chosen[i], (sign * share)[i], most, side)),
         (pieces["brightness"], lambda x, i: colour.brightness(x, enhance[i], out=x)),
         (pieces["saturation"], lambda x, i: colour.saturation(x, enhance[i], out=x)),
         (pieces["contrast"], lambda x, i: colour.contrast(x, enhance[i], out=x)),
@@ -92,7 +92,7 @@ def _apply(
     return out, order.argsort()
 
 
-def _moved(images: Tensor, chosen: Tensor, amount: Tensor, most: dict[str, float], side: float) -> Tensor:
+def _move(images: Tensor, chosen: Tensor, amount: Tensor, most: dict[str, float], side: float) -> Tensor:
     """Shear, translate or rotate image b by amount[b] in -1..1 of the largest."""
     far = most["translate"] * side
     largest = torch.tensor([most["shear"], most["shear"], far, far, most["rotate"]]).diag().to(amount.device)

@@ -34,7 +34,7 @@ def labels(data: ImageData, counts: NDArray[np.int64], path: Path) -> None:
         axes.bar(range(count), row, bottom=below, label=name, color=colour)
         below += row
     if count <= MANY:
-        names = [short(name) for name in data.classes]
+        names = [shorten_name(name) for name in data.classes]
         if max(map(len, names)) < 4:
             axes.set_xticks(range(count), names)
         else:
@@ -57,11 +57,11 @@ def grid(data: ImageData, path: Path, rows: int = 12, columns: int = 10) -> None
         of_class = data.train[data.labels[data.train] == k]
         for j, cell in enumerate(cells[k]):
             _show(cell, data.images[int(of_class[j])] if j < len(of_class) else None)
-        cells[k][0].set_ylabel(short(data.classes[k]), rotation=0, ha="right", va="center")
+        cells[k][0].set_ylabel(shorten_name(data.classes[k]), rotation=0, ha="right", va="center")
     _save(figure, path)
 
 
-def short(name: str, longest: int = 18) -> str:
+def shorten_name(name: str, longest: int = 18) -> str:
     """A class name that leaves room for the picture."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 

@@ -51,9 +51,9 @@ def lint(
         found += [*splits(images), *reading(images), *_val(images)]
     for key, count in (looks or {}).items():
         if key in data:
-            found += worn(count, len(data[key].test))
+            found += worn_test_split(count, len(data[key].test))
     for exp, key in zip(experiments, keys, strict=True):
-        found += single(exp, data[key])
+        found += single_findings(exp, data[key])
     found += together(experiments, claims, replicates)
     return list(dict.fromkeys(found))
 
@@ -70,7 +70,7 @@ def _val(data: ImageData) -> Iterator[Finding]:
         )
 
 
-def worn(looks: int, images: int) -> Iterator[Finding]:
+def worn_test_split(looks: int, images: int) -> Iterator[Finding]:
     """About a test split that has been looked at often."""
     if looks >= WORN:
         yield Finding(
@@ -82,7 +82,7 @@ def worn(looks: int, images: int) -> Iterator[Finding]:
         )
 
 
-def single(exp: Experiment, data: ImageData) -> Iterator[Finding]:
+def single_findings(exp: Experiment, data: ImageData) -> Iterator[Finding]:
     """About one experiment."""
     yield from _stem(exp, data)
     yield from label_changes(exp, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench.explain.architecture import input_shape
-from bench.explain.picture import NotFor, Picture, cells, label, show, styled
+from bench.explain.picture import NotFor, Picture, cells, label, show, style
 from bench.explain.subject import Subject
 from bench.explain.trace import layers, outputs, spatial
 
@@ -20,7 +20,7 @@ def draw(subject: Subject) -> list[Picture]:
         raise NotFor("it has no layers whose outputs are maps.")
     images, titles = subject.examples
     maps = [out[0].float().cpu().numpy() for out in outputs(net, found, subject.prepared(images[:1]))]
-    with styled():
+    with style():
         figure, made = cells(len(found) + 1, CHANNELS, 0.95, left=1.3)
         show(made[0][0], images[0], titles[0].splitlines()[0])
         for row, layer, out in zip(made[1:], found, maps, strict=True):

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.explain.picture import NotFor, Picture, styled
+from bench.explain.picture import NotFor, Picture, style
 from bench.explain.subject import Subject
-from bench.serve.temperature import fitted, scaled
+from bench.serve.temperature import fit_temperature, scale_scores
 from bench.train.metrics import metrics, reliability
 
 LEAST = 20  # images, below which nothing can be said
@@ -18,8 +18,8 @@ def draw(subject: Subject) -> list[Picture]:
     """Two diagrams side by side."""
     if len(subject.labels) < LEAST:
         raise NotFor(f"{subject.split} has {len(subject.labels)} images, too few to say how often confidence is right.")
-    after, temperature = honest(subject)
-    with styled():
+    after, temperature = calibrate_crossed(subject)
+    with style():
         figure = Figure(figsize=(7.2, 3.9), layout="constrained")
         sides = {"as trained": subject.scores, f"temperature {temperature:.2f}": after}
         for axes, (title, scores) in zip(figure.subplots(1, 2, sharey=True), sides.items(), strict=True):
@@ -52,14 +52,16 @@ def draw(subject: Subject) -> list[Picture]:
     return [Picture("calibration", "Can its confidence be believed?", caption, figure)]
 
 
-def honest(subject: Subject) -> tuple[NDArray[np.float32], float]:
+def calibrate_crossed(subject: Subject) -> tuple[NDArray[np.float32], float]:
     """Log-probabilities after temperature scaling, never fitted on the images that they are of; and the temperature."""
     if subject.split != "val":
         data = subject.trained.data
-        temperature = fitted(subject.trained.scores("val"), data.labels[data.val])
-        return scaled(subject.scores, temperature).astype(np.float32), temperature
+        temperature = fit_temperature(subject.trained.scores("val"), data.labels[data.val])
+        return scale_scores(subject.scores, temperature).astype(np.float32), temperature
     out = np.empty_like(subject.scores)
     half = np.arange(len(out)) % 2 == 0
     for drawn, others in ((half, ~half), (~half, half)):
-        out[drawn] = scaled(subject.scores[drawn], fitted(subject.scores[others], subject.labels[others]))
-    return out, fitted(subject.scores, subject.labels)
+        out[drawn] = scale_scores(
+            subject.scores[drawn], fit_temperature(subject.scores[others], subject.labels[others])
+        )
+    return out, fit_temperature(subject.scores, subject.labels)

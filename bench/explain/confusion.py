@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from bench.explain.picture import Picture, name, styled
+from bench.explain.picture import Picture, name, style
 from bench.explain.subject import Subject
 from bench.train.metrics import confusion
 
@@ -18,7 +18,7 @@ def draw(subject: Subject) -> list[Picture]:
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     classes, count = subject.classes, len(subject.classes)
     side = min(11.0, 2.2 + 0.42 * count)
-    with styled():
+    with style():
         figure = Figure(figsize=(side, side - 0.4), layout="constrained")
         axes = figure.subplots()
         drawn = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)

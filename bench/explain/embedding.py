@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from bench.explain.picture import NotFor, Picture, name, styled
+from bench.explain.picture import NotFor, Picture, name, style
 from bench.explain.subject import Subject
 
 MOST = 1000  # images
@@ -30,7 +30,7 @@ def draw(subject: Subject) -> list[Picture]:
     perplexity = min(30.0, (len(rows) - 1) / 3)
     places = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(rows)
     labels, wrong = subject.labels[chosen], (subject.chosen != subject.labels)[chosen]
-    with styled():
+    with style():
         figure = Figure(figsize=(6.4, 5.4), layout="constrained")
         axes = figure.subplots()
         colours = "tab10" if len(subject.classes) <= 10 else "tab20"

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from bench.explain.architecture import input_shape
-from bench.explain.picture import NotFor, Picture, cells, label, show, styled
+from bench.explain.picture import NotFor, Picture, cells, label, show, style
 from bench.explain.subject import Subject
 from bench.explain.trace import Layer, layers, outputs, spatial
 
@@ -25,7 +25,7 @@ def draw(subject: Subject) -> list[Picture]:
     data = subject.trained.data
     rows = np.sort(np.random.RandomState(0).permutation(data.train)[:IMAGES])
     best, where = _strongest(subject, found, rows)
-    with styled():
+    with style():
         figure, made = cells(len(found) * UNITS, PATCHES, 0.8, left=1.5)
         for s, layer in enumerate(found):
             # Units that tell images apart: the largest answer against the usual one.

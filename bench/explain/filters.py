@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from bench.explain.picture import NotFor, Picture, cells, signed, styled
+from bench.explain.picture import NotFor, Picture, cells, draw_weights, style
 from bench.explain.subject import Subject
 
 MOST = 64
@@ -22,11 +22,11 @@ def draw(subject: Subject) -> list[Picture]:
     weights = first.weight.detach().cpu().numpy()[:MOST]  # [F, C, k, k]
     order = np.argsort(-np.linalg.norm(weights.reshape(len(weights), -1), axis=1), kind="stable")
     columns = min(8, len(weights))
-    with styled():
+    with style():
         figure, made = cells(-(-len(weights) // columns), columns, 0.8)
         for cell, i in zip(made.flat, order, strict=False):
             # Each on its own scale: what matters is the pattern.
-            signed(cell, weights[i], float(np.abs(weights[i]).max()))
+            draw_weights(cell, weights[i], float(np.abs(weights[i]).max()))
     grey = weights.shape[1] != 3
     how = "red is positive, blue negative" if grey else "colours are about mid-grey"
     caption = (

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.explain.picture import NotFor, Picture, cells, name, show, styled
+from bench.explain.picture import NotFor, Picture, cells, name, show, style
 from bench.explain.subject import Subject
 
 ROWS = 3
@@ -21,7 +21,7 @@ def draw(subject: Subject) -> list[Picture]:
     chosen = [made for image in images if (made := equally_far(image.astype(np.float64))) is not None][:ROWS]
     if not chosen:
         raise NotFor("no example could be darkened as far as a shift moves it.")
-    with styled():
+    with style():
         figure, made = cells(len(chosen), 4, 1.35, text=0.32)
         for line, versions in zip(made, chosen, strict=True):
             said = trained.classify(torch.from_numpy(np.stack(versions).round().astype(np.uint8))).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.explain.picture import NotFor, Picture, cells, grid, label, name, show, styled
+from bench.explain.picture import NotFor, Picture, cells, grid, label, name, show, style
 from bench.explain.subject import Subject
 
 SHOWN = 24
@@ -50,7 +50,7 @@ def _pairs(subject: Subject, wrong: np.ndarray) -> Picture:
     for i in wrong:
         pairs.setdefault((int(min(labels[i], chosen[i])), int(max(labels[i], chosen[i]))), []).append(int(i))
     worst = sorted(pairs.items(), key=lambda p: (-len(p[1]), p[0]))[:PAIRS]
-    with styled():
+    with style():
         columns = min(EACH, max(4, *(len(places) for _, places in worst)))
         figure, made = cells(len(worst), columns, 1.0, left=1.6, text=0.16)
         for line, ((a, b), places) in zip(made, worst, strict=True):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.explain.picture import NotFor, Picture, cells, label, name, show, styled
+from bench.explain.picture import NotFor, Picture, cells, label, name, show, style
 from bench.explain.subject import Subject
 from bench.models.search import Metric, neighbours
 from bench.schema.model import Knn
@@ -25,7 +25,7 @@ def draw(subject: Subject) -> list[Picture]:
     rows, labels, metric = reference(trained)
     k = min(SHOWN, len(rows))
     distances, found = neighbours(rows, trained.embed(torch.from_numpy(images)), k, metric)
-    with styled():
+    with style():
         figure, made = cells(len(images), k + 1, 0.95, left=1.3, text=0.3)
         for line, image, title, near, far in zip(made, images, titles, found, distances, strict=True):
             show(line[0], image)

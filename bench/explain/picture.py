@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.data.preview import short
+from bench.data.preview import shorten_name
 from bench.disk import write_atomically
 
 DPI = 130
@@ -64,7 +64,7 @@ def save(figure: Figure, path: Path) -> None:
         write_atomically(path, lambda out: figure.savefig(out, format=path.suffix[1:], **how))
 
 
-def styled() -> Any:
+def style() -> Any:
     """The context in which figures are made."""
     return rc_context(STYLE)
 
@@ -82,11 +82,11 @@ def cells(rows: int, columns: int, side: float = 1.0, left: float = 0.0, text: f
     engine.set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     made = figure.subplots(rows, columns, squeeze=False)
     for cell in made.flat:
-        bare(cell)
+        strip_axes(cell)
     return figure, made
 
 
-def bare(cell: Axes) -> None:
+def strip_axes(cell: Axes) -> None:
     """No ticks, no frame."""
     cell.set_xticks([])
     cell.set_yticks([])
@@ -104,7 +104,7 @@ def show(cell: Axes, image: NDArray[Any], title: str = "") -> None:
         cell.set_title(title, fontsize=7, pad=2)
 
 
-def signed(cell: Axes, weights: NDArray[Any], most: float, title: str = "") -> None:
+def draw_weights(cell: Axes, weights: NDArray[Any], most: float, title: str = "") -> None:
     """Weights [C, H, W]: three channels as colours about mid-grey, others (their mean) from blue over white to red."""
     if len(weights) == 3:
         cell.imshow(np.clip(0.5 + weights.transpose(1, 2, 0) / (2 * most or 1), 0, 1))
@@ -124,7 +124,7 @@ def grid(
 ) -> Figure:
     """Images with a title each, row by row."""
     columns = min(columns, max(1, len(images)))
-    with styled():
+    with style():
         figure, made = cells(math.ceil(len(images) / columns), columns, side, text=0.16 * lines)
         for cell, image, title in zip(made.flat, images, titles, strict=False):
             show(cell, image, title)
@@ -133,4 +133,4 @@ def grid(
 
 def name(classes: Sequence[str], k: int, longest: int = 14) -> str:
     """A class name that fits above a small image."""
-    return short(classes[k], longest)
+    return shorten_name(classes[k], longest)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
 
-from bench.explain.picture import Picture, name, styled
+from bench.explain.picture import Picture, name, style
 from bench.explain.subject import Subject
 
 CURVES = 12  # classes in one picture
@@ -30,7 +30,7 @@ def draw(subject: Subject) -> list[Picture]:
         rows.append((classes[k], int(count[k]), f"{precision[k]:.1%}", f"{recall[k]:.1%}", f"{f1[k]:.1%}", *wanted))
     rows.append(("mean", len(labels), f"{precision.mean():.1%}", f"{recall.mean():.1%}", f"{f1.mean():.1%}", "", ""))
     hardest = np.argsort(f1, kind="stable")[:CURVES]
-    with styled():
+    with style():
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         axes = figure.subplots()
         for place, k in enumerate(sorted(hardest)):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from bench.explain.picture import NotFor, Picture, cells, name, show, styled
+from bench.explain.picture import NotFor, Picture, cells, name, show, style
 from bench.explain.subject import Subject
 
 MOST, STEPS, LARGE = 10, 200, 96  # classes; steps; side from which fewer of both are made
@@ -23,9 +23,9 @@ def draw(subject: Subject) -> list[Picture]:
         raise NotFor("only a network's score can be climbed.")
     large = max(subject.prepared(subject.examples[0][:1]).shape[-2:]) > LARGE
     count = min(len(subject.classes), 6 if large else MOST)
-    climbed, probability = ascended(subject, list(range(count)), STEPS // 4 if large else STEPS)
+    climbed, probability = ascend(subject, list(range(count)), STEPS // 4 if large else STEPS)
     columns = min(5, count)
-    with styled():
+    with style():
         figure, made = cells(-(-count // columns), columns, 1.2, text=0.16)
         for cell, image, k in zip(made.flat, climbed, range(count), strict=False):
             show(cell, image, f"{name(subject.classes, k)} {probability[k]:.0%}")
@@ -37,7 +37,7 @@ def draw(subject: Subject) -> list[Picture]:
     return [Picture("preferred", "The input that each class prefers", caption, figure)]
 
 
-def ascended(subject: Subject, classes: list[int], steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def ascend(subject: Subject, classes: list[int], steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Images float [k, C, H, W] in 0..255 that raise the logits of `classes`, and the probability of each class.
 
     What is climbed is a blurred picture, 255 sigmoid(blur(z)): an image of single pixels would be found sooner, and

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from bench.data.preview import COLOURS
-from bench.explain.picture import NotFor, Picture, styled
+from bench.explain.picture import NotFor, Picture, style
 from bench.explain.subject import Subject
 
 STEPS = 128  # grid points a side
@@ -23,7 +23,7 @@ def draw(subject: Subject) -> list[Picture]:
     x, y = np.meshgrid(values, values)
     points = np.stack([x.ravel(), y.ravel()], 1)[:, None, None]
     second = np.exp(trained.classify(torch.from_numpy(points)).numpy()[:, 1]).reshape(STEPS, STEPS)
-    with styled():
+    with style():
         figure = Figure(figsize=(5.2, 5.2), layout="constrained")
         axes = figure.subplots()
         colours = LinearSegmentedColormap.from_list("two", [COLOURS[0], "white", COLOURS[1]])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from bench.explain.picture import Picture, cells, label, show, styled
+from bench.explain.picture import Picture, cells, label, show, style
 from bench.explain.subject import Subject
 from bench.explain.trace import ADAPTIVE, DULL, POOLS, layers
 from bench.schema.errors import RequestError
@@ -34,7 +34,7 @@ def draw(subject: Subject) -> list[Picture]:
     elif max(trained.shape[1:]) > 64:
         chosen.pop("occlusion")
     targets = trained.classify(torch.from_numpy(images)).argmax(1).tolist()
-    with styled():
+    with style():
         figure, made = cells(len(images), len(chosen) + 1, 1.2, left=1.3)
         for line, image, title, target in zip(made, images, titles, targets, strict=True):
             show(line[0], image)
@@ -85,7 +85,7 @@ def grad_cam(trained: Trained, image: NDArray[np.uint8], target: int) -> Map:
     assert trained.net is not None
     assert from_layer is not None
     x = _input(trained, image)
-    with _quiet():
+    with _silence_hooks():
         found = captum().LayerGradCam(trained.net, from_layer).attribute(x, target=target, relu_attributions=True)
     return _as_stored(found.detach(), trained)
 
@@ -95,7 +95,7 @@ def integrated_gradients(trained: Trained, image: NDArray[np.uint8], target: int
     assert trained.net is not None
     x = _input(trained, image)
     black = _input(trained, np.zeros_like(image))
-    with _quiet():
+    with _silence_hooks():
         method = captum().IntegratedGradients(trained.net)
         found = method.attribute(x, black, target=target, n_steps=steps, internal_batch_size=8)
     return _as_stored(found.detach().sum(1, keepdim=True), trained)
@@ -151,7 +151,7 @@ def _as_stored(found: Tensor, trained: Trained) -> Map:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _silence_hooks() -> Iterator[None]:
     """Hooks on networks that change activations in place make torch warn; captum knows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

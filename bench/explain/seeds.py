@@ -26,7 +26,7 @@ def draw(subject: Subject) -> list[Picture]:
     if len(records) < 2:
         raise NotFor("the store has no second seed of this run: bench run ... seed=1 makes one.")
     records = records[:MOST]
-    said = np.stack([predicted(subject, record) for record in records])  # [S, n]
+    said = np.stack([predicted_classes(subject, record) for record in records])  # [S, n]
     wrong = (said != subject.labels).sum(0)
     every = np.flatnonzero(wrong == len(records))
     counts = np.bincount(wrong, minlength=len(records) + 1)
@@ -68,7 +68,7 @@ def siblings(subject: Subject) -> list[Record]:
     return [same[seed] for seed in sorted(same)]
 
 
-def predicted(subject: Subject, record: Record) -> NDArray[np.int64]:
+def predicted_classes(subject: Subject, record: Record) -> NDArray[np.int64]:
     """The class that a run said of each image of the split: as the run kept it, else by its model."""
     if record.run_id == subject.trained.record.run_id:
         return subject.chosen

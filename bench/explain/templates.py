@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bench.explain.architecture import input_shape
-from bench.explain.picture import NotFor, Picture, cells, name, signed, styled
+from bench.explain.picture import NotFor, Picture, cells, draw_weights, name, style
 from bench.explain.subject import Subject
 
 MOST = 40  # units
@@ -59,8 +59,8 @@ def draw(subject: Subject) -> list[Picture]:
 def _drawn(weights: NDArray[np.float32], titles: list[str], linear: bool) -> Figure:
     most = float(np.percentile(np.abs(weights), 99.5))
     columns = min(5 if linear else 10, len(weights))
-    with styled():
+    with style():
         figure, made = cells(-(-len(weights) // columns), columns, 1.1, text=0.16)
         for cell, one, title in zip(made.flat, weights, titles, strict=False):
-            signed(cell, one, most, title)
+            draw_weights(cell, one, most, title)
     return figure

@@ -54,7 +54,9 @@ def layers(net: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
         x = inputs[0]
         field, jump = look(x) if x.ndim == 4 else (float("inf"), 1.0)
         if isinstance(module, (nn.Conv2d, *POOLS)):
-            kernel, stride, dilation = (_largest(getattr(module, n, 1)) for n in ("kernel_size", "stride", "dilation"))
+            kernel, stride, dilation = (
+                _largest_field(getattr(module, n, 1)) for n in ("kernel_size", "stride", "dilation")
+            )
             field, jump = field + (kernel - 1) * dilation * jump, jump * stride
         elif isinstance(module, ADAPTIVE):
             field = float("inf")
@@ -127,5 +129,5 @@ def outputs(net: nn.Module, wanted: list[Layer], x: Tensor) -> list[Tensor]:
     return [kept[n] for n in range(len(wanted))]
 
 
-def _largest(value: int | tuple[int, ...] | str | None) -> int:
+def _largest_field(value: int | tuple[int, ...] | str | None) -> int:
     return max(value) if isinstance(value, tuple) else value if isinstance(value, int) else 1

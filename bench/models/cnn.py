@@ -47,7 +47,7 @@ def _block(model: Cnn, layers: Layers, inputs: int, filters: int, kernel: int, s
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     padding = 0
     if model.padding == "same":
-        (top, bottom), (left, right) = (_same(side, kernel, model.stride) for side in size)
+        (top, bottom), (left, right) = (_same_padding(side, kernel, model.stride) for side in size)
         if top == bottom == left == right:
             padding = top
         else:  # even kernels need one pixel more on the far side, which Conv2d alone cannot do with a stride
@@ -60,7 +60,7 @@ def _block(model: Cnn, layers: Layers, inputs: int, filters: int, kernel: int, s
     return nn.Sequential(parts)
 
 
-def _same(side: int, kernel: int, stride: int) -> tuple[int, int]:
+def _same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
     """Zeros before and after, so that a convolution makes ceil(side / stride) of `side` pixels."""
     total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
     return total // 2, total - total // 2

@@ -61,7 +61,7 @@ def backbone_in(net: nn.Module, content: Mapping[Any, Any], entry: str | None, w
     if places:
         return found[places[0]]
     closest = max(states.values(), key=lambda held: (len(held.keys() & {*wanted}), len(held)))
-    return to_timm_names(net, _bare(closest))
+    return to_timm_names(net, _strip_prefixes(closest))
 
 
 def _states(content: Mapping[Any, Any], name: str = "", depth: int = 0) -> Iterator[tuple[str, State]]:
@@ -92,16 +92,16 @@ def _wholes(net: nn.Module, name: str, held: State, wanted: list[str]) -> Iterat
             below = {n.removeprefix(prefix): t for n, t in held.items() if n.startswith(prefix)}
             yield ".".join(filter(None, (name, prefix.rstrip(".")))) or "the file itself", below
     if not prefixes:
-        converted = to_timm_names(net, _bare(held))
+        converted = to_timm_names(net, _strip_prefixes(held))
         if all(n in converted for n in wanted):
             yield name or "the file itself", converted
 
 
-def _bare(state: State) -> State:
+def _strip_prefixes(state: State) -> State:
     """Without the prefixes that all names have."""
     for prefix in PREFIXES:
         if state and all(name.startswith(prefix) for name in state):
-            return _bare({name.removeprefix(prefix): tensor for name, tensor in state.items()})
+            return _strip_prefixes({name.removeprefix(prefix): tensor for name, tensor in state.items()})
     return state
 
 

@@ -18,13 +18,13 @@ def as_native(exp: Experiment) -> Experiment:
 
     Of other families `bench.schema.experiment.run_key` knows.
     """
-    if not named_norm(exp) or not _same(exp.model, exp.norm_layer):
+    if not named_norm(exp) or not _are_same(exp.model, exp.norm_layer):
         return exp
     return dataclasses.replace(exp, norm_layer=NormLayer())
 
 
 @functools.lru_cache(maxsize=256)  # a sweep asks for each of its points
-def _same(model: Timm | Torchvision, kind: NormLayer) -> bool:
+def _are_same(model: Timm | Torchvision, kind: NormLayer) -> bool:
     """Whether both are built, and layer for layer alike; without memory, at the size that the model was made for."""
     from bench.models import zoo  # timm and torchvision cost seconds to import
 

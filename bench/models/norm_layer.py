@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.model import NormLayer
@@ -54,7 +54,7 @@ def _own(own: Own, channels: int, dim: int) -> nn.Module | None:
     except RequestError:
         raise
     except Exception as error:
-        raise raised(f"norm_layer '{own.name}' cannot be made for {channels} channels", error) from error
+        raise error_of(f"norm_layer '{own.name}' cannot be made for {channels} channels", error) from error
     if layer is not None and not isinstance(layer, nn.Module):
         raise RequestError(f"norm_layer '{own.name}' gives back {type(layer).__name__}. Expected torch.nn.Module.")
     return layer

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.models.cost import blank_output
 from bench.models.norm_layer import norm
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments, takes_norm
 from bench.schema.errors import RequestError
 from bench.schema.model import NormLayer, OwnModel
@@ -29,19 +29,19 @@ def own(model: OwnModel, kind: NormLayer, shape: tuple[int, int, int], classes: 
     given: dict[str, Any] = {"norm": factory(kind)} if takes_norm(make) else {}
     named = f"model '{model.name}'"
     settings = arguments(make, model.own.values, "model")
-    with _seeded():
+    with _seed_generators():
         try:
             net = make(shape, classes, **given, **settings)
         except RequestError:
             raise
         except Exception as error:
-            raise raised(f"{named} cannot be built for images of {_of(shape)}", error) from error
+            raise error_of(f"{named} cannot be built for images of {_of(shape)}", error) from error
     if not isinstance(net, nn.Module):
         raise RequestError(f"{named} gives back {type(net).__name__}. Expected a network, torch.nn.Module.")
     try:
         logits = blank_output(net, shape)
     except Exception as error:
-        raise raised(f"{named} cannot take images of {_of(shape)}", error) from error
+        raise error_of(f"{named} cannot take images of {_of(shape)}", error) from error
     _check(logits, classes, named)
     if (head := model.own.says("head")) is not None:
         net.__dict__["head_path"] = head
@@ -83,7 +83,7 @@ def _of(shape: tuple[int, int, int]) -> str:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
+def _seed_generators() -> Iterator[None]:
     """The seed of the run for other generators too, should the code draw from them; all are put back after."""
     before = random.getstate(), np.random.get_state()  # noqa: NPY002 (theirs, not ours)
     seed = torch.initial_seed() % 2**32

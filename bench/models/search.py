@@ -72,7 +72,7 @@ def neighbours(
         block = torch.from_numpy(queries[rows]).to(device)
         found, order, safe = _search(resident, block, k, "l1" if metric == "l1" else "l2")
         for row in np.flatnonzero(~safe):
-            found[row], order[row] = _exact(resident, block[row], k, 1 if metric == "l1" else 2)
+            found[row], order[row] = _exact_search(resident, block[row], k, 1 if metric == "l1" else 2)
         distances[rows], indices[rows] = found, order
     if metric == "cosine":
         distances = distances**2 / 2  # |x - y|^2 = 2 - 2 cos for unit vectors
@@ -193,7 +193,7 @@ def _blocks(
     return rough, index
 
 
-def _exact(
+def _exact_search(
     train: torch.Tensor, query: torch.Tensor, k: int, order: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """The k nearest of one query from differences summed in float64; ties by the lower index."""

@@ -48,7 +48,7 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     except RequestError:
         raise
     except Exception as error:  # whatever a library's network raises while it is built or looked at
-        raise _refused(model, kind, shape, error) from error
+        raise _refusal_of(model, kind, shape, error) from error
     if logits != (1, classes):
         raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
     if kind.name in swap.INSERTED and not swap.has_already(net, kind):  # published weights have these biases
@@ -264,7 +264,7 @@ def _logits(net: nn.Module, shape: tuple[int, int, int]) -> tuple[int, ...]:
     return tuple(getattr(blank_output(net, shape), "shape", ()))
 
 
-def _refused(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Exception) -> RequestError:
+def _refusal_of(model: Any, kind: NormLayer, shape: tuple[int, int, int], error: Exception) -> RequestError:
     """What to say when a network was not built or did not take an image: the model, its settings, the reason."""
     c, h, w = shape
     line = str(error).strip().partition("\n")[0]

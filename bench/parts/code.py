@@ -30,9 +30,9 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePath
 from typing import Any
 
-from bench.parts.listing import folders, installed
-from bench.parts.syntax import Module, computed, file_names, quoted
-from bench.parts.walk import below, matches
+from bench.parts.listing import folders, is_installed
+from bench.parts.syntax import Module, file_names, is_computed, quoted_names
+from bench.parts.walk import files_below, matches
 from bench.schema.offered import Listed
 
 VERSION = 3  # raise when the same code would get another hash
@@ -92,7 +92,7 @@ def places_named(part: Listed, values: Mapping[str, Any]) -> dict[str, tuple[Pat
             if state is not None and path.is_file():
                 found[name] = path.absolute(), _digest(path, state)
             elif state is not None and path.is_dir() and len(Path(text).parts) > 1:
-                files = [f"{file.relative_to(path)}: {_digest(file, state_of(file))}" for file in below(path)]
+                files = [f"{file.relative_to(path)}: {_digest(file, state_of(file))}" for file in files_below(path)]
                 found[name] = path.absolute(), hashlib.sha256("\n".join(files).encode()).hexdigest()
             else:
                 continue
@@ -208,9 +208,9 @@ class _Use:
                     continue
                 if isinstance(node, ast.Name):
                     self.names(module, [node.id])
-                self.names(module, quoted(node))
+                self.names(module, quoted_names(node))
                 self._named |= set(file_names(node))
-                if computed(node):
+                if is_computed(node):
                     self._all_files()
 
     def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
@@ -241,7 +241,7 @@ class _Use:
             name = ".".join(words[:depth])
             spec = PathFinder.find_spec(name, places)
             if spec is None and depth == 1 and not relative:
-                spec = _hooked(name)
+                spec = _find_hooked(name)
             if spec is None:
                 return []
             inside = spec.submodule_search_locations
@@ -249,7 +249,7 @@ class _Use:
             self.states |= {Path(place): state_of(Path(place)) for place in places}
             if spec.origin is not None and spec.has_location:
                 path = Path(spec.origin).absolute()
-                if installed(path):
+                if is_installed(path):
                     return []
                 if path.suffix != ".py":  # compiled: its packages are what can be read
                     self._compiled(path, name)
@@ -274,13 +274,13 @@ class _Use:
         for root, pattern in roots:
             for file in sorted(root.glob(pattern)):
                 self.states[file.parent] = state_of(file.parent)
-                if file.is_file() and not installed(file):
+                if file.is_file() and not is_installed(file):
                     words = file.relative_to(root).with_suffix("").parts
                     package = ".".join(words[:-1])
                     name = package if file.name == "__init__.py" else ".".join(words)
                     self.everything(self.module(file, name, f".{package}" if root == self.folder else package))
             for file in sorted(root.glob(pattern.removesuffix(".py") + EXTENSION_SUFFIXES[-1])):
-                if not installed(file):
+                if not is_installed(file):
                     self._compiled(file, file.relative_to(root).as_posix())
 
     def data(self) -> None:
@@ -292,7 +292,7 @@ class _Use:
                 path = place / text
                 if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
                     self.states[path] = state_of(path)
-                    for file in below(path):
+                    for file in files_below(path):
                         self._file(file.relative_to(place).as_posix(), file)
                 elif path.is_dir():
                     places += [path] if path not in places and len(places) < MOST else []
@@ -309,7 +309,7 @@ class _Use:
                 self.states |= {folder: state_of(folder) for folder in looked}
             if place == self.folder:
                 self.states |= {Path(here): state_of(Path(here)) for here, *_ in os.walk(place)}
-                names = (PurePath(file.relative_to(place).as_posix()) for file in below(place))
+                names = (PurePath(file.relative_to(place).as_posix()) for file in files_below(place))
                 yield from (str(n) for n in names if n.match(text) and (n.suffix != ".py" or text.endswith(".py")))
 
     def _file(self, text: str, path: Path) -> None:
@@ -340,7 +340,7 @@ def _join(package: str, level: int, name: str | None) -> str:
     return f"{package if package != '.' else ''}.{name}" if name else package
 
 
-def _hooked(name: str) -> ModuleSpec | None:
+def _find_hooked(name: str) -> ModuleSpec | None:
     """A module that is found by a hook, as packages that are installed editable are."""
     try:
         return importlib.util.find_spec(name)

@@ -38,7 +38,7 @@ def use(folder: str) -> None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def only_from(folder: Path) -> Iterator[None]:
     """Inside, parts are looked for in `folder` only."""
     before = os.environ.get(VARIABLE)
     os.environ[VARIABLE] = str(folder)
@@ -53,7 +53,7 @@ def alone(folder: Path) -> Iterator[None]:
 def files() -> list[tuple[Path, str]]:
     """(file, package) of every file that may offer parts; package "" for the user's own."""
     own = [(file, "") for folder in folders() for file in sorted(folder.glob("*.py"))]
-    return own + [place for entry in _entry_points() for place in _offered(entry)]
+    return own + [place for entry in _entry_points() for place in _offers_of(entry)]
 
 
 def stamp() -> tuple[Any, ...]:
@@ -66,16 +66,16 @@ def stamp() -> tuple[Any, ...]:
 
 
 def own() -> tuple[Listed, ...]:
-    """Every part that somebody offers. Files that are no Python are left out; `broken` names them."""
+    """Every part that somebody offers. Files that are no Python are left out; `broken_files` names them."""
     return tuple(part for file, package in files() for part in parts_of(file, file.stat().st_mtime_ns, package))
 
 
-def listed() -> tuple[Listed, ...]:
+def all_parts() -> tuple[Listed, ...]:
     """Every part that there is: those that come along, then `own`."""
     return (*shipped_parts(), *own())
 
 
-def broken() -> dict[str, str]:
+def broken_files() -> dict[str, str]:
     """File -> reason, of the files that are no Python."""
     found = {}
     for file, _ in files():
@@ -88,7 +88,7 @@ def broken() -> dict[str, str]:
     return found
 
 
-def misplaced() -> dict[str, str]:
+def misplaced_files() -> dict[str, str]:
     """File -> reason, of the files that use a decorator where no part is found."""
     found = {}
     for file, _ in files():
@@ -104,7 +104,7 @@ def find(kind: str, name: str) -> Listed | None:
     Raises:
         RequestError: when two files offer one.
     """
-    found = [part for part in listed() if (part.kind, part.name) == (kind, name)]
+    found = [part for part in all_parts() if (part.kind, part.name) == (kind, name)]
     if len(found) > 1 and found[0].ours:
         raise RequestError(
             f"{kind} '{name}' exists already and comes along: {found[0].summary} Rename the function in "
@@ -119,7 +119,7 @@ def find(kind: str, name: str) -> Listed | None:
 
 def names(kind: str) -> tuple[str, ...]:
     """The names of all parts of a kind, sorted."""
-    return tuple(sorted({part.name for part in listed() if part.kind == kind}))
+    return tuple(sorted({part.name for part in all_parts() if part.kind == kind}))
 
 
 @functools.cache
@@ -127,7 +127,7 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=ENTRY_POINTS))
 
 
-def _offered(entry: importlib.metadata.EntryPoint) -> Iterator[tuple[Path, str]]:
+def _offers_of(entry: importlib.metadata.EntryPoint) -> Iterator[tuple[Path, str]]:
     """The file of the module that an installed package offers, found without importing it."""
     top, *rest = entry.value.partition(":")[0].split(".")
     spec = importlib.util.find_spec(top)
@@ -140,10 +140,10 @@ def _offered(entry: importlib.metadata.EntryPoint) -> Iterator[tuple[Path, str]]
     if file is not None:
         distribution = entry.dist
         version = f"{distribution.name}=={distribution.version}" if distribution else top
-        yield file.resolve(), version if installed(file) else ""
+        yield file.resolve(), version if is_installed(file) else ""
 
 
-def installed(file: Path) -> bool:
+def is_installed(file: Path) -> bool:
     """Whether a file lies where packages are installed: its version then stands for its code."""
     places = {Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib", "platstdlib")}
     path = file.resolve()

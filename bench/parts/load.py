@@ -19,9 +19,9 @@ from typing import Any
 
 from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
 from bench.parts.declare import MARK, Declared
-from bench.parts.listing import folders, installed, listed
+from bench.parts.listing import all_parts, folders, is_installed
 from bench.parts.patches import note, take_back
-from bench.parts.reads import watched
+from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
 from bench.schema.errors import RequestError
 from bench.schema.offered import REGISTERED, Listed, parts_of
@@ -41,7 +41,7 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
     Raises:
         RequestError: when the file is gone, does not import, or has other code by now.
     """
-    part = _placed(kind, own)
+    part = _place_of(kind, own)
     try:
         found = code(part)
     except (SyntaxError, OSError) as error:
@@ -59,9 +59,9 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
     return load(part)
 
 
-def known(kind: str, own: Own) -> frozenset[Path]:
+def known_files(kind: str, own: Own) -> frozenset[Path]:
     """The files that the key of an Experiment's own part knows: those of its code, and those that settings name."""
-    part = _placed(kind, own)
+    part = _place_of(kind, own)
     named = (path for path, _ in places_named(part, own.values).values()) if own.named != "{}" else ()
     return code(part).paths.union(named)
 
@@ -83,9 +83,9 @@ def load(part: Listed) -> Callable[..., Any]:
     return made
 
 
-def _placed(kind: str, own: Own) -> Listed:
+def _place_of(kind: str, own: Own) -> Listed:
     """Where the code of an Experiment's part is on this machine."""
-    found = [p for p in listed() if (p.kind, p.name) == (kind, own.name)]
+    found = [p for p in all_parts() if (p.kind, p.name) == (kind, own.name)]
     if own.place:
         file = Path(own.place)
         if not own.place.startswith("=") and file.is_file():
@@ -107,11 +107,11 @@ def _package(part: Listed) -> types.ModuleType:
             if module.__file__ and Path(module.__file__).resolve() == part.file:
                 return module
     except Exception as error:
-        raise _broken(part, error) from error
+        raise _import_error(part, error) from error
     raise RequestError(f"{part.kind} '{part.name}' of {part.package}: its entry point is gone.")
 
 
-def fresh() -> None:
+def forget_modules() -> None:
     """Let go of all that was imported of users' files: a run begins with modules as their code makes them, torch's too.
 
     What an earlier run of this process left in them (a counter, a cache, a value that another part's file changed)
@@ -144,15 +144,15 @@ def _module(part: Listed) -> types.ModuleType:
     try:
         # What a dataset reads is in its images, which are in the key.
         only = ".py" if part.kind == "dataset" else ""
-        with warnings.catch_warnings(), watched(f"{part.kind} '{part.name}'", found.paths, only):
+        with warnings.catch_warnings(), watch_reads(f"{part.kind} '{part.name}'", found.paths, only):
             warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
             module = importlib.import_module(f"{package}.{part.file.stem}")
     except Exception as error:
         for name in sys.modules.keys() - before:  # so that the next attempt says the same
             file = getattr(sys.modules[name], "__file__", None)
-            if isinstance(file, str) and not installed(Path(file)):
+            if isinstance(file, str) and not is_installed(Path(file)):
                 del sys.modules[name]
-        raise error if isinstance(error, RequestError) else _broken(part, error) from error
+        raise error if isinstance(error, RequestError) else _import_error(part, error) from error
     finally:
         sys.dont_write_bytecode = writing
     _loaded[part.file] = module
@@ -265,7 +265,7 @@ def _forget(places: set[Path], files: set[Path]) -> None:
             del kept[path]
 
 
-def _broken(part: Listed, error: Exception) -> RequestError:
+def _import_error(part: Listed, error: Exception) -> RequestError:
     """What to say of a file that does not import: file, line and reason."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).parent in (part.file.parent, *part.file.parent.parents[:1])]
@@ -279,7 +279,7 @@ def _broken(part: Listed, error: Exception) -> RequestError:
     )
 
 
-def raised(what: str, error: Exception) -> RequestError:
+def error_of(what: str, error: Exception) -> RequestError:
     """What to say when the user's code raised: the reason, and the line of theirs that it comes from."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if "/bench/" not in f.filename and "site-packages" not in f.filename]

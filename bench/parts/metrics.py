@@ -34,7 +34,7 @@ def enter(name: str, facts: Mapping[str, Any]) -> None:
         METRICS[name] = from_facts(name, facts)
 
 
-def named(names: list[str]) -> str:
+def describe_metrics(names: list[str]) -> str:
     """What own metrics of these names are (JSON), for a record that others read without the code."""
     return json.dumps({n: {"range": [METRICS[n].low, METRICS[n].high], "unit": METRICS[n].unit,
                            "words": METRICS[n].title, "higher_is_better": METRICS[n].higher_is_better}

@@ -64,7 +64,7 @@ class OwnParts(ConfigSource):
         return list(listing.names(kind.name))
 
     def _groups(self) -> builtins.list[str]:
-        kinds = {part.kind for part in listing.listed()}
+        kinds = {part.kind for part in listing.all_parts()}
         return sorted(group for group, kind in GROUPS.items() if kind.name in kinds and not kind.listed)
 
     def _part(self, config_path: str) -> Listed | None:

@@ -34,7 +34,7 @@ def outline(part: Listed) -> Callable[..., Any]:
                 _run(statement, space)  # a name for a type: Positive = Annotated[int, Field(gt=0)]
             except (NameError, AttributeError):
                 continue  # of the code
-    _run(_bare(node, part), space)
+    _run(_strip_body(node, part), space)
     made: Callable[..., Any] = space[part.name]
     return made
 
@@ -50,12 +50,12 @@ def _run(statement: ast.stmt, space: dict[str, Any]) -> None:
     exec(compile(module, "<outline>", "exec"), space)
 
 
-def _bare(node: ast.FunctionDef | ast.ClassDef, part: Listed) -> ast.stmt:
+def _strip_body(node: ast.FunctionDef | ast.ClassDef, part: Listed) -> ast.stmt:
     """The definition without what it does, and without annotations that are not of settings."""
     said = [ast.Expr(ast.Constant(ast.get_docstring(node) or ""))]
     if isinstance(node, ast.ClassDef):
         starts = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        return ast.ClassDef(node.name, [], [], [*said, *(_bare(n, part) for n in starts)], node.decorator_list)
+        return ast.ClassDef(node.name, [], [], [*said, *(_strip_body(n, part) for n in starts)], node.decorator_list)
     takes = (*KINDS[part.kind].takes, *GIVEN)
 
     def bare(argument: ast.arg) -> ast.arg:

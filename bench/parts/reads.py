@@ -45,7 +45,7 @@ class _Watch:
 
 
 @contextmanager
-def watched(what: str, known: Collection[Path], only: str = "") -> Iterator[None]:
+def watch_reads(what: str, known: Collection[Path], only: str = "") -> Iterator[None]:
     """Inside, users' code may read the files and folders that are known.
 
     Args:

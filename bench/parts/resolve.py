@@ -15,7 +15,7 @@ from bench.parts.declare import BESIDE, MARK
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
 from bench.parts.outline import outline
-from bench.parts.signature import checked, defaults, takes_norm
+from bench.parts.signature import check_settings, defaults, takes_norm
 from bench.schema.errors import RequestError, suggestion, unknown_name
 from bench.schema.metric import ON_REQUEST
 from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
@@ -34,7 +34,7 @@ CODE = "code"  # the setting that marks a group's choice as own code
 ALL_FACTORY = ("none", "batch", "layer", "group", "instance")  # norm layers that a factory can make
 
 
-def resolved(config: dict[str, Any]) -> dict[str, Any]:
+def resolve_parts(config: dict[str, Any]) -> dict[str, Any]:
     """A composed configuration with each own part as plain data under `own`; others are as they were.
 
     Raises:
@@ -47,9 +47,9 @@ def resolved(config: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(node, dict):
             continue
         if kind.listed:
-            made = _listed(group, kind, node)
+            made = _resolve_list(group, kind, node)
         elif group == REGISTERED.group and node.get("family") == REGISTERED.name:
-            made = _registered(node)
+            made = _resolve_registered(node)
         elif CODE in node:
             made = _chosen(group, kind, node)
         else:
@@ -62,7 +62,7 @@ def resolved(config: dict[str, Any]) -> dict[str, Any]:
 
 def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     """`{name: convmixer, code: null, dim: 64}` as `{family: own, own: {...}}`."""
-    part = wanted(kind, str(node.get("name")), node[CODE])
+    part = find_part(kind, str(node.get("name")), node[CODE])
     beside = BESIDE.get(group, ())
     settings = {k: v for k, v in node.items() if k not in ("name", CODE, "family", "source", *beside)}
     settings = {k: v for k, v in settings.items() if not k.endswith(DIGEST)}  # of a record: the file is read anew
@@ -72,23 +72,23 @@ def _chosen(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "own": dataclasses.asdict(own(part, settings, node[CODE]))}
 
 
-def _registered(node: dict[str, Any]) -> dict[str, Any]:
+def _resolve_registered(node: dict[str, Any]) -> dict[str, Any]:
     """`{family: timm, name: mine}` with the code, where a file of the user's registers that name."""
     name, recorded = str(node.get("name")), node.get(CODE)
     if recorded is None and name not in listing.names(REGISTERED.name):
         return node
     rest = {k: v for k, v in node.items() if k != CODE}
-    return {**rest, "own": dataclasses.asdict(own(wanted(REGISTERED, name, recorded), {}, recorded))}
+    return {**rest, "own": dataclasses.asdict(own(find_part(REGISTERED, name, recorded), {}, recorded))}
 
 
-def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
+def _resolve_list(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
     """`{names: [noise, fog]}` as `{names: [noise], own: [{...}]}`."""
     names = node.get("names") or []
     codes = node.get(CODE) or {}
     if not isinstance(names, list) or not names:
         return node
     # Metrics of ours stay among the names, as those did that were there before there were parts.
-    offered = [p.name for p in (listing.own() if kind.name == "metric" else listing.listed()) if p.kind == kind.name]
+    offered = [p.name for p in (listing.own() if kind.name == "metric" else listing.all_parts()) if p.kind == kind.name]
     mine = [n for n in names if n in offered or n in codes]
     if kind.name == "metric":
         for name in names:
@@ -100,13 +100,13 @@ def _listed(group: str, kind: Kind, node: dict[str, Any]) -> dict[str, Any]:
         return node
     owns = []
     for name in mine:
-        part = wanted(kind, name, codes.get(name))
+        part = find_part(kind, name, codes.get(name))
         owns.append(dataclasses.asdict(own(part, {}, codes.get(name))))
     rest = {k: v for k, v in node.items() if k not in ("names", CODE)}
     return {**rest, "names": [n for n in names if n not in mine], "own": owns}
 
 
-def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
+def find_part(kind: Kind, name: str, recorded: str | None = None) -> Listed:
     """The part of this kind and name.
 
     Raises:
@@ -122,7 +122,7 @@ def wanted(kind: Kind, name: str, recorded: str | None = None) -> Listed:
     where = ", ".join(str(f) for f in listing.folders()) or "no parts/ in the working directory"
     version = f" (code {recorded[:12]})" if recorded else ""
     kept = " 'bench reproduce NAME --with-parts' shows the recorded source, and runs it." if recorded else ""
-    found = [*listing.broken().items(), *listing.misplaced().items()]
+    found = [*listing.broken_files().items(), *listing.misplaced_files().items()]
     broken = "".join(f"\n{file}: {reason}" for file, reason in found)
     raise RequestError(
         f"{kind.name} '{name}'{version} is somebody's own code and not here.{suggestion(name, known)} "
@@ -158,7 +158,7 @@ def _own(part: Listed, settings: str, now: str) -> Own:
     function = outline(part) if part.ours else load(part)
     if part.kind == REGISTERED.name:
         return Own(name=part.name, code=now, place=_place(part))
-    values = checked(part, function, json.loads(settings))
+    values = check_settings(part, function, json.loads(settings))
     facts = {**json.loads(getattr(function, MARK).facts), **_facts(part, function)}
     if part.ours:
         facts["defaults"] = defaults(part, function)

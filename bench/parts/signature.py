@@ -109,7 +109,7 @@ def parameters(function: Callable[..., Any], kind: str, where: str) -> list[insp
     return [p for p in everything if p.name not in given]
 
 
-def checked(listed: Listed, function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def check_settings(listed: Listed, function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a part as plain data: those given, checked, and the defaults of the others.
 
     Raises:
@@ -123,7 +123,7 @@ def checked(listed: Listed, function: Callable[..., Any], values: Mapping[str, A
 
 
 def defaults(listed: Listed, function: Callable[..., Any]) -> dict[str, Any]:
-    """The defaults of a part's settings as plain data, as `checked` gives values; those without one are left out."""
+    """The defaults of a part's settings as plain data, as `check_settings` gives values; without one: left out."""
     start = function.__init__ if inspect.isclass(function) else function
     hints = typing.get_type_hints(start, include_extras=True)
     return {

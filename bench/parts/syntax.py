@@ -44,7 +44,7 @@ class Module:
         content = path.read_bytes()
         self.text = content.decode("utf-8", errors="replace")
         tree = ast.parse(content, str(path))
-        self.statements = [one for s in tree.body if not _skipped(s) for one in _apart(s)]
+        self.statements = [one for s in tree.body if not _is_skipped(s) for one in _split_imports(s)]
         self.binds: dict[str, list[int]] = {}
         for i, statement in enumerate(self.statements):
             for name in dict.fromkeys(_bound(statement)):
@@ -105,7 +105,7 @@ class Module:
         return top in HARMLESS or (top == "torch" and text.rpartition(".")[2] in HARMLESS_OF_TORCH)
 
 
-def computed(node: ast.AST) -> bool:
+def is_computed(node: ast.AST) -> bool:
     """Whether one node of a syntax tree looks code up by a computed name."""
     match node:
         case ast.Name(id=name):
@@ -125,7 +125,7 @@ def computed(node: ast.AST) -> bool:
     return False
 
 
-def quoted(node: ast.AST) -> list[str]:
+def quoted_names(node: ast.AST) -> list[str]:
     """The names in annotations that are written as texts: `kernel: "Kernel"`."""
     given = [getattr(node, "annotation", None), getattr(node, "returns", None)]
     texts = [n.value for a in given if a is not None for n in ast.walk(a)
@@ -164,13 +164,13 @@ def _pattern(text: str) -> list[str]:
     return [f"**/{made}" if made.startswith("*") else made] if any(map(str.isalnum, text)) else []
 
 
-def _skipped(statement: ast.stmt) -> bool:
+def _is_skipped(statement: ast.stmt) -> bool:
     if isinstance(statement, ast.If) and not statement.orelse:
         return ast.unparse(statement.test) in SKIPPED
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _apart(statement: ast.stmt) -> list[ast.stmt]:
+def _split_imports(statement: ast.stmt) -> list[ast.stmt]:
     """An import of several names as several imports: their order is layout, and those not used do not count."""
     if isinstance(statement, ast.Import) and len(statement.names) > 1:
         return [ast.copy_location(ast.Import([alias]), statement) for alias in statement.names]

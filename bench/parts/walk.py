@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Its files, sorted; links are followed, and one that leads back to a folder above it is walked only once."""
     for here, folders, files in os.walk(folder, followlinks=True):
         above = {os.path.realpath(p) for p in (Path(here), *Path(here).parents)}

@@ -105,9 +105,9 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
     Raises:
         RequestError: with each of them, its reason and its remedy.
     """
-    from bench.data.finding import checked, stops
+    from bench.data.finding import check_allowed, stops
 
-    bad = stops(found, checked(allowed))
+    bad = stops(found, check_allowed(allowed))
     if bad:
         lines = [f"{f.name}: {f.reason} {f.remedy}" for f in bad]
         raise RequestError(

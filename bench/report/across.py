@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 from bench.report.frame import Frame, value
 from bench.report.naming import key, point
 from bench.report.stats import LEVEL, holm
@@ -109,7 +109,7 @@ def chart(found: Across, of: str) -> Chart:
         read_as=f"{read} told apart (Nemenyi, 5%)",
         caption=f"{read} told apart (Nemenyi, 5%).",
     )
-    return scaled(made)
+    return set_ranges(made)
 
 
 def paired(found: Across) -> dict[tuple[int, int], float]:
@@ -143,7 +143,7 @@ def improvement(one: Scores, other: Scores) -> float:
     return float(((greater > 0) + 0.5 * (greater == 0)).mean())
 
 
-def resampled(scores: Scores, rng: np.random.Generator) -> Scores:
+def resample(scores: Scores, rng: np.random.Generator) -> Scores:
     """As many runs of each data set, drawn with replacement."""
     return np.take_along_axis(scores, rng.integers(0, scores.shape[1], scores.shape), axis=1)
 
@@ -174,7 +174,7 @@ def markdown(found: Across, of: str) -> str:
     lines += ["| method | mean rank | interquartile mean [95%] |", "|---|---|---|"]
     for i in sorted(range(len(names)), key=found.ranks.__getitem__):
         scores = found.scores[i]
-        ends = sorted(sign * v for v in interval([interquartile_mean(resampled(scores, rng)) for _ in range(DRAWS)]))
+        ends = sorted(sign * v for v in interval([interquartile_mean(resample(scores, rng)) for _ in range(DRAWS)]))
         mean = sign * interquartile_mean(scores)
         lines.append(f"| {names[i]} | {found.ranks[i]:.2f} | {mean:.2f} [{ends[0]:.2f}, {ends[1]:.2f}] |")
     p = "" if math.isnan(found.p) else f" Friedman's test that all rank alike: p = {found.p:.2g}."
@@ -189,7 +189,7 @@ def markdown(found: Across, of: str) -> str:
         for i, one in enumerate(found.scores):
             for j in range(i + 1, len(names)):
                 other = found.scores[j]
-                drawn = [improvement(resampled(one, rng), resampled(other, rng)) for _ in range(DRAWS)]
+                drawn = [improvement(resample(one, rng), resample(other, rng)) for _ in range(DRAWS)]
                 low, high = interval(drawn)
                 chance = f"{improvement(one, other):.2f} [{low:.2f}, {high:.2f}]"
                 lines.append(f"| {names[i]} | {names[j]} | {chance} | p = {apart[i, j]:.2g} |")

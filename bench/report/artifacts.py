@@ -44,7 +44,7 @@ FILE = {
 KEPT = "artifacts.json"
 
 
-def kept(folder: Path) -> Reader:
+def read_kept(folder: Path) -> Reader:
     """Read from the artifacts.json in `folder`; a folder without one has no artifacts.
 
     Raises:
@@ -69,7 +69,7 @@ class Files(Protocol):
         """Fetch one file of a run into `folder`; RequestError where it has none."""
 
 
-def stored(store: Files) -> Reader:
+def read_stored(store: Files) -> Reader:
     """Read from a store; a run without the file, as kNN has no curves, gives None."""
 
     def read(record: Record, name: str) -> str | None:
@@ -205,7 +205,7 @@ def reliability(text: str, where: str) -> Reliability:
     return Reliability(**parts)
 
 
-def pooled(diagrams: list[Reliability]) -> Reliability:
+def pool_reliability(diagrams: list[Reliability]) -> Reliability:
     """Several runs' samples in one diagram; all must have the same edges."""
     count = np.sum([d.count for d in diagrams], axis=0)
     with np.errstate(invalid="ignore"):

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bench.report.artifacts import Reader
 from bench.report.contrast import contrast, steps, terms
 from bench.report.fairness import Doubt, doubts_of
-from bench.report.frame import Frame, selected
+from bench.report.frame import Frame, select_frame
 from bench.report.images import OnImages, on_images
 from bench.report.looks import Looks, looks_at
 from bench.report.naming import axis
@@ -130,7 +130,7 @@ def judge(
     """
     if not sweep.claims:
         return []
-    frame = selected(sweep, list(records))
+    frame = select_frame(sweep, list(records))
     tested = [_tested(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
     factors = holm_factors([t.p * t.stricter for t in tested])
     settings = settings_of_records(sweep, records)

@@ -107,7 +107,7 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     Raises:
         RequestError: when a side has no finished run, nothing pairs, or no run has a metric.
     """
-    left, right = (_latest(side) for side in (a, b))
+    left, right = (_latest_records(side) for side in (a, b))
     have = _metrics(left) & _metrics(right)
     for name in metrics:
         if name not in have:
@@ -158,7 +158,7 @@ def _values(records: Sequence[Record], name: str) -> list[str]:
     return list(dict.fromkeys(show(r.config[name]) if name in r.config else ABSENT for r in records))
 
 
-def _latest(side: Side) -> list[Record]:
+def _latest_records(side: Side) -> list[Record]:
     """The finished records, the latest one for each key, point and seed; none that chose hyperparameters."""
     found: dict[Any, Record] = {}
     for record in only_judged(side.records):

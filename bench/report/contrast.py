@@ -32,7 +32,7 @@ def terms(claim: Claim, frame: Frame) -> list[Term]:
     if isinstance(claim, Bound):
         return [(1.0, dict(claim.at))]
     if isinstance(claim, Trend):
-        levels = ordered(claim, frame)
+        levels = order_values(claim, frame)
         x = _positions(claim, levels)
         centred = x - x.mean()
         slope = centred / (centred**2).sum()
@@ -43,7 +43,7 @@ def terms(claim: Claim, frame: Frame) -> list[Term]:
     return pair
 
 
-def ordered(claim: Trend, frame: Frame) -> list[Any]:
+def order_values(claim: Trend, frame: Frame) -> list[Any]:
     """The values along a trend's axis: numbers by size, names as the sweep lists them."""
     levels = frame.levels[claim.over]
     numbers = [n for level in levels if (n := to_number(level)) is not None]
@@ -86,7 +86,7 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
     parts = terms(claim, frame)
     if lacking := _absent(frame, claim, [at for _, at in parts]):
         return Contrast(absent=lacking)
-    return over_sets(frame, claim, parts) if isinstance(claim, Across) else combined(frame, parts, claim.metric)
+    return over_sets(frame, claim, parts) if isinstance(claim, Across) else combine(frame, parts, claim.metric)
 
 
 def over_sets(frame: Frame, claim: Across, parts: list[Term]) -> Contrast:
@@ -96,7 +96,7 @@ def over_sets(frame: Frame, claim: Across, parts: list[Term]) -> Contrast:
     averaged: dict[str, int] = {}
     dropped, hopeless = [], False
     for level in frame.levels[claim.over]:
-        found, name = combined(frame, [(w, {**at, claim.over: level}) for w, at in parts], claim.metric), show(level)
+        found, name = combine(frame, [(w, {**at, claim.over: level}) for w, at in parts], claim.metric), show(level)
         if found.absent:
             continue
         averaged |= found.averaged
@@ -123,15 +123,15 @@ def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> 
 
 def steps(frame: Frame, claim: Trend) -> list[tuple[Any, Any, dict[Replicate, float]]]:
     """For each step along a trend's axis: from, to, and replicate -> difference (to - from)."""
-    levels = ordered(claim, frame)
+    levels = order_values(claim, frame)
     out = []
     for one, other in itertools.pairwise(levels):
         parts = [(1.0, {**claim.at, claim.over: other}), (-1.0, {**claim.at, claim.over: one})]
-        out.append((one, other, combined(frame, parts, claim.metric).values))
+        out.append((one, other, combine(frame, parts, claim.metric).values))
     return out
 
 
-def combined(frame: Frame, parts: list[Term], of: str) -> Contrast:
+def combine(frame: Frame, parts: list[Term], of: str) -> Contrast:
     """The weighted sum of points, for each replicate."""
     free, parts, rests = averaged_over(frame, parts)
     if not rests:

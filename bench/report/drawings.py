@@ -26,7 +26,7 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
     """
     out: list[dict[str, Any]] = []
     charts: list[dict[str, Any]] = []
-    reader = artifacts.kept(evidence.folder)
+    reader = artifacts.read_kept(evidence.folder)
     for i, figure in enumerate(all_figures(evidence.sweep, frame)):
         if not figures.drawable(figure, evidence.records):
             continue
@@ -34,7 +34,7 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
         if figure.kind in figures.WITH_ARTIFACTS and not (evidence.folder / f"{stem(i)}.svg").exists():
             continue
         chart = figures.describe(figure, evidence.sweep, evidence.records, reader)
-        made = {**shown(evidence, stem(i), chart), "chart": None, "rows": []}
+        made = {**figure_files(evidence, stem(i), chart), "chart": None, "rows": []}
         if 0 < sum(1 for _ in marks(chart)) <= MOST_MARKS:
             heads, body = rows(chart)
             if len(body) > POINTS_WITH_SEEDS:
@@ -48,12 +48,12 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
     if (methods := across.across(frame, of, across.axis_of(evidence.sweep))) is not None:
         chart = across.chart(methods, of)
         heads, body = rows(chart)
-        out.append({**shown(evidence, "across", chart), "chart": len(charts), "heads": heads, "rows": body})
+        out.append({**figure_files(evidence, "across", chart), "chart": len(charts), "heads": heads, "rows": body})
         charts.append(data(chart))
     return out, charts
 
 
-def shown(evidence: Evidence, name: str, chart: Chart) -> dict[str, Any]:
+def figure_files(evidence: Evidence, name: str, chart: Chart) -> dict[str, Any]:
     """A figure's title, small print and files."""
     files = [f"{name}.{kind}" for kind in KINDS if (evidence.folder / f"{name}.{kind}").exists()]
     return {"title": chart.title, "about": chart.caption, "files": files, "file": files[0] if files else ""}

@@ -52,7 +52,7 @@ def context(manifest: dict[str, Any]) -> dict[str, Any]:
     return {**manifest.get("context", {}), "scale": manifest.get("scale", ""), "command": manifest.get("command", "")}
 
 
-def found(results: Path) -> list[Path]:
+def find_folders(results: Path) -> list[Path]:
     """The folders in `results` that hold a manifest or records, by name."""
     if not results.is_dir():
         raise RequestError(f"There is no folder {results}. 'bench table NAME' writes a sweep's results there.")
@@ -61,7 +61,7 @@ def found(results: Path) -> list[Path]:
     )
 
 
-def named(name: str, results: Path) -> Path:
+def folder_named(name: str, results: Path) -> Path:
     """The results folder called `name`, or the folder at the path `name`.
 
     Raises:
@@ -70,7 +70,7 @@ def named(name: str, results: Path) -> Path:
     for place in (results / name, Path(name)):
         if (place / MANIFEST).exists() or (place / "records.csv").exists():
             return place
-    known = [p.name for p in found(results)] if results.is_dir() else []
+    known = [p.name for p in find_folders(results)] if results.is_dir() else []
     raise RequestError(
         f"No results of '{name}' in {results}.{suggestion(name, known)} "
         f"There {'are' if len(known) != 1 else 'is'}: {', '.join(known) or 'none'}. 'bench table NAME' writes them."

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.report.evidence import Evidence
-from bench.report.naming import axis, replicates, worded
-from bench.report.runs import shared
-from bench.report.selection import judged
+from bench.report.naming import axis, replicates, reword
+from bench.report.runs import shared_settings
+from bench.report.selection import judged_records
 from bench.schema.metric import metric
 
 
@@ -65,8 +65,8 @@ _SETTINGS = {
 
 def protocol(evidence: Evidence) -> list[tuple[str, str]]:
     """How the numbers were made, in the order in which a reviewer asks."""
-    config, sweep = shared(evidence.records), evidence.sweep
-    seeds = sorted({r.seed for r in judged(sweep, evidence.records)})
+    config, sweep = shared_settings(evidence.records), evidence.sweep
+    seeds = sorted({r.seed for r in judged_records(sweep, evidence.records)})
     drawn = replicates(sweep.replicates)
     how = "standard deviation with ddof=1" if len(sweep.replicates) == 1 else "crossed: each one's variance counts"
     chosen = {"val/accuracy": "best val accuracy", "val/nll": "lowest val NLL", "last": "the last one"}
@@ -78,7 +78,7 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
             f"{len(seeds)}: {', '.join(map(str, seeds[:12]))}{' ...' if len(seeds) > 12 else ''}; pairs share a seed",
         ),
         ("split", f"has a seed of its own, {config['split.seed']}" if "split.seed" in config else "as the axes say"),
-        ("intervals", worded(f"95% Student's t over seeds, {how}", drawn)),
+        ("intervals", reword(f"95% Student's t over seeds, {how}", drawn)),
         ("claims", f"{len(sweep.claims)}, Holm's correction over all of them" if sweep.claims else "none"),
     ]
     if sweep.select:

@@ -246,7 +246,7 @@ def value(record: Record, metric: str) -> float | None:
     return None if found is None else float(found)
 
 
-def selected(sweep: Sweep, records: list[Record]) -> Frame:
+def select_frame(sweep: Sweep, records: list[Record]) -> Frame:
     """The sweep's records as a frame; with `select`, those of the selected hyperparameters only."""
     frame = Frame(records, sweep)
     return frame.select(sweep.select, sweep) if sweep.select else frame

@@ -22,7 +22,7 @@ from bench.report.frame import Frame
 from bench.report.naming import point
 from bench.report.outcome import Outcome
 from bench.report.predictions import Arrays, correct
-from bench.report.replicates import crossed
+from bench.report.replicates import crossed_mean
 from bench.report.stats import LEVEL, interval_of
 from bench.schema.claim import Claim, Compare
 from bench.schema.errors import RequestError
@@ -52,13 +52,13 @@ class OnImages:
 
     def outcome(self, n: int, level: float = LEVEL) -> Outcome:
         """McNemar's test as a claim's own, and its interval at `level`."""
-        mean, low, high = exchanged(self.difference[0], level)
+        mean, low, high = exchange_interval(self.difference[0], level)
         half, other = self.p / 2, 1 - self.p / 2
         less, greater = (half, other) if mean < 0 else (other, half)
         return Outcome(mean, low, high, n, less, greater)
 
 
-def exchanged(difference: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float, float]:
+def exchange_interval(difference: NDArray[np.float64], level: float = LEVEL) -> tuple[float, float, float]:
     """Mean of differences of single images [N], and the interval that McNemar's exact test gives.
 
     Of the images that differ a share goes each way; its exact interval (Clopper & Pearson 1934), times how much
@@ -88,14 +88,14 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
     fixed = all(bool((side == side[0]).all()) for side in (a, b))
     if fixed:
         difference = a[:1] - b[:1]
-        _, low, high = exchanged(difference[0])
+        _, low, high = exchange_interval(difference[0])
         # Equal scores make parts of an image: where more images speak for one side and more of an image for the other,
         # the counts that McNemar tests say nothing about the mean.
         agree = difference.mean() * ((difference > 0).sum() - (difference < 0).sum()) > 0
         p = predictions.mcnemar(one[shared[0]], other[shared[0]]) if agree else 1.0
         return OnImages(difference.shape[1], low, high, True, p, difference)
     difference = a - b
-    together = crossed(difference)
+    together = crossed_mean(difference)
     # Thousands of images must not lend their degrees of freedom to a few seeds.
     found = interval_of(dataclasses.replace(together, df=min(together.df, len(shared) - 1)))
     return OnImages(difference.shape[1], max(-1.0, found.low), min(1.0, found.high), False, math.nan, difference)

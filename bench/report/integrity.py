@@ -27,7 +27,7 @@ MOST = 20  # contradictions that are listed
 
 def faults(evidence: Evidence) -> list[str]:
     """Every contradiction, one line each, the most exact first; at most MOST and a line that counts the rest."""
-    reader = predictions.kept(evidence.folder, artifacts.kept(evidence.folder))
+    reader = predictions.read_predictions(evidence.folder, artifacts.read_kept(evidence.folder))
     found = [*_records(evidence), *whole_images.faults(evidence.records, reader), *_files(evidence, reader)]
     found += broken_promises(evidence.sweep, evidence.records, context(evidence.manifest))
     named = {fault.partition(":")[0].partition(",")[0] for fault in found}

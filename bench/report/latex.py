@@ -11,7 +11,7 @@ from bench.report.grid import Grid, Panel, number, remarks
 from bench.report.naming import axis
 from bench.report.notes import MARKED, Note
 from bench.report.published import Beside
-from bench.report.tables import blocks, marked, panel_title
+from bench.report.tables import blocks, legend_of_marks, panel_title
 from bench.schema.label import show
 
 COLUMN = 220.0  # points: of LaTeX's own two-column article on A4; most venues have some more
@@ -63,7 +63,9 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
         words = f"{label_}: published {theirs}, ours {ours}{f', {gap}' if gap else ''}. {source}. Differs: {differs}."
         lines += ["", f"\\par\\raggedright {_breakable(words)}"]
     for note in notes:
-        sentence = marked("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _breakable(note.text)
+        sentence = (
+            legend_of_marks("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _breakable(note.text)
+        )
         lines += ["", f"\\par\\raggedright {sentence}"]
     return "\n".join([*lines, f"\\end{{{kind}}}"]) + "\n"
 
@@ -112,7 +114,7 @@ def _tabular(
     first, start = len(left) + 1, "& " * len(left)
     title = " · ".join(t for t in (panel_title(panel), grid.spanning()) if t)
     if title:
-        lines.append(f"\\multicolumn{{{len(left) + len(block)}}}{{l}}{{{_boxed(title)}}} \\\\")
+        lines.append(f"\\multicolumn{{{len(left) + len(block)}}}{{l}}{{{_box(title)}}} \\\\")
         lines.append(f"\\cmidrule(lr){{{first}-{first + len(block) - 1}}}")
     *above, last = grid.head_rows()
     for level in above:
@@ -190,7 +192,7 @@ def _length(typeset: str) -> float:
     return len(bare[0]) + len(bare[1]) * 0.88
 
 
-def _boxed(title: str) -> str:
+def _box(title: str) -> str:
     """A title over the whole width, broken into lines where it is long."""
     if len(title) * LETTER < COLUMN * 0.8:
         return tex(title)

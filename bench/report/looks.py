@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.report.frame import Frame
-from bench.report.replicates import Replicate, named
+from bench.report.replicates import Replicate, name_replicates
 from bench.report.settings import differing, values_of
 from bench.schema.claim import Claim, digest
 from bench.schema.sweep import Sweep, steps_of
@@ -141,7 +141,7 @@ def launches_at(settings: Mapping[str, Any], context: Mapping[str, Any]) -> list
 def complete(frame: Frame, sweep: Sweep, context: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
     """Whether every planned replicate has ended, well or badly, at every point: a seed with each of its splits."""
     drawn = [[label for label, _ in steps_of(name, sweep.axes[name])] for name in frame.drawn]
-    planned = set(named(planned_seeds(sweep, context, settings), drawn))
+    planned = set(name_replicates(planned_seeds(sweep, context, settings), drawn))
     ended = [{name for name, r in runs.items() if r.status in ENDED} for runs in frame.points.values()]
     return all(planned <= names for names in ended)
 

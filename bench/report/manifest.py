@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.report.frame import Frame
-from bench.report.selection import judged
+from bench.report.selection import judged_records
 from bench.schema.label import canonical_text
 from bench.schema.own import codes
 from bench.schema.sweep import Sweep
@@ -46,29 +46,29 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "source": sweep.source,
         "command": context.get("command", ""),
         "definition": dataclasses.asdict(sweep),
-        "seeds": sorted({r.seed for r in judged(sweep, records)}),
+        "seeds": sorted({r.seed for r in judged_records(sweep, records)}),
         "config": shared,
         "points": points,
-        "data_fingerprints": _counted(finished, "data_fingerprint"),
-        "code": {"commits": _counted(finished, "git_commit"), "dirty": _counted(finished, "git_dirty")},
+        "data_fingerprints": _count(finished, "data_fingerprint"),
+        "code": {"commits": _count(finished, "git_commit"), "dirty": _count(finished, "git_dirty")},
         **({"parts": parts} if (parts := _parts(finished)) else {}),
-        "packages": [_parsed(text) for text in _counted(finished, "packages")],
-        "hardware": _counted(finished, "hardware"),
-        "platform": {name: _counted(finished, name) for name in ("python", "platform", "threads")},
+        "packages": [_parsed(text) for text in _count(finished, "packages")],
+        "hardware": _count(finished, "hardware"),
+        "platform": {name: _count(finished, name) for name in ("python", "platform", "threads")},
         "context": {k: v for k, v in context.items() if k not in ("scale", "command", "changed")},
         "files": {name: hashlib.sha256(_bytes(body)).hexdigest() for name, body in files.items()},
     }
     # The definition keeps its order: it is the order of axes, rows and panels. All else is sorted, as it depends on
     # where the records came from.
-    ordered = {name: part if name == "definition" else _sorted(part) for name, part in sorted(content.items())}
+    ordered = {name: part if name == "definition" else _sort_keys(part) for name, part in sorted(content.items())}
     return json.dumps(ordered, indent=1, default=str) + "\n"
 
 
-def _sorted(part: Any) -> Any:
+def _sort_keys(part: Any) -> Any:
     """The same with the keys of every mapping in it sorted."""
     if isinstance(part, dict):
-        return {name: _sorted(part[name]) for name in sorted(part)}
-    return [_sorted(one) for one in part] if isinstance(part, list | tuple) else part
+        return {name: _sort_keys(part[name]) for name in sorted(part)}
+    return [_sort_keys(one) for one in part] if isinstance(part, list | tuple) else part
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _counted(records: list[Record], name: str) -> dict[str, int]:
+def _count(records: list[Record], name: str) -> dict[str, int]:
     out: dict[str, int] = {}
     for record in records:
         text = record.provenance.get(name, "")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.report.grid import Grid, Panel, number, remarks
 from bench.report.notes import MARKED, Note
 from bench.report.published import HEADS, Beside
-from bench.report.tables import marked, panel_title
+from bench.report.tables import legend_of_marks, panel_title
 from bench.schema.label import show
 
 
@@ -59,7 +59,7 @@ def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()
     if said:
         lines.append('<ul class="notes">')
         for note in said:
-            words = marked("<strong>bold</strong>", "<em>italic</em>") if note.text == MARKED else e(note.text)
+            words = legend_of_marks("<strong>bold</strong>", "<em>italic</em>") if note.text == MARKED else e(note.text)
             lines.append(f"<li{stamp if note.stamp else ''}>{words}</li>")
         lines.append("</ul>")
     return "\n".join(lines) + "\n"

@@ -37,7 +37,7 @@ def replicates(names: Sequence[str]) -> str:
     return " and ".join(f"{axis(name)}s" for name in names)
 
 
-def worded(text: str, drawn: str) -> str:
+def reword(text: str, drawn: str) -> str:
     """A sentence about seeds, said of what is drawn anew (`replicates`)."""
     if drawn == "seeds":
         return text

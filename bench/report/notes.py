@@ -12,8 +12,8 @@ from bench.report.fairness import doubts
 from bench.report.frame import Frame
 from bench.report.grid import Grid, reasons
 from bench.report.naming import axis
-from bench.report.registered import stamps, unregistered
-from bench.report.selection import tuned
+from bench.report.registered import stamps, unregistered_note
+from bench.report.selection import tuning_records
 from bench.schema.claim import metrics_of
 from bench.schema.label import show
 from bench.schema.metric import metric
@@ -76,9 +76,9 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
     absent = sum(c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())
     if absent:
         out.append(Note(f"Not finished: {absent} planned run{'s' if absent > 1 else ''}.", stamp=True))
-    out += [Note(text, stamp=True) for text in mixed(frame.records)]
+    out += [Note(text, stamp=True) for text in mixed_stamps(frame.records)]
     if not any(finding["name"] == "images_skipped" for finding in context.get("findings", ())):
-        out += [Note(text, stamp=True) for text in skipped(frame.records)]
+        out += [Note(text, stamp=True) for text in skipped_stamps(frame.records)]
     for name, doubt in doubts(frame, sweep):
         reason = sweep.allow.get(name)
         out.append(Note(f"{name}: {doubt}" + (f" Allowed: {reason}" if reason else ""), stamp=not reason))
@@ -88,7 +88,7 @@ def notes(grid: Grid, frame: Frame, sweep: Sweep, records: list[Record], context
         out.append(Note(f"{text} Allowed: {reason}" if reason else text, stamp=not reason))
     if "findings" not in context:  # nobody looked; otherwise what is allowed but not found at this scale has no say
         out += [Note(f"{name}: allowed. {reason}") for name, reason in sweep.allow.items()]
-    if runs := unregistered(sweep, records, context):
+    if runs := unregistered_note(sweep, records, context):
         out.append(Note(f"Claims: not on record from before {runs}."))
     out.append(Note(looks(records, context)))
     return out
@@ -105,7 +105,7 @@ def selection(frame: Frame, sweep: Sweep, records: list[Record]) -> Iterator[tup
         if lost:
             yield f"Selection: {lost} run{'s' if lost > 1 else ''} of other candidates did not finish.", True
         return
-    runs = tuned(sweep, records)
+    runs = tuning_records(sweep, records)
     if (
         not runs and max(frame.candidates.values(), default=1) == 1
     ):  # `bench.sweep.tuning` runs no tuning seeds for a cell of one candidate
@@ -125,7 +125,7 @@ def levels(name: str, records: list[Record]) -> list[str]:
     return list(dict.fromkeys(show(r.axes[name]) for r in records if name in r.axes))
 
 
-def skipped(records: list[Record]) -> list[str]:
+def skipped_stamps(records: list[Record]) -> list[str]:
     """A stamp where runs were of a set of which files had been left out."""
     counts = {int(r.provenance.get("skipped_images", 0)) for r in records} - {0}
     return (
@@ -163,7 +163,7 @@ def _test_split(record: Record) -> str:
     return json.dumps(settings, sort_keys=True, default=str)
 
 
-def mixed(records: list[Record]) -> list[str]:
+def mixed_stamps(records: list[Record]) -> list[str]:
     """Stamps for what should have been the same in all finished runs of a table and was not."""
     finished = [r for r in records if r.status == "finished"]
     out = []

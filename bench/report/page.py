@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.report import facts, predictions, verdict
-from bench.report.artifacts import kept
+from bench.report.artifacts import read_kept
 from bench.report.claims import Verdict, judge
-from bench.report.drawings import drawings, shown
+from bench.report.drawings import drawings, figure_files
 from bench.report.evidence import Evidence
 from bench.report.figures.verdicts import claims_figure
 from bench.report.forest import forest
-from bench.report.frame import Cell, Frame, selected
+from bench.report.frame import Cell, Frame, select_frame
 from bench.report.grid import Column, Grid, layout, number, pivot, remarks
-from bench.report.naming import Digits, axis, point, worded
+from bench.report.naming import Digits, axis, point, reword
 from bench.report.notes import notes
-from bench.report.published import HEADS, Beside, beside
-from bench.report.runs import LISTED, listing, ranges, shared, static
+from bench.report.published import HEADS, Beside, compare_published
+from bench.report.runs import LISTED, listing, ranges, shared_settings, static
 from bench.report.tables import panel_title
 from bench.schema.label import show
 from bench.schema.metric import metric
@@ -42,11 +42,13 @@ def content(evidence: Evidence) -> dict[str, Any]:
         RequestError: for records that do not fit the sweep's table, claims or figures.
     """
     sweep, records = evidence.sweep, evidence.records
-    frame = selected(sweep, records)
+    frame = select_frame(sweep, records)
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, evidence.context)
     figures, charts = drawings(evidence, frame)
-    verdicts = judge(sweep, records, evidence.context, predictions.kept(evidence.folder, kept(evidence.folder)))
+    verdicts = judge(
+        sweep, records, evidence.context, predictions.read_predictions(evidence.folder, read_kept(evidence.folder))
+    )
     claims = claims_figure(verdicts)
     places = {r.key or r.run_id: i for i, r in enumerate(records[:LISTED])}
     listed = listing(evidence)
@@ -65,9 +67,9 @@ def content(evidence: Evidence) -> dict[str, Any]:
             *(("runs", "Runs"), ("protocol", "Protocol"), ("provenance", "Provenance"), ("reproduce", "Reproduce")),
         ],
         "verdicts": [verdict_row(v) for v in verdicts],
-        "claims": shown(evidence, "claims", claims) if claims else None,
-        "tested": worded(TESTED, frame.replicates),
-        "over": worded("n seeds", frame.replicates),
+        "claims": figure_files(evidence, "claims", claims) if claims else None,
+        "tested": reword(TESTED, frame.replicates),
+        "over": reword("n seeds", frame.replicates),
         "words": MEANINGS,
         "finished": sum(r.status == "finished" for r in records),
         "stamps": [n.text for n in said if n.stamp],
@@ -75,14 +77,14 @@ def content(evidence: Evidence) -> dict[str, Any]:
         "notes": [n.text for n in said if not n.stamp and not n.text.startswith(("Cells:", "Marked:"))],
         "grid": table(grid, places),
         "selector": selector(frame, sweep, grid, places),
-        "published": {"heads": HEADS, "rows": [published_row(one) for one in beside(frame, sweep)]},
+        "published": {"heads": HEADS, "rows": [published_row(one) for one in compare_published(frame, sweep)]},
         "table_files": [f for f in ("table.csv", "table.md", "table.tex") if (evidence.folder / f).exists()],
         "figures": figures,
         "charts": charts,
         "runs": listed,
         "static": static(listed),
         "cut": LISTED if len(records) > LISTED else None,
-        "shared": shared(records),
+        "shared": shared_settings(records),
         "protocol": facts.protocol(evidence),
         "provenance": facts.provenance(evidence),
         "files": sorted(evidence.manifest.get("files", {}).items()),
@@ -107,7 +109,7 @@ def verdict_row(found: Verdict) -> dict[str, Any]:
         "numbers": verdict.numbers(found),
         "remarks": " ".join(said[1:]),
         "forest": forest(found),
-        "replicate": "replicate" if verdict.crossed(found) else "seed",
+        "replicate": "replicate" if verdict.is_crossed(found) else "seed",
         "seeds": [(seed, digits(v)) for seed, v in list(found.values.items())[:MOST_SEEDS]],
     }
 

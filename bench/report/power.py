@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.report.claims import STRICTER, seeds_for
 from bench.report.contrast import contrast
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.naming import Digits, axis, replicates
-from bench.report.replicates import Spread, grid_of, overlap_of, spread
+from bench.report.replicates import Spread, grid_of, overlap_of, spread_of
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.stats import FEWEST, LEVEL, detectable, power, provable
 from bench.schema.claim import Across, Bound, Claim, Equivalence, Trend
@@ -66,7 +66,7 @@ def forecast(sweep: Sweep, records: Sequence[Record], config: Mapping[str, Any] 
         config: flat settings of one run, which say how much splits share.
     """
     tested = [c for c in sweep.claims if c.metric != "run/failed"]
-    plan = planned(sweep, config or {})
+    plan = plan_of(sweep, config or {})
     plans = [over_sets(sweep, claim) if isinstance(claim, Across) else plan for claim in tested]
     return [
         f"{claim.says}: {_said(claim, sweep, mine, _spread(sweep, records, claim), len(sweep.claims))}"
@@ -80,7 +80,7 @@ def over_sets(sweep: Sweep, claim: Across) -> Plan:
     return Plan(count, 1, 0.0, f"{count} values of {axis(claim.over)}")
 
 
-def planned(sweep: Sweep, config: Mapping[str, Any]) -> Plan:
+def plan_of(sweep: Sweep, config: Mapping[str, Any]) -> Plan:
     """The replicates of a sweep."""
     rows = len(seeds_of(sweep.seeds))
     drawn = [name for name in sweep.replicates if name != "seed"]
@@ -100,7 +100,7 @@ def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> tuple[Spre
     if not any(r.status == "finished" for r in records):
         return None
     try:
-        found = contrast(selected(sweep, list(records)), claim).values
+        found = contrast(select_frame(sweep, list(records)), claim).values
     except RequestError:  # records from before an axis or a metric
         return None
     if len(found) < FEW or not all(map(math.isfinite, found.values())):
@@ -109,7 +109,7 @@ def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> tuple[Spre
     grid = grid_of(found) if crossed else grid_of({f"{i}/": value for i, value in enumerate(found.values())})
     if not grid.size:
         return None
-    parts = spread(grid)
+    parts = spread_of(grid)
     return (parts, len(found)) if parts.seeds + parts.splits + parts.rest > 0 else None
 
 

@@ -78,7 +78,7 @@ def keep(records: Iterable[Record], reader: Reader) -> bytes | None:
     return out.getvalue()
 
 
-def kept(folder: Path, other: Reader) -> Reader:
+def read_predictions(folder: Path, other: Reader) -> Reader:
     """Reads predictions from the folder's own file, and everything else by `other`."""
     path = folder / FILE
     if not path.is_file():

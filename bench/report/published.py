@@ -60,7 +60,7 @@ class Beside:
         return [label, theirs, ours, gap, self.published.source, differs or "nothing stated"]
 
 
-def beside(frame: Frame, sweep: Sweep) -> list[Beside]:
+def compare_published(frame: Frame, sweep: Sweep) -> list[Beside]:
     """Each published number of the sweep with our cells.
 
     Raises:

@@ -97,7 +97,7 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"{new} claim{'s were' if new > 1 else ' was'} changed or added after a look at the results."
 
 
-def unregistered(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> str:
+def unregistered_note(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> str:
     """Before which runs nothing says what was claimed, as with runs of earlier versions; empty where all is on record.
 
     A launch that found ended runs came after those.

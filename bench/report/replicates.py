@@ -52,7 +52,7 @@ def replicate(record: Record, axes: Sequence[str]) -> Replicate:
     return "/".join([str(record.seed), *(show(record.axes[name]) for name in axes if name in record.axes)])
 
 
-def named(seeds: Sequence[int], drawn: Sequence[Sequence[Any]]) -> list[Replicate]:
+def name_replicates(seeds: Sequence[int], drawn: Sequence[Sequence[Any]]) -> list[Replicate]:
     """The names of all replicates of these seeds; `drawn` are the values of each of the others."""
     if not drawn:
         return list(seeds)
@@ -100,7 +100,7 @@ def summary(values: Mapping[Replicate, float], ratio: float = 0.0) -> Sample:
     """
     if not any(isinstance(name, str) for name in values):
         return sample(list(values.values()), ratio)
-    return crossed(grid_of(values), ratio)
+    return crossed_mean(grid_of(values), ratio)
 
 
 def grid_of(values: Mapping[Replicate, float]) -> NDArray[np.float64]:
@@ -134,7 +134,7 @@ class Spread:
         return math.sqrt(variance), df
 
 
-def spread(grid: NDArray[np.float64]) -> Spread:
+def spread_of(grid: NDArray[np.float64]) -> Spread:
     """The parts of a grid's variance (two-way, one value a cell): mean squares less what the rest puts into them."""
     rows, columns = grid.shape
     by_seed, by_split = grid.mean(axis=1), grid.mean(axis=0)
@@ -147,7 +147,7 @@ def spread(grid: NDArray[np.float64]) -> Spread:
     return Spread(max(seeds, 0.0), max(splits, 0.0), rest)
 
 
-def crossed(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
+def crossed_mean(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
     """Mean of a grid [J, K] whose rows and columns are both drawn anew, by the formula of `summary`."""
     rows, columns = grid.shape
     flat = tuple(float(v) for v in grid.ravel())

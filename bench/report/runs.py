@@ -46,9 +46,9 @@ def listing(evidence: Evidence) -> dict[str, Any]:
         if name not in shown:
             columns += [{**one, "extra": True} for one in _numbers(records, name)]
     words = [single_run.run_words(evidence, r) for r in records]
-    command = _coded([single_run.quoted(w[:-1]) if w else None for w in words])
+    command = _coded([single_run.quote_command(w[:-1]) if w else None for w in words])
     commit = _coded([r.provenance.get("git_commit") for r in records])
-    reader = artifacts.kept(evidence.folder)
+    reader = artifacts.read_kept(evidence.folder)
     kept = {i: single_run.left_behind(r, reader) for i, r in enumerate(records)} if len(records) <= WITH_FILES else {}
     return {
         "columns": columns,
@@ -91,7 +91,7 @@ def settings(sweep: Sweep, records: Sequence[Record]) -> list[list[Any]]:
     return out
 
 
-def shared(records: Sequence[Record]) -> dict[str, str]:
+def shared_settings(records: Sequence[Record]) -> dict[str, str]:
     """The settings that are the same in every run that has a configuration."""
     configured = [r.config for r in records if r.config]
     if not configured:

@@ -25,12 +25,12 @@ def is_tuning(sweep: Sweep, seed: int) -> bool:
     return sweep.select is not None and seed in sweep.select.seeds
 
 
-def judged(sweep: Sweep, records: Sequence[Record]) -> list[Record]:
+def judged_records(sweep: Sweep, records: Sequence[Record]) -> list[Record]:
     """The records that are shown and judged: all but those of tuning seeds."""
     return [record for record in records if not is_tuning(sweep, record.seed)]
 
 
-def tuned(sweep: Sweep, records: Sequence[Record]) -> list[Record]:
+def tuning_records(sweep: Sweep, records: Sequence[Record]) -> list[Record]:
     """The records of tuning seeds."""
     return [record for record in records if is_tuning(sweep, record.seed)]
 

@@ -33,10 +33,10 @@ def run_words(evidence: Evidence, record: Record) -> list[str]:
             return []
         steps += found[0]
     own = own_overrides(evidence.manifest.get("command", ""))
-    return ["bench", "run", *sweep.base, *own, *steps, *measured(record), f"seed={record.seed}"]
+    return ["bench", "run", *sweep.base, *own, *steps, *metric_overrides(record), f"seed={record.seed}"]
 
 
-def measured(record: Record) -> list[str]:
+def metric_overrides(record: Record) -> list[str]:
     """The overrides by which a run measures what its sweep showed or judged, and no run measures unasked."""
     names = record.config.get("metrics.names")
     train = ["metrics.train=true"] if record.config.get("metrics.train") else []
@@ -54,7 +54,7 @@ def own_overrides(command: str) -> list[str]:
     return [w for w in words[2:] if "=" in w and not w.startswith("-") and not w.startswith(("hydra/", "hydra."))]
 
 
-def quoted(words: Sequence[str]) -> str:
+def quote_command(words: Sequence[str]) -> str:
     """The command as a shell takes it."""
     return shlex.join(words)
 

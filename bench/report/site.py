@@ -62,7 +62,7 @@ def build(results: Path, single: bool = False, store: str = "", reference: Seque
         RequestError: when the folder does not exist.
     """
     site, shown = Site(), []
-    for folder in evidence.found(results):
+    for folder in evidence.find_folders(results):
         try:
             read = evidence.read(folder)
             content = page.content(read)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.contrast import averaged_over, ordered, terms
+from bench.report.contrast import averaged_over, order_values, terms
 from bench.report.frame import Frame, value
 from bench.report.length import UNITS, lengths, spans, trains
 from bench.report.naming import Digits, axis
@@ -42,7 +42,7 @@ def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
         bound = shown.amount(claim.bound, of_difference=False)
         return f"{_at(claim.at)}: {shown.title}, expected {more[claim.direction]} {bound}"
     if isinstance(claim, Trend):
-        levels = ordered(claim, frame) if claim.over in frame.levels else []
+        levels = order_values(claim, frame) if claim.over in frame.levels else []
         ends = f" from {show(levels[0])} to {show(levels[-1])}" if levels else ""
         way = "rise" if claim.direction == "greater" else "fall"
         return f"{shown.title} over {axis(claim.over)}{ends}{at}: expected to {way}"

@@ -10,11 +10,11 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import Grid, Panel, number, pivot, remarks
 from bench.report.naming import point
 from bench.report.notes import MARKED, Note, notes
-from bench.report.published import HEADS, Beside, beside
+from bench.report.published import HEADS, Beside, compare_published
 from bench.schema.label import show
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -24,12 +24,12 @@ MARK = {"best": "*", "within": "~", "": ""}
 
 def text(sweep: Sweep, records: list[Record], context: Mapping[str, Any] | None = None, width: int = 100) -> str:
     """The sweep's table with its notes, for a terminal of `width` columns."""
-    frame = selected(sweep, records)
+    frame = select_frame(sweep, records)
     grid = pivot(frame, sweep)
-    return plain(grid, notes(grid, frame, sweep, records, context or {}), width, beside(frame, sweep))
+    return plain_text(grid, notes(grid, frame, sweep, records, context or {}), width, compare_published(frame, sweep))
 
 
-def plain(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Sequence[Beside] = ()) -> str:
+def plain_text(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Sequence[Beside] = ()) -> str:
     """Plain text for a terminal of `width` columns; a table that is wider is printed in blocks of columns."""
     lines: list[str] = []
     for panel in grid.panels:
@@ -53,10 +53,10 @@ def plain(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Se
     for one in published:
         label, theirs, ours, gap, source, differs = one.texts
         words = f"{label}: published {theirs}, ours {ours}{f', {gap}' if gap else ''}. {source}. Differs: {differs}."
-        lines.append(wrapped(words, width, "    "))
+        lines.append(wrap(words, width, "    "))
     lines += [""] if published else []
     for note in said:
-        lines.append(wrapped(("! " if note.stamp else "  ") + note.text, width, "  "))
+        lines.append(wrap(("! " if note.stamp else "  ") + note.text, width, "  "))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -79,7 +79,7 @@ def markdown(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] 
         lines += ["| " + " | ".join(map(escape_md, one.texts)) + " |" for one in published]
         lines.append("")
     for note in said:
-        sentence = marked("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)
+        sentence = legend_of_marks("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)
         lines.append(f"- {'**' + sentence + '**' if note.stamp else sentence}")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -108,7 +108,7 @@ def tidy_csv(grid: Grid) -> str:
     return out.getvalue()
 
 
-def marked(best: str, within: str) -> str:
+def legend_of_marks(best: str, within: str) -> str:
     """The legend of the marks, for tables that mark by typeface."""
     return MARKED.replace("*", best, 1).replace("~", within, 1)
 
@@ -150,7 +150,7 @@ def blocks(widths: list[int], room: int, gap: int = 2) -> list[list[int]]:
     return found
 
 
-def wrapped(words: str, width: int, indent: str) -> str:
+def wrap(words: str, width: int, indent: str) -> str:
     """A long line broken at spaces, the parts after the first indented."""
     return textwrap.fill(words, width, subsequent_indent=indent, break_long_words=False) or words
 

@@ -41,7 +41,7 @@ def numbers(verdict: Verdict) -> str:
     if verdict.n:
         parts += [_effect(verdict, shown)] if math.isfinite(verdict.effect) else []
         noun = "pair" if isinstance(claim, Compare | Equivalence) else "seed"
-        noun = "replicate" if crossed(verdict) else "data set" if isinstance(claim, Across) else noun
+        noun = "replicate" if is_crossed(verdict) else "data set" if isinstance(claim, Across) else noun
         parts.append(f"n = {verdict.n} {noun}{'s' if verdict.n != 1 else ''}")
     if not math.isnan(verdict.p):
         p = f"p {_p(verdict.p)}"
@@ -53,7 +53,7 @@ def numbers(verdict: Verdict) -> str:
     return ", ".join(parts)
 
 
-def crossed(verdict: Verdict) -> bool:
+def is_crossed(verdict: Verdict) -> bool:
     """Whether splits or folds are drawn anew too, so that what it rests on are no seeds."""
     return not isinstance(verdict.claim, Across) and any(isinstance(name, str) for name in verdict.values)
 
@@ -81,7 +81,7 @@ def remarks(verdict: Verdict) -> list[str]:
         noun = "data sets" if isinstance(verdict.claim, Across) else "replicates"
         out.append(f"{verdict.n} {noun} of this spread {what} four times in five.")
     smallest = getattr(verdict.claim, "smallest", None)
-    if verdict.word == "open" and smallest and verdict.seeds is not None and not crossed(verdict):
+    if verdict.word == "open" and smallest and verdict.seeds is not None and not is_crossed(verdict):
         need = f"about {verdict.seeds}" if math.isfinite(verdict.seeds) else "more than 1,000"
         out.append(f"An effect of {shown.amount(smallest)} would need {need} seeds.")
     if verdict.differs:

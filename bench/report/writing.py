@@ -14,18 +14,18 @@ from bench.report import across, artifacts, figures, images, markup, predictions
 from bench.report.artifacts import Reader
 from bench.report.claims import Verdict, judge
 from bench.report.figures.choice import stem
-from bench.report.figures.paper import drawn
+from bench.report.figures.paper import draw_chart
 from bench.report.figures.verdicts import claims_figure
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
 from bench.report.looks import look
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
-from bench.report.published import HEADS, Beside, beside
+from bench.report.published import HEADS, Beside, compare_published
 from bench.report.runs import WITH_FILES
 from bench.report.seal import seal
-from bench.report.selection import judged
+from bench.report.selection import judged_records
 from bench.report.settings import settings_of_records
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, to_csv
@@ -51,9 +51,9 @@ class Report:
 
     def text(self, width: int = 100) -> str:
         """The question, the table, the verdicts and where the files are, for a terminal."""
-        parts = [self.sweep.question, "", tables.plain(self.grid, self.notes, width, self.published)]
+        parts = [self.sweep.question, "", tables.plain_text(self.grid, self.notes, width, self.published)]
         if self.verdicts:
-            parts += [*(tables.wrapped(verdict.line(v), width, "           ") for v in self.verdicts), ""]
+            parts += [*(tables.wrap(verdict.line(v), width, "           ") for v in self.verdicts), ""]
         parts.append(f"{self.folder}: {', '.join(self.files)}")
         return "\n".join(parts)
 
@@ -116,10 +116,10 @@ def write(
     sweep: Sweep, records: list[Record], folder: Path, context: Mapping[str, Any], reader: Reader | None = None
 ) -> Report:
     """See `bench.report.write`."""
-    frame = selected(sweep, records)
+    frame = select_frame(sweep, records)
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, context)
-    theirs = beside(frame, sweep)
+    theirs = compare_published(frame, sweep)
     reader = predictions.once(reader) if reader is not None else None
     verdicts = judge(sweep, records, context, reader)
     files: dict[str, str | bytes] = {
@@ -134,10 +134,10 @@ def write(
     if reader is not None:
         # What a reader of the page asks of each run; of very many runs only what figures need.
         of_each = {artifacts.FILE[kind] for kind in single_run.KINDS} if len(records) <= WITH_FILES else set()
-        kept = artifacts.keep(judged(sweep, records), wanted | of_each, reader)
+        kept = artifacts.keep(judged_records(sweep, records), wanted | of_each, reader)
         if wanted or kept != artifacts.keep([], [], reader):
             files[artifacts.KEPT] = kept
-    if reader is not None and (said_of_images := predictions.keep(judged(sweep, records), reader)) is not None:
+    if reader is not None and (said_of_images := predictions.keep(judged_records(sweep, records), reader)) is not None:
         files[predictions.FILE] = said_of_images
         if (by_image := images.markdown(frame, reader)) is not None:
             files["images.md"] = by_image
@@ -149,7 +149,7 @@ def write(
             continue
         files |= figures.files(stem(i), figures.draw(figure, sweep, records, reader))
     if (chart := claims_figure(verdicts)) is not None:
-        files |= figures.files("claims", drawn(chart))
+        files |= figures.files("claims", draw_chart(chart))
     files["manifest.json"] = manifest(sweep, records, files, context)
     for name, body in files.items():
         write_atomically(folder / name, body)

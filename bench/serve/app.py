@@ -64,9 +64,9 @@ def make(model: Any, host: str, limits: Limits, insight: Any = None, dark: bool 
         nonlocal waiting
         pause = buckets.wait(request.client.host if request.client else "")
         if pause:
-            return refused(429, f"At most {limits.rate:g} requests a second.", pause)
+            return refusal_response(429, f"At most {limits.rate:g} requests a second.", pause)
         if waiting >= limits.waiting:
-            return refused(503, f"{waiting} requests wait already.", 1.0)
+            return refusal_response(503, f"{waiting} requests wait already.", 1.0)
         waiting += 1
         try:
             raw = await body(request, limits.upload_bytes)
@@ -74,9 +74,9 @@ def make(model: Any, host: str, limits: Limits, insight: Any = None, dark: bool 
             work = functools.partial(answer, model, raw, limits.pixels, insight if explain else None)
             return JSONResponse(await to_thread.run_sync(work, limiter=one_at_a_time), headers=HEADERS)
         except TooLarge:
-            return refused(413, f"An image may have at most {limits.upload_bytes / 2**20:g} MB.")
+            return refusal_response(413, f"An image may have at most {limits.upload_bytes / 2**20:g} MB.")
         except BadImage as error:
-            return refused(422, f"The image {error}.")
+            return refusal_response(422, f"The image {error}.")
         except ClientDisconnect:
             return Response(status_code=499)
         finally:
@@ -133,7 +133,7 @@ async def body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-def refused(status: int, why: str, pause: float = 0.0) -> Response:
+def refusal_response(status: int, why: str, pause: float = 0.0) -> Response:
     """An error as JSON, with the seconds to wait where waiting helps."""
     headers: Mapping[str, str] = {**HEADERS, **({"Retry-After": str(math.ceil(pause))} if pause else {})}
     return Response(json.dumps({"error": why}), status, headers, "application/json")

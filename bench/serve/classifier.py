@@ -13,7 +13,7 @@ from bench.data.imagedata import ImageData
 from bench.schema.experiment import Experiment
 from bench.serve.ensemble import Probabilities
 from bench.serve.pictures import pixels
-from bench.serve.temperature import fitted, scaled
+from bench.serve.temperature import fit_temperature, scale_scores
 from bench.trained import Trained
 
 
@@ -37,7 +37,7 @@ class OfRun:
             self._scores(np.zeros((1, *trained.shape), np.uint8))  # says now what is wrong with that
         if calibrated:
             data = trained.data
-            self.temperature = fitted(self._of_split(data, "val"), data.labels[data.val])
+            self.temperature = fit_temperature(self._of_split(data, "val"), data.labels[data.val])
 
     @property
     def title(self) -> str:
@@ -61,7 +61,7 @@ class OfRun:
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> Probabilities:
         """By the path that scored the run's own val and test."""
         scores = self._scores(np.stack([image for (image,) in images]))
-        return np.exp(scaled(scores, self.temperature))
+        return np.exp(scale_scores(scores, self.temperature))
 
     def _scores(self, stored: NDArray[np.uint8]) -> NDArray[np.float32]:
         tensor = torch.from_numpy(stored)

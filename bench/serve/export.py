@@ -21,7 +21,7 @@ from torch import nn
 from bench.disk import disk_errors, write_atomically
 from bench.schema.errors import RequestError
 from bench.serve.classifier import OfRun
-from bench.serve.exported import ABOUT, loaded
+from bench.serve.exported import ABOUT, load_program
 from bench.serve.modules import as_module
 
 ALLOWED = 1e-4  # largest difference of a probability, in float32
@@ -62,7 +62,7 @@ def export(model: OfRun, form: str, folder: Path) -> Path:
         example = torch.cat([example, example])
     path = folder / FILES[form]
     try:
-        with quiet(), torch.no_grad(), disk_errors(folder):
+        with silence_exporters(), torch.no_grad(), disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             (_onnx if form == "onnx" else _torch)(module, example, path)
     except (RequestError, ImportError):
@@ -119,7 +119,7 @@ def check(model: OfRun, path: Path) -> Check:
     rows = data.val[:MOST]
     images, labels = np.asarray(data.images[rows]), data.labels[rows]
     ours = model.probabilities([[image] for image in images])
-    theirs = in_batches(loaded(path), images)
+    theirs = in_batches(load_program(path), images)
     return Check(
         float(np.abs(ours - theirs).max()),
         float((theirs.argmax(1) == labels).mean()),
@@ -152,7 +152,7 @@ def culprit(module: nn.Module, error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence_exporters() -> Iterator[None]:
     """The exporters print and warn much that is of no use to who asked."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

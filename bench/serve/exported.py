@@ -49,7 +49,7 @@ class Exported:
             self.spans = {kind: (float(low), float(high)) for kind, (low, high) in about.get("spans", older).items()}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RequestError(f"{folder / ABOUT} is missing or damaged ({error}): export the model again.") from None
-        self.file, self._run = file, loaded(file)
+        self.file, self._run = file, load_program(file)
 
     @property
     def title(self) -> str:
@@ -70,7 +70,7 @@ class Exported:
         return self._run(np.stack([image for (image,) in images])).astype(np.float64)
 
 
-def loaded(file: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+def load_program(file: Path) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """images uint8 [B, C, H, W] -> probabilities [B, K], by the program in a file."""
     if file.suffix == ".onnx":
         return onnx_session(file)

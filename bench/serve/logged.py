@@ -31,7 +31,7 @@ from PIL import Image
 import bench
 from bench.schema.errors import RequestError
 from bench.serve.classifier import OfRun
-from bench.serve.export import ALLOWED, check, export, quiet
+from bench.serve.export import ALLOWED, check, export, silence_exporters
 from bench.serve.exported import Exported
 from bench.serve.pictures import BadImage
 from bench.track.store import Store
@@ -88,7 +88,7 @@ def log_model(store: Store, run_id: str) -> str:
             raise RequestError(
                 f"{trained.title}: its exported form differs by {found.difference:.2g}; it is not logged."
             )
-        with quiet(), warnings.catch_warnings(), tracked(store.uri), mlflow.start_run(run_id=run_id):
+        with silence_exporters(), warnings.catch_warnings(), track_here(store.uri), mlflow.start_run(run_id=run_id):
             warnings.simplefilter("ignore")
             info = mlflow.pyfunc.log_model(
                 name=NAME,
@@ -98,13 +98,13 @@ def log_model(store: Store, run_id: str) -> str:
                 input_example=example(trained),
                 code_paths=[str(Path(bench.__file__).parent)],
                 pip_requirements=[f"{name}=={version(name)}" for name in NEEDS],
-                registered_model_name=registered(trained),
+                registered_model_name=registry_name(trained),
             )
-    return f"models:/{registered(trained)}/{info.registered_model_version}"
+    return f"models:/{registry_name(trained)}/{info.registered_model_version}"
 
 
 @contextmanager
-def tracked(uri: str) -> Iterator[None]:
+def track_here(uri: str) -> Iterator[None]:
     """MLflow's fluent calls go to this store within; it says so in the environment, which is put back after.
 
     What stayed there would be taken for the user's own choice of a store by whatever runs later in this process.
@@ -119,7 +119,7 @@ def tracked(uri: str) -> Iterator[None]:
             os.environ["MLFLOW_TRACKING_URI"] = before
 
 
-def registered(trained: Trained) -> str:
+def registry_name(trained: Trained) -> str:
     """The name in MLflow's registry: set and model."""
     return f"{trained.exp.dataset.source}-{getattr(trained.exp.model, 'name', trained.exp.model.family)}"
 

@@ -23,7 +23,7 @@ SECONDS = 1.0  # a size of batch is timed for
 BATCH = 32
 
 
-def measured(job: dict[str, Any]) -> dict[str, float]:
+def measure_model(job: dict[str, Any]) -> dict[str, float]:
     """Milliseconds an image alone, images a second in batches of 32, peak MB of the whole process.
 
     Raises:
@@ -62,9 +62,9 @@ def peak_mb() -> float:
 
 def of_file(path: Path) -> Callable[[NDArray[np.uint8]], Any]:
     """The exported program in a file."""
-    from bench.serve.exported import loaded
+    from bench.serve.exported import load_program
 
-    return loaded(path)
+    return load_program(path)
 
 
 def of_run(job: dict[str, Any]) -> Callable[[NDArray[np.uint8]], Any]:

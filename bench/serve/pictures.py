@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bench.data.sources import depth
-from bench.data.sources.decode import BadImage, Rule, described, opened
+from bench.data.sources.decode import BadImage, Rule, open_image, read_header
 from bench.data.sources.fetch import fetch, is_remote
 from bench.schema.errors import RequestError
 
@@ -80,7 +80,7 @@ def pixels(
         BadImage: for what is no image, is damaged, or is a decompression bomb, and for values whose range nobody says.
     """
     channels, height, width = shape
-    with opened(raw) as image:
+    with open_image(raw) as image:
         if most_pixels is not None and image.width * image.height > most_pixels:
             raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
         how = _rule(image, raw, channels, height if height == width else None, fit, spans)
@@ -99,7 +99,7 @@ def pixels(
 
 def _rule(image: Image.Image, raw: bytes, channels: int, size: int | None, fit: str, spans: Spans) -> Rule:
     """The set's rule for one image of it."""
-    head = described(image, raw)
+    head = read_header(image, raw)
     if head.deep is not None and head.deep.kind not in spans:
         try:
             spans = {**spans, **depth.ranges([head], None)}

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 LEAST, MOST = 0.02, 50.0  # a temperature at an end means that val has nothing to fit: all right, or all wrong
 
 
-def fitted(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+def fit_temperature(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """The temperature T that makes softmax(scores / T) least surprised by val: smallest mean negative log-likelihood.
 
     Args:
@@ -20,12 +20,12 @@ def fitted(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     rows = np.arange(len(labels))
 
     def surprise(log_t: float) -> float:
-        return float(-scaled(scores, float(np.exp(log_t)))[rows, labels].mean())
+        return float(-scale_scores(scores, float(np.exp(log_t)))[rows, labels].mean())
 
     found = minimize_scalar(surprise, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
     return float(np.exp(found.x))
 
 
-def scaled(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+def scale_scores(scores: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
     """Log-probabilities [N, K] at a temperature; the order of the classes stays."""
     return log_softmax(scores.astype(np.float64) / temperature, axis=1)

@@ -13,14 +13,14 @@ from bench.track.store import Store
 
 
 def run_again(todo: Sequence[Point], planned: int, title: str, store: Store | None) -> list[str]:
-    """`changed`, by what the store and the committed records have of the sweep; reads them for own parts only."""
+    """`changed_parts`, by what the store and the committed records have of the sweep; reads them for own parts only."""
     if not any(own_parts(point.experiment) for point in todo):
         return []
     committed = read_csv(records_file(title)) if records_file(title).is_file() else []
-    return changed(todo, planned, [*committed, *(store.records(title) if store is not None else [])])
+    return changed_parts(todo, planned, [*committed, *(store.records(title) if store is not None else [])])
 
 
-def changed(todo: Sequence[Point], planned: int, earlier: Iterable[Record]) -> list[str]:
+def changed_parts(todo: Sequence[Point], planned: int, earlier: Iterable[Record]) -> list[str]:
     """A line for each own part of points to do that ran before with other code.
 
     Args:
@@ -37,8 +37,8 @@ def changed(todo: Sequence[Point], planned: int, earlier: Iterable[Record]) -> l
                 entry = (group, own.name, then, own.code)
                 found[entry] = found.get(entry, 0) + 1
     return [
-        f"{group} '{name}' has changed since (code {_short(then)}, now {_short(now)}): {count} run{'s'[: count != 1]} "
-        f"again, {planned - len(todo)} of {planned} stay."
+        f"{group} '{name}' has changed since (code {_shorten(then)}, now {_shorten(now)}): {count} "
+        f"run{'s'[: count != 1]} again, {planned - len(todo)} of {planned} stay."
         for (group, name, then, now), count in found.items()
     ]
 
@@ -55,5 +55,5 @@ def _place(axes: dict[str, object], seed: int) -> tuple[object, ...]:
     return (*sorted((name, canonical_text(value)) for name, value in axes.items()), seed)
 
 
-def _short(code: str) -> str:
+def _shorten(code: str) -> str:
     return code if "==" in code else code[:8]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.compose import check_override, groups, parse
-from bench.process import started
+from bench.process import start_time
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 from bench.sweep import machine
@@ -64,7 +64,7 @@ def launch(
         alone=name != "basic",
         own_gpus=name == "joblib",  # the other engines give out GPUs themselves, or have one job only
         patience=patience,
-        leader=(os.getpid(), started(os.getpid())) if name in HERE else None,
+        leader=(os.getpid(), start_time(os.getpid())) if name in HERE else None,
     )
     store.lease_run(title)  # made once, before any job could need it
     store.parent(title, make=True)

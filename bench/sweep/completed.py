@@ -71,7 +71,7 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
     if not fresh and records_file(title).is_file():
         for record in read_csv(records_file(title)):
             whole = record.key not in judged or not was_tuning(record)
-            if record.key in keys and record.status == "finished" and whole and _unfinished(stored.get(record.key)):
+            if record.key in keys and record.status == "finished" and whole and _is_unfinished(stored.get(record.key)):
                 committed[record.key] = record
                 stored.pop(record.key, None)
     # Where nothing of the folder counts, what became of it does not matter; nor ever what is made from its sources.
@@ -119,5 +119,5 @@ def completed_after(
     return Completed({**before.stored, **ended}, before.committed, complete=False)
 
 
-def _unfinished(record: Record | None) -> bool:
+def _is_unfinished(record: Record | None) -> bool:
     return record is None or record.status != "finished"

@@ -26,10 +26,10 @@ MANY = 10_000  # values of one axis
 
 def folders() -> list[Path]:
     """Where sweep files are looked for: the working directory's sweeps/ first, then the shipped ones."""
-    return [Path.cwd() / "sweeps", stated(), shipped_folder("sweeps")]
+    return [Path.cwd() / "sweeps", stated_folder(), shipped_folder("sweeps")]
 
 
-def stated() -> Path:
+def stated_folder() -> Path:
     """Where sweeps that were stated on the command line are kept, for `bench table NAME`."""
     return state_folder() / "sweeps"
 
@@ -61,7 +61,7 @@ def read(name: str) -> Sweep:
         if path.stat().st_size > LARGEST:
             raise RequestError(f"{path.name} has {path.stat().st_size:,} bytes; {LARGEST:,} are the most.")
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        _bounded(data, path.name)
+        _refuse_unbounded(data, path.name)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"{path.name} is not YAML: {error}") from None
     except RecursionError:
@@ -73,7 +73,7 @@ def read(name: str) -> Sweep:
     return sweep({"name": path.stem, **data}, path.name)
 
 
-def _bounded(data: Any, where: str) -> None:
+def _refuse_unbounded(data: Any, where: str) -> None:
     """Refuse what grows beyond all bounds when its aliases are followed.
 
     Raises:
@@ -123,7 +123,7 @@ def keep(data: dict[str, Any]) -> None:
     """Keep a sweep that was stated on the command line; credentials in its overrides stay out of the file."""
     base = [word for word in data["base"] if word == redact_text(word)]
     text = yaml.safe_dump({**data, "base": base}, sort_keys=False)
-    write_atomically(stated() / f"{checked_name(data['name'], '--name')}.yaml", text)
+    write_atomically(stated_folder() / f"{checked_name(data['name'], '--name')}.yaml", text)
 
 
 def axes_data(name: str, axes: Sequence[str], base: Sequence[str], seeds: int | list[int]) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
     store.mark(parent, unfinished if counts["missing"] else "FAILED" if counts["failed"] else "FINISHED")
 
 
-def judged(store: Store, title: str, verdicts: Path) -> None:
+def write_verdicts(store: Store, title: str, verdicts: Path) -> None:
     """Write the verdicts of `bench table` into the sweep's parent run, as a file and into its description.
 
     Only that verb judges: each judgement is a look, which is on record and paid for (`bench.report.looks`).
@@ -77,7 +77,7 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
     """
     from bench.report import artifacts, figures, tables
     from bench.report.figures.choice import stem
-    from bench.report.frame import selected
+    from bench.report.frame import select_frame
     from bench.report.grid import pivot
     from bench.report.notes import notes
 
@@ -87,7 +87,7 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
     if sweep.claims:
         out["verdict.md"] = f"# {sweep.name}: verdicts\n\n{TO_JUDGE}\n"
     if sweep.table is not None:
-        frame = selected(sweep, records)
+        frame = select_frame(sweep, records)
         grid = pivot(frame, sweep)
         out["table.md"] = tables.markdown(grid, notes(grid, frame, sweep, records, {}))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):

@@ -73,14 +73,14 @@ def at_scale(sweep: Sweep, scale: str, seeds: int | list[int] | None = None) -> 
         base=[f"scale={scale}", *base],
         axes=axes,
         seeds=seeds if seeds is not None else chosen,
-        claims=[c for c in sweep.claims if all(_asked(side, axes) for side in sides(c).values())],
+        claims=[c for c in sweep.claims if all(_has_values(side, axes) for side in sides(c).values())],
         exclude=[kept for entry in sweep.exclude if (kept := _left_out(entry, axes))],
-        figures=[f for f in sweep.figures if _asked(f.at, axes)],
-        published=[p for p in sweep.published if _asked(p.at, axes)],
+        figures=[f for f in sweep.figures if _has_values(f.at, axes)],
+        published=[p for p in sweep.published if _has_values(p.at, axes)],
     )
 
 
-def _asked(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
+def _has_values(fixed: Mapping[str, Any], axes: Mapping[str, Axis]) -> bool:
     """Whether the axes have these values."""
     return all(
         canonical_text(value) in {canonical_text(level) for level in axes[axis]} for axis, value in fixed.items()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bench.imports import without_collector
-from bench.process import end_with, started
+from bench.process import end_with, start_time
 from bench.schema.experiment import Experiment
 from bench.sweep import signals
 from bench.sweep.plan import Point
@@ -27,7 +27,7 @@ def begin(parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signals.interrupt_again()
-    end_with(parent, started(parent))
+    end_with(parent, start_time(parent))
 
 
 def warm() -> int:

@@ -77,7 +77,7 @@ def folder_of(uri: str, experiment: str, run_id: str, address: str) -> Path | No
     file = sqlite_file(uri)
     place = address.removesuffix(f"/{run_id}/artifacts")
     if file is not None and (called := first_name(place, experiment)):
-        folder = beside(file, called, run_id)
+        folder = files_folder(file, called, run_id)
         if called == experiment or folder.is_dir():
             return folder
     return local(address)
@@ -96,7 +96,7 @@ def first_name(place: str, experiment: str) -> str:
     return unquote(name) if head.endswith(f"/{FOLDER}") and unquote(name) not in (".", "..") else ""
 
 
-def beside(file: Path, experiment: str, run_id: str) -> Path:
+def files_folder(file: Path, experiment: str, run_id: str) -> Path:
     """Where a SQLite store's own files lie."""
     return file.parent / FOLDER / experiment / run_id / "artifacts"
 

@@ -17,7 +17,7 @@ from bench.schema.names import checked_name
 from bench.track.address import address, checked_uri, redact, sqlite_file, without_secrets
 from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
-from bench.track.unavailable import refused, store_errors
+from bench.track.unavailable import refusal, store_errors
 
 # A server that is not there must be noticed in seconds, before anything is trained.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -107,7 +107,7 @@ class Connection:
                     relocate(file)
             return client
         except Exception as error:
-            raise refused(self.uri, error) from None
+            raise refusal(self.uri, error) from None
 
     def _migration_lock(self) -> Any:
         """Processes that open a new database together race in its migration: one at a time."""
@@ -233,4 +233,4 @@ def _postgres_answers(uri: str) -> None:
     try:
         psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5).close()
     except psycopg2.Error as error:
-        raise refused(uri, error) from None
+        raise refusal(uri, error) from None

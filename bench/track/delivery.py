@@ -15,7 +15,7 @@ from bench.track.artifacts import clear_parts, plain_files
 from bench.track.attempt import attempt_of
 from bench.track.index import Row
 from bench.track.lease import LeaseLost
-from bench.track.record import Record, parsed
+from bench.track.record import Record, parse_json
 from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
 from bench.track.sweep_runs import SweepRuns
@@ -66,7 +66,7 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
         lease = Spool.lease(place) if here and not fresh else None
         if ended is None:
             run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
-            with fenced(record):
+            with fence(record):
                 _log(store, run_id, record, meta, place)
                 store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
         else:
@@ -97,12 +97,12 @@ def _run_for(
         return mine[0] if mine else _start(store, record, meta)
     attempt, run_id = lease
     if run_id not in {r.run_id for r in begun} or any(attempt_of(r) > attempt for r in earlier):
-        raise _lost(record)
+        raise _lease_lost(record)
     return run_id
 
 
 @contextmanager
-def fenced(record: Record) -> Iterator[None]:
+def fence(record: Record) -> Iterator[None]:
     """A run that was deleted in the middle of a delivery belonged to an attempt that somebody has taken over.
 
     Raises:
@@ -116,10 +116,10 @@ def fenced(record: Record) -> Iterator[None]:
     except MlflowException as error:
         if "must be in the 'active' state" not in str(error):
             raise NotTaken(f"MLflow does not take run {record.key[:12]}: {str(error).splitlines()[0][:200]}") from None
-        raise _lost(record) from None
+        raise _lease_lost(record) from None
 
 
-def _lost(record: Record) -> LeaseLost:
+def _lease_lost(record: Record) -> LeaseLost:
     return LeaseLost(f"Run {record.key[:12]} was taken over by another launch: this outcome of it does not count.")
 
 
@@ -215,7 +215,7 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         return json.dumps(value)
     try:
-        parsed(value)
+        parse_json(value)
     except ValueError:
         return value
     return json.dumps(value)

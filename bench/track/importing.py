@@ -13,14 +13,14 @@ from urllib.parse import unquote, urlsplit
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import redact, sqlite_file
-from bench.track.artifacts import FOLDER, VARIABLE, beside, first_name, local, plain_files
+from bench.track.artifacts import FOLDER, VARIABLE, files_folder, first_name, local, plain_files
 from bench.track.attempt import begin
 from bench.track.delivery import NotTaken
 from bench.track.index import Row
 from bench.track.lease import Lease, LeaseLost, Leases
 from bench.track.owner import Owner
 from bench.track.record import Record
-from bench.track.rows import counts, odd
+from bench.track.rows import counts, odd_because
 from bench.track.spool import Spool
 from bench.track.store import ENDED, Store, record_of
 
@@ -122,7 +122,7 @@ def _deliver(
         Unbelievable: for a run that cannot be one of ours.
     """
     key, name = row.tags["run_key"], row.tags.get("mlflow.runName") or row.run_id
-    place = spool.sealed(key) or _spooled(source, row, experiment, spool)
+    place = spool.sealed(key) or _to_spool(source, row, experiment, spool)
     tags = {"sweep": row.tags.get("sweep", "")[:NAME], "seed": row.tags.get("seed", "0")}
     begun = ""
     try:
@@ -145,7 +145,7 @@ def _deliver(
     return delivered
 
 
-def _spooled(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
+def _to_spool(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     """A run of another store as a sealed outcome in the spool."""
     folder = spool.folder(row.tags["run_key"])
     for file in _files(source, row, experiment):
@@ -165,7 +165,7 @@ def _files(source: Store, row: Row, experiment: str) -> list[Path]:
         root = database.parent.resolve() / FOLDER
         place = source.place_of(row.run_id)[1].removesuffix(f"/{row.run_id}/artifacts")
         name = first_name(place, experiment) or experiment
-        folder = beside(database, name, row.run_id)
+        folder = files_folder(database, name, row.run_id)
         if folder.is_dir() and folder.resolve() == root / name / row.run_id / "artifacts":
             return list(plain_files(folder))
         raise RequestError(
@@ -221,5 +221,5 @@ def _believe(row: Row) -> None:
         raise Unbelievable(f"its run key is {row.tags['run_key'][:80]!r}, which is no SHA-256")
     if not re.fullmatch(r"[0-9a-f]{32}", row.run_id):
         raise Unbelievable(f"its id is {row.run_id[:80]!r}, which is none of MLflow's")
-    if reason := odd(row):
+    if reason := odd_because(row):
         raise Unbelievable(reason)

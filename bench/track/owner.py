@@ -9,7 +9,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.process import machine, started
+from bench.process import machine, start_time
 
 _HERE: set[str] = set()  # launches of this process that are not over
 
@@ -20,7 +20,7 @@ class Owner:
 
     Attributes:
         machine: host name, boot and namespaces: within one, process ids and their starts can be compared.
-        start: of the process, ticks since boot (`bench.process.started`): ids of processes are used again, this is not,
+        start: of the process, ticks since boot (`bench.process.start_time`): ids of processes come again, this not,
             and setting the clock does not move it. None in a lease of version 0.1.
         launch: a number of its own, as one process can launch several times.
         spool: folder with its outcomes, for who takes over on the same machine.
@@ -42,7 +42,7 @@ class Owner:
             machine=machine(),
             pid=os.getpid(),
             launch=uuid.uuid4().hex[:12],
-            start=started(os.getpid()),
+            start=start_time(os.getpid()),
             spool=str(spool),
             job=os.environ.get("SLURM_JOB_ID", ""),
             restarts=int(os.environ.get("SLURM_RESTART_COUNT", "0")),
@@ -70,7 +70,7 @@ class Owner:
             return False  # an earlier life of the job that asks
         if self.machine != machine() or self.start is None:
             return None
-        if started(self.pid) != self.start:
+        if start_time(self.pid) != self.start:
             return False
         return self.launch in _HERE if self.pid == os.getpid() else True
 

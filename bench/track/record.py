@@ -152,7 +152,7 @@ def _text(value: str) -> str:
 
 
 def _from_text(cell: str) -> str:
-    value = parsed(cell) if cell.startswith('"') else cell
+    value = parse_json(cell) if cell.startswith('"') else cell
     if not isinstance(value, str):
         raise ValueError
     return value
@@ -167,12 +167,12 @@ def _value(value: Any) -> str:
 
 def _from_value(cell: str) -> Any:
     try:
-        return parsed(cell)
+        return parse_json(cell)
     except ValueError:
         return cell
 
 
-def parsed(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """JSON from a store or a file.
 
     Raises:
@@ -188,7 +188,7 @@ def parsed(text: str) -> Any:
 
 
 def _number(cell: str) -> float:
-    value = parsed(cell)
+    value = parse_json(cell)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError
     return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.schema.metric import METRICS, from_facts, last_part
 from bench.track.index import Row
-from bench.track.record import OWN_METRICS, TUNING, Record, parsed
+from bench.track.record import OWN_METRICS, TUNING, Record, parse_json
 
 ENDED = ("FINISHED", "FAILED")
 PROVENANCE = (
@@ -35,7 +35,7 @@ FORMS = (
 )
 
 
-def odd(row: Row) -> str:
+def odd_because(row: Row) -> str:
     """Why an ended run of ours is no Record; "" where it is one.
 
     Everything that a Record, its file and its figures rely on is looked at: one run that somebody changed, or that came
@@ -51,12 +51,12 @@ def odd(row: Row) -> str:
             return f"its tag {name} is {tags[name][:60]!r}, which is no {what}"
     for name in ("axes", "packages"):
         try:
-            if not isinstance(parsed(tags.get(name, "{}")), dict):
+            if not isinstance(parse_json(tags.get(name, "{}")), dict):
                 raise ValueError
         except ValueError:
             return f"its tag {name} is {tags[name][:60]!r}, which is no JSON object"
     try:
-        described(tags.get(OWN_METRICS, "{}"))
+        check_descriptions(tags.get(OWN_METRICS, "{}"))
     except ValueError:
         return f"its tag {OWN_METRICS} is {tags[OWN_METRICS][:60]!r}, which describes no metrics"
     for name, value in row.metrics.items():
@@ -68,13 +68,15 @@ def odd(row: Row) -> str:
 
 def counts(row: Row) -> bool:
     """Whether a run is one of ours that has ended and can be read."""
-    return "run_key" in row.tags and row.status in ENDED and not odd(row)
+    return "run_key" in row.tags and row.status in ENDED and not odd_because(row)
 
 
 def oddities(rows: Iterable[Row]) -> list[str]:
     """A line for each ended run of ours that does not count."""
-    found = [r for r in rows if "run_key" in r.tags and r.status in ENDED and odd(r)]
-    return [f"run {r.run_id} does not count: {odd(r)}. Delete it in MLflow, or put the tag right." for r in found]
+    found = [r for r in rows if "run_key" in r.tags and r.status in ENDED and odd_because(r)]
+    return [
+        f"run {r.run_id} does not count: {odd_because(r)}. Delete it in MLflow, or put the tag right." for r in found
+    ]
 
 
 def record_of(row: Row) -> Record:
@@ -83,7 +85,7 @@ def record_of(row: Row) -> Record:
     return Record(
         key=tags["run_key"],
         sweep=tags.get("sweep", ""),
-        axes=parsed(tags.get("axes", "{}")),
+        axes=parse_json(tags.get("axes", "{}")),
         seed=int(tags.get("seed", "0")),
         status=tags.get("status", "running"),  # type: ignore[arg-type]
         reason=" ".join(tags.get("reason", "").split()),  # one line
@@ -97,19 +99,19 @@ def record_of(row: Row) -> Record:
 
 def _value(text: str) -> Any:
     try:
-        return parsed(text)
+        return parse_json(text)
     except ValueError:
         return text
 
 
-def described(text: str) -> None:
-    """See whether a run's own metrics are described as `bench.parts.metrics.named` writes them.
+def check_descriptions(text: str) -> None:
+    """See whether a run's own metrics are described as `bench.parts.metrics.describe_metrics` writes them.
 
     Raises:
         ValueError: where not.
     """
     try:
-        for name, facts in parsed(text).items():
+        for name, facts in parse_json(text).items():
             from_facts(name, facts)
     except (AttributeError, TypeError):
         raise ValueError("not what a decorator says") from None

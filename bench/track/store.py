@@ -20,7 +20,7 @@ from bench.track.connection import LEASES
 from bench.track.lease import LeaseLost
 from bench.track.pages import VIEW, view
 from bench.track.record import Record
-from bench.track.rows import ENDED, counts, odd, oddities, record_of
+from bench.track.rows import ENDED, counts, odd_because, oddities, record_of
 from bench.track.runs import row_of
 from bench.track.spool import Spool
 from bench.track.sweep_runs import SweepRuns
@@ -99,7 +99,7 @@ class Store(SweepRuns):
         if "run_key" not in run.data.tags:
             raise RequestError(f"Run '{run_id}' in {self.shown} was not made by imagebench: it has no run_key tag.")
         row = row_of(run)
-        if reason := odd(row):
+        if reason := odd_because(row):
             raise RequestError(f"Run '{run_id}' in {self.shown} does not count: {reason}.")
         return record_of(row)
 

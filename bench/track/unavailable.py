@@ -116,17 +116,17 @@ class StoreUnavailable(RequestError):
 
 def cause_of(error: BaseException, uri: str) -> str:
     """Why a store does not answer, in a few words instead of a library's many; without the URI's credentials."""
-    return _known(error, uri)[0]
+    return _known_cause(error, uri)[0]
 
 
-def refused(uri: str, error: BaseException) -> RequestError:
+def refusal(uri: str, error: BaseException) -> RequestError:
     """What to say of a store that cannot be opened, with the remedy for this cause on a line of its own."""
-    cause, remedy, away = _known(error, uri)
+    cause, remedy, away = _known_cause(error, uri)
     word = "does not answer" if away else "cannot be used"
     return RequestError(f"The tracking store {redact(uri)} {word}: {cause}.\n{remedy}")
 
 
-def _known(error: BaseException, uri: str) -> tuple[str, str, bool]:
+def _known_cause(error: BaseException, uri: str) -> tuple[str, str, bool]:
     """Cause, remedy, and whether the store may come back by itself."""
     text = without_secrets(str(error) or type(error).__name__, uri)
     known = next((cause for cause in CAUSES if any(sign in text for sign in cause.signs)), None)

@@ -31,7 +31,7 @@ from torch import nn
 from bench import models
 from bench.data.batches import bounds, smallest_share
 from bench.data.imagedata import ImageData
-from bench.process import end_with, started
+from bench.process import end_with, start_time
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.training import Trainer
@@ -199,7 +199,7 @@ def _collect(messages: Any, processes: list[Any], on_epoch: Told | None) -> Resu
 
 def _process(job: bytes, environment: dict[str, str], local: int, threads: int, parent: int, messages: Any) -> None:
     """One of the processes: trains on its device, tells the caller about it."""
-    end_with(parent, started(parent))
+    end_with(parent, start_time(parent))
     os.environ.update(environment, LOCAL_RANK=str(local))
     torch.set_num_threads(threads)
     try:

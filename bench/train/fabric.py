@@ -67,10 +67,10 @@ def strategy(settings: Trainer) -> str | Strategy:
     """How several devices share a training."""
     if settings.strategy == "ddp":
         return "ddp"
-    return ModelParallelStrategy(_sharded, settings.devices * settings.num_nodes, 1)
+    return ModelParallelStrategy(_shard_net, settings.devices * settings.num_nodes, 1)
 
 
-def _sharded(net: nn.Module, mesh: Any) -> nn.Module:
+def _shard_net(net: nn.Module, mesh: Any) -> nn.Module:
     shard(net, mesh["data_parallel"])
     return net
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
@@ -90,7 +90,7 @@ def own_loss(mine: Own) -> Loss:
         except torch.OutOfMemoryError:
             raise
         except Exception as error:
-            raise raised(f"loss '{mine.name}' cannot be computed", error) from error
+            raise error_of(f"loss '{mine.name}' cannot be computed", error) from error
         if not isinstance(found, Tensor) or found.dim():
             what = f"a tensor of {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise RequestError(f"loss '{mine.name}' gives back {what}. Expected one number, the mean over the batch.")

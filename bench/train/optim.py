@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from bench.imports import without_graph_breaks
 from bench.models.stages import stages
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.own import Own
@@ -85,7 +85,7 @@ def own_optimizer(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim
     except RequestError:
         raise
     except Exception as error:
-        raise raised(f"optim '{mine.name}' cannot be made", error) from error
+        raise error_of(f"optim '{mine.name}' cannot be made", error) from error
     if not isinstance(made, torch.optim.Optimizer):
         raise RequestError(f"optim '{mine.name}' gives back {type(made).__name__}. Expected a torch.optim.Optimizer.")
     if "closure" not in inspect.signature(made.step).parameters:
@@ -189,7 +189,7 @@ def own_factor(mine: Own, optim: Optim, steps: int) -> Callable[[int], float]:
         try:
             found = float(compute(done, **settings))
         except Exception as error:
-            raise raised(f"schedule '{mine.name}' cannot be computed at {done:.3g}", error) from error
+            raise error_of(f"schedule '{mine.name}' cannot be computed at {done:.3g}", error) from error
         if not math.isfinite(found) or found < 0:
             raise RequestError(f"schedule '{mine.name}' gives {found} at {done:.3g}. Expected a number from 0.")
         return found

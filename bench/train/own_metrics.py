@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.schema.errors import RequestError
 from bench.schema.metric import METRICS
 from bench.schema.offered import SHIPPED
@@ -44,7 +44,7 @@ def own_metrics(
         except RequestError:
             raise
         except Exception as error:
-            raise raised(f"metric '{own.name}' cannot be computed", error) from error
+            raise error_of(f"metric '{own.name}' cannot be computed", error) from error
         if value is None and own.code == SHIPPED:
             continue
         if isinstance(value, Mapping):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
@@ -51,7 +51,7 @@ def make(exp: Experiment, net: nn.Module, criterion: Loss) -> TrainingStep:
     except RequestError:
         raise
     except Exception as error:
-        raise raised(f"training '{own.name}' cannot be made", error) from error
+        raise error_of(f"training '{own.name}' cannot be made", error) from error
     if not any(hasattr(mine, hook) for hook in HOOKS[:5]):
         raise RequestError(f"training '{own.name}' has none of {', '.join(HOOKS[:5])}: it would change nothing.")
     mine.experiment = exp

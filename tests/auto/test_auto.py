@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.auto import candidates, finish
 from bench.auto.candidates import Candidate, Family, families
-from bench.auto.folder import base, read, resolved, without_test
+from bench.auto.folder import base, read, to_experiment, without_test
 from bench.auto.search import Search, Tried
 from bench.schema.errors import RequestError
 from bench.track.store import Store
@@ -50,7 +50,7 @@ def test_every_candidate_is_an_experiment(folder: Path, stripes: Path) -> None:
     data, _ = read(stripes)
     for family in families(data):
         for candidate in family.candidates:
-            exp = resolved([*base(stripes), *candidate.overrides])
+            exp = to_experiment([*base(stripes), *candidate.overrides])
             assert exp.trains == bool(candidate.epochs)
             assert (exp.transfer.mode == "frozen") == family.features
 
@@ -104,7 +104,7 @@ def test_the_best_one_is_scored_on_test_once_and_as_a_run_of_its_own_would_be(
     for tried in (Candidate("net", (*LINEAR, "optim.lr=0.01"), 3), Candidate("neighbours", ("model=knn", "model.k=3"))):
         made = search(stripes, [Family(tried.name, (tried,))])
         assert made.best is not None
-        record = finish.recorded(made.best, data, Store())
+        record = finish.record_best(made.best, data, Store())
         more = [f"trainer.epochs={tried.epochs}"] if tried.epochs else []
         again = bench_json("run", *base(stripes), *tried.overrides, *more)
         assert record.metrics == pytest.approx(again["metrics"], abs=1e-6)

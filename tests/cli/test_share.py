@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.cli.merge import _unlike
+from bench.cli.merge import _differs
 from bench.protocol import register
 from bench.report import evidence, integrity
 from bench.report.reproduce import _apart
@@ -121,7 +121,7 @@ def test_a_merge_does_not_replace_another_sweep(tmp_path: Path, bench) -> None:
 def test_what_is_not_finite_is_no_rounding(a: float, b: float, apart: bool) -> None:
     record = make_records(AXES, lambda at: 0.8, seeds=1)[0]
     one, other = (dataclasses.replace(record, metrics={"test/nll": v}) for v in (a, b))
-    assert _unlike(one, other, "test/nll") is apart
+    assert _differs(one, other, "test/nll") is apart
     assert _apart([(one, other)]) == ({"test/nll": math.inf} if apart else {})
 
 

@@ -150,8 +150,8 @@ def test_a_folder_without_read_permission(tmp_path: Path) -> None:
     class_folders(tmp_path)
     (tmp_path / "dog").chmod(0)
     code = (
-        "import sys; from bench.data.sources.folder import _listed; from bench.schema.dataset import Folder\n"
-        f"_listed(Folder(source='folder', root={str(tmp_path)!r}))"
+        "import sys; from bench.data.sources.folder import _list_files; from bench.schema.dataset import Folder\n"
+        f"_list_files(Folder(source='folder', root={str(tmp_path)!r}))"
     )
     drop = "import os; os.getuid() or os.setuid(65534)\n"
     tmp_path.chmod(0o755)

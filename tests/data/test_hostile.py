@@ -13,9 +13,9 @@ import pytest
 import tifffile
 
 from bench.data import ImageData, load
-from bench.data.sources.classes import alike
-from bench.data.sources.decode import BadImage, header, opened, rule
-from bench.data.sources.split_names import assigned
+from bench.data.sources.classes import note_similar_names
+from bench.data.sources.decode import BadImage, header, open_image, rule
+from bench.data.sources.split_names import assign_splits
 from bench.schema.dataset import Csv, Folder, Split
 from bench.schema.errors import RequestError
 from tests.data.conftest import class_folders, picture
@@ -91,8 +91,8 @@ def test_labels_that_read_as_none_are_told(listed: Path) -> None:
 
 @pytest.mark.parametrize("pair", ["big_cat big-cat", "07 7", "+1 1", "dog dog\u200b", "Ａ a", "True TRUE"])
 def test_names_that_differ_in_spelling_only(pair: str) -> None:
-    assert [note[0] for note in alike(pair.split(" "))] == ["classes_alike"]
-    assert alike(["-1", "1", "10", "v1", "v-2", "a b c"]) == []
+    assert [note[0] for note in note_similar_names(pair.split(" "))] == ["classes_alike"]
+    assert note_similar_names(["-1", "1", "10", "v1", "v-2", "a b c"]) == []
 
 
 def test_an_official_split_of_other_classes_is_refused(listed: Path) -> None:
@@ -133,15 +133,15 @@ def test_a_pattern_that_names_two_groups_is_refused(listed: Path) -> None:
     ],
 )  # fmt: skip
 def test_names_of_splits_in_other_words(names: str) -> None:
-    found = assigned(names.split())
+    found = assign_splits(names.split())
     assert list(found) == names.split()
     assert len(set(found.values())) == len(found)
 
 
 def test_what_is_no_split_stays_none() -> None:
-    assert assigned(["cat_eye", "cat_ear"]) == {}
-    assert assigned(["big", "small"]) == {}
-    assert list(assigned(["red train", "red bus"])) == []
+    assert assign_splits(["cat_eye", "cat_ear"]) == {}
+    assert assign_splits(["big", "small"]) == {}
+    assert list(assign_splits(["red train", "red bus"])) == []
 
 
 @pytest.mark.parametrize("inside", ["{}", "data/{}"])
@@ -189,7 +189,7 @@ def test_deep_files_that_pillow_reads_as_something_else() -> None:
 )
 def test_what_is_no_image_is_named(raw: bytes, what: str) -> None:
     with pytest.raises(BadImage, match=what):
-        opened(raw)
+        open_image(raw)
 
 
 def meta(folder: Path) -> None:

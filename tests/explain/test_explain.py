@@ -16,8 +16,8 @@ from sklearn.metrics import precision_score, recall_score
 from torch import nn
 
 from bench.explain import calibration
-from bench.explain.calibration import honest
-from bench.explain.convolution import KERNELS, convolved
+from bench.explain.calibration import calibrate_crossed
+from bench.explain.convolution import KERNELS, convolve
 from bench.explain.drawing import KINDS
 from bench.explain.exciting import patch
 from bench.explain.label_errors import candidates
@@ -25,7 +25,7 @@ from bench.explain.misleading import equally_far
 from bench.explain.neighbours import reference
 from bench.explain.picture import NotFor
 from bench.explain.precision_recall import threshold
-from bench.explain.preferred import ascended
+from bench.explain.preferred import ascend
 from bench.explain.saliency import grad_cam, integrated_gradients, occlusion
 from bench.explain.seeds import siblings
 from bench.explain.subject import Subject
@@ -168,7 +168,7 @@ def test_thresholds_neighbours_and_kernels(opened: Any) -> None:
 
     image = noise.integers(0, 256, (3, 9, 11)).astype(np.uint8)
     for kernel in KERNELS.values():
-        inside = convolved(image, kernel)[1, 2:-2, 2:-2]
+        inside = convolve(image, kernel)[1, 2:-2, 2:-2]
         full = correlate2d(image[1].astype(float), kernel, mode="same")[2:-2, 2:-2]
         np.testing.assert_allclose(inside, full)
 
@@ -189,7 +189,7 @@ def test_labels_in_doubt_are_the_wrong_ones() -> None:
 
 def test_calibration_is_drawn_on_images_it_was_not_fitted_on(opened: Any) -> None:
     subject = Subject(opened("knn"), Store(), "val")
-    after, temperature = honest(subject)
+    after, temperature = calibrate_crossed(subject)
     assert temperature < 0.8
     assert metrics(after, subject.labels)["ece"] < metrics(subject.scores, subject.labels)["ece"] / 2
     with pytest.raises(NotFor, match="too few"):
@@ -198,7 +198,7 @@ def test_calibration_is_drawn_on_images_it_was_not_fitted_on(opened: Any) -> Non
 
 def test_the_preferred_input_is_preferred(opened: Any) -> None:
     subject = Subject(opened("cnn"), Store())
-    (_, before), (images, probability) = (ascended(subject, [2, 5], steps=n) for n in (1, 150))
+    (_, before), (images, probability) = (ascend(subject, [2, 5], steps=n) for n in (1, 150))
     assert images.shape == (2, 1, 8, 8)
     assert (images >= 0).all()
     assert (images <= 255).all()

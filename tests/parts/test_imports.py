@@ -9,7 +9,7 @@ import pytest
 
 from bench import models
 from bench.compose import compose
-from bench.parts.load import fresh, function
+from bench.parts.load import forget_modules, function
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment, flat_settings, run_key
@@ -90,7 +90,7 @@ def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> Non
     compose(["metrics.names=[other]"])
     exp = asked("metrics.names=[other]")
     function("metric", exp.metrics.own[0])
-    fresh()  # what `bench.run.execute` does
+    forget_modules()  # what `bench.run.execute` does
     assert width(exp) == 4
 
 
@@ -103,11 +103,11 @@ def test_what_a_file_puts_into_torch_is_gone_in_the_next_run(write: Write) -> No
         "WIDTH = 4\nimport torch\nnn.ReLU.forward = lambda self, x: -x\nnn.Linear.extra_repr = nn.ReLU.extra_repr\n"
         "torch.relu = lambda x: x\nnn.Linear.__call__ = lambda self, x: x\n"
         "torch.set_default_dtype(torch.float64)"))  # fmt: skip
-    fresh()
+    forget_modules()
     compose(["model=net"])
     assert nn.ReLU()(torch.ones(1)) == -1
     assert torch.get_default_dtype() == torch.float64
-    fresh()
+    forget_modules()
     assert kept == (nn.ReLU.forward, nn.Linear.extra_repr, torch.relu, torch.get_default_dtype())
     assert "__call__" not in vars(nn.Linear)
 

@@ -216,14 +216,14 @@ def test_names_shape_and_columns_are_content(write: Write) -> None:
 
 def test_linked_folders_are_walked(write: Write) -> None:
     from bench.data.sources import SOURCES
-    from bench.parts.walk import below
+    from bench.parts.walk import files_below
 
     write("parts/given.py", GIVEN)
     write("far/deep/one.txt", "1")
     here = write("near/own.txt", "1").parent
     (here / "link").symlink_to(Path("far").absolute(), target_is_directory=True)
     (here / "circle").symlink_to(here.absolute(), target_is_directory=True)
-    assert [p.relative_to(here).as_posix() for p in below(here)] == ["own.txt", "link/deep/one.txt"]
+    assert [p.relative_to(here).as_posix() for p in files_below(here)] == ["own.txt", "link/deep/one.txt"]
     for source, made in (
         ("own", exp("dataset=read", "dataset.folder=near").dataset),
         ("huggingface", exp("dataset=huggingface", "dataset.name=near").dataset),

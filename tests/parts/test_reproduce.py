@@ -48,16 +48,16 @@ def test_the_recorded_source_is_shown_and_run_when_asked(bench: Any, write: Writ
 
 
 def test_rows_of_two_versions_of_one_part_are_stamped() -> None:
-    from bench.report.notes import mixed
+    from bench.report.notes import mixed_stamps
     from bench.track.record import Record
 
     def record(seed: int, code: str) -> Record:
         config = {"model.name": "net", "model.code": code, "corrupt.code": {"fog": "5" * 64}}
         return Record(key=str(seed), sweep="s", axes={}, seed=seed, status="finished", config=config)
 
-    told = mixed([record(0, "a" * 64), record(1, "b" * 64), record(2, "b" * 64)])
+    told = mixed_stamps([record(0, "a" * 64), record(1, "b" * 64), record(2, "b" * 64)])
     assert told == ["Mixed versions of model net: 2 (aaaaaaaa in 1 run, bbbbbbbb in 2 runs)."]
-    assert not mixed([record(0, "a" * 64), record(1, "a" * 64)])
+    assert not mixed_stamps([record(0, "a" * 64), record(1, "a" * 64)])
 
 
 @pytest.mark.parametrize(

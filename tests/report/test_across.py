@@ -19,7 +19,7 @@ from bench.report.across import (
     interval,
     markdown,
     paired,
-    resampled,
+    resample,
 )
 from bench.report.claims import Verdict, judge
 from bench.report.frame import Frame
@@ -49,7 +49,7 @@ def test_definitions_agree_with_other_ways_to_compute_them() -> None:
     assert interquartile_mean(one) == pytest.approx(middle.mean())
     u = [stats.mannwhitneyu(a, b).statistic / 64 for a, b in zip(one, other, strict=True)]
     assert improvement(one, other) == pytest.approx(np.mean(u))
-    drawn = resampled(one, rng)
+    drawn = resample(one, rng)
     assert all(set(new) <= set(old) for new, old in zip(drawn, one, strict=True))
 
 
@@ -57,7 +57,7 @@ def test_bootstrap_intervals_cover() -> None:
     rng, held = np.random.default_rng(1), 0
     for _ in range(100):
         scores = rng.normal(0, 1, (4, 10))
-        low, high = interval([interquartile_mean(resampled(scores, rng)) for _ in range(200)])
+        low, high = interval([interquartile_mean(resample(scores, rng)) for _ in range(200)])
         held += low <= 0 <= high
     assert held >= 85
 
@@ -116,9 +116,9 @@ def test_numbers_are_those_of_rliable_and_scikit_posthocs() -> None:
     assert [interquartile_mean(x) for x in (a, b, c)] == pytest.approx([0.795535714, 0.809071429, 0.834178571])
     assert [improvement(c, a), improvement(b, a)] == pytest.approx([0.949776786, 0.716517857])
     rng = np.random.default_rng(0)
-    low, high = interval([interquartile_mean(resampled(c, rng)) for _ in range(2000)])
+    low, high = interval([interquartile_mean(resample(c, rng)) for _ in range(2000)])
     assert (low, high) == pytest.approx((0.82964, 0.83922), abs=4e-4)
-    low, high = interval([improvement(resampled(b, rng), resampled(a, rng)) for _ in range(2000)])
+    low, high = interval([improvement(resample(b, rng), resample(a, rng)) for _ in range(2000)])
     assert (low, high) == pytest.approx((0.6228, 0.8058), abs=0.012)
     ranks = found().ranks
     apart = [abs(ranks[i] - ranks[j]) for i, j in ((0, 1), (0, 2), (1, 2))]

@@ -20,7 +20,7 @@ from matplotlib.image import imread
 from bench import report
 from bench.cli.reference import sections
 from bench.report import evidence, integrity, page, predictions, site
-from bench.report.artifacts import kept
+from bench.report.artifacts import read_kept
 from bench.schema.metric import METRICS, Metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
@@ -39,7 +39,7 @@ def committed() -> list[Path]:
 def rebuilt(folder: Path, out: Path) -> list[str]:
     """Names of the files in `folder` that its own records and manifest do not give again, or that are no part of it."""
     read = evidence.read(folder)
-    files = predictions.kept(folder, kept(folder))
+    files = predictions.read_predictions(folder, read_kept(folder))
     written = report.write(read.sweep, read.records, out, evidence.context(read.manifest), files)
     strange = {p.name for p in folder.iterdir()} - set(written.files) - set(PAGES)
     return sorted(strange | {name for name in written.files if not alike(folder / name, out / name)})

@@ -13,7 +13,7 @@ from bench.report.compare import Side, compare
 from bench.report.compared import data, text
 from bench.report.figures import svg
 from bench.report.figures.beside import beside
-from bench.report.figures.paper import drawn_together
+from bench.report.figures.paper import draw_together
 from bench.schema.errors import RequestError
 from bench.track.record import Record
 
@@ -94,7 +94,7 @@ def test_what_cannot_be_compared_says_why(batchnorm_records: list[Record]) -> No
 def test_the_figure_is_the_same_each_time(batchnorm_records: list[Record]) -> None:
     found = compare(Side("a", batchnorm_records[:1]), Side("b", batchnorm_records[-1:]))
     lines = Curves([1, 2, 3], {"train_loss": [2.0, 1.0, 0.5], "val_accuracy": [0.5, 0.8, 0.9]})
-    one, other = (svg(drawn_together(beside(found, ([lines], [lines])))) for _ in range(2))
+    one, other = (svg(draw_together(beside(found, ([lines], [lines])))) for _ in range(2))
     assert one == other
     assert one.count(b"axes_") >= 3  # two columns of curves, and the points
 
@@ -105,7 +105,7 @@ def test_the_figure_shows_the_paired_difference_with_its_interval(batchnorm_reco
         for r in batchnorm_records
     ]
     found = compare(Side("a", batchnorm_records), Side("b", better), ["test/accuracy"])
-    drawing = drawn_together(beside(found))
+    drawing = draw_together(beside(found))
     means, differences = drawing.axes
     (legend,) = drawing.legends
     assert legend.get_title().get_text() == "Two results side by side: test accuracy"
@@ -120,6 +120,6 @@ def test_the_figure_shows_the_paired_difference_with_its_interval(batchnorm_reco
 
 def test_two_runs_have_no_interval_to_show(batchnorm_records: list[Record]) -> None:
     one, other = batchnorm_records[0], batchnorm_records[-1]
-    drawing = drawn_together(beside(compare(Side("a", [one]), Side("b", [other]))))
+    drawing = draw_together(beside(compare(Side("a", [one]), Side("b", [other]))))
     assert len(drawing.axes) == 1
     assert "no interval" in drawing.get_supxlabel()

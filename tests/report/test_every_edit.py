@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.cli.table import committed
+from bench.cli.table import read_committed
 from bench.report import evidence, seal
 from bench.report.registered import stamps
 from bench.schema.errors import RequestError
@@ -109,7 +109,7 @@ def seen(folder: Path, name: str, sweep: Sweep) -> list[str]:
         blind.append("report")  # and `reproduce --check`, which lists the same
     if name in seal.SOURCES:
         try:
-            if "edited" not in committed(folder / "records.csv", sweep)[2]:
+            if "edited" not in read_committed(folder / "records.csv", sweep)[2]:
                 blind.append("table --records")
         except RequestError:
             pass  # what cannot be read is refused by its name
@@ -153,7 +153,7 @@ def test_records_edited_beside_no_digest_are_seen_by_the_manifest(folder: Path) 
     assert not _changed_sources(folder)  # a folder of an earlier version
     (folder / "records.csv").write_bytes(before["records.csv"].replace(b"0.9", b"0.8", 1))
     assert "records.csv" in _changed_sources(folder)
-    assert "edited" in committed(folder / "records.csv", evidence.read(folder).sweep)[2]
+    assert "edited" in read_committed(folder / "records.csv", evidence.read(folder).sweep)[2]
     for file, kept in before.items():
         (folder / file).write_bytes(kept)
 

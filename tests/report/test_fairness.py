@@ -9,7 +9,7 @@ from typing import Any
 from bench import report
 from bench.report.claims import judge
 from bench.report.fairness import doubts, foreseen
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -27,7 +27,7 @@ def made(change: Any = lambda r: r, **more: Any) -> tuple[Any, list[Record]]:
 
 
 def names(sweep: Any, records: list[Record]) -> list[str]:
-    return [name for name, _ in doubts(selected(sweep, records), sweep)]
+    return [name for name, _ in doubts(select_frame(sweep, records), sweep)]
 
 
 def set_(record: Record, **more: Any) -> Record:
@@ -68,7 +68,7 @@ def test_a_lr_of_its_own_is_untuned_for_the_others() -> None:
     axes: dict[str, Any] = {"model": {"a": ["model=dnn", "optim.lr=0.3"], "b": ["model=linear"]}}
     sweep = make_sweep(axes, claims=[CLAIM])
     records = make_records({"model": ["a", "b"]}, lambda _: 0.9)
-    assert [text for _, text in doubts(selected(sweep, records), sweep)] == [
+    assert [text for _, text in doubts(select_frame(sweep, records), sweep)] == [
         "model a has a learning rate of its own, and others have not."
     ]
 
@@ -140,7 +140,7 @@ def test_an_edge_is_that_of_what_a_cell_tried_and_is_seen_behind_labels() -> Non
     )
     mine = [r for r in made_ if r.axes["setting"].startswith("k") == (r.axes["model"] == "knn")]
     sweep = make_sweep({"model": ["knn", "cnn"], "setting": steps}, select={"over": ["setting"]})
-    said = dict(doubts(selected(sweep, mine), sweep))
+    said = dict(doubts(select_frame(sweep, mine), sweep))
     assert said["grid_edge"].endswith("on the edge of those tried (lr 1).")
     middle = [r for r in mine if r.axes["setting"] != "lr 1"]
-    assert "lr 0." in dict(doubts(selected(sweep, middle), sweep))["grid_edge"]  # of the two that this cell tried
+    assert "lr 0." in dict(doubts(select_frame(sweep, middle), sweep))["grid_edge"]  # of the two that this cell tried

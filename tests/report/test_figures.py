@@ -19,7 +19,7 @@ from bench.report import artifacts, evidence, figures
 from bench.report.claims import judge
 from bench.report.figures.cells import front
 from bench.report.figures.chart import Chart, data, logarithmic, marks
-from bench.report.figures.paper import drawn
+from bench.report.figures.paper import draw_chart
 from bench.report.figures.verdicts import claims_figure
 from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
@@ -87,7 +87,7 @@ def every_chart() -> list[tuple[str, Chart]]:
     for place in sorted(RESULTS.glob("*/manifest.json")):
         read = evidence.read(place.parent)
         for i, figure in enumerate([read.sweep.figure, *read.sweep.figures]):
-            made = figures.describe(figure, read.sweep, read.records, artifacts.kept(read.folder))
+            made = figures.describe(figure, read.sweep, read.records, artifacts.read_kept(read.folder))
             out.append((f"{read.name} {i}", made))
         claims = claims_figure(judge(read.sweep, read.records))
         assert claims is not None
@@ -108,7 +108,7 @@ def test_every_plotted_value_lies_inside_the_axes() -> None:
                 xs = [v for v in (m.x, m.left, m.right) if isinstance(v, int | float)]
                 assert all(left <= v <= right for v in xs if chart.x.kind != "names"), name
             assert all(low <= y <= high for _, line in panel.threads for _, y in line), name
-        drawing = drawn(chart)
+        drawing = draw_chart(chart)
         drawing.draw_without_rendering()
         for ax in (a for a in drawing.axes if a.get_visible() and a.get_label() != "<colorbar>"):
             box = ax.get_window_extent()
@@ -281,7 +281,7 @@ def test_names_of_classes_are_drawn_as_they_are_written() -> None:
         return json.dumps({"classes": names, "counts": counts}) if name == "confusion.json" else None
 
     chart = figures.describe(Figure(**KINDS["confusion"]), make_sweep(AXES), records(), odd)
-    drawing = drawn(chart)
+    drawing = draw_chart(chart)
     figures.svg(drawing)
     labels = drawing.axes[0].get_yticklabels()
     assert [t.get_text() for t in labels] == ["$x$ (1)", "a_b^c", r"\alpha", "$x$ (2)"]
@@ -395,8 +395,8 @@ def test_a_number_that_is_none_is_a_cross(value: float) -> None:
     made = [dataclasses.replace(r, metrics={**r.metrics, "test/nll": value}) for r in records()]
     chart = describe(made, kind="line", x="depth", lines="model", y="test/nll")
     assert {m.y for m in marks(chart)} == {None}
-    assert figures.png(drawn(chart), dpi=40)
-    assert io.BytesIO(figures.svg(drawn(chart))).getvalue()
+    assert figures.png(draw_chart(chart), dpi=40)
+    assert io.BytesIO(figures.svg(draw_chart(chart))).getvalue()
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ def test_no_two_of_many_series_look_alike() -> None:
 
 def test_a_close_up_is_of_what_is_better_and_shows_more_than_the_panel_beside_it() -> None:
     """Two panels whose close-ups lie far apart share no range: it would be no closer than the panels' own."""
-    from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
+    from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 
     def panel(name: str, high: float) -> Panel:
         return Panel(
@@ -436,7 +436,9 @@ def test_a_close_up_is_of_what_is_better_and_shows_more_than_the_panel_beside_it
 
     def chart(better: str) -> Chart:
         x, y = Scale("x"), Scale("y", better=better)
-        return scaled(Chart(kind="line", title="", x=x, y=y, panels=(panel("a", 100), panel("b", 20))), close_up=True)
+        return set_ranges(
+            Chart(kind="line", title="", x=x, y=y, panels=(panel("a", 100), panel("b", 20))), close_up=True
+        )
 
     assert len(chart("").panels) == 2
     a, near, b, other = chart("greater").panels

@@ -13,8 +13,16 @@ from scipy import stats
 
 from bench.report.artifacts import Reader
 from bench.report.claims import judge
-from bench.report.frame import selected
-from bench.report.images import agreement, agreement_between, doubtful_labels, exchanged, markdown, on_images, votes
+from bench.report.frame import select_frame
+from bench.report.images import (
+    agreement,
+    agreement_between,
+    doubtful_labels,
+    exchange_interval,
+    markdown,
+    on_images,
+    votes,
+)
 from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -62,7 +70,7 @@ def test_its_interval_leaves_out_zero_exactly_where_the_test_rejects(more: int, 
     difference = np.array([1.0] * more + [-1.0] * less + [0.0] * 100)
     p = stats.binomtest(more, more + less).pvalue
     for level in (0.95, 0.975, 0.99):
-        mean, low, high = exchanged(difference, level)
+        mean, low, high = exchange_interval(difference, level)
         assert low <= mean <= high
         assert (low > 0) == (p < 1 - level)
 
@@ -74,7 +82,7 @@ def test_seeds_by_images_is_no_narrower_than_seeds_and_covers() -> None:
     for seed in range(60):
         records, reader = drawn({"a": 0.85, "b": 0.85}, fixed=False, seed=seed)
         (verdict,) = judge(sweep, records, {}, reader)
-        found = on_images(claim, selected(sweep, records), reader)
+        found = on_images(claim, select_frame(sweep, records), reader)
         assert found is not None
         assert found.high - found.low >= verdict.high - verdict.low - 1e-12
         held += found.low <= 0 <= found.high
@@ -86,7 +94,7 @@ def test_votes_agreement_and_images_that_nobody_gets() -> None:
     assert votes(said).tolist() == [0, 1, 1]
     assert agreement(said) == pytest.approx((1 + 1 + 1) / 9)
     records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
-    text = markdown(selected(make_sweep(AXES), records), reader)
+    text = markdown(select_frame(make_sweep(AXES), records), reader)
     assert text is not None
     lost = round(IMAGES * (1 - records[0].metrics["test/accuracy"]))
     assert f"No run of any cell gets {lost} of the 400 test images right" in text
@@ -116,7 +124,7 @@ def test_splits_have_test_images_of_their_own() -> None:
     records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
     folded = [dataclasses.replace(r, axes={**r.axes, "split.fold": r.seed % 3}, seed=r.seed // 3) for r in records]
     sweep = make_sweep(axes, replicates=["split.fold"], table={"rows": "model"})
-    assert markdown(selected(sweep, folded), reader) is None
+    assert markdown(select_frame(sweep, folded), reader) is None
 
 
 def test_labels_that_all_runs_contradict_are_named_without_any_weights() -> None:
@@ -140,7 +148,7 @@ def test_labels_that_all_runs_contradict_are_named_without_any_weights() -> None
     pairs = [(a["test_class"] == b["test_class"]).mean() for a in said[:2] for b in said[2:]]
     assert agreement_between([said[:2], said[2:]]) == pytest.approx(np.mean(pairs))
     records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
-    text = markdown(selected(make_sweep(AXES), records), reader)
+    text = markdown(select_frame(make_sweep(AXES), records), reader)
     assert text is not None
     assert "## Labels in doubt: " in text
     assert "all 8 runs together, each with one vote, are right for" in text

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import pivot
-from bench.report.notes import looks, mixed, notes
-from bench.report.registered import unregistered
+from bench.report.notes import looks, mixed_stamps, notes
+from bench.report.registered import unregistered_note
 from bench.schema.claim import digest
 from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep
@@ -42,8 +42,8 @@ def changed(index: int, **provenance: str) -> list[Record]:
     ],
 )
 def test_what_was_mixed_is_stamped(provenance: dict[str, str], stamp: str) -> None:
-    assert mixed(records()) == []
-    (found,) = mixed(changed(1, **provenance))
+    assert mixed_stamps(records()) == []
+    (found,) = mixed_stamps(changed(1, **provenance))
     assert re.search(stamp, found)
 
 
@@ -55,7 +55,7 @@ def test_data_may_differ_along_an_axis() -> None:
         )
         for r, name in zip(records(), ["digits", "mnist5k"] * 9, strict=True)
     ]
-    assert mixed(made) == []
+    assert mixed_stamps(made) == []
 
 
 def test_subsets_of_the_train_split_share_one_test_split() -> None:
@@ -92,7 +92,7 @@ STEM = {"name": "imagenet_stem", "level": "warning", "message": "googlenet meets
 )
 def test_what_is_allowed_is_said_where_it_occurs(context: dict[str, Any], expected: list[str]) -> None:
     sweep, made = make_sweep(BATCHNORM, allow={"imagenet_stem": "hours otherwise"}), records()
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     said = notes(pivot(frame, sweep), frame, sweep, made, context)
     assert [n.text for n in said if "imagenet_stem" in n.text] == expected
     assert not any(n.stamp for n in said if "imagenet_stem" in n.text)
@@ -100,7 +100,7 @@ def test_what_is_allowed_is_said_where_it_occurs(context: dict[str, Any], expect
 
 def test_a_finding_that_nobody_allowed_is_a_stamp() -> None:
     sweep, made = make_sweep(BATCHNORM), records()
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     said = notes(pivot(frame, sweep), frame, sweep, made, {"findings": [STEM]})
     assert "imagenet_stem: googlenet meets images of 48 pixels" in [n.text for n in said if n.stamp]
 
@@ -114,7 +114,7 @@ def test_claims_are_on_record_from_before_the_runs_that_came_after() -> None:
         dataclasses.replace(r, provenance={**r.provenance, **({"claims_sha256": launch["claims"]} if i < 5 else {})})
         for i, r in enumerate(make_records(BATCHNORM, lambda _: 0.9))
     ]
-    assert unregistered(sweep, records(), {}) == "the runs"
-    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 13}]}) == "13 of 18 runs"
-    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 0}]}) == ""
-    assert unregistered(sweep, again, {"registered": [{**launch, "ended": 0}, {**launch, "ended": 9}]}) == ""
+    assert unregistered_note(sweep, records(), {}) == "the runs"
+    assert unregistered_note(sweep, again, {"registered": [{**launch, "ended": 13}]}) == "13 of 18 runs"
+    assert unregistered_note(sweep, again, {"registered": [{**launch, "ended": 0}]}) == ""
+    assert unregistered_note(sweep, again, {"registered": [{**launch, "ended": 0}, {**launch, "ended": 9}]}) == ""

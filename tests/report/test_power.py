@@ -9,7 +9,7 @@ import pytest
 
 from bench.report.claims import judge
 from bench.report.power import forecast
-from bench.report.replicates import Spread, crossed, spread
+from bench.report.replicates import Spread, crossed_mean, spread_of
 from bench.report.stats import critical, detectable, power, provable, sequential_quantile
 from tests.report.conftest import make_records, make_sweep
 
@@ -97,9 +97,9 @@ def test_seeds_crossed_with_splits() -> None:
     for _ in range(1500):
         shared = rng.normal(0, (ratio * (0.16 + 0.49 / 6)) ** 0.5)  # what splits of the same images have in common
         grid = rng.normal(0, 0.5, (6, 1)) + rng.normal(0, 0.4, (1, 4)) + rng.normal(0, 0.7, (6, 4)) + effect + shared
-        given = crossed(grid, ratio)
+        given = crossed_mean(grid, ratio)
         hits += given.mean / given.error >= critical(24, 0.05, df=given.df)
-        parts = spread(grid)
+        parts = spread_of(grid)
         found.append((parts.seeds, parts.splits, parts.rest))
     assert np.mean(found, axis=0) == pytest.approx((0.25, 0.16, 0.49), abs=0.03)
     assert hits / 1500 == pytest.approx(0.8, abs=0.05)

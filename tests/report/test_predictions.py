@@ -58,8 +58,8 @@ def test_they_come_back_as_they_were_and_labels_are_kept_once(
     assert body is not None
     assert body == predictions.keep(records, lambda r, _: texts.get(r.key))  # the same bytes again
     (tmp_path / predictions.FILE).write_bytes(body)
-    assert body == predictions.keep(records, predictions.kept(tmp_path, artifacts.kept(tmp_path)))
-    reader = predictions.kept(tmp_path, artifacts.kept(tmp_path))
+    assert body == predictions.keep(records, predictions.read_predictions(tmp_path, artifacts.read_kept(tmp_path)))
+    reader = predictions.read_predictions(tmp_path, artifacts.read_kept(tmp_path))
     for r in records:
         one, other = predictions.of(r, reader), predictions.of(r, lambda r, _: texts[r.key])
         assert one is not None

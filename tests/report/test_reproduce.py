@@ -213,7 +213,7 @@ def test_a_manifest_that_cannot_be_read_says_why(committed: Path, text: str, sai
 
 def test_an_unknown_name_lists_what_is_there(committed: Path) -> None:
     with pytest.raises(RequestError, match=r"No results of 'mde'.* made"):
-        evidence.named("mde", committed.parent)
+        evidence.folder_named("mde", committed.parent)
 
 
 def test_collapsed_runs_are_permuted() -> None:

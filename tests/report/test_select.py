@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from bench.report.claims import judge
-from bench.report.frame import Frame, selected
+from bench.report.frame import Frame, select_frame
 from bench.report.grid import pivot
 from bench.report.notes import notes
-from bench.report.tables import plain, tidy_csv
+from bench.report.tables import plain_text, tidy_csv
 from bench.schema.errors import RequestError
 from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep
@@ -35,12 +35,12 @@ def records() -> list[Record]:
 
 def test_the_best_mean_on_val_is_chosen_and_said() -> None:
     sweep = make_sweep(BATCHNORM, select=SELECT, table={"rows": "norm_layer"})
-    frame = selected(sweep, records())
+    frame = select_frame(sweep, records())
     cells = {c.at["norm_layer"]: c for c in frame.cells("test/accuracy")}
     assert {n: c.chosen for n, c in cells.items()} == {"none": {"optim.lr": 0.01}, "batch": {"optim.lr": 0.1}}
     assert cells["none"].interval.mean == pytest.approx(0.911)
     grid = pivot(frame, sweep)
-    text = plain(grid, notes(grid, frame, sweep, records(), {}))
+    text = plain_text(grid, notes(grid, frame, sweep, records(), {}))
     # Three equal differences prove nothing (their error is unknown, not zero): the lower mean is not told apart.
     assert "91.10 ± 0.25~ (n=3, learning rate 0.01)" in text
     assert "selected for each cell on val accuracy" in text
@@ -49,8 +49,8 @@ def test_the_best_mean_on_val_is_chosen_and_said() -> None:
 
 def test_a_loss_is_selected_downwards() -> None:
     made = [dataclasses.replace(r, metrics={**r.metrics, "val/nll": 1 - r.metrics["val/accuracy"]}) for r in records()]
-    by_loss = selected(make_sweep(BATCHNORM, select={**SELECT, "by": "val/nll"}), made)
-    by_accuracy = selected(make_sweep(BATCHNORM, select=SELECT), made)
+    by_loss = select_frame(make_sweep(BATCHNORM, select={**SELECT, "by": "val/nll"}), made)
+    by_accuracy = select_frame(make_sweep(BATCHNORM, select=SELECT), made)
     assert by_loss.chosen == by_accuracy.chosen
 
 
@@ -69,7 +69,7 @@ def test_an_incomplete_candidate_cannot_win_and_is_said() -> None:
         for r in records()
     ]
     sweep = make_sweep(BATCHNORM, select=SELECT, table={"rows": "norm_layer"})
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     (cell,) = [c for c in frame.cells("test/accuracy") if c.at["norm_layer"] == "batch"]
     assert cell.chosen == {"optim.lr": 0.01}
     assert cell.unsure == "1 of 3 candidates incomplete"
@@ -83,7 +83,7 @@ def test_the_selection_does_not_look_at_test() -> None:
         dataclasses.replace(r, metrics={"val/accuracy": r.metrics["val/accuracy"], "test/accuracy": 0.0})
         for r in records()
     ]
-    assert selected(sweep, blind).chosen == selected(sweep, records()).chosen
+    assert select_frame(sweep, blind).chosen == select_frame(sweep, records()).chosen
 
 
 def test_two_records_of_one_point_are_refused() -> None:

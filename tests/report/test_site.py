@@ -81,7 +81,7 @@ def test_the_command_beside_a_run_gives_its_configuration(name: str) -> None:
     composer = Composer([])
     for record in (read.records[0], read.records[-1]):
         words = single_run.run_words(read, record)
-        assert shlex.split(single_run.quoted(words)) == words
+        assert shlex.split(single_run.quote_command(words)) == words
         assert words[:2] == ["bench", "run"]
         made = flat_settings(experiment(composer.compose(words[2:])))
         differ = {

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
 from bench.report.markup import html
 from bench.report.notes import notes
-from bench.report.published import beside
-from bench.report.tables import markdown, plain, text, tidy_csv
+from bench.report.published import compare_published
+from bench.report.tables import markdown, plain_text, text, tidy_csv
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -49,11 +49,11 @@ def records() -> list[Record]:
 
 
 def tables(sweep: Sweep, made: list[Record]) -> tuple[Grid, dict[str, str]]:
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     grid = pivot(frame, sweep)
-    said, theirs = notes(grid, frame, sweep, made, {"test_looks": 40}), beside(frame, sweep)
+    said, theirs = notes(grid, frame, sweep, made, {"test_looks": 40}), compare_published(frame, sweep)
     return grid, {
-        "table.txt": plain(grid, said, published=theirs),
+        "table.txt": plain_text(grid, said, published=theirs),
         "table.md": markdown(grid, said, theirs),
         "table.csv": tidy_csv(grid),
         "table.tex": latex(grid, said, theirs, "made"),
@@ -220,7 +220,7 @@ def test_several_metrics_stand_under_the_values_that_they_share() -> None:
     made = make_sweep(
         BATCHNORM, table={"rows": "norm_layer", "columns": "optim.lr", "metric": ["test/accuracy", "val/accuracy"]}
     )
-    frame = selected(made, records())
+    frame = select_frame(made, records())
     grid = pivot(frame, made)
     above, last = grid.head_rows()
     assert above == [(f"learning rate {lr}", 2) for lr in ("0.001", "0.01", "0.1")]
@@ -240,7 +240,7 @@ def test_several_metrics_stand_under_the_values_that_they_share() -> None:
 
 def test_one_metric_over_two_column_axes_has_two_levels() -> None:
     made = make_sweep(BATCHNORM, table={"rows": [], "columns": ["norm_layer", "optim.lr"]})
-    grid = pivot(selected(made, records()), made)
+    grid = pivot(select_frame(made, records()), made)
     above, last = grid.head_rows()
     assert above == [("norm layer none", 3), ("norm layer batch", 3)]
     assert [text for text, _ in last] == ["0.001", "0.01", "0.1"] * 2
@@ -263,10 +263,10 @@ def test_an_interval_that_ends_with_the_metric_is_shown_from_to() -> None:
         for r in make_records({"m": ["a", "b"]}, lambda _: 0.5)
     ]
     sweep = make_sweep({"m": ["a", "b"]}, table={"rows": "m"})
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, made, {})
-    for said_so in (plain(grid, said, 200), markdown(grid, said), html(grid, said)):
+    for said_so in (plain_text(grid, said, 200), markdown(grid, said), html(grid, said)):
         assert "98.0 [91.4, 100]" in said_so
         assert "51.0 ± 2.5" in said_so
         assert "where it ends with the metric" in said_so

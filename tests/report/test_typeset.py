@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import pivot
 from bench.report.latex import latex
 from bench.report.notes import notes
-from bench.report.published import beside
+from bench.report.published import compare_published
 from tests.report.conftest import make_records, make_sweep
 from tests.report.test_tables import EVIL
 
@@ -43,9 +43,9 @@ def hard_table() -> str:
         ],
     )
     made = make_records(axes, lambda _: 0.9)
-    frame = selected(sweep, made)
+    frame = select_frame(sweep, made)
     grid = pivot(frame, sweep)
-    return latex(grid, notes(grid, frame, sweep, made, {}), beside(frame, sweep), "hard")
+    return latex(grid, notes(grid, frame, sweep, made, {}), compare_published(frame, sweep), "hard")
 
 
 def test_every_table_fits_a_column_of_a_paper(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bench.report.claims import Verdict, judge
 from bench.report.compare import Side, compare
-from bench.report.frame import Frame, selected
+from bench.report.frame import Frame, select_frame
 from bench.report.reproduce import judge as judged_again
 from bench.report.stats import sample, t_interval
 from bench.report.verdict import describe
@@ -49,7 +49,9 @@ def test_what_is_no_number_settles_nothing_and_stops_nothing(odd: float) -> None
 def test_a_candidate_that_diverged_is_not_chosen_for_being_first() -> None:
     made = make_records({**AXES, "optim.lr": [1, 0.1]}, lambda p: 0.9 if p["optim.lr"] == 0.1 else 0.5, seeds=3)
     bad = changed(made, lambda r: {"metrics": {**r.metrics, "val/nll": math.nan if r.axes["optim.lr"] == 1 else 0.5}})
-    frame = selected(make_sweep({**AXES, "optim.lr": [1, 0.1]}, select={"over": ["optim.lr"], "by": "val/nll"}), bad)
+    frame = select_frame(
+        make_sweep({**AXES, "optim.lr": [1, 0.1]}, select={"over": ["optim.lr"], "by": "val/nll"}), bad
+    )
     assert [at for at, _ in frame.chosen.values()] == [{"optim.lr": 0.1}] * 2
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.report.artifacts import kept
+from bench.report.artifacts import read_kept
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, read_csv, to_csv, write_csv
@@ -100,12 +100,12 @@ def test_files_of_runs_are_kept_so_that_figures_can_be_drawn_again(
         return f"epoch,val_accuracy\n1,0.5\n2,0.{60 + record.seed}\n" if name == "curves.csv" else None
 
     report.write(sweep, batchnorm_records, tmp_path / "a", CONTEXT, reader)
-    report.write(sweep, batchnorm_records, tmp_path / "b", CONTEXT, kept(tmp_path / "a"))
+    report.write(sweep, batchnorm_records, tmp_path / "b", CONTEXT, read_kept(tmp_path / "a"))
     assert (tmp_path / "a" / "figure.svg").read_bytes() == (tmp_path / "b" / "figure.svg").read_bytes()
     assert (tmp_path / "a" / "artifacts.json").read_bytes() == (tmp_path / "b" / "artifacts.json").read_bytes()
     (tmp_path / "a" / "artifacts.json").write_text('{"key": 3}')
     with pytest.raises(RequestError, match=r"artifacts\.json"):
-        kept(tmp_path / "a")
+        read_kept(tmp_path / "a")
 
 
 def test_a_sweep_of_which_nothing_finished_is_still_reported(batchnorm_records: list[Record], tmp_path: Path) -> None:

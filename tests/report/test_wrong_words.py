@@ -12,7 +12,7 @@ import yaml
 from bench.report.claims import Verdict, judge
 from bench.report.compare import Side, compare
 from bench.report.fairness import doubts
-from bench.report.frame import Frame, selected
+from bench.report.frame import Frame, select_frame
 from bench.report.grid import pivot
 from bench.report.verdict import describe, remarks
 from bench.schema.errors import RequestError
@@ -168,7 +168,7 @@ def test_a_value_on_the_edge_of_the_search_is_said() -> None:
     axes = {"model": ["a"], "optim.lr": [0.001, 0.01, 0.1]}
     made = make_records(axes, lambda p: 0.5 + p["optim.lr"])
     sweep_ = make_sweep(axes, select={"over": ["optim.lr"]})
-    ((_, said),) = [d for d in doubts(selected(sweep_, made), sweep_) if d[0] == "grid_edge"]
+    ((_, said),) = [d for d in doubts(select_frame(sweep_, made), sweep_) if d[0] == "grid_edge"]
     assert "(0.1)" in said
 
 

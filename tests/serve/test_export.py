@@ -22,7 +22,7 @@ from bench.serve.classifier import OfRun
 from bench.serve.docker import PACKAGES
 from bench.serve.export import check, culprit, export
 from bench.serve.exported import Exported
-from bench.serve.measure import measured
+from bench.serve.measure import measure_model
 from bench.track.store import Store
 from bench.trained import open_run
 
@@ -69,7 +69,7 @@ def test_the_verb_its_table_and_predicting_without_torch(
     assert onnx["difference"] < 1e-4
     assert 1e-4 < int8["difference"] < 0.5
     assert abs(int8["accuracy"] - run["accuracy"]) < 0.1
-    costs = measured({"file": onnx["file"], "shape": [1, 8, 8]})
+    costs = measure_model({"file": onnx["file"], "shape": [1, 8, 8]})
     assert costs["latency_ms"] > 0
     assert 10 < costs["peak_memory_mb"] < 300  # no torch in it
     wanted = bench_json("predict", ids["cnn"], str(digit))["predictions"]

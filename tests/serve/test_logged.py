@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bench.cli.serve import bound
-from bench.serve.logged import tracked
+from bench.serve.logged import track_here
 from bench.track.store import Store
 
 
@@ -86,10 +86,10 @@ def test_what_cannot_be_logged_is_said_and_the_run_kept(folder: Path, bench: Any
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     """MLflow puts its address into the environment, where later runs of this process would take it for the user's."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with tracked("sqlite:///elsewhere.db"):
+    with track_here("sqlite:///elsewhere.db"):
         assert os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///elsewhere.db"
     assert "MLFLOW_TRACKING_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mine.db")
-    with tracked("sqlite:///elsewhere.db"):
+    with track_here("sqlite:///elsewhere.db"):
         pass
     assert os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///mine.db"

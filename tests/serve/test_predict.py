@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from bench.serve.pictures import BadImage, pixels
-from bench.serve.temperature import fitted, scaled
+from bench.serve.temperature import fit_temperature, scale_scores
 from bench.track.store import Store
 from bench.train.metrics import metrics
 from bench.trained import open_run
@@ -96,11 +96,11 @@ def test_temperature_makes_confidence_honest(ids: dict[str, str], digit: Path, b
     """Never worse on val, where it is fitted; the order of the classes stays."""
     trained = open_run(Store(), ids["knn"], device="cpu")  # far too modest: its ECE is 0.2
     scores, labels = trained.scores("val"), trained.data.labels[trained.data.val]
-    temperature = fitted(scores, labels)
-    before, after = (log_loss(labels, np.exp(scaled(scores, t)), labels=range(10)) for t in (1.0, temperature))
+    temperature = fit_temperature(scores, labels)
+    before, after = (log_loss(labels, np.exp(scale_scores(scores, t)), labels=range(10)) for t in (1.0, temperature))
     assert temperature < 0.8
     assert after < before - 0.05
-    grid = [log_loss(labels, np.exp(scaled(scores, t)), labels=range(10)) for t in np.geomspace(0.05, 10, 200)]
+    grid = [log_loss(labels, np.exp(scale_scores(scores, t)), labels=range(10)) for t in np.geomspace(0.05, 10, 200)]
     assert after <= min(grid) + 1e-6
     plain, honest = (
         bench_json("predict", ids["knn"], str(digit), *words)["predictions"][0] for words in ((), ("--calibrate",))

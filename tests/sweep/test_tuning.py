@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.report.claims import judge
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.report.grid import pivot
 from bench.report.notes import notes
 from bench.schema.errors import RequestError
@@ -96,7 +96,7 @@ def test_only_judged_runs_are_tabled_and_test_of_tuning_runs_is_in_no_record(eve
     records = records_of(tuned, Phases(tuned, every, found).planned(), found)
     assert len(records) == 21
     assert not any(name.startswith("test/") for r in records if r.seed >= 100 for name in r.metrics)
-    frame = selected(tuned, records)
+    frame = select_frame(tuned, records)
     grid = pivot(frame, tuned)
     assert [sorted(c.values) for c in grid.cells()] == [[0, 1, 2]] * 3
     assert [c.chosen for c in grid.cells()] == [{"optim.lr": 1e30}, {"optim.lr": 1e30}, {}]
@@ -110,7 +110,7 @@ def test_only_judged_runs_are_tabled_and_test_of_tuning_runs_is_in_no_record(eve
 def test_before_the_tuning_has_ended_a_cell_is_missing_and_says_why(every: list[Point]) -> None:
     tuned = made()
     found = {p.key: ended(p) for p in every if (p.tuning and p.seed == 100) or p.axes["model"] == "knn"}
-    frame = selected(tuned, records_of(tuned, Phases(tuned, every, found).planned(), found))
+    frame = select_frame(tuned, records_of(tuned, Phases(tuned, every, found).planned(), found))
     cells = {c.at["model"]: c for c in frame.cells("test/accuracy")}
     assert (cells["linear"].missing, cells["linear"].values) == (3, {})
     assert cells["linear"].unsure == "tuning has not ended: 3 of 6 runs"
@@ -125,7 +125,7 @@ def test_no_candidate_is_chosen_without_all_of_its_tuning_runs(every: list[Point
         [p for p in linear if p.axes["optim.lr"] == 0.01 or not p.tuning],
         [p for p in linear if p.seed != 101],
     ):
-        frame = selected(tuned, records_of(tuned, kept, {p.key: ended(p) for p in kept}))
+        frame = select_frame(tuned, records_of(tuned, kept, {p.key: ended(p) for p in kept}))
         (cell,) = frame.cells("test/accuracy")
         assert (cell.values, cell.chosen) == ({}, {})
         assert cell.unsure.startswith("tuning has not ended")
@@ -135,7 +135,7 @@ def test_a_choice_without_a_number_is_told(every: list[Point]) -> None:
     tuned = made(select={"over": ["optim.lr"], "by": "val/nll", "seeds": [100, 101]})
     linear = [p for p in every if p.axes["model"] == "linear"]
     nan = {p.key: ended(p, metrics={"val/nll": math.nan, "test/accuracy": 0.1}) for p in linear}
-    (cell,) = selected(tuned, records_of(tuned, linear, nan)).cells("test/accuracy")
+    (cell,) = select_frame(tuned, records_of(tuned, linear, nan)).cells("test/accuracy")
     assert cell.unsure == "every tuning run failed"
     without = {p.key: ended(p) for p in linear}
     with pytest.raises(RequestError, match=r"no run has the metric 'val/nll'\. Runs have val/accuracy"):

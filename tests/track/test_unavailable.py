@@ -14,7 +14,7 @@ import pytest
 
 from bench.schema.errors import Missing, RequestError
 from bench.track.store import Store
-from bench.track.unavailable import StoreUnavailable, cause_of, refused, store_errors
+from bench.track.unavailable import StoreUnavailable, cause_of, refusal, store_errors
 from tests.services.parts import free_port
 
 SECRET = "s3cret%2Fpw"
@@ -156,7 +156,7 @@ def test_a_database_that_ends_within_a_transaction() -> None:
     ],
 )
 def test_each_cause_has_its_own_remedy(says: str, cause: str, remedy: str) -> None:
-    first, second = str(refused("http://bob:pw@host:1", RuntimeError(says))).splitlines()
+    first, second = str(refusal("http://bob:pw@host:1", RuntimeError(says))).splitlines()
     assert first.startswith("The tracking store http://host:1 cannot be used: ")
     assert cause in first
     assert remedy in second

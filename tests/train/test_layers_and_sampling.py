@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench import models
-from bench.data.batches import Batches, balanced
+from bench.data.batches import Batches, balance
 from bench.models import transfer
 from bench.schema.errors import RequestError
 from bench.schema.training import Optim
@@ -61,7 +61,7 @@ def test_balanced_sampling_gives_every_class_its_share():
     labels = np.repeat([0, 2, 5], [70, 25, 6])
     seen = np.zeros(101)
     for epoch in range(60):
-        drawn = balanced(labels, np.random.RandomState([0, epoch]))
+        drawn = balance(labels, np.random.RandomState([0, epoch]))
         counts, each = np.bincount(labels[drawn], minlength=6), np.bincount(drawn, minlength=101)
         assert len(drawn) == 101
         assert sorted(counts[[0, 2, 5]]) == [33, 34, 34]
@@ -70,7 +70,7 @@ def test_balanced_sampling_gives_every_class_its_share():
         seen += each
     assert seen[:70].min() > 0
     assert abs(seen[:70].mean() - 60 * 101 / 3 / 70) < 0.5
-    assert len({tuple(np.bincount(labels[balanced(labels, np.random.RandomState(s))])) for s in range(9)}) == 3
+    assert len({tuple(np.bincount(labels[balance(labels, np.random.RandomState(s))])) for s in range(9)}) == 3
 
 
 def test_batches_are_balanced_the_same_on_any_number_of_devices():

@@ -43,7 +43,7 @@ def mismatches(made: type) -> Iterator[dict[Path, str]]:
             holder.check_integrity = theirs
 
 
-def told(noted: dict[Path, str]) -> str:
+def mismatch_sentence(noted: dict[Path, str]) -> str:
     """A sentence for each file: what was expected, what is there."""
     return " ".join(
         f"The MD5 of {path} is {hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}, expected {md5}; "

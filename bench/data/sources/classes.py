@@ -36,7 +36,7 @@ def _sound(name: str) -> str:
     return str(int(text)) if re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII) else text
 
 
-def alike(names: Iterable[str]) -> list[Note]:
+def note_similar_names(names: Iterable[str]) -> list[Note]:
     """A note where names differ only in case, Unicode form, spaces (or - and _ for them) or the zeros of a number."""
     seen: dict[str, list[str]] = {}
     for name in sorted(set(names)):

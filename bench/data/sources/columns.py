@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from bench.data.sources.split_names import assigned
+from bench.data.sources.split_names import assign_splits
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.secrets import redact
 
@@ -15,7 +15,7 @@ FLAGS = ("istrain", "istest", "isval", "isvalid", "isvalidation", "isholdout")
 SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
 
 
-def named(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
+def find_columns(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
     """Where path and label stand, and a remark where a column is spelled in another way.
 
     Raises:
@@ -89,7 +89,7 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
         if (
             name not in (dataset.path_column, dataset.label_column)
             and len(values) > 1
-            and values == set(assigned(values))
+            and values == set(assign_splits(values))
         ):
             raise RequestError(
                 f"{shown}: column '{name}' holds {', '.join(sorted(values))}. Say dataset.split_column={name} to keep "

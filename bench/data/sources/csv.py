@@ -14,13 +14,13 @@ from typing import Any
 
 from bench.data.sources import files
 from bench.data.sources.classes import label_notes
-from bench.data.sources.columns import named, split_column
+from bench.data.sources.columns import find_columns, split_column
 from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.fetch import fetch, is_remote
 from bench.data.sources.files import Listed, Listing
-from bench.data.sources.places import Places, lost
-from bench.data.sources.split_names import assigned
+from bench.data.sources.places import Places, lost_because
+from bench.data.sources.split_names import assign_splits
 from bench.schema.errors import RequestError
 from bench.schema.secrets import redact
 
@@ -37,7 +37,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
         where = remote if is_remote(dataset.file) else str(Path(dataset.file).resolve())
     return {
         "list": hashlib.sha256(_raw(dataset.file)).hexdigest(),
-        "files": _listed(dataset).identity(dataset.source),
+        "files": _list_rows(dataset).identity(dataset.source),
         "settings": files.settings(dataset),
         "columns": columns,
         "where": where,
@@ -45,7 +45,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
 
 
 def _read(dataset: Any, write: Write) -> Contents:
-    return files.read(dataset, _listed(dataset), write)
+    return files.read(dataset, _list_rows(dataset), write)
 
 
 def _raw(file: str) -> bytes:
@@ -61,7 +61,7 @@ def _raw(file: str) -> bytes:
     return raw
 
 
-def _listed(dataset: Any) -> Listing:
+def _list_rows(dataset: Any) -> Listing:
     """The rows in the file's order.
 
     Raises:
@@ -78,10 +78,12 @@ def _listed(dataset: Any) -> Listing:
     if not rows:
         raise RequestError(f"{shown} is empty. Expected a first line such as path,label and a line for each image.")
     columns = [name.strip() for name in rows[0]]
-    (path_at, label_at), remarks = named(dataset, columns)
+    (path_at, label_at), remarks = find_columns(dataset, columns)
     split_at, more = split_column(dataset, columns, rows[1:])
     listed, at_line, place_of = [], dict[str, int](), Places(file)
-    known = assigned({row[split_at].strip() for row in rows[1:] if len(row) == len(columns)}) if split_at != -1 else {}
+    known = (
+        assign_splits({row[split_at].strip() for row in rows[1:] if len(row) == len(columns)}) if split_at != -1 else {}
+    )
     for line, row in zip(lines[1:], rows[1:], strict=True):
         if len(row) != len(columns):
             raise RequestError(f"{shown}, line {line}: expected {len(columns)} fields, found {len(row)}.")
@@ -155,7 +157,7 @@ def _check_places(shown: str, place_of: Places, paths: list[str], listed: list[L
         path, place = local[0]
         raise RequestError(
             f"{shown}: not one of its {len(local)} paths leads to a file. The first, '{path}', is looked for at "
-            f"{place}: paths are relative to the folder of the list. {lost(path, place)}".strip()
+            f"{place}: paths are relative to the folder of the list. {lost_because(path, place)}".strip()
         )
 
 

@@ -63,7 +63,7 @@ class Rule:
 
     def __call__(self, raw: bytes) -> NDArray[np.uint8]:
         """Pixels uint8 [channels, H, W] of an encoded image. Raises BadImage."""
-        with opened(raw) as image:
+        with open_image(raw) as image:
             return self.pixels(image, raw)
 
     def pixels(self, image: Image.Image, raw: bytes = b"") -> NDArray[np.uint8]:
@@ -78,7 +78,7 @@ class Rule:
                 image.draft(None, (2 * self.size, 2 * self.size))
             if depth.is_deep(image, raw):
                 span = self.floats if image.mode == "F" else self.ints
-                found, invert = depth.values(image, raw), depth.inverted(image)
+                found, invert = depth.values(image, raw), depth.is_inverted(image)
                 orientation = image.getexif().get(ORIENTATION, 1)  # 1 where Pillow has turned a TIFF while reading it
                 image = Image.fromarray(depth.levels(found, span, invert))
                 image.getexif()[ORIENTATION] = orientation
@@ -106,7 +106,7 @@ class Rule:
         return method(image, to, method=Image.Resampling.BICUBIC)
 
 
-def opened(raw: bytes) -> Image.Image:
+def open_image(raw: bytes) -> Image.Image:
     """The image with its header read. Raises BadImage for what is no image, is empty, or is a decompression bomb."""
     if not raw:
         raise BadImage("is empty (0 bytes)")
@@ -140,11 +140,11 @@ def heic() -> bool:
 
 def header(raw: bytes) -> Header:
     """Of an encoded image. Raises BadImage."""
-    with opened(raw) as image:
-        return described(image, raw)
+    with open_image(raw) as image:
+        return read_header(image, raw)
 
 
-def described(image: Image.Image, raw: bytes = b"") -> Header:
+def read_header(image: Image.Image, raw: bytes = b"") -> Header:
     """The header of an opened image; one of more than 8 bits is decoded for it. Raises BadImage."""
     # For a PNG without EXIF in front of its pixels, Pillow would decode them to look behind.
     silent = image.format == "PNG" and "exif" not in image.info

@@ -36,7 +36,7 @@ class Deep(NamedTuple):
 
 def is_deep(image: Image.Image, raw: bytes = b"") -> bool:
     """Whether an opened image holds more than 8 bits a value."""
-    return image.mode.startswith("I") or image.mode == "F" or _odd(image) or deep_colour(image, raw) != ""
+    return image.mode.startswith("I") or image.mode == "F" or _is_misread(image) or deep_colour(image, raw) != ""
 
 
 def deep_colour(image: Image.Image, raw: bytes) -> str:
@@ -47,7 +47,7 @@ def deep_colour(image: Image.Image, raw: bytes) -> str:
     return "TIFF" if isinstance(bits, tuple) and len(bits) > 1 and bits[0] == 16 else ""
 
 
-def _odd(image: Image.Image) -> bool:
+def _is_misread(image: Image.Image) -> bool:
     """Whether a TIFF's one channel holds whole numbers that Pillow reads as others: signed bytes, unsigned 32 bits."""
     bits, form = _tag(image, "bits"), _tag(image, "format")
     return (bits, form) in (((8,), (2,)), ((32,), (1,)), ((32,), None))
@@ -56,7 +56,7 @@ def _odd(image: Image.Image) -> bool:
 def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
     """[H, W] or [H, W, 3], as the file holds them; what is transparent lies over white, as at 8 bits."""
     kind = deep_colour(image, raw)
-    if not kind and _odd(image):
+    if not kind and _is_misread(image):
         import tifffile
 
         return np.asarray(tifffile.imread(io.BytesIO(raw), key=0)).astype(np.float64)
@@ -85,7 +85,7 @@ def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
     return wide[..., :3] * alpha + 65535 * (1 - alpha) if extra in (2, (2,)) else wide[..., :3]
 
 
-def inverted(image: Image.Image) -> bool:
+def is_inverted(image: Image.Image) -> bool:
     """Whether 0 is white in a deep TIFF (MINISWHITE); at 8 bits Pillow has inverted it already."""
     return _tag(image, "photometric") == 0
 
@@ -98,8 +98,8 @@ def look(image: Image.Image, raw: bytes = b"") -> Deep:
     stated = (_number(smallest), _number(largest)) if smallest is not None and largest is not None else None
     if not np.isfinite(found).all():
         raise ValueError("it holds values that are no numbers")
-    special = 1 if inverted(image) or found.ndim == 3 else 0
-    if _odd(image) or (_tag(image, "extra") is not None and found.ndim == 3):
+    special = 1 if is_inverted(image) or found.ndim == 3 else 0
+    if _is_misread(image) or (_tag(image, "extra") is not None and found.ndim == 3):
         special = 2
     return Deep(kind, float(found.min()), float(found.max()), stated, special)
 

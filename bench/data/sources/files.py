@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.sources import decode, depth
-from bench.data.sources.classes import alike, in_order
+from bench.data.sources.classes import in_order, note_similar_names
 from bench.data.sources.contract import Contents, Note, Write, pixel_hash
 from bench.data.sources.decode import BadImage, Rule
 from bench.data.sources.depth import Header
@@ -110,7 +110,7 @@ def read(dataset: Any, listing: Listing, write: Write, classes: tuple[str, ...] 
     hashes: list[int] = []
     shape, seen = (0, 0, 0), 0
     files = [listing.files[i] for i in kept]
-    for results in decode.parallel(_decoded(how), files, f"{source}: images", decode.chunk_of(how, heads)):
+    for results in decode.parallel(_decode(how), files, f"{source}: images", decode.chunk_of(how, heads)):
         pixels: list[NDArray[np.uint8]] = []
         for image, reason in results:
             item, number = files[seen], kept[seen]
@@ -128,7 +128,7 @@ def read(dataset: Any, listing: Listing, write: Write, classes: tuple[str, ...] 
         if pixels and dataset.storage == "map":
             write(np.stack(pixels))
     _refuse(dataset, bad, total)
-    _vanished(source, listing, good)
+    _refuse_lost_classes(source, listing, good)
     return _contents(
         dataset, listing, scanned, good, bad, how, shape, classes, hashes, dict(zip(kept, heads, strict=True))
     )
@@ -173,12 +173,16 @@ def _contents(
         paths=tuple(item.shown for item in items),
         columns={name: tuple(values[i] for i in good) for name, values in listing.columns.items()},
         forms=tuple(f"{h.form} {h.size[0]} x {h.size[1]}" for h in used),
-        notes=(*listing.notes, *alike(names), *depth.slivers(used, {"int": how.ints, "float": how.floats})),
+        notes=(
+            *listing.notes,
+            *note_similar_names(names),
+            *depth.slivers(used, {"int": how.ints, "float": how.floats}),
+        ),
         remarks=(*listing.remarks, *remarks),
     )
 
 
-def _decoded(how: Rule) -> Any:
+def _decode(how: Rule) -> Any:
     """A file -> (its pixels, "") or (None, reason)."""
 
     def apply(item: Listed) -> tuple[NDArray[np.uint8] | None, str]:
@@ -195,7 +199,7 @@ def _refuse(dataset: Any, bad: Sequence[str], total: int) -> None:
         raise decode.bad_images(dataset.source, bad, total)
 
 
-def _vanished(source: str, listing: Listing, good: Sequence[int]) -> None:
+def _refuse_lost_classes(source: str, listing: Listing, good: Sequence[int]) -> None:
     """Raise RequestError where every file of a class was left out: the runs would be about other classes."""
     left = {listing.files[i].label for i in good}
     lost: dict[str, int] = {}

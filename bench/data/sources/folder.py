@@ -11,7 +11,7 @@ from typing import Any
 from bench.data.sources import files
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
 from bench.data.sources.files import Listed, Listing
-from bench.data.sources.split_names import assigned, split_of
+from bench.data.sources.split_names import assign_splits, split_of
 from bench.schema.errors import RequestError
 
 # What operating systems and storage boxes leave; hidden files (.name) likewise.
@@ -31,21 +31,21 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     # A stream reads its files later, from where they were.
     where = str(_root(dataset).resolve()) if dataset.storage == "stream" else ""
     return {
-        "files": _listed(dataset).identity(dataset.source),
+        "files": _list_files(dataset).identity(dataset.source),
         "settings": files.settings(dataset),
         "where": where,
     }
 
 
 def _read(dataset: Any, write: Write) -> Contents:
-    return files.read(dataset, _listed(dataset), write)
+    return files.read(dataset, _list_files(dataset), write)
 
 
 def _root(dataset: Any) -> Path:
     return Path(dataset.root).expanduser()
 
 
-def _listed(dataset: Any) -> Listing:
+def _list_files(dataset: Any) -> Listing:
     """Every file below the root in the order of its path, and "file reason" for what has no place there."""
     root = _root(dataset)
     if not root.is_dir():
@@ -54,7 +54,7 @@ def _listed(dataset: Any) -> Listing:
     bad: list[str] = []
     aside: list[str] = []
     tops = _folders(root, bad, aside)
-    parts = assigned(top.name for top in tops) if dataset.splits == "auto" else {}
+    parts = assign_splits(top.name for top in tops) if dataset.splits == "auto" else {}
     remarks: list[str] = []
     if _are_splits(root, tops, parts):
         groups = [(parts[top.name], _folders(top, bad, aside)) for top in tops]
@@ -123,7 +123,7 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
     for i, one in enumerate(named):
         for other in named[i + 1 :]:
             shared = inside[one] & inside[other]
-            if TRAIN in assigned(shared).values():
+            if TRAIN in assign_splits(shared).values():
                 continue  # which is told by the class
             if len(shared) > 1 and 2 * len(shared) >= min(len(inside[one]), len(inside[other])):
                 raise RequestError(
@@ -152,7 +152,7 @@ def _check_class(folder: Path, may_hold_splits: bool) -> None:
         raise RequestError(
             f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
         )
-    inside = assigned(_sub_folders(folder)).values()
+    inside = assign_splits(_sub_folders(folder)).values()
     if not may_hold_splits and TRAIN in inside and (TEST in inside or VAL in inside):
         raise RequestError(
             f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "

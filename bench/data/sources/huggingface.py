@@ -18,8 +18,8 @@ from bench.data.sources.contract import Contents, Note, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Header
 from bench.data.sources.scan import scan
-from bench.data.sources.split_names import assigned
-from bench.parts.walk import below
+from bench.data.sources.split_names import assign_splits
+from bench.parts.walk import files_below
 from bench.schema.errors import RequestError, unknown_name
 
 HUB_SECONDS = 5  # to wait for the hub's answer
@@ -29,7 +29,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     """Name, config and the commit that the hub serves now; the content of the files where the name is a folder."""
     folder, digest = Path(dataset.name), ""
     if folder.is_dir():
-        places = sorted(str(p) for p in below(folder) if p.is_file())
+        places = sorted(str(p) for p in files_below(folder) if p.is_file())
         names = "\n".join(os.path.relpath(place, folder) for place in places)
         found = hashlib.sha256(scan(places, str(folder.resolve()), dataset.source).hashes.tobytes())
         found.update(names.encode(errors="surrogateescape"))
@@ -87,7 +87,7 @@ def _read(dataset: Any, write: Write) -> Contents:
     heads: list[Header] = []
     readable: dict[str, list[int]] = {}
     for name, rows in splits.items():
-        found = list(tried(decode.described, rows, [*range(len(rows))], name))
+        found = list(tried(decode.read_header, rows, [*range(len(rows))], name))
         heads += [head for _, head in found]
         readable[name] = [i for i, _ in found]
     refuse()
@@ -144,13 +144,13 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         raise RequestError(
             f"dataset.name={dataset.name} cannot be loaded ({type(error).__name__}: {error})."
         ) from error
-    parts = assigned(found)
+    parts = assign_splits(found)
     known = {name: rows for name, rows in found.items() if name in parts}
     if not known:
         raise RequestError(f"{dataset.name} has the splits {', '.join(found)}; expected train, val or test.")
     if len(set(parts.values())) < len(parts):
         raise RequestError(f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Name another config.")
-    notes = _unsaid(dataset)
+    notes = _note_revision(dataset)
     others = {name: len(rows) for name, rows in found.items() if name not in parts}
     if others:
         shown = ", ".join(f"{name} ({count:,} images)" for name, count in others.items())
@@ -168,7 +168,7 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     return known, parts, notes
 
 
-def _unsaid(dataset: Any) -> list[Note]:
+def _note_revision(dataset: Any) -> list[Note]:
     """A note where nothing says which commit of a set of the hub is meant."""
     if dataset.revision is not None or Path(dataset.name).is_dir():
         return []

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write, stamp
 from bench.parts.images import Images
-from bench.parts.load import function, raised
+from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
-from bench.parts.walk import below
+from bench.parts.walk import files_below
 from bench.schema.dataset import OwnDataset
 from bench.schema.errors import RequestError
 
@@ -49,7 +49,7 @@ def _files(dataset: OwnDataset) -> Iterator[Any]:
             raise RequestError(f"dataset '{dataset.name}' says that it reads '{name}', which is none of its settings.")
         place = Path(str(values[name])).expanduser()
         if place.is_dir():
-            yield [[str(file.relative_to(place)), *stamp(file)] for file in below(place) if file.is_file()]
+            yield [[str(file.relative_to(place)), *stamp(file)] for file in files_below(place) if file.is_file()]
         else:
             yield stamp(place)
 
@@ -75,12 +75,12 @@ def _read(dataset: OwnDataset, write: Write) -> Contents:
         classes = classes or tuple(map(str, chunk.classes))
         for name, values in chunk.columns.items():
             columns.setdefault(name, []).extend(map(str, values))
-    numbers, names = _numbered(labels, classes, dataset.name)
+    numbers, names = _number_labels(labels, classes, dataset.name)
     found = {name: tuple(values) for name, values in columns.items()}
     return Contents(labels=numbers, classes=names, official=np.array(official, np.int8), columns=found)
 
 
-def _numbered(labels: list[Any], classes: tuple[str, ...], name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _number_labels(labels: list[Any], classes: tuple[str, ...], name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Labels as numbers from 0 without a gap, and the names of the classes.
 
     Raises:
@@ -138,7 +138,7 @@ def _chunks(dataset: OwnDataset) -> Iterator[Images]:
     except RequestError:
         raise
     except Exception as error:
-        raise raised(f"dataset '{dataset.name}' cannot be read", error) from error
+        raise error_of(f"dataset '{dataset.name}' cannot be read", error) from error
 
 
 def _checked(part: Any, name: str) -> Images:

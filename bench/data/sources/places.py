@@ -71,14 +71,14 @@ class Places:
             except OSError:
                 names = []
             for one in names:
-                self._names[folder].setdefault(_folded(one), []).append(one)
-        alike = self._names[folder].get(_folded(name), [])
+                self._names[folder].setdefault(_fold(one), []).append(one)
+        alike = self._names[folder].get(_fold(name), [])
         same = [one for one in alike if unicodedata.normalize("NFC", one) == unicodedata.normalize("NFC", name)]
         chosen = same or alike
         return os.path.join(folder, chosen[0]) if len(chosen) == 1 else None
 
 
-def lost(path: str, place: str) -> str:
+def lost_because(path: str, place: str) -> str:
     """Why a path may lead nowhere, as a sentence; empty where nothing is known."""
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
         return "It is an absolute path of Windows: write paths relative to the list."
@@ -90,5 +90,5 @@ def lost(path: str, place: str) -> str:
     return ""
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()

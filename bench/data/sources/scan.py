@@ -58,7 +58,7 @@ def scan(places: Sequence[str], where: str, title: str) -> Scan:
         title: of the progress bar.
     """
     file = _memory(where)
-    old = _remembered(file)
+    old = _recall(file)
     states = _states(places)
     joined = hashlib.sha256("\0".join(places).encode(errors="surrogateescape")).digest()
     if (
@@ -149,7 +149,7 @@ def _memory(where: str) -> Path:
     return cache_folder() / "scanned" / f"{name}.npz"
 
 
-def _remembered(file: Path) -> dict[str, NDArray[Any]] | None:
+def _recall(file: Path) -> dict[str, NDArray[Any]] | None:
     """What an earlier visit left; None where it left nothing that can be read."""
     try:
         with np.load(file) as saved:

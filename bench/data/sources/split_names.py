@@ -50,7 +50,7 @@ def split_of(name: str) -> int | str | None:
     return None
 
 
-def assigned(names: Iterable[str]) -> dict[str, int]:
+def assign_splits(names: Iterable[str]) -> dict[str, int]:
     """Each name that is a split's -> TRAIN, VAL or TEST, where names such as eval are settled by the others.
 
     Where all names have words in common (seg_train, seg_test), what differs may be what names the split.

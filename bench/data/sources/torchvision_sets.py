@@ -37,7 +37,7 @@ def _open(dataset: Any, name: str, splits: Mapping[int, Mapping[str, Any]], extr
                 opened.append((made(str(root), download=dataset.root is None, **chosen, **extra), official))
         except Exception as error:  # torchvision lets urllib's, zipfile's, pickle's and its own errors through
             if damaged:
-                raise RequestError(f"{dataset.source}: {checksums.told(damaged)}") from error
+                raise RequestError(f"{dataset.source}: {checksums.mismatch_sentence(damaged)}") from error
             remedy = (
                 f"Torchvision's {name} did not find what it needs below dataset.root={root}"
                 if dataset.root is not None

@@ -18,7 +18,7 @@ from bench.report.artifacts import Reader
 from bench.report.figures import cells, classes, corruption, epochs
 from bench.report.figures.chart import Chart
 from bench.report.figures.choice import default, frame_for, kind_of
-from bench.report.frame import selected
+from bench.report.frame import select_frame
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
@@ -51,7 +51,7 @@ def describe(figure: Figure | None, sweep: Sweep, records: list[Record], reader:
         RequestError: for an axis, a metric or a file that the records do not have.
     """
     if figure is None:
-        figure = default(selected(sweep, records))
+        figure = default(select_frame(sweep, records))
     frame = frame_for(figure, sweep, records)
     for role, name in zip(("x", "lines", "panels"), (figure.x, figure.lines, figure.panels), strict=True):
         if name is not None:
@@ -68,9 +68,9 @@ def describe(figure: Figure | None, sweep: Sweep, records: list[Record], reader:
 
 def draw(figure: Figure | None, sweep: Sweep, records: list[Record], reader: Reader | None = None) -> Drawing:
     """`describe`, drawn for print."""
-    from bench.report.figures.paper import drawn
+    from bench.report.figures.paper import draw_chart
 
-    return drawn(describe(figure, sweep, records, reader))
+    return draw_chart(describe(figure, sweep, records, reader))
 
 
 def drawable(figure: Figure | None, records: list[Record]) -> bool:
@@ -89,7 +89,7 @@ def files(name: str, drawing: Drawing) -> dict[str, bytes]:
 
 def svg(drawing: Drawing) -> bytes:
     """The figure as SVG: no date, no random ids, text as paths so that it looks alike everywhere."""
-    body = _saved(drawing, "svg", metadata={"Date": None, "Creator": "imagebench"})
+    body = _save(drawing, "svg", metadata={"Date": None, "Creator": "imagebench"})
     return _clips_by_what_is_written(b"\n".join(text.rstrip() for text in body.splitlines()) + b"\n")
 
 
@@ -107,15 +107,15 @@ def _clips_by_what_is_written(body: bytes) -> bytes:
 
 def png(drawing: Drawing, dpi: int = 300) -> bytes:
     """The figure as PNG."""
-    return _saved(drawing, "png", dpi=dpi, metadata={"Software": "imagebench"})
+    return _save(drawing, "png", dpi=dpi, metadata={"Software": "imagebench"})
 
 
 def pdf(drawing: Drawing) -> bytes:
     """The figure as PDF, its type as text."""
-    return _saved(drawing, "pdf", metadata={"CreationDate": None, "Creator": "imagebench", "Producer": "matplotlib"})
+    return _save(drawing, "pdf", metadata={"CreationDate": None, "Creator": "imagebench", "Producer": "matplotlib"})
 
 
-def _saved(drawing: Drawing, kind: str, **how: object) -> bytes:
+def _save(drawing: Drawing, kind: str, **how: object) -> bytes:
     from matplotlib import rc_context
 
     from bench.report.figures.style import RC

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from bench.report.artifacts import Curves
 from bench.report.compare import Comparison, Pair
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, cut, scaled, span
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, cut, set_ranges, span
 from bench.report.naming import point
 from bench.report.stats import Interval
 from bench.schema.errors import RequestError
@@ -70,7 +70,7 @@ def _curves(column: str, curves: Both, names: tuple[str, str]) -> Chart:
                 threads.append((series, tuple(line)))
     y = Scale(shown.label, ends=shown.ends, better=shown.better)
     panel = Panel("", tuple(marks), threads=tuple(threads))
-    return scaled(Chart(kind="trace", title="", x=Scale("epoch", whole=True), y=y, panels=(panel,), series=names))
+    return set_ranges(Chart(kind="trace", title="", x=Scale("epoch", whole=True), y=y, panels=(panel,), series=names))
 
 
 def _means(pairs: Sequence[Pair], names: tuple[str, str]) -> Chart:
@@ -79,7 +79,7 @@ def _means(pairs: Sequence[Pair], names: tuple[str, str]) -> Chart:
     marks = [_mark(p, one, series, shown) for p in pairs for series, one in enumerate((p.a, p.b))]
     y = Scale(shown.label, ends=shown.ends, better=shown.better)
     panel = Panel("", tuple(marks))
-    return scaled(Chart(kind="dots", title="", x=_rows(pairs), y=y, panels=(panel,), series=names))
+    return set_ranges(Chart(kind="dots", title="", x=_rows(pairs), y=y, panels=(panel,), series=names))
 
 
 def _differences(pairs: Sequence[Pair]) -> Chart:

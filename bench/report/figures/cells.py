@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, logarithmic, marks, scaled
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, logarithmic, marks, set_ranges
 from bench.report.figures.choice import heading, kind_of, small_print
 from bench.report.figures.panels import mark_of, names_of, series_of, split, was_cut
 from bench.report.frame import Cell, Frame
@@ -23,7 +23,7 @@ def over_axis(frame: Frame, figure: Figure) -> Chart:
     """Means over the values of an axis, joined by lines; for names (kind bars) dots beside the names."""
     assert figure.x is not None
     shown, kind = metric(figure.y), kind_of(figure, frame)
-    x = x_scale(frame, figure) if kind == "line" else Scale(axis(figure.x), "names", named(frame, figure.x))
+    x = x_scale(frame, figure) if kind == "line" else Scale(axis(figure.x), "names", shown_values(frame, figure.x))
     found = split(frame, figure, [figure.x, figure.lines])
     digits = _digits(found, shown)
     panels = []
@@ -55,7 +55,7 @@ def over_axis(frame: Frame, figure: Figure) -> Chart:
     crossed = any(m.y is None for m in marks(chart))
     more = [single if several else "", *was_cut(cells, shown), CROSS if crossed else ""]
     said = small_print(figure, frame, cells, [m.n for m in marks(chart)], more)
-    return scaled(dataclasses.replace(chart, caption=said), close_up=True)
+    return set_ranges(dataclasses.replace(chart, caption=said), close_up=True)
 
 
 def heat(frame: Frame, figure: Figure) -> Chart:
@@ -82,17 +82,17 @@ def heat(frame: Frame, figure: Figure) -> Chart:
     chart = Chart(
         kind="heat",
         title=heading(figure, frame),
-        x=Scale(axis(figure.x), "names", named(frame, figure.x)),
+        x=Scale(axis(figure.x), "names", shown_values(frame, figure.x)),
         y=Scale(shown.label, better=shown.better),
         panels=tuple(panels),
         series=names_of(frame, figure),
         lines=axis(figure.lines),
     )
     said = small_print(figure, frame, cells, [m.n for m in marks(chart)])
-    return coloured(dataclasses.replace(chart, caption=said))
+    return set_colours(dataclasses.replace(chart, caption=said))
 
 
-def coloured(chart: Chart) -> Chart:
+def set_colours(chart: Chart) -> Chart:
     """The chart with the range of its colours: from the least to the greatest value of all panels."""
     values = [m.y for m in marks(chart) if m.y is not None] or [0.0, 1.0]
     low, high = min(values), max(values)
@@ -135,7 +135,7 @@ def pareto(frame: Frame, figure: Figure) -> Chart:
         lines=axis(figure.lines) if figure.lines else "",
     )
     more = [f"Names: {', '.join(map(axis, axes))}" if axes else "", *was_cut(drawn, shown)]
-    return scaled(
+    return set_ranges(
         dataclasses.replace(chart, caption=small_print(figure, frame, drawn, [m.n for m in marks(chart)], more))
     )
 
@@ -178,7 +178,7 @@ def x_scale(frame: Frame, figure: Figure) -> Scale:
     return Scale(axis(figure.x or ""), "log" if logarithmic(found, figure.log_x) else "linear", tuple(sorted(found)))
 
 
-def named(frame: Frame, name: str) -> tuple[str, ...]:
+def shown_values(frame: Frame, name: str) -> tuple[str, ...]:
     """The values of an axis as people write them."""
     return tuple(show(v) for v in frame.levels[name])
 

@@ -125,7 +125,7 @@ class Chart:
         return self.scales[i] if self.scales else self.x
 
 
-def scaled(chart: Chart, share_y: bool = True, close_up: bool = False) -> Chart:
+def set_ranges(chart: Chart, share_y: bool = True, close_up: bool = False) -> Chart:
     """The chart with its ranges set: everything drawn lies inside them; panels share y unless it is `share_y=False`.
 
     Args:
@@ -247,7 +247,7 @@ def data(chart: Chart) -> dict[str, Any]:
             {k: v for k, v in mark.items() if k in ("x", "y") or (v not in (None, "", (), False) and k != "n")}
             for mark in panel["marks"]
         ]
-    return _rounded(made)
+    return _round(made)
 
 
 def rows(chart: Chart) -> tuple[list[str], list[list[str]]]:
@@ -269,9 +269,9 @@ def marks(chart: Chart) -> Iterable[Mark]:
     return (mark for panel in chart.panels for mark in panel.marks)
 
 
-def _rounded(part: Any) -> Any:
+def _round(part: Any) -> Any:
     if isinstance(part, float):
         return float(f"{part:.6g}") if math.isfinite(part) else None
     if isinstance(part, dict):
-        return {name: _rounded(one) for name, one in part.items()}
-    return [_rounded(one) for one in part] if isinstance(part, list | tuple) else part
+        return {name: _round(one) for name, one in part.items()}
+    return [_round(one) for one in part] if isinstance(part, list | tuple) else part

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.frame import Cell, Frame, selected
-from bench.report.naming import axis, point, worded
-from bench.report.selection import tuned
+from bench.report.frame import Cell, Frame, select_frame
+from bench.report.naming import axis, point, reword
+from bench.report.selection import tuning_records
 from bench.schema.label import to_number
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
@@ -44,8 +44,8 @@ def stem(i: int) -> str:
 def frame_for(figure: Figure, sweep: Sweep, records: Sequence[Record]) -> Frame:
     """The records that a figure is drawn from: the selected ones, unless it shows what was selected over."""
     if sweep.select and not {figure.x, figure.lines, figure.panels, *figure.at} & set(sweep.select.over):
-        return selected(sweep, list(records))
-    return Frame(tuned(sweep, records) or records, sweep)
+        return select_frame(sweep, list(records))
+    return Frame(tuning_records(sweep, records) or records, sweep)
 
 
 def kind_of(figure: Figure, frame: Frame) -> str:
@@ -74,7 +74,7 @@ def heading(figure: Figure, frame: Frame) -> str:
     return text[:1].upper() + text[1:]
 
 
-def fixed(figure: Figure) -> str:
+def fixed_text(figure: Figure) -> str:
     """Which points of the sweep the figure is restricted to: `At learning rate 0.1`; "" for all."""
     return f"At {point(figure.at)}" if figure.at else ""
 
@@ -92,8 +92,8 @@ def small_print(
     kept = sorted({n for n in counts if n})
     n = f"{kept[0]}" if len(kept) == 1 else f"{kept[0]} to {kept[-1]}" if kept else "0"
     what = "replicate" if frame.drawn else "seed"
-    parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {what}{'s'[: kept != [1]]}", fixed(figure), *more]
-    parts = [worded(part, frame.replicates) for part in parts]
+    parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {what}{'s'[: kept != [1]]}", fixed_text(figure), *more]
+    parts = [reword(part, frame.replicates) for part in parts]
     records = [r for c in cells for r in c.records]
     data = sorted({str(r.config[k]) for r in records for k in ("dataset.source", "dataset.name") if k in r.config})
     if len(data) == 1:

@@ -8,10 +8,10 @@ import numpy as np
 
 from bench.report import artifacts
 from bench.report.artifacts import Reader, Reliability
-from bench.report.figures.cells import coloured
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
+from bench.report.figures.cells import set_colours
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 from bench.report.figures.choice import heading, small_print
-from bench.report.figures.epochs import lacking, none_has, texts
+from bench.report.figures.epochs import lacking_files, none_has, texts
 from bench.report.figures.panels import split
 from bench.report.frame import Cell, Frame
 from bench.schema.errors import RequestError
@@ -62,7 +62,7 @@ def confusion(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         root=True,
         caption=_said(frame, figure, found, "confusion"),
     )
-    chart = coloured(chart)
+    chart = set_colours(chart)
     full = tuple(dataclasses.replace(p, y_range=(0.0, 100.0)) for p in chart.panels)
     return dataclasses.replace(chart, panels=full)
 
@@ -75,7 +75,7 @@ def reliability(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         diagrams = [artifacts.reliability(text, where) for text, where in files]
         if any(d.edges.shape != diagrams[0].edges.shape for d in diagrams):
             raise RequestError("reliability.json: the runs of one point have different bins.")
-        one = artifacts.pooled(diagrams)
+        one = artifacts.pool_reliability(diagrams)
         share = 100 * one.count / one.count.sum()
         bars = tuple(
             (100 * float(a), 100 * float(b), float(c)) for a, b, c in zip(one.edges, one.edges[1:], share, strict=False)
@@ -92,7 +92,7 @@ def reliability(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         caption=_said(frame, figure, found, "reliability"),
     )
     ends = {"x_range": (0.0, 100.0), "y_range": (0.0, 100.0)}
-    return dataclasses.replace(chart, panels=tuple(dataclasses.replace(p, **ends) for p in scaled(chart).panels))  # type: ignore[arg-type]
+    return dataclasses.replace(chart, panels=tuple(dataclasses.replace(p, **ends) for p in set_ranges(chart).panels))  # type: ignore[arg-type]
 
 
 def unique(classes: list[str]) -> tuple[str, ...]:
@@ -144,4 +144,4 @@ def _files(frame: Frame, figure: Figure, reader: Reader, kind: str) -> list[tupl
 
 def _said(frame: Frame, figure: Figure, found: list[tuple[str, Cell, list[tuple[str, str]]]], kind: str) -> str:
     cells, counts = [cell for _, cell, _ in found], [len(files) for _, _, files in found]
-    return small_print(figure, frame, cells, counts, lacking(cells, counts, kind))
+    return small_print(figure, frame, cells, counts, lacking_files(cells, counts, kind))

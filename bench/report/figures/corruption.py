@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections import defaultdict
 
-from bench.report.figures.chart import Chart, Panel, Scale, marks, scaled
+from bench.report.figures.chart import Chart, Panel, Scale, marks, set_ranges
 from bench.report.figures.choice import heading, small_print
 from bench.report.figures.panels import enough, mark_of, names_of, series_of
 from bench.report.frame import Frame
@@ -66,4 +66,4 @@ def corruption(frame: Frame, figure: Figure) -> Chart:
         lines=axis(figure.lines) if figure.lines else "",
     )
     said = small_print(figure, frame, drawn, [m.n for m in marks(chart)])
-    return scaled(dataclasses.replace(chart, caption=said))
+    return set_ranges(dataclasses.replace(chart, caption=said))

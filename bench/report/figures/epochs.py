@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.report import artifacts
 from bench.report.artifacts import Curves, Reader
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, marks, scaled
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, marks, set_ranges
 from bench.report.figures.choice import heading, small_print
-from bench.report.figures.panels import names_of, pooled, series_of, split
+from bench.report.figures.panels import names_of, pool, series_of, split
 from bench.report.frame import Cell, Frame
 from bench.report.naming import axis
 from bench.schema.errors import RequestError, unknown_name
@@ -46,7 +46,7 @@ def curves(frame: Frame, figure: Figure, reader: Reader) -> Chart:
             for epoch in sorted(set(here[0].epochs).intersection(*(r.epochs for r in here))) if here else []:
                 values = [r.columns[column][r.epochs.index(epoch)] * shown.factor for r in here]
                 label = ", ".join(t for t in (name, f"epoch {epoch}") if t)
-                made.append(pooled(float(epoch), label, values, series, shown))
+                made.append(pool(float(epoch), label, values, series, shown))
             if figure.seeds == "lines":
                 threads += [(series, _line(r, column, shown.factor)) for r in here]
         panels.append(Panel(title, tuple(made), tuple(threads)))
@@ -61,11 +61,11 @@ def curves(frame: Frame, figure: Figure, reader: Reader) -> Chart:
     )
     cells = [c for _, cells in found for c in cells]
     more = ["Thin lines: single seeds"] if figure.seeds == "lines" else []
-    more += lacking(cells, [len(runs[id(c)]) for c in cells], "curves")
+    more += lacking_files(cells, [len(runs[id(c)]) for c in cells], "curves")
     without = [_name(c, figure) for c in cells if runs[id(c)] and not any(column in r.columns for r in runs[id(c)])]
     more += [f"Without {column}: {', '.join(dict.fromkeys(without))}"] if any(without) else []
     said = small_print(figure, frame, cells, [m.n for m in marks(chart)], more)
-    return scaled(dataclasses.replace(chart, caption=said))
+    return set_ranges(dataclasses.replace(chart, caption=said))
 
 
 def gradients(frame: Frame, figure: Figure, reader: Reader) -> Chart:
@@ -92,7 +92,7 @@ def gradients(frame: Frame, figure: Figure, reader: Reader) -> Chart:
                 # Norms differ by orders of magnitude: their logarithms are averaged.
                 logs = [float(np.mean(np.log10(_positive(run.columns[layer])))) for run in here]
                 label = ", ".join(t for t in (_name(cell, figure), layer) if t)
-                made.append(pooled(i + 1.0, label, logs, series_of(cell, frame, figure), None, log=True))
+                made.append(pool(i + 1.0, label, logs, series_of(cell, frame, figure), None, log=True))
         panels.append(Panel(title, tuple(made)))
     chart = Chart(
         kind="trace",
@@ -104,9 +104,9 @@ def gradients(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         lines=axis(figure.lines) if figure.lines else "",
     )
     cells = [c for _, cells in found for c in cells]
-    more = lacking(cells, [len(runs[id(c)]) for c in cells], "gradients")
+    more = lacking_files(cells, [len(runs[id(c)]) for c in cells], "gradients")
     said = small_print(figure, frame, cells, [m.n for m in marks(chart)], more)
-    return scaled(dataclasses.replace(chart, caption=said))
+    return set_ranges(dataclasses.replace(chart, caption=said))
 
 
 def read(cell: Cell, reader: Reader, kind: str) -> list[Curves]:
@@ -121,7 +121,7 @@ def texts(cell: Cell, reader: Reader, kind: str) -> list[tuple[str, str]]:
     return [(text, f"{name} of run {r.run_id or r.key[:12]}") for text, r in found if text is not None]
 
 
-def lacking(cells: Sequence[Cell], have: Sequence[int], kind: str) -> list[str]:
+def lacking_files(cells: Sequence[Cell], have: Sequence[int], kind: str) -> list[str]:
     """The sentence that finished runs have no such file, where most of their point's runs have: nothing is dropped
     in silence. Points without any are of another kind (kNN has no epochs).
     """

@@ -85,7 +85,7 @@ def mark_of(cell: Cell, shown: Metric, digits: Digits, series: int, seeds: bool)
     )
 
 
-def pooled(x: float, label: str, values: Sequence[float], series: int, shown: Metric | None, log: bool = False) -> Mark:
+def pool(x: float, label: str, values: Sequence[float], series: int, shown: Metric | None, log: bool = False) -> Mark:
     """Mean and interval of single runs' values in shown units; with `log` they are decimal logarithms."""
     interval = t_interval(list(values))
     back: Callable[[float], float] = (lambda v: 10**v) if log else (lambda v: v)

@@ -25,7 +25,7 @@ WIDTH = COLUMN * 72  # points
 LETTER = 3.95  # points that a letter of 7 points takes on average, generously
 
 
-def drawn(chart: Chart) -> Drawing:
+def draw_chart(chart: Chart) -> Drawing:
     """The figure: title, legend, panels in one or two columns, and the small print below."""
     with rc_context(RC):
         title = textwrap.fill(chart.title, int(WIDTH / (LETTER * 1.3)))
@@ -62,7 +62,7 @@ def drawn(chart: Chart) -> Drawing:
         return drawing
 
 
-def drawn_together(charts: Sequence[Chart]) -> Drawing:
+def draw_together(charts: Sequence[Chart]) -> Drawing:
     """Charts of one panel each below one another, with the first one's title and legend and the last one's caption."""
     with rc_context(RC):
         title = textwrap.fill(charts[0].title, int(WIDTH / (LETTER * 1.3)))
@@ -135,7 +135,7 @@ def _numbers(axis: Any, ends: tuple[float, float], scale: Scale, which: str) -> 
     getattr(ax, f"set_{which}lim")(*ends)
     axis.set_minor_locator(NullLocator())
     if scale.ticks:
-        axis.set_major_locator(FixedLocator(_thinned([float(v) for v in scale.ticks], ends, scale.kind == "log")))
+        axis.set_major_locator(FixedLocator(_thin([float(v) for v in scale.ticks], ends, scale.kind == "log")))
         axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.12g}"))
     elif scale.kind == "log":
         axis.set_major_locator(LogLocator(subs=decade_steps(ends), numticks=7))
@@ -147,7 +147,7 @@ def _numbers(axis: Any, ends: tuple[float, float], scale: Scale, which: str) -> 
             axis.set_major_formatter(FuncFormatter(lambda v, _: si(v)))
 
 
-def _thinned(ticks: list[float], ends: tuple[float, float], log: bool) -> list[float]:
+def _thin(ticks: list[float], ends: tuple[float, float], log: bool) -> list[float]:
     """Ticks of which none comes so near to the one before that their labels meet."""
     at = (lambda v: math.log(v)) if log else (lambda v: v)
     room = (at(ends[1]) - at(ends[0])) * 0.075
@@ -188,8 +188,8 @@ def _panel_height(chart: Chart, across: int) -> float:
     if chart.kind == "forest":
         return head + 62
     if chart.kind == "heat":
-        below = 4.2 * max((len(show(v)) for v in chart.x.ticks), default=0) if paper_marks.slanted(chart) else 8.0
-        return max(90.0, head + 24 + below + max(1, len(chart.series)) * paper_marks.square(chart))
+        below = 4.2 * max((len(show(v)) for v in chart.x.ticks), default=0) if paper_marks.is_slanted(chart) else 8.0
+        return max(90.0, head + 24 + below + max(1, len(chart.series)) * paper_marks.square_height(chart))
     two = LINE * _label(chart.x.label, WIDTH / across - 40).count("\n")
     return head + two + (118 if across == 2 else 150)
 

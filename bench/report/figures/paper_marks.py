@@ -149,7 +149,7 @@ def heat(ax: Axes, chart: Chart, panel: Panel) -> None:
                 color="black" if pale else "white",
             )  # fmt: skip
     if len(across) <= 40:
-        turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if slanted(chart) else {}
+        turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if is_slanted(chart) else {}
         ax.set_xticks(range(len(across)), across, **turned)
         ax.set_yticks(range(len(down)), down)
     ax.set_xlabel(chart.x.label)
@@ -160,7 +160,7 @@ def heat(ax: Axes, chart: Chart, panel: Panel) -> None:
         spine.set_visible(False)
 
 
-def square(chart: Chart) -> float:
+def square_height(chart: Chart) -> float:
     """Height of a row of the grid, in points."""
     lines = max((m.text.count("\n") + 1 for p in chart.panels for m in p.marks), default=1)
     return max(13.0, 9.0 * lines + 4) if fits(chart) else max(3.0, min(13.0, 230 / max(1, len(chart.series))))
@@ -173,7 +173,7 @@ def fits(chart: Chart) -> bool:
     return longest * 4.2 <= room
 
 
-def slanted(chart: Chart) -> bool:
+def is_slanted(chart: Chart) -> bool:
     """Whether the names below a grid are too long to stand side by side."""
     longest = max((len(show(v)) for v in chart.x.ticks), default=0)
     return longest * 4.2 * len(chart.x.ticks) > COLUMN * 72 * 0.6

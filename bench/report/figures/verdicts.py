@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from bench.report.claims import Verdict
-from bench.report.figures.chart import Chart, Mark, Panel, Scale, scaled
-from bench.report.naming import Digits, axis, worded
-from bench.report.verdict import crossed
+from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
+from bench.report.naming import Digits, axis, reword
+from bench.report.verdict import is_crossed
 from bench.schema.claim import Across, Bound, Compare, Equivalence, Trend
 from bench.schema.metric import metric
 
@@ -26,18 +26,18 @@ def claims_figure(verdicts: Sequence[Verdict]) -> Chart | None:
     shown = [v for v in verdicts if v.n and math.isfinite(v.effect)]
     if not shown:
         return None
-    drawn = "replicates" if any(map(crossed, shown)) else "seeds"
+    drawn = "replicates" if any(map(is_crossed, shown)) else "seeds"
     chart = Chart(
         kind="forest",
-        title=worded("The claims: effect, interval and single seeds", drawn),
+        title=reword("The claims: effect, interval and single seeds", drawn),
         x=Scale(""),
         y=Scale(""),
         panels=tuple(panel_of(v) for v in shown),
         scales=tuple(Scale(effect_label(v)) for v in shown),
-        read_as=worded(READ_AS, drawn),
-        caption=worded(f"{READ_AS}.", drawn),
+        read_as=reword(READ_AS, drawn),
+        caption=reword(f"{READ_AS}.", drawn),
     )
-    return scaled(chart)
+    return set_ranges(chart)
 
 
 def panel_of(verdict: Verdict) -> Panel:
@@ -77,7 +77,7 @@ def panel_of(verdict: Verdict) -> Panel:
 def _name(verdict: Verdict, replicate: object) -> str:
     if isinstance(verdict.claim, Across):
         return str(replicate)
-    return f"{'replicate' if crossed(verdict) else 'seed'} {replicate}"
+    return f"{'replicate' if is_crossed(verdict) else 'seed'} {replicate}"
 
 
 def thresholds(verdict: Verdict) -> list[float]:
