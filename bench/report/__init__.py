@@ -54,7 +54,7 @@ def write(
             often the store's runs scored these test splits), `findings` (of `bench check`: a list of mappings with
             `name`, `level`, `message`).
 
-        reader: gives a run's files (`bench.report.artifacts`) to the figures that need them; `artifacts.read_kept(folder)`
+        reader: gives a run's files (`bench.report.artifacts`) to figures that need them; `artifacts.read_kept(folder)`
             reads those of an earlier report.
 
     Returns:
