@@ -143,7 +143,7 @@ def write(
             files["images.md"] = by_image
     if (methods := across.across(frame, grid.metrics[0].name, across.axis_of(sweep))) is not None:
         files["across.md"] = across.markdown(methods, grid.metrics[0].name)
-        files |= figures.files("across", drawn(across.chart(methods, grid.metrics[0].name)))
+        files |= figures.files("across", draw_chart(across.chart(methods, grid.metrics[0].name)))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -305,6 +305,6 @@ def test_what_a_published_number_leaves_out_is_said_and_without_its_data_there_i
     }
     made = [dataclasses.replace(r, config={**r.config, **ours}) for r in records()]
     sweep_ = make_sweep(BATCHNORM, published=[known])
-    (found,) = beside(selected(sweep_, made), sweep_)
+    (found,) = compare_published(select_frame(sweep_, made), sweep_)
     assert found.texts[3] == gap
     assert found.texts[5].startswith(said)
