@@ -22,14 +22,15 @@ from bench.schema.errors import RequestError
 
 BENCH = str(Path(__file__).resolve().parents[1]) + os.sep
 # What is not the user's: Python and what is installed, the system, what libraries keep for themselves.
-ELSEWHERE = tuple(
-    str(place).rstrip(os.sep) + os.sep
-    for place in (
-        *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")),
-        *("/proc", "/sys", "/dev", "/etc", "/usr"),
-        *(os.environ.get(name) or "/dev" for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")),
-        *(Path.home() / ".cache", Path(tempfile.gettempdir()) / "torchinductor"),
-    )
+_PLACES = (
+    *(sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")),
+    *("/proc", "/sys", "/dev", "/etc", "/usr"),
+    *(os.environ.get(name) or "/dev" for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME")),
+    *(os.path.expanduser(f"~/{name}") for name in (".cache", ".triton", ".nv")),
+)
+ELSEWHERE = (
+    *(place.rstrip(os.sep) + os.sep for place in _PLACES),
+    os.path.join(tempfile.gettempdir(), "torchinductor_"),
 )
 SOURCES = tuple(f"{os.sep}{name}.py" for name in ("linecache", "tokenize"))
 _watches: list[_Watch] = []

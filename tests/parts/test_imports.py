@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import models
 from bench.compose import compose
 from bench.parts.load import forget_modules, function
+from bench.parts.reads import watched
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment, flat_settings, run_key
@@ -92,6 +96,16 @@ def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> Non
     function("metric", exp.metrics.own[0])
     forget_modules()  # what `bench.run.execute` does
     assert width(exp) == 4
+
+
+def test_what_compilers_keep_for_themselves_is_none_of_the_parts(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="torchinductor_") as kept:
+        refused = pytest.raises(RequestError, match="x reads")
+        cases: list[tuple[Path, AbstractContextManager[Any]]] = [(Path(kept), nullcontext()), (tmp_path, refused)]
+        for folder, told in cases:
+            (folder / "made.py").write_text("1")
+            with told, watched("x", ()):
+                (folder / "made.py").read_text()
 
 
 def test_what_a_file_puts_into_torch_is_gone_in_the_next_run(write: Write) -> None:
