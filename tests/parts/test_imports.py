@@ -13,7 +13,7 @@ import pytest
 from bench import models
 from bench.compose import compose
 from bench.parts.load import forget_modules, function
-from bench.parts.reads import watched
+from bench.parts.reads import watch_reads
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment, flat_settings, run_key
@@ -104,7 +104,7 @@ def test_what_compilers_keep_for_themselves_is_none_of_the_parts(tmp_path: Path)
         cases: list[tuple[Path, AbstractContextManager[Any]]] = [(Path(kept), nullcontext()), (tmp_path, refused)]
         for folder, told in cases:
             (folder / "made.py").write_text("1")
-            with told, watched("x", ()):
+            with told, watch_reads("x", ()):
                 (folder / "made.py").read_text()
 
 
