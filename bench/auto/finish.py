@@ -13,6 +13,7 @@ import torch
 from scipy.stats import binomtest
 
 from bench.auto.search import Search, Tried
+from bench.data.finding import by_number
 from bench.data.imagedata import ImageData
 from bench.data.inspection import Inspection
 from bench.explain.drawing import draw
@@ -100,7 +101,12 @@ def candidates_table(search: Search, record: Record, images: int) -> Picture:
 def labels(data: ImageData, found: Inspection) -> Picture:
     """How many images each class has, and warnings."""
     warnings = " ".join(f"{f.level.capitalize()}: {f.reason} {f.remedy}" for f in found.findings)
-    left_out = f" {len(data.skipped)} files were left out, such as {data.skipped[0]}." if data.skipped else ""
+    left_out = (
+        f" {len(data.skipped)} {by_number(len(data.skipped), 'file was', 'files were')} left out, such as "
+        f"{data.skipped[0]}."
+        if data.skipped
+        else ""
+    )
     rows = [(name, *found.counts[:, k].tolist()) for k, name in enumerate(data.classes)]
     return Picture(
         "labels", "The images", f"{len(data.labels)} images of {len(data.classes)} classes.{left_out} {warnings}",

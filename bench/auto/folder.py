@@ -10,6 +10,7 @@ import numpy as np
 
 from bench import data as images
 from bench.compose import compose
+from bench.data.finding import by_number
 from bench.data.imagedata import ImageData
 from bench.data.inspection import Inspection, inspect
 from bench.schema.errors import RequestError
@@ -66,7 +67,10 @@ def summary(data: ImageData, found: Inspection) -> list[str]:
     shown = [f"{name} {counts[k]}" for k, name in enumerate(data.classes)][:20]
     lines.append("  " + ", ".join(shown) + (", ..." if len(data.classes) > 20 else ""))
     if data.skipped:
-        lines.append(f"  left out: {len(data.skipped)} files, as {data.skipped[0]}")
+        lines.append(
+            f"  left out: {len(data.skipped)} {by_number(len(data.skipped), 'file', 'files')}, as {data.skipped[0]}"
+        )
+    lines += [f"  {remark}" for remark in data.remarks]
     lines += [f"  {finding.level}: {finding.reason} {finding.remedy}" for finding in found.findings]
     return lines
 

@@ -24,6 +24,7 @@ def begins(exp: Experiment, data: ImageData) -> str:
     channels, height, width = data.shape
     images = f"{len(data.train):,} / {len(data.val):,} / {len(data.test):,} images to train, choose and test on"
     lines = [f"data   {source(exp)}: {images}, {height}x{width}, {_colours(channels)}, {len(data.classes)} classes"]
+    lines += [f"       {remark}" for remark in data.remarks]
     return "\n".join([*lines, f"model  {exp.model_name}, {recipe(exp)}; on {device(exp)}; seed {exp.seed}"])
 
 

@@ -163,6 +163,7 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
     from rich.cells import cell_len  # 猫 is two columns wide
 
     from bench.data.catalog import CARDS
+    from bench.data.finding import by_number
     from bench.data.leaks import telling
 
     c, h, w = data.shape
@@ -187,13 +188,19 @@ def text(facts: dict[str, Any], data: ImageData, found: Inspection) -> str:
         lines.append(f"duplicates: {len(found.exact):,} exact; {len(found.near):,} near {of}")
     if "similar" in facts:
         lines.append(
-            f"similar: {facts['similar']:,} pairs look alike to a trained network, {facts['similar_across_splits']:,} "
+            f"similar: {facts['similar']:,} {by_number(facts['similar'], 'pair looks', 'pairs look')} alike to a "
+            f"trained network, {facts['similar_across_splits']:,} "
             "of them in two splits (duplicates.csv): look at them, and say what belongs together (split.group=)"
         )
     if data.skipped:
-        lines.append(f"skipped: {len(data.skipped)} files, listed in skipped.txt")
+        lines.append(
+            f"skipped: {len(data.skipped)} {by_number(len(data.skipped), 'file', 'files')}, listed in skipped.txt"
+        )
     if "doubtful_labels" in facts:
-        lines.append(f"labels: {facts['doubtful_labels']:,} are probably wrong, the most doubtful first in labels.csv")
+        lines.append(
+            f"labels: {facts['doubtful_labels']:,} {by_number(facts['doubtful_labels'], 'is', 'are')} probably wrong, "
+            "the most doubtful first in labels.csv"
+        )
     lines += list(data.remarks)
     for finding in found.findings:
         lines += ["", f"{finding.level}: {finding.name}", f"  {finding.reason}", f"  {finding.remedy}"]

@@ -73,6 +73,11 @@ class Finding:
         return {**asdict(self), "message": f"{self.reason} {self.remedy}"}
 
 
+def by_number(count: int, one: str, many: str) -> str:
+    """What is said of one thing, or of several."""
+    return one if count == 1 else many
+
+
 def check_allowed(allowed: Mapping[str, str]) -> Mapping[str, str]:
     """The same, name -> reason; raises RequestError for a name that no finding has, or that no reason allows."""
     for name in allowed:

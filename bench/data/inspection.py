@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.finding import Finding
+from bench.data.finding import Finding, by_number
 from bench.data.imagedata import ImageData
 from bench.data.leaks import hashes_of, splits, telling
 from bench.data.near import SPLITS, Pair, membership, name, near_pairs, pair, report_pairs, sample
@@ -102,7 +102,8 @@ def _counts(data: ImageData, counts: NDArray[np.int64]) -> Iterator[Finding]:
         yield Finding(
             "few_images",
             "warning",
-            f"{len(few)} of {len(train)} classes have fewer than {FEW} training images: {named}.",
+            f"{len(few)} of {len(train)} classes {by_number(len(few), 'has', 'have')} fewer than {FEW} training "
+            f"images: {named}.",
             "Expect wide intervals; consider transfer from trained weights.",
         )
     present = train[train > 0]
@@ -124,8 +125,9 @@ def _constant(data: ImageData) -> Iterator[Finding]:
         yield Finding(
             "constant_images",
             "warning",
-            f"{len(flat)} images are of one colour throughout, the first is {name(data, flat[0])}.",
-            "Look at them; they are often failed exports.",
+            f"{len(flat)} {by_number(len(flat), 'image is', 'images are')} of one colour throughout, the first is "
+            f"{name(data, flat[0])}.",
+            "Look at what is named; images of one colour are often failed exports.",
         )
 
 
@@ -133,12 +135,17 @@ def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
     """About duplicates within one split and with different labels (`leaks` and `near` tell of those across splits)."""
     within = [p for p in pairs if p.splits[0] == p.splits[1]]
     disputed = [p for p in pairs if p.labels[0] != p.labels[1]]
-    shown = "have exactly the same pixels as" if kind == "exact" else "look nearly the same as"
+    many, one = ("have", "has") if kind == "exact" else ("look", "looks")
+    shown = "exactly the same pixels as" if kind == "exact" else "nearly the same as"
+
+    def said(count: int) -> str:
+        return f"{count} {by_number(count, f'image {one}', f'images {many}')} {shown}"
+
     if within:
         yield Finding(
             f"{kind}_duplicates",
             "warning",
-            f"{len({p.second for p in within})} images {shown} another of their split, the first: "
+            f"{said(len({p.second for p in within}))} another of the same split, the first: "
             f"{name(data, within[0].second)} and {name(data, within[0].first)}.",
             "See duplicates.csv; copies make a set look larger than it is.",
         )
@@ -147,7 +154,7 @@ def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
         yield Finding(
             f"{kind}_duplicates_disagree",
             "warning",
-            f"{len(disputed)} images {shown} one with another label, the first: {name(data, disputed[0].first)} and "
+            f"{said(len(disputed))} one with another label, the first: {name(data, disputed[0].first)} and "
             f"{name(data, disputed[0].second)}, labelled {labels}.",
             "See duplicates.csv; one of the two labels is probably wrong.",
         )

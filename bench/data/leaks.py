@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.finding import Finding
+from bench.data.finding import Finding, by_number
 from bench.data.imagedata import ImageData
 
 LEAK = 0.01  # of the test images; more duplicates than this in train is an error
@@ -28,7 +28,8 @@ def splits(data: ImageData) -> Iterator[Finding]:
             yield Finding(
                 "padded_evaluation",
                 "error",
-                f"{repeats} of {len(parts[name])} images of {name} are scored more than once.",
+                f"{repeats} of {len(parts[name])} images of {name} {by_number(repeats, 'is', 'are')} scored more than "
+                "once.",
                 "Score every image exactly once; do not pad the last batch.",
             )
     for one, other in (("val", "test"), ("train", "test"), ("train", "val")):
@@ -39,7 +40,7 @@ def splits(data: ImageData) -> Iterator[Finding]:
             yield Finding(
                 f"{one}_overlaps_{other}",
                 "error",
-                f"{shared} images are in {one} and in {other}.",
+                f"{shared} {by_number(shared, 'image is', 'images are')} in {one} and in {other}.",
                 "Split anew so that each image is in one split.",
             )
         else:
@@ -58,14 +59,16 @@ def duplicates(data: ImageData, one: str, other: str) -> Iterator[Finding]:
         return
     share = count / len(second)
     if (one, other) == ("val", "test") and share > 0.5 and np.isin(first, second).mean() > 0.5:
-        yield _val_is_test(f"{count} of {len(second)} test images are in val with exactly the same pixels.")
+        yield _val_is_test(
+            f"{count} of {len(second)} test images {by_number(count, 'is', 'are')} in val with exactly the same pixels."
+        )
         return
     grave = other == "test" and share > LEAK
     yield Finding(
         f"{one}_duplicates_in_{other}",
         "error" if grave else "warning",
-        f"{count} of {len(second)} images of {other} ({share:.2%}) are in {one} with exactly the same pixels"
-        f"{_example(data, one, other, hashes)}.",
+        f"{count} of {len(second)} images of {other} ({share:.2%}) {by_number(count, 'is', 'are')} in {one} with "
+        f"exactly the same pixels{_example(data, one, other, hashes)}.",
         "'bench data NAME' lists them; remove the copies, or keep them in one split.",
     )
 
@@ -102,7 +105,8 @@ def classes_missing(data: ImageData) -> Iterator[Finding]:
             yield Finding(
                 "class_missing",
                 "warning",
-                f"{len(absent)} of {len(data.classes)} classes have no image in {name}: {named}. {MEANS[name]}",
+                f"{len(absent)} of {len(data.classes)} classes {by_number(len(absent), 'has', 'have')} no image in "
+                f"{name}: {named}. {MEANS[name]}",
                 "Use more images, a larger split fraction, or leave the class out.",
             )
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from bench.data.finding import Finding
+from bench.data.finding import Finding, by_number
 from bench.data.imagedata import ImageData
 from bench.data.leaks import hashes_of, telling
 from bench.data.sources import decode
@@ -115,7 +115,8 @@ def report_pairs(pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
         yield Finding(
             "near_duplicates_across_splits",
             "warning",
-            f"{len(across)} pairs of images in different splits look nearly the same, the first: {first}.",
+            f"{len(across)} {by_number(len(across), 'pair', 'pairs')} of images in different splits "
+            f"{by_number(len(across), 'looks', 'look')} nearly the same, the first: {first}.",
             f"{remedy}.",
         )
 

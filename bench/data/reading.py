@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from bench.data.finding import Finding
+from bench.data.finding import Finding, by_number
 from bench.data.imagedata import ImageData
 
 TOLD = 0.2  # of what guessing the largest class leaves open
@@ -20,7 +20,7 @@ def reading(data: ImageData) -> Iterator[Finding]:
         yield Finding(
             "images_skipped",
             "warning",
-            f"{count} file{'s were' if count > 1 else ' was'} left out, as dataset.on_bad_image=skip asks: {first}"
+            f"{count} {by_number(count, 'file was', 'files were')} left out, as dataset.on_bad_image=skip asks: {first}"
             f"{' ...' if count > 1 else '.'}",
             f"{len(data.labels)} images are left. 'bench data' lists every one in skipped.txt; repair or remove them.",
         )

@@ -26,7 +26,7 @@ def spoil(root: Path) -> dict[str, str]:
     class_folders(root)
     (root / "cat" / "empty.png").touch()
     (root / "cat" / "half.png").write_bytes((root / "cat" / "00.png").read_bytes()[:200])
-    (root / "cat" / "notes.txt").write_text("not an image")
+    (root / "cat" / "notes.jpg").write_text("not an image")
     Image.new("1", (9500, 9500)).save(root / "dog" / "bomb.png")
     (root / "dog" / "gone.png").symlink_to(root / "nowhere.png")
     (root / "dog" / "circle").symlink_to(root / "dog", target_is_directory=True)
@@ -35,7 +35,7 @@ def spoil(root: Path) -> dict[str, str]:
     os.mkfifo(root / "cat" / "pipe.png")  # reading it would wait for ever
     return {
         "pipe.png": "no regular file",
-        "empty.png": "0 bytes", "half.png": "decoded", "notes.txt": "not an image", "bomb.png": "pixels",
+        "empty.png": "0 bytes", "half.png": "decoded", "notes.jpg": "not an image", "bomb.png": "pixels",
         "gone.png": "does not exist", "circle": "leads back", "stray.png": "no class", "bird": "no image",
     }  # fmt: skip
 
@@ -60,7 +60,7 @@ def test_error_names_the_files_and_the_remedy(tmp_path: Path) -> None:
     # What headers tell is found before anything is decoded; truncated pixels only then.
     for name in expected.keys() - {"half.png"}:
         assert name in message
-    assert (tmp_path / "cat" / "notes.txt").exists()
+    assert (tmp_path / "cat" / "notes.jpg").exists()
 
 
 def test_files_are_told_by_their_path_below_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
+import subprocess
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from bench.data import ImageData, load
 from bench.data.sources.classes import note_similar_names
@@ -52,6 +56,7 @@ def read(root: Path, text: str, split: Split | None = None, **settings: object) 
         "path,label\n" + rows("IMG\\{i:02}.png,{label}"),
         'path,label,note\n' + rows('{path},{label},"two\nlines"'),
         "path,label,fold\n" + rows("{path},{label},{i}"),
+        "path,label\r" + rows().replace("\n", "\r"),
     ],
 )  # fmt: skip
 def test_lists_that_work(text: str, listed: Path) -> None:
@@ -71,7 +76,7 @@ def test_lists_that_work(text: str, listed: Path) -> None:
         ("path,label\n" + rows(labels=("1", "1e0", "2")), "'1' and '1e0' are one number"),
         ("path,label\n" + rows("{path},{i}.5"), r"holds 20 different values for 20 images.*dataset\.label_column=NAME"),
         ("file,label\n" + rows(), r"no column 'path'\. Did.*Its columns: file, label\. .*dataset\.path_column=NAME"),
-        ("path,label\n" + rows("C:\\data\\{i}.png,{label}"), "not one of its 20 paths.*absolute path of Windows"),
+        ("path,label\n" + rows("C:\\data\\{i}.png,{label}"), "not one of its paths .20.*absolute path of Windows"),
         ("path,label\n" + rows("img/{i:02},{label}"), r"There is 00\.png: write names with their endings"),
         ("path,label\n" + rows("img%2F{i:02}.png,{label}"), "as they are, not as in an address"),
         ("path,label,is_valid\n" + rows("{path},{label},True").replace("True", "False", 9), "column 'is_valid' seems"),
@@ -81,6 +86,87 @@ def test_lists_that_work(text: str, listed: Path) -> None:
 def test_lists_that_are_refused(text: str, message: str, listed: Path) -> None:
     with pytest.raises(RequestError, match=message.replace(r"\. Did.*Its", r"\..*Its")):
         read(listed, text)
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_lists_in_other_codings(coding: str, listed: Path) -> None:
+    (listed / "list.csv").write_bytes(("path,label\n" + rows(labels=("cat", "höhle"))).encode(coding))
+    assert load(Csv(source="csv", file=str(listed / "list.csv")), Split()).classes == ("cat", "höhle")
+
+
+def test_a_list_of_windows_names_the_command_that_mends_it(listed: Path) -> None:
+    (listed / "my list.csv").write_bytes(("path,label\n" + rows(labels=("cat", "höhle"))).encode("cp1252"))
+    dataset = Csv(source="csv", file=str(listed / "my list.csv"))
+    with pytest.raises(RequestError, match=r"line 3: not UTF-8.*iconv -f WINDOWS-1252") as caught:
+        load(dataset, Split())
+    subprocess.run(str(caught.value)[str(caught.value).index("iconv") :], shell=True, check=True)
+    assert load(Csv(source="csv", file=str(listed / "my list-utf8.csv")), Split()).classes == ("cat", "höhle")
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml" + bytes(40) + b"xl/workbook.xml", "Excel workbook"),
+        (b"\xd0\xcf\x11\xe0" + bytes(40), "old Excel"),
+        (b"\x1f\x8b" + bytes(40), "gzip"),
+        (b"PAR1" + bytes(40), "Parquet"),
+        (b'[{"path": "a.png"}]', "JSON"),
+        (b"# my list\npath,label\na.png,cat", "first line is a comment"),
+        (b"img/00.png cat\nimg/01.png dog", "with blanks between the fields.*path,label"),
+        (b"img/00.webp,cat\nimg/01.webp,dog", "first line holds an image.*path,label"),
+        (b"path,label\nimg/00.png,cat\nimg/00.png,dog", "in line 2 already, with the label 'cat' there and 'dog' here"),
+    ],
+)
+def test_what_is_no_list_is_named(raw: bytes, message: str, listed: Path) -> None:
+    (listed / "list.csv").write_bytes(raw)
+    with pytest.raises(RequestError, match=message):
+        load(Csv(source="csv", file=str(listed / "list.csv")), Split())
+
+
+@pytest.mark.parametrize("values", ["Training PublicTest PrivateTest", "trainA testA", "set_train set_query set_test"])
+def test_columns_that_hold_splits_in_other_words(values: str, listed: Path) -> None:
+    names = values.split()
+    text = "path,label,Usage\n" + "\n".join(
+        f"img/{i:02}.png,{'ab'[i // 3 % 2]},{names[i % len(names)]}" for i in range(COUNT)
+    )
+    with pytest.raises(RequestError, match=r"column 'Usage' seems to say which split|holds .* to keep"):
+        read(listed, text)
+    assert len(read(listed, text, split_column=None).test) == 4
+
+
+@pytest.mark.parametrize(
+    ("tops", "message"),
+    [
+        ("trainA trainB testA testB", "seem to say which split.*splits=none"),
+        ("cats_train cats_test dogs_train dogs_test", "seem to say which split"),
+        ("train/cat train/dog unknown", "the folder train is called as a split is.*beside it lies unknown"),
+        ("test/cat test/dog unlabelled other", "the folder test is called as a split is.*other, unlabelled"),
+        ("train/images/cat train/images/dog test/images/cat test/images/dog", "Move them up: expected test/cat"),
+        ("train1/cat train1/dog train2/cat train2/dog", "two folders for one split.*splits=none"),
+    ],
+)
+def test_folders_that_seem_to_be_splits(tops: str, message: str, tmp_path: Path) -> None:
+    class_folders(tmp_path, tuple(tops.split()), each=1, size=(8, 8))
+    with pytest.raises(RequestError, match=message):
+        load(Folder(source="folder", root=str(tmp_path)), Split())
+
+
+def test_texts_beside_images_are_left_aside_and_said(tmp_path: Path) -> None:
+    class_folders(tmp_path, each=5, size=(8, 8))
+    before = load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2)).fingerprint
+    names = ("cat/README.md", "cat/LICENSE", "cat/deeper/labels.csv", "dog/00.json", "dog/00.xml", "notes.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("no image")
+    (tmp_path / "dog" / "05.tif").write_bytes((tmp_path / "dog" / "00.png").read_bytes())  # one more image
+    data = load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2))
+    assert (len(data.labels), data.skipped) == (11, ())
+    assert "6 files left aside, as no images by name: notes.txt, cat/LICENSE" in " ".join(data.remarks)
+    (tmp_path / "dog" / "05.tif").unlink()
+    assert load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2)).fingerprint == before
+    (tmp_path / "dog" / "05.jpg").write_text("a text that is called an image")
+    with pytest.raises(RequestError, match=r"05\.jpg is not an image"):
+        load(Folder(source="folder", root=str(tmp_path)), Split())
 
 
 def test_labels_that_read_as_none_are_told(listed: Path) -> None:
@@ -169,10 +255,89 @@ def test_deep_files_that_pillow_reads_as_something_else() -> None:
     assert pixels(tiff(wide, photometric="rgb", extrasamples=["unassalpha"])) == [205, 166, 147]
     assert pixels(tiff(wide, photometric="rgb", extrasamples=["unspecified"])) == [156, 78, 39]
     assert pixels(tiff(np.full((8, 8), 2**31, np.uint32)), (0, 2**32 - 1)) == [128]
+    ink = np.full((8, 8, 4), (51400, 25700, 12850, 5140), np.uint16)
+    assert pixels(tiff(ink, photometric="separated", extrasamples=())) == [51, 143, 189]
+    assert pixels(tiff(ink.transpose(2, 0, 1), photometric="separated", planarconfig="separate")) == [51, 143, 189]
+    premultiplied = np.full((8, 8, 4), (20001, 10000, 5000, 20000), np.uint16)  # rounded up by its writer
+    assert pixels(tiff(premultiplied, photometric="rgb", extrasamples=["assocalpha"])) == [255, 216, 197]
     signed = tiff(np.full((8, 8), -5, np.int8))
     assert pixels(signed, (-128, 127)) == [123]
     with pytest.raises(RequestError, match=r"hold values from -5 to 0, and no file says|range=\[-5,0\]"):
         pixels(signed)
+
+
+def png(values: tuple[int, ...], clear: tuple[int, ...], bits: int = 16) -> bytes:
+    """Eight pixels in each direction of one grey or colour, with the one that is called transparent."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    one = struct.pack(f">{len(values)}{'H' if bits == 16 else 'B'}", *values)
+    head = struct.pack(">IIBBBBB", 8, 8, bits, 2 if len(values) == 3 else 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
+        + chunk(b"IDAT", zlib.compress((b"\0" + one * 8) * 8)) + chunk(b"IEND", b"")
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("values", [(40000,), (40000, 20000, 10000)])
+def test_the_transparent_grey_or_colour_of_a_deep_png_lies_over_white(values: tuple[int, ...]) -> None:
+    assert pixels(png(values, values)) == [255] * len(values)
+    assert pixels(png(values, (*values[:-1], 7))) == [round(v / 257) for v in values]
+    assert pixels(png((100,), (100,), bits=8)) == [255]
+
+
+def test_twelve_bits_span_twelve_bits() -> None:
+    packed = bytes([0xFF, 0xFF, 0xFF] * 32)  # two values of 4095 in three bytes
+    tags = {256: 8, 257: 8, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 8, 279: len(packed)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    raw = struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
+    assert pixels(raw) == [255]
+    assert pixels(raw, (0, 65535)) == [16]
+
+
+def test_deep_colour_of_jpeg_2000_is_refused() -> None:
+    """Pillow turns its white into black."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), "white").save(file, "JPEG2000")
+    assert pixels(file.getvalue()) == [255, 255, 255]
+    raw = bytearray(file.getvalue())
+    at = raw.index(b"\xff\x4f\xff\x51") + 42
+    assert raw[at] == 7
+    raw[at : at + 9 : 3] = bytes([11] * 3)
+    with pytest.raises(BadImage, match="JPEG 2000 of more than 8 bits in colour"):
+        open_image(bytes(raw))
+
+
+def test_a_range_for_images_of_8_bits_is_refused(listed: Path) -> None:
+    with pytest.raises(RequestError, match="more than 8 bits, and this set has none: leave it out"):
+        read(listed, "path,label\n" + rows(), range=(0.0, 100.0))
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zstd"])
+def test_compressed_deep_colour_is_read_where_the_codecs_are(compression: str) -> None:
+    pytest.importorskip("imagecodecs")
+    wide = np.full((8, 8, 3), (40000, 20000, 10000), np.uint16)
+    assert pixels(tiff(wide, photometric="rgb", compression=compression)) == [156, 78, 39]
+
+
+def test_a_compression_that_needs_another_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unread(*_: object, **__: object) -> None:
+        raise KeyError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile, "imread", unread)
+    with pytest.raises(BadImage, match=r"pip install 'imagebench\[tiff\]'"):
+        header(tiff(np.zeros((8, 8, 3), np.uint16), photometric="rgb"))
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_frames_that_are_not_read_are_told(form: str, tmp_path: Path) -> None:
+    class_folders(tmp_path, each=5, size=(8, 8))
+    one, other = (Image.new("RGB", (8, 8), colour) for colour in ("red", "blue"))
+    one.save(tmp_path / "cat" / "a.img", form, save_all=True, append_images=[other])
+    data = load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2))
+    assert data.remarks == ("1 file holds several frames or pages, of which the first one is read: cat/a.img.",)
+    assert abs(data.images[data.paths.index("cat/a.img")][:, 0, 0].astype(int) - (255, 0, 0)).max() < 3
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def test_bad_images_of_the_hub_are_counted(tmp_path: Path, monkeypatch: pytest.M
     dataset = made("huggingface", tmp_path, monkeypatch)
     for name in ("train/cat/03.png", "train/dog/05.png", "test/dog/01.png"):
         (tmp_path / "set" / name).write_bytes(b"no image")
-    with pytest.raises(RequestError, match=r"3 of 28 files(.|\n)*train: image 3 cannot(.|\n)*on_bad_image=skip"):
+    with pytest.raises(RequestError, match=r"3 of 28 files(.|\n)*train: image 3 is no(.|\n)*on_bad_image=skip"):
         load(dataset, Split(val=0.25))
     data = load(HuggingFace(source="huggingface", name=dataset.name, on_bad_image="skip"), Split(val=0.25))
     assert (len(data.images), len(data.test), len(data.skipped)) == (25, 7, 3)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
-from bench.data.sources.split_names import assign_splits
+from bench.data.sources.entries import IMAGES
+from bench.data.sources.split_names import assign_splits, hidden_splits
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.secrets import redact
 
 # Columns that say of each row whether it is in a split, and those that hold a split's name.
 FLAGS = ("istrain", "istest", "isval", "isvalid", "isvalidation", "isholdout")
 SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
+MANY = 8  # different values; a column of splits has no more (Training, PublicTest, PrivateTest)
 
 
 def find_columns(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
@@ -43,7 +44,16 @@ def find_columns(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tup
 
 def _no_column(dataset: Any, setting: str, columns: list[str]) -> RequestError:
     shown, wanted = redact(dataset.file), getattr(dataset, setting)
-    if any(os.path.splitext(name)[1].lower() in (".png", ".jpg", ".jpeg", ".tif", ".tiff") for name in columns):
+    if columns[0].startswith("#"):
+        return RequestError(
+            f"{shown}: its first line is a comment ({columns[0]}), expected the names of the columns. Take it out."
+        )
+    if len(columns) == 1 and re.search(r"\.\w+\s+\S+$", columns[0]):
+        return RequestError(
+            f"{shown}: its first line is '{columns[0]}', with blanks between the fields. Expected commas, and a line "
+            f"above it: {dataset.path_column},{dataset.label_column}"
+        )
+    if any(name.lower().endswith(IMAGES) for name in columns):
         return RequestError(
             f"{shown}: its first line holds an image ({', '.join(columns)}), expected the names of the columns. "
             f"Put a line above it: {','.join(_names(dataset, columns))}"
@@ -57,7 +67,7 @@ def _no_column(dataset: Any, setting: str, columns: list[str]) -> RequestError:
 def _names(dataset: Any, row: list[str]) -> list[str]:
     """A header for a list that has none: the field that ends as images do is the path, the next one the label."""
     names = [f"column{i}" for i in range(1, len(row) + 1)]
-    path = next((i for i, field in enumerate(row) if re.search(r"\.(png|jpe?g|tiff?)$", field.lower())), 0)
+    path = next((i for i, field in enumerate(row) if field.lower().endswith(IMAGES)), 0)
     names[path] = dataset.path_column
     other = next((i for i in range(len(row)) if i != path), None)
     if other is not None:
@@ -96,7 +106,9 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
                 "these splits, or dataset.split_column=null to draw others."
             )
         plain = re.sub(r"[^a-z]", "", name.casefold())
-        if 1 < len(values) <= 3 and (plain in FLAGS or (plain in SPLIT_COLUMNS and all(map(_is_number, values)))):
+        numbers = len(values) <= 3 and (plain in FLAGS or (plain in SPLIT_COLUMNS and all(map(_is_number, values))))
+        named_so = name not in (dataset.path_column, dataset.label_column) and hidden_splits(values)
+        if 1 < len(values) <= MANY and (numbers or named_so):
             raise RequestError(
                 f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
                 "in words that are no names of splits. Write train, val and test into a column split, or say "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import io
 import os
 import re
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +21,7 @@ from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.fetch import fetch, is_remote
 from bench.data.sources.files import Listed, Listing
+from bench.data.sources.formats import no_list
 from bench.data.sources.places import Places, lost_because
 from bench.data.sources.split_names import assign_splits
 from bench.schema.errors import RequestError
@@ -53,6 +56,8 @@ def _raw(file: str) -> bytes:
         raw = fetch(file if is_remote(file) else str(Path(file).expanduser()))
     except BadImage as error:
         raise RequestError(f"dataset.file={redact(file)} {error}.") from error
+    if what := no_list(raw):
+        raise RequestError(f"dataset.file={redact(file)} {what}.")
     if raw[:4] == b"PK\x03\x04":
         raise RequestError(
             f"dataset.file={redact(file)} is a zip archive. Unpack it, or name the list inside it: "
@@ -61,26 +66,45 @@ def _raw(file: str) -> bytes:
     return raw
 
 
+def _text(raw: bytes, shown: str) -> str:
+    """UTF-8, with a byte order mark or without; UTF-16 and UTF-32 by their mark, or by the zeros between letters.
+
+    Raises:
+        RequestError: for anything else, as nothing says which letters are meant.
+    """
+    marks = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+             codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}  # fmt: skip
+    coding = next((name for mark, name in marks.items() if raw.startswith(mark)), "utf-8")
+    if coding == "utf-8" and 0 in raw[:2]:
+        coding = "utf-16-be" if raw[0] == 0 else "utf-16-le"
+    try:
+        return raw.decode(coding)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        beside = shlex.quote(f"{shown.removesuffix('.csv')}-utf8.csv")
+        remedy = f"iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(shown)} > {beside}"
+        raise RequestError(
+            f"{shown}, line {line}: not {coding.upper().removesuffix('-SIG')} (byte {error.start}). Save it as 'CSV "
+            f"UTF-8' in the spreadsheet it came from, or, where it is of Western Europe: {remedy}"
+        ) from error
+
+
 def _list_rows(dataset: Any) -> Listing:
     """The rows in the file's order.
 
     Raises:
-        RequestError: naming line and column, for what is not UTF-8, a missing column, a row of the wrong length, an
-            empty path or label, an unknown split or a file listed twice; where no path leads to a file, or no two
+        RequestError: naming line and column, for text that cannot be read, a missing column, a row of the wrong length,
+            an empty path or label, an unknown split or a file listed twice; where no path leads to a file, or no two
             images have a label in common.
     """
     file, shown = dataset.file, redact(dataset.file)
-    try:
-        text = _raw(file).decode("utf-8-sig")  # spreadsheets put a byte order mark first
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{shown}: not UTF-8 (byte {error.start}). Save it as 'CSV UTF-8'.") from error
-    lines, rows = _rows(dataset, text)
+    lines, rows = _rows(dataset, _text(_raw(file), shown))
     if not rows:
         raise RequestError(f"{shown} is empty. Expected a first line such as path,label and a line for each image.")
     columns = [name.strip() for name in rows[0]]
     (path_at, label_at), remarks = find_columns(dataset, columns)
     split_at, more = split_column(dataset, columns, rows[1:])
-    listed, at_line, place_of = [], dict[str, int](), Places(file)
+    listed, at_line, place_of = [], dict[str, tuple[int, str]](), Places(file)
     known = (
         assign_splits({row[split_at].strip() for row in rows[1:] if len(row) == len(columns)}) if split_at != -1 else {}
     )
@@ -92,10 +116,12 @@ def _list_rows(dataset: Any) -> Listing:
         place = place_of(path)
         same = place if is_remote(place) else os.path.normpath(place)
         if same in at_line:
+            before, other = at_line[same]
+            labels = f", with the label '{other}' there and '{label}' here" if other != label else ""
             raise RequestError(
-                f"{shown}, line {line}: '{redact(path)}' is listed in line {at_line[same]} already. Keep one line."
+                f"{shown}, line {line}: '{redact(path)}' is listed in line {before} already{labels}. Keep one line."
             )
-        at_line[same] = line
+        at_line[same] = line, label
         split = row[split_at].strip() if split_at != -1 else ""
         if split and split not in known:
             raise RequestError(f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty.")
@@ -108,7 +134,7 @@ def _list_rows(dataset: Any) -> Listing:
     }
     where = hashlib.sha256(file.encode()).hexdigest() if is_remote(file) else str(Path(file).expanduser().resolve())
     if place_of.respelled:
-        more = (*more, f"{place_of.respelled} paths differ from their files' names in upper and lower case, or form.")
+        more = (*more, f"Of {place_of.respelled} paths the files' names differ in upper and lower case, or form.")
     notes = label_notes(f"{shown}: column '{columns[label_at]}'", [item.label for item in listed])
     return Listing(listed, [], where, others, notes, (*remarks, *more))
 
@@ -156,7 +182,7 @@ def _check_places(shown: str, place_of: Places, paths: list[str], listed: list[L
     if local and len(local) == len(listed) and not place_of.found:
         path, place = local[0]
         raise RequestError(
-            f"{shown}: not one of its {len(local)} paths leads to a file. The first, '{path}', is looked for at "
+            f"{shown}: not one of its paths ({len(local)}) leads to a file. The first, '{path}', is looked for at "
             f"{place}: paths are relative to the folder of the list. {lost_because(path, place)}".strip()
         )
 

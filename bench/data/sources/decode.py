@@ -25,8 +25,10 @@ from bench.schema.errors import RequestError
 MIXED = 128  # side of the square that images of mixed sizes are brought to
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 LARGEST = 1024 * 1024  # pixels of an image that is kept at its own size without being asked
+SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # may hold more frames or pages; others hold previews beside an image
 ORIENTATION = 0x0112  # the EXIF tag
 RULE = 1  # raise when the pixels that come out change
+READING = 2  # raise when some files are read otherwise: what was decoded before is decoded anew
 AT_ONCE = 64 * 2**20  # bytes of decoded images held at a time
 T = TypeVar("T")
 R = TypeVar("R")
@@ -121,6 +123,8 @@ def open_image(raw: bytes) -> Image.Image:
         raise BadImage(f"cannot be opened ({error})") from error
     if image.format == "EPS":  # Pillow would run it, as the program that it is
         raise BadImage("is EPS, a program for printers: convert it to PNG")
+    if image.format == "JPEG2000" and image.mode in ("LA", "RGB", "RGBA") and depth.jpeg2000_bits(raw) > 8:
+        raise BadImage("is JPEG 2000 of more than 8 bits in colour, whose white Pillow makes black: convert it to PNG")
     limit = Image.MAX_IMAGE_PIXELS or sys.maxsize
     if image.width * image.height > limit:
         raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {limit:,} (Pillow's limit)")
@@ -156,10 +160,10 @@ def read_header(image: Image.Image, raw: bytes = b"") -> Header:
     turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
     size = (image.height, image.width) if turned else (image.width, image.height)
     grey, form = image.mode in GREY_MODES, f"{image.format or 'array'} {image.mode}"
-    if not depth.is_deep(image, raw):
-        return Header(size, grey, form)
     try:
-        return Header(size, grey, form, depth.look(image, raw))
+        several = image.format in SEVERAL and bool(getattr(image, "is_animated", False))
+        deep = depth.look(image, raw) if depth.is_deep(image, raw) else None
+        return Header(size, grey, form, deep, several)
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be decoded ({error})") from error
 
@@ -184,10 +188,24 @@ def rule(headers: Sequence[Header], size: int | None, fit: str, colour: str, spa
             f"{len(headers) * 3 * one[0] * one[1] / 2**30:.1f} GiB as they are. "
             "Say the side that the model shall see, such as dataset.size=224 (2048 at most)."
         )
+    if span is not None and not any(h.deep for h in headers):
+        raise RequestError(
+            f"dataset.range=[{span[0]:g},{span[1]:g}] is for images of more than 8 bits, and this set has none: leave "
+            "it out. Values of 8 bits count as they are."
+        )
     grey = colour == "grey" or (colour == "auto" and all(grey for _, grey in seen))
     spans = depth.ranges(headers, span)
     special = max((h.deep.special for h in headers if h.deep is not None), default=0)
     return Rule(1 if grey else 3, size, fit, spans.get("int", INTS), spans.get("float", BITS8), special)
+
+
+def first_frames(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
+    """A remark where files hold more frames or pages than the one that is read."""
+    found = [name for head, name in zip(headers, names, strict=True) if head.several]
+    if not found:
+        return []
+    some, hold = ("files", "hold") if len(found) > 1 else ("file", "holds")
+    return [f"{len(found):,} {some} {hold} several frames or pages, of which the first one is read: {found[0]}."]
 
 
 def chunk_of(how: Rule, headers: Sequence[Header], most: int = 256) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ Range = tuple[float, float]
 INTS: Range = (0.0, 65535.0)  # what 16-bit files span where nothing else is said
 BITS8: Range = (0.0, 255.0)
 SLIVER = 8  # a set that uses less than 1/8 of its range keeps fewer than 32 of 256 levels
+TOP = 65535.0  # white, in 16 bits: what is transparent lies over it, as at 8 bits
+NEEDS_CODECS = (
+    "a TIFF of more than 8 bits that is compressed so needs another package: pip install 'imagebench[tiff]', or save "
+    "it without compression"
+)
 TIFF_TAGS = {"bits": 258, "photometric": 262, "smallest": 340, "largest": 341, "extra": 338, "format": 339}
 
 
@@ -29,9 +34,9 @@ class Deep(NamedTuple):
     low: float
     high: float
     stated: Range | None = None
-    special: int = (
-        0  # 1: colour or MINISWHITE; 2: alpha in 16-bit TIFF, signed bytes: earlier versions read them otherwise
-    )
+    # Not 0 where earlier versions read it otherwise. 1: colour or MINISWHITE; 2: alpha in 16-bit TIFF, signed bytes;
+    # 3: 16-bit CMYK, a transparent grey or colour in 16-bit PNG.
+    special: int = 0
 
 
 def is_deep(image: Image.Image, raw: bytes = b"") -> bool:
@@ -54,35 +59,67 @@ def _is_misread(image: Image.Image) -> bool:
 
 
 def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
-    """[H, W] or [H, W, 3], as the file holds them; what is transparent lies over white, as at 8 bits."""
+    """[H, W] or [H, W, 3], as the file holds them; what is transparent lies over white, as at 8 bits.
+
+    Raises:
+        ValueError: for channels or a compression that nothing here reads.
+    """
     kind = deep_colour(image, raw)
-    if not kind and _is_misread(image):
-        import tifffile
-
-        return np.asarray(tifffile.imread(io.BytesIO(raw), key=0)).astype(np.float64)
-    if not kind:
-        return np.asarray(image).astype(np.float64)
     if kind == "PNG":
-        import torch
-        from torchvision.io import decode_png
+        return _png(image, raw)
+    if kind == "TIFF":
+        return _tiff(image, raw)
+    if _is_misread(image):
+        return _first_page(raw).astype(np.float64)
+    grey, clear = np.asarray(image).astype(np.float64), _clear(image)
+    return grey if clear is None else np.where(grey == clear, TOP, grey)
 
-        wide = decode_png(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy().transpose(1, 2, 0)
-        alpha = wide[..., -1:].astype(np.float64) / 65535 if wide.shape[-1] in (2, 4) else None
-        wide = wide[..., :3] if wide.shape[-1] >= 3 else wide[..., :1].repeat(3, axis=-1)
-        # Over white, as 8-bit images with alpha are laid.
-        return wide.astype(np.float64) if alpha is None else wide * alpha + 65535 * (1 - alpha)
-    import tifffile
 
-    wide = tifffile.imread(io.BytesIO(raw), key=0)
+def _png(image: Image.Image, raw: bytes) -> NDArray[np.float64]:
+    """[H, W, 3] of a 16-bit PNG of colour, or of grey with alpha."""
+    import torch
+    from torchvision.io import decode_png
+
+    wide = decode_png(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy().transpose(1, 2, 0)
+    alpha = wide[..., -1:].astype(np.float64) / TOP if wide.shape[-1] in (2, 4) else None
+    wide = wide[..., :3] if wide.shape[-1] >= 3 else wide[..., :1].repeat(3, axis=-1)
+    if alpha is None and (clear := _clear(image)) is not None:
+        alpha = (wide != clear).any(-1, keepdims=True).astype(np.float64)
+    return wide.astype(np.float64) if alpha is None else wide * alpha + TOP * (1 - alpha)
+
+
+def _tiff(image: Image.Image, raw: bytes) -> NDArray[np.float64]:
+    """[H, W, 3] of a 16-bit TIFF of colour."""
+    wide = _first_page(raw)
     if wide.ndim != 3 or (wide.shape[-1] not in (3, 4) and wide.shape[0] not in (3, 4)):
         raise ValueError(f"16-bit channels of shape {wide.shape}")
     wide = (wide if wide.shape[-1] in (3, 4) else wide.transpose(1, 2, 0)).astype(np.float64)
     if wide.shape[-1] == 3:
         return wide
-    alpha, extra = wide[..., 3:] / 65535, _tag(image, "extra")
-    if extra in (1, (1,)):  # the colours are multiplied by it already
-        return wide[..., :3] + 65535 * (1 - alpha)
-    return wide[..., :3] * alpha + 65535 * (1 - alpha) if extra in (2, (2,)) else wide[..., :3]
+    colours, last = wide[..., :3], wide[..., 3:] / TOP
+    if image.mode == "CMYK":  # as Pillow turns 8 bits of it into colours
+        return (TOP - colours) * (1 - last)
+    extra = _tag(image, "extra")
+    if extra in (1, (1,)):  # the colours are multiplied by alpha already
+        return np.minimum(colours + TOP * (1 - last), TOP)
+    return colours * last + TOP * (1 - last) if extra in (2, (2,)) else colours
+
+
+def _first_page(raw: bytes) -> NDArray[Any]:
+    """What a TIFF's first page holds."""
+    import tifffile
+
+    try:
+        return np.asarray(tifffile.imread(io.BytesIO(raw), key=0))
+    except (ImportError, KeyError, ValueError) as error:  # each by another compression
+        if isinstance(error, ImportError) or "imagecodecs" in str(error):
+            raise ValueError(NEEDS_CODECS) from error
+        raise
+
+
+def _clear(image: Image.Image) -> Any:
+    """The one grey, or colour, that a PNG without alpha calls transparent; None where it calls none so."""
+    return image.info.get("transparency") if image.format == "PNG" else None
 
 
 def is_inverted(image: Image.Image) -> bool:
@@ -96,11 +133,16 @@ def look(image: Image.Image, raw: bytes = b"") -> Deep:
     kind = "float" if image.mode == "F" else "int"
     smallest, largest = _tag(image, "smallest"), _tag(image, "largest")
     stated = (_number(smallest), _number(largest)) if smallest is not None and largest is not None else None
+    bits = _tag(image, "bits")
+    if stated is None and kind == "int" and isinstance(bits, tuple) and 8 < bits[0] < 16:  # 12: 0 to 4095
+        stated = (0.0, 2.0 ** bits[0] - 1)
     if not np.isfinite(found).all():
         raise ValueError("it holds values that are no numbers")
     special = 1 if is_inverted(image) or found.ndim == 3 else 0
     if _is_misread(image) or (_tag(image, "extra") is not None and found.ndim == 3):
         special = 2
+    if image.mode == "CMYK" or _clear(image) is not None:
+        special = 3
     return Deep(kind, float(found.min()), float(found.max()), stated, special)
 
 
@@ -111,16 +153,24 @@ def levels(found: NDArray[np.float64], span: Range, invert: bool) -> NDArray[np.
     return 255 - out if invert else out
 
 
+def jpeg2000_bits(raw: bytes) -> int:
+    """Bits a value of a JPEG 2000 image, by the first component in its SIZ segment (ISO/IEC 15444-1, A.5.1)."""
+    at = raw.find(b"\xff\x4f\xff\x51") + 42
+    return (raw[at] & 0x7F) + 1 if 42 <= at < len(raw) else 0
+
+
 class Header(NamedTuple):
     """What a file's header tells: (width, height) as it will be shown, and whether it is grey.
 
-    `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits.
+    `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits, `several` whether
+    there are more frames or pages than the one that is read.
     """
 
     size: tuple[int, int]
     grey: bool
     form: str = ""
     deep: Deep | None = None
+    several: bool = False
 
 
 def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:

@@ -62,7 +62,8 @@ class Listing(NamedTuple):
 
 def settings(dataset: Any) -> list[Any]:
     """How files are decoded, as part of a set's identity."""
-    return [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage, dataset.range]
+    how = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage, dataset.range]
+    return [*how, decode.READING]
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _contents(
             *note_similar_names(names),
             *depth.slivers(used, {"int": how.ints, "float": how.floats}),
         ),
-        remarks=(*listing.remarks, *remarks),
+        remarks=(*listing.remarks, *remarks, *decode.first_frames(used, [item.shown for item in items])),
     )
 
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.data.sources import files
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
+from bench.data.sources.entries import IMAGES, entries, is_dir, left_aside, loops, sub_folders, walk
 from bench.data.sources.files import Listed, Listing
-from bench.data.sources.split_names import assign_splits, split_of
+from bench.data.sources.split_names import assign_splits, hidden_splits, split_of
 from bench.schema.errors import RequestError
 
-# What operating systems and storage boxes leave; hidden files (.name) likewise.
-LITTER = (
-    "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp", "#recycle",
-    "#snapshot", "$recycle.bin", "system volume information", "recycler", "lost+found", "found.000", "__pycache__",
-)  # fmt: skip
-IMAGES = (
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".heif", ".hif",
-    ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".ico", ".dib", ".pcx",
-)  # fmt: skip
 NAMED = {TRAIN: "train", VAL: "val", TEST: "test"}
 
 
@@ -53,6 +45,7 @@ def _list_files(dataset: Any) -> Listing:
         raise RequestError(f"dataset.root={root} {what}. Expected a folder with one sub-folder of images a class.")
     bad: list[str] = []
     aside: list[str] = []
+    texts: list[str] = []
     tops = _folders(root, bad, aside)
     parts = assign_splits(top.name for top in tops) if dataset.splits == "auto" else {}
     remarks: list[str] = []
@@ -72,7 +65,7 @@ def _list_files(dataset: Any) -> Listing:
         for folder in classes:
             _check_class(folder, may_hold_splits=official != UNASSIGNED or dataset.splits == "none")
             before, label, below = len(listed), folder.name, len(str(folder)) + 1
-            for path in _walk(str(folder), frozenset(), bad):
+            for path in walk(str(folder), frozenset(), bad, texts):
                 listed.append(Listed(path, path[start:], label, official))
                 inside.append(os.path.dirname(path[below:]))
             if len(listed) == before:
@@ -83,8 +76,7 @@ def _list_files(dataset: Any) -> Listing:
             f"{root}: no images found in class folders.{loose} Expected one sub-folder a class, with images in it, or "
             "train/, val/ and test/ with class folders in each."
         )
-    if aside:
-        remarks.append(f"Left aside, as no images: {', '.join(aside[:5])}{', ...' if len(aside) > 5 else ''}.")
+    remarks += left_aside([*aside, *(path[start:] for path in texts)])
     return Listing(listed, bad, str(root.resolve()), {"folder": inside}, remarks=tuple(remarks))
 
 
@@ -96,12 +88,30 @@ def _are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> b
             f"{root} has the split folders {', '.join(parts)} and beside them {', '.join(others)}, which is neither a "
             "split nor, then, a class. Move it elsewhere."
         )
-    if not parts or others or (len(parts) == 1 and not any(_holds_folders(top) for top in tops)):
+    holding = [top for top in tops if sub_folders(top)]
+    if others and (deep := [top.name for top in holding if top.name in parts]):
+        raise RequestError(
+            f"{root}: the folder {deep[0]} is called as a split is, and holds folders as one does; beside it lies "
+            f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which is no split. Call the splits train, "
+            "val and test and move the rest elsewhere; if all of them are classes, say dataset.splits=none."
+        )
+    if not parts or others or (len(parts) == 1 and not holding):
         return False
     if TRAIN not in parts.values():
         raise RequestError(f"{root} has {', '.join(parts)} but no folder train.")
     if len(set(parts.values())) < len(parts):
-        raise RequestError(f"{root} has two folders for one split: {', '.join(parts)}.")
+        raise RequestError(
+            f"{root} has two folders for one split: {', '.join(parts)}. Put their images into one; if they are "
+            "classes, say dataset.splits=none."
+        )
+    inside = [(top, names) for top in tops if len(names := sub_folders(top)) == 1]
+    if len(inside) == len(tops) and len({names[0] for _, names in inside}) == 1:
+        (top, (only,)) = inside[0]
+        if deeper := sub_folders(top / only):
+            raise RequestError(
+                f"{root}: each split holds one folder, {only}, so there is one class; the folders "
+                f"{', '.join(deeper[:3])} lie in {top.name}/{only}. Move them up: expected {top.name}/{deeper[0]}."
+            )
     return True
 
 
@@ -111,7 +121,7 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
     if len(tops) == 1:
         (only,) = tops
         deeper = only
-        while len(names := _sub_folders(deeper)) == 1 and split_of(names[0]) is None:
+        while len(names := sub_folders(deeper)) == 1 and split_of(names[0]) is None:
             deeper = deeper / names[0]
         if len(names) > 1:
             shown = ", ".join(names[:3])
@@ -119,6 +129,11 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
                 f"{root} holds one folder, {only.name}; the folders {shown} lie in {deeper}. "
                 f"Point dataset.root at {deeper}."
             )
+    if seem := hidden_splits(top.name for top in tops):
+        raise RequestError(
+            f"{root}: the folders {', '.join(seem[:4])} seem to say which split their images belong to. Expected "
+            "train/, val/ and test/ with one folder a class in each; if they are classes, say dataset.splits=none."
+        )
     named = [top for top in tops if len(inside[top]) > 1]
     for i, one in enumerate(named):
         for other in named[i + 1 :]:
@@ -136,13 +151,9 @@ def _check_tops(root: Path, tops: Sequence[Path]) -> None:
 def _branches(folder: Path) -> list[str]:
     """Its sub-folders; where it holds a single one, as archives often do, those of that one."""
     deeper = folder
-    while len(names := _sub_folders(deeper)) == 1:
+    while len(names := sub_folders(deeper)) == 1:
         deeper = deeper / names[0]
     return names
-
-
-def _holds_folders(folder: Path) -> bool:
-    return bool(_sub_folders(folder))
 
 
 def _check_class(folder: Path, may_hold_splits: bool) -> None:
@@ -152,7 +163,7 @@ def _check_class(folder: Path, may_hold_splits: bool) -> None:
         raise RequestError(
             f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
         )
-    inside = assign_splits(_sub_folders(folder)).values()
+    inside = assign_splits(sub_folders(folder)).values()
     if not may_hold_splits and TRAIN in inside and (TEST in inside or VAL in inside):
         raise RequestError(
             f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "
@@ -163,74 +174,14 @@ def _check_class(folder: Path, may_hold_splits: bool) -> None:
 def _folders(folder: Path, bad: list[str], aside: list[str]) -> list[Path]:
     """The sub-folders by name. An image beside them has no class; what is none (README, lists) is left aside."""
     found = []
-    for entry in _entries(folder):
-        if _is_dir(entry):
+    for entry in entries(folder):
+        if is_dir(entry):
             found.append(Path(entry.path))
-        elif entry.name.lower().endswith(IMAGES) or _loops(entry):
+        elif entry.name.lower().endswith(IMAGES) or loops(entry):
             bad.append(f"{entry.path} lies beside the class folders, so it has no class")
         else:
             aside.append(entry.name)
     return found
-
-
-def _walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str]) -> Iterator[str]:
-    """Files below `folder`, links followed, circles reported."""
-    here = os.stat(folder)
-    above = above | {(here.st_dev, here.st_ino)}
-    for entry in _entries(folder):
-        if _loops(entry):
-            bad.append(f"{entry.path} is a link that leads to itself")
-        elif _is_dir(entry):
-            there = os.stat(entry.path)
-            if (there.st_dev, there.st_ino) in above:
-                bad.append(f"{entry.path} is a link that leads back to a folder above it")
-            else:
-                yield from _walk(entry.path, above, bad)
-        else:
-            yield entry.path
-
-
-def _sub_folders(folder: Path) -> list[str]:
-    """Their names; without sorting the files beside them, of which there may be many."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if _is_dir(e) and not _litter(e.name))
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _unreadable(folder: str | Path, error: OSError) -> RequestError:
-    return RequestError(f"{folder}: the folder cannot be read ({error.strerror}). Check its permissions.")
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link that leads to itself
-        return False
-
-
-def _loops(entry: os.DirEntry[str]) -> bool:
-    if not entry.is_symlink():
-        return False
-    try:
-        entry.is_dir()
-    except OSError:
-        return True
-    return False
-
-
-def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name, without litter."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((e for e in entries if not _litter(e.name)), key=lambda e: e.name)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-
-
-def _litter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in LITTER
 
 
 FOLDER = Source(_identity, _read)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
 TIFF = (
-    "is a TIFF of a kind that Pillow does not read (12 bits, float64, float colour, more than four channels): save it "
-    "with 8 or 16 bits, or as 32-bit floats of one channel"
+    "is a TIFF of a kind that Pillow does not read (6, 10 or 14 bits, float16, float64, float colour, more than four "
+    "channels): save it with 8 or 16 bits, or as 32-bit floats of one channel"
 )
 # First bytes -> what is said. Text formats come by their first word, whatever its case.
 BEGINNINGS = {
@@ -13,6 +13,8 @@ BEGINNINGS = {
     b"\0\0\0\x0cJXL ": "is JPEG XL, which Pillow does not read: convert it to PNG or JPEG",
     b"II*\0": TIFF,
     b"MM\0*": TIFF,
+    b"II+\0": TIFF,
+    b"MM\0+": TIFF,
     b"version https://git-lfs": "is a pointer of Git LFS, not the image itself: run 'git lfs pull' where it came from",
     b"%pdf": "is a PDF and no image: export its pages as PNG",
     b"<svg": "is SVG, a drawing without pixels: export it as PNG",
@@ -40,3 +42,22 @@ def unread(raw: bytes) -> str:
         if raw.startswith(beginning) or start.startswith(beginning):
             return what
     return "is not an image in a format that Pillow reads"
+
+
+def no_list(raw: bytes) -> str:
+    """What a file is that was to be a CSV list and is of another kind, with the remedy; empty where it may be one."""
+    if raw.startswith(b"PK\x03\x04") and (b"xl/" in raw[:4096] or b"xl/worksheets" in raw):
+        return "is an Excel workbook and no text: save it as 'CSV UTF-8'"
+    if raw.startswith(b"PK\x03\x04") and b"mimetypeapplication/vnd.oasis" in raw[:200]:
+        return "is an OpenDocument spreadsheet and no text: save it as CSV, in UTF-8"
+    if raw.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is an old Excel workbook and no text: save it as 'CSV UTF-8'"
+    if raw.startswith(b"\x1f\x8b"):
+        return "is compressed (gzip): unpack it"
+    if raw.startswith(b"PAR1"):
+        return "is Parquet and no text: pandas.read_parquet(FILE).to_csv('list.csv', index=False) writes a list"
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return "is JSON: write a CSV file with the columns path and label"
+    if raw.startswith((b"\x89PNG", b"\xff\xd8\xff")):
+        return "is an image: write a CSV file with the columns path and label, or say dataset=folder dataset.root=DIR"
+    return ""

@@ -6,17 +6,19 @@ import hashlib
 import itertools
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from bench.data.sources import decode, depth
+from bench.data.sources.classes import note_similar_names
 from bench.data.sources.contract import Contents, Note, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Header
+from bench.data.sources.fetch import fetch
 from bench.data.sources.scan import scan
 from bench.data.sources.split_names import assign_splits
 from bench.parts.walk import files_below
@@ -37,7 +39,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     else:
         digest = commit(dataset.name, dataset.revision)
     columns = [dataset.image_column, dataset.label_column]
-    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range]
+    settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range, decode.READING]
     named = [dataset.name, dataset.config, dataset.revision, digest]
     return {"set": named, "columns": columns, "settings": settings}
 
@@ -64,12 +66,12 @@ def _read(dataset: Any, write: Write) -> Contents:
     bad: list[str] = []
     total = sum(len(rows) for rows in splits.values())
 
-    def tried(work: Callable[[Image.Image], Any], rows: Any, numbers: list[int], title: str) -> Iterator[Any]:
+    def tried(work: Callable[[bytes], Any], rows: Any, numbers: list[int], title: str) -> Iterator[Any]:
         """(number, result) of `work` on each image, those that cannot be read left out and noted."""
 
         def one(i: int) -> Any:
             try:
-                return work(_image(dataset, rows, i))
+                return work(_encoded(dataset, rows, i))
             except BadImage as error:
                 return error
 
@@ -86,23 +88,29 @@ def _read(dataset: Any, write: Write) -> Contents:
 
     heads: list[Header] = []
     readable: dict[str, list[int]] = {}
+    there: Counter[int] = Counter()
     for name, rows in splits.items():
-        found = list(tried(decode.read_header, rows, [*range(len(rows))], name))
+        found = list(tried(decode.header, rows, [*range(len(rows))], name))
         heads += [head for _, head in found]
         readable[name] = [i for i, _ in found]
+        there.update(_labels(dataset, rows))
     refuse()
     how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
 
     labels: list[int] = []
     official: list[int] = []
+    forms: list[str] = []
     paths: list[str] = []
     told = _columns(dataset, next(iter(splits.values())))
     columns: dict[str, list[str]] = {column: [] for column in told}
+    head_of = iter(heads)
     for name, rows in splits.items():
         column = rows[dataset.label_column]
+        form = {i: f"{h.form} {h.size[0]} x {h.size[1]}" for i, h in zip(readable[name], head_of, strict=False)}
         beside = {other: rows[other] for other in told}
-        for i, pixels in tried(how.pixels, rows, readable[name], name):
+        for i, pixels in tried(how, rows, readable[name], name):
             write(pixels[None])
+            forms.append(form[i])
             labels.append(int(column[i]))
             official.append(parts[name])
             paths.append(f"{name} {i}")
@@ -111,8 +119,12 @@ def _read(dataset: Any, write: Write) -> Contents:
     refuse()
     if not labels:
         raise RequestError(f"{dataset.name}: there is not a single usable image among {total}.")
-    if min(labels) < 0:  # the hub's mark for a hidden label
-        raise RequestError(f"{dataset.name}: {sum(v < 0 for v in labels)} images have no label (-1).")
+    if lost := sorted(there.keys() - set(labels)):
+        named = ", ".join(f"{classes[k]} ({there[k]} images)" for k in lost[:5])
+        raise RequestError(
+            f"{dataset.name}: not one image of {len(lost)} of {len(there)} classes can be used: {named}. "
+            "dataset.on_bad_image=skip leaves out images, not classes."
+        )
     return Contents(
         labels=np.array(labels, np.int64),
         classes=classes,
@@ -121,8 +133,22 @@ def _read(dataset: Any, write: Write) -> Contents:
         rule=how,
         paths=tuple(paths),
         columns={name: tuple(values) for name, values in columns.items()},
-        notes=(*notes, *depth.slivers(heads, {"int": how.ints, "float": how.floats})),
+        forms=tuple(forms),
+        notes=(*notes, *note_similar_names(classes), *depth.slivers(heads, {"int": how.ints, "float": how.floats})),
+        remarks=tuple(decode.first_frames(heads, [f"{name} {i}" for name, known in readable.items() for i in known])),
     )
+
+
+def _labels(dataset: Any, rows: Any) -> list[int]:
+    """The number of each row's class. Raises RequestError where a row has none."""
+    column = rows[dataset.label_column]
+    hidden = sum(label is None or label < 0 for label in column)  # -1 is the hub's mark for a hidden label
+    if hidden:
+        raise RequestError(
+            f"{dataset.name}: {hidden} of {len(column)} images of a split have no label. Publish them as a split of "
+            "another name (unlabelled), which is left out and said."
+        )
+    return [int(label) for label in column]
 
 
 def _columns(dataset: Any, rows: Any) -> list[str]:
@@ -165,6 +191,10 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     for wanted, setting in ((dataset.image_column, "image_column"), (dataset.label_column, "label_column")):
         if wanted not in columns:
             raise unknown_name(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
+    for name, rows in known.items():
+        if not isinstance(kind := rows.features[dataset.image_column], datasets.Image):
+            raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {kind}, no images.")
+        known[name] = rows.cast_column(dataset.image_column, datasets.Image(decode=False))
     return known, parts, notes
 
 
@@ -192,16 +222,12 @@ def _classes(dataset: Any, rows: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _image(dataset: Any, rows: Any, i: int) -> Image.Image:
-    try:
-        image = rows[i][dataset.image_column]
-    except (OSError, SyntaxError, ValueError) as error:
-        raise BadImage(f"cannot be decoded ({error})") from error
-    if image is None:
+def _encoded(dataset: Any, rows: Any, i: int) -> bytes:
+    """The file of an image as it was published: its own header says how it is to be read. Raises BadImage."""
+    found = rows[i][dataset.image_column]
+    if found is None or not (found["bytes"] or found["path"]):
         raise BadImage("is missing")
-    if not isinstance(image, Image.Image):
-        raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {type(image).__name__}, no images.")
-    return image
+    return bytes(found["bytes"]) if found["bytes"] is not None else fetch(found["path"])
 
 
 HUGGINGFACE = Source(_identity, _read)

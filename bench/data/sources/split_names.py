@@ -11,7 +11,8 @@ from bench.data.sources.contract import TEST, TRAIN, VAL
 # English first, then what lists and folders in other languages say, without accents.
 SPLITS = {
     **dict.fromkeys(
-        ("train", "training", "trn", "trained", "trainings", "lern", "entrenamiento", "entrainement", "apprentissage",
+        ("train", "training", "trn", "trained", "trainings", "trainval", "trainvalid", "lern",
+         "entrenamiento", "entrainement", "apprentissage",
          "addestramento", "treino", "treinamento", "训练", "訓練", "学習", "훈련", "обучение", "обучающая"),
         TRAIN,
     ),
@@ -37,10 +38,7 @@ def split_of(name: str) -> int | str | None:
 
     Case, digits, separators and words such as set, data and images do not matter: Train_Data, testset, val2017.
     """
-    plain = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
-    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
-    words = re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain))
-    rest = "".join(word for word in words if word not in FILLERS)
+    rest = "".join(word for word in _words(name) if word not in FILLERS)
     for filler in ("", *FILLERS):
         word = rest.removesuffix(filler)
         if word in EITHER:
@@ -48,6 +46,20 @@ def split_of(name: str) -> int | str | None:
         if word in SPLITS:
             return SPLITS[word]
     return None
+
+
+def _words(name: str) -> list[str]:
+    """Its words in small letters, without accents and digits."""
+    plain = re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower()
+    plain = "".join(c for c in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(c))
+    return re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", plain))
+
+
+def hidden_splits(names: Iterable[str]) -> list[str]:
+    """The names among whose words are those of splits, where train and another one are: trainA, testA, cats_test."""
+    found = {name: {split for word in _words(name) if (split := split_of(word)) is not None} for name in names}
+    said = {split for splits in found.values() for split in splits}
+    return [name for name, splits in found.items() if splits] if TRAIN in said and len(said) > 1 else []
 
 
 def assign_splits(names: Iterable[str]) -> dict[str, int]:
