@@ -10,6 +10,7 @@ import torch
 
 from bench import models
 from bench.data.augment import generator
+from bench.models.registry import REGISTRY
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
 from bench.train import fit as alone
 from bench.train import parts
@@ -91,6 +92,30 @@ def test_agrees_with_the_same_runs_alone(exp, digits, trained, words):
         np.testing.assert_allclose(result.test_scores, single.test_scores, atol=0.03)
         assert result.costs["cost/params"] == single.costs["cost/params"]
         assert result.costs["cost/flops"] == single.costs["cost/flops"]
+
+
+STACKED = ["linear", "dnn", "cnn", "plain", "resnet", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110"]
+
+
+@pytest.mark.parametrize("name", [n for n, e in REGISTRY.items() if e.published != "0"])
+def test_every_config_that_one_program_follows_takes_the_steps_that_it_takes_alone(exp, digits, name):
+    """Small steps: after large ones rounding decides, in 100 layers with batches of 24."""
+    words = (f"model={name}", "trainer.epochs=1", "trainer.batch_size=24", "optim=sgd", "optim.lr=0.0001",
+             "trainer.channels_last=never", "trainer.last_digits=free")  # fmt: skip
+    exps = [exp(*words, f"seed={s}") for s in (0, 3)]
+    assert (program_form(exps[0]) is not None) == (name in STACKED)
+    if name not in STACKED or name in ("resnet", "resnet32", "resnet44", "resnet110"):  # like resnet20 and resnet56
+        return
+    few = dataclasses.replace(digits, train=digits.train[:48], val=digits.val[:20], test=digits.test[:20])
+    for made, found in zip(exps, stack.fit(exps, few, built(exps, few)), strict=True):
+        net = models.build(made, few.shape, 10)
+        start = {n: p.detach().clone() for n, p in net.named_parameters()}
+        single = alone.fit(made, few, net)
+        for n, tensor in single.state.items():
+            torch.testing.assert_close(found.state[n], tensor, atol=3e-6, rtol=1e-4)
+        moved = [(single.state[n] - p).abs().max().item() for n, p in start.items()]
+        assert max(moved) > 2e-5
+        assert found.history[0]["train_loss"] == pytest.approx(single.history[0]["train_loss"], rel=1e-5)
 
 
 AUGMENTED = {
