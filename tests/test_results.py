@@ -6,7 +6,8 @@ from tests.conftest import REPO
 
 SWEEPS = {
     "activation", "architectures", "batchnorm", "challenges", "cnn_shape", "depth", "hardware", "knn", "ladder",
-    "linear_limits", "loss", "pixel_norm", "regularisation", "seeds", "transfer", "translation", "width_depth_dnn",
+    "linear_limits", "loss", "pixel_norm", "regularisation", "search", "seeds", "transfer", "translation",
+    "width_depth_dnn",
 }  # fmt: skip
 
 

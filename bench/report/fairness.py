@@ -138,27 +138,31 @@ def _undertrained(frame: Frame) -> Iterator[Doubt]:
 
 def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
     for name in sweep.select.over if sweep.select else ():
-        behind = _numbers(name, sweep)
+        behind = _settings(name, sweep)
         edge = set()
         for place, (chosen, _) in frame.chosen.items():
             label = canonical_text(chosen[name]) if name in chosen else ""
             tried = [behind.get(canonical_text(at[name]), {}) for at in frame.tried.get(place, ()) if name in at]
+            varied = [n for n in {n for one in tried for n in one} if len({one.get(n) for one in tried}) > 1]
             for setting, number in behind.get(label, {}).items():
-                numbers = {one[setting] for one in tried if setting in one}
-                if len(numbers) > 1 and number in (min(numbers), max(numbers)):
+                found = [to_number(one[setting]) for one in tried if setting in one]
+                numbers = {n for n in found if n is not None}
+                # Candidates that differ in several settings, each with a number of its own, were drawn: no grid has an
+                # edge there, and of so many draws one is always the largest.
+                drawn = len(varied) > 1 and len(numbers) == len(tried) > 2
+                if len(numbers) > 1 and not drawn and to_number(number) in (min(numbers), max(numbers)):
                     edge.add(show(chosen[name]))
         if edge:
             said = ", ".join(sorted(edge))
             yield "grid_edge", f"{axis(name)}: the chosen value lies on the edge of those tried ({said})."
 
 
-def _numbers(name: str, sweep: Sweep) -> dict[str, dict[str, float]]:
-    """Value or label of an axis -> the numbers that it sets: `lr 0.1: [optim.lr=0.1]`."""
-    out: dict[str, dict[str, float]] = {}
+def _settings(name: str, sweep: Sweep) -> dict[str, dict[str, str]]:
+    """Value or label of an axis -> what it sets: `lr 0.1: [optim.lr=0.1]`."""
+    out: dict[str, dict[str, str]] = {}
     for label, texts in steps_of(name, sweep.axes.get(name, [])):
         parts = [text.partition("=") for text in texts]
-        found = {setting.lstrip("+"): n for setting, _, text in parts if (n := to_number(text)) is not None}
-        out[canonical_text(label)] = found
+        out[canonical_text(label)] = {setting.lstrip("+"): text for setting, _, text in parts}
     return out
 
 

@@ -144,3 +144,15 @@ def test_an_edge_is_that_of_what_a_cell_tried_and_is_seen_behind_labels() -> Non
     assert said["grid_edge"].endswith("on the edge of those tried (lr 1).")
     middle = [r for r in mine if r.axes["setting"] != "lr 1"]
     assert "lr 0." in dict(doubts(select_frame(sweep, middle), sweep))["grid_edge"]  # of the two that this cell tried
+
+
+def test_candidates_drawn_at_random_have_no_edge() -> None:
+    """Of twelve draws one has the largest rate, and wins as often as any other."""
+    drawn = {f"drawn {i}": [f"optim.lr={0.01 + 0.007 * i}", f"model.filters=[{8 + i % 3}]"] for i in range(6)}
+    made_ = make_records({"candidate": list(drawn)}, lambda p: 0.5 + 0.3 * (p["candidate"] == "drawn 5"))
+    sweep = make_sweep({"candidate": drawn}, select={"over": ["candidate"]})
+    assert "grid_edge" not in dict(doubts(select_frame(sweep, made_), sweep))
+    grid = {f"lr {i}": [f"optim.lr={0.01 + 0.007 * i}", "model.filters=[8]"] for i in range(6)}
+    made_ = make_records({"candidate": list(grid)}, lambda p: 0.5 + 0.3 * (p["candidate"] == "lr 5"))
+    sweep = make_sweep({"candidate": grid}, select={"over": ["candidate"]})
+    assert "grid_edge" in dict(doubts(select_frame(sweep, made_), sweep))
