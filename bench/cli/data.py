@@ -93,7 +93,7 @@ def main(args: argparse.Namespace) -> int:
         label_errors.save(doubtful, data, out / "labels.csv")
         files.append("labels.csv")
     facts = {
-        "dataset": exp.dataset.source,
+        "dataset": exp.dataset.name if exp.dataset.source == "own" else exp.dataset.source,
         "images": len(data.labels),
         "shape": list(data.shape),
         "classes": list(data.classes),
