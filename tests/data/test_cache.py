@@ -84,7 +84,7 @@ def test_a_full_disk_is_named_and_left_clean(own: Path, monkeypatch: pytest.Monk
             yield file
 
     with monkeypatch.context() as patched:
-        patched.setattr(cache, "synced", full)
+        patched.setattr(cache, "open_synced", full)
         with pytest.raises(RequestError, match=r"full \(\d+ MiB free\).*IMAGEBENCH_CACHE") as caught:
             load(DIGITS, Split())
     assert str(own) in str(caught.value)

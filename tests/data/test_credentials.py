@@ -128,7 +128,7 @@ def test_errors_say_where_without_the_credentials(folder: Path, server: str, ben
     cases = {
         f"dataset.file='{wrong}/list.csv?token=t0kenvalue'": f"dataset.file=http://{server}/list.csv does not exist",
         f"dataset.file='http://user:geheim@{server}/none.csv?token=t0kenvalue'": "does not exist or cannot be reached",
-        f"dataset.file='http://user:geheim@{server}/0.png?token=t0kenvalue'": f"http://{server}/0.png: not UTF-8",
+        f"dataset.file='http://user:geheim@{server}/0.png?token=t0kenvalue'": f"http://{server}/0.png is an image",
         "dataset.file='nosuch://user:geheim@host/a?token=t0kenvalue'": "nosuch://host/a",
         f"dataset.file={folder / 'rows.csv'}": f"line 2: http://{server}/0.png does not exist",
         "dataset.file=[https://user:geheim@host/a?token=t0kenvalue": "dataset.file=[https://host/a",
