@@ -60,7 +60,7 @@ def main(args: argparse.Namespace) -> int:
     model = classifier(args, overrides)
     failed = 0
     rows: list[dict[str, Any]] = []
-    writer = csv.writer(sys.stdout)
+    writer = csv.writer(sys.stdout, lineterminator="\n")  # a CR is no text for a terminal
     if args.csv:
         writer.writerow(["image", "class", "probability", *model.classes])
     for place, row, problem in classify_all(model, places(words, sys.stdin)):

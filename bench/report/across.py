@@ -35,7 +35,7 @@ class Across:
         scores: method -> its scores.
         ranks: mean rank over the data sets, 1 for the best; equals share.
         critical: mean ranks that differ by less are not told apart at 5%; NaN for one method.
-        lost: data sets and seeds that not every method finished.
+        lost: data sets and seeds that not every method has a number for.
         p: of Friedman's test that all rank alike; NaN for two methods or fewer.
     """
 
@@ -63,7 +63,9 @@ def across(frame: Frame, of: str, sets: str = "dataset") -> Across | None:
     for runs in frame.points.values():
         at = next(iter(runs.values())).axes
         mine = found.setdefault(key(at, rest), (point({n: at[n] for n in rest if n in at}), {}))[1]
-        mine[str(at[sets])] = {s: sign * v for s, r in runs.items() if (v := value(r, of)) is not None}
+        known = {s: value(r, of) for s, r in runs.items()}
+        # A run that diverged is as one that failed: no rank, and no win, can be made of it.
+        mine[str(at[sets])] = {s: sign * v for s, v in known.items() if v is not None and math.isfinite(v)}
     datasets = [str(d) for d in frame.levels[sets] if all(by.get(str(d)) for _, by in found.values())]
     if len(found) < 2 or len(datasets) < 2:
         return None
@@ -168,7 +170,7 @@ def markdown(found: Across, of: str) -> str:
     if found.lost:
         said = escape_md(", ".join(found.lost))
         lines += [
-            f"**Left out, as not every method finished there: {said}. Whoever failed there is not worse here.**",
+            f"**Left out, as not every method has a number there: {said}. Whoever failed there is not worse here.**",
             "",
         ]
     lines += ["| method | mean rank | interquartile mean [95%] |", "|---|---|---|"]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.report.frame import Frame, value
 from bench.report.replicates import Contrast, Replicate, in_order
+from bench.report.selection import ENDED
 from bench.schema.claim import Choice, Way
 from bench.schema.metric import metric
 from bench.track.record import Record
@@ -17,7 +18,8 @@ Runs = list[dict[Replicate, Record]]  # of one candidate: a point for each value
 def choice(frame: Frame, claim: Choice) -> Contrast:
     """For each replicate: what `compare` reads of its choice, minus what `against` reads of its own.
 
-    A replicate that lacks a run of any candidate is dropped: what is missing might have been chosen.
+    As in a selection, a candidate whose run failed, or has no number, is behind every other. A replicate that lacks a
+    run of any candidate is dropped: what is missing might have been chosen.
     """
     ways = (claim.compare, claim.against)
     found = [candidates(frame, claim, way) for way in ways]
@@ -29,32 +31,38 @@ def choice(frame: Frame, claim: Choice) -> Contrast:
             dropped.append(name)
         else:
             values[name] = round(one - other, 13)
-    fixed = {*claim.over, *claim.at}
+    fixed = frame.plan.whole({**{name: frame.levels[name][0] for name in claim.over}, **claim.at})
     free = [n for n in frame.axes if n not in fixed and any(n not in way.at for way in ways)]
     averaged = {name: count for name in free if (count := len(frame.levels[name])) > 1}
     return Contrast(values, None if dropped else dict(values), math.nan, dropped, averaged)
 
 
 def candidates(frame: Frame, claim: Choice, way: Way) -> list[Runs]:
-    """The runs of each candidate of a way, in the sweep's order; those that the sweep leaves out are none."""
-    at = {**claim.at, **way.at}
-    free = [name for name in frame.axes if name not in at and name not in claim.over]
-    every = [
-        [found for rest in frame.product(free) if (found := frame.runs({**at, **candidate, **rest}))]
-        for candidate in frame.product(claim.over)
-    ]
-    return [points for points in every if points]
+    """The runs of each candidate of a way, in the sweep's order; those that the sweep leaves out are none.
+
+    All candidates are averaged over the same combinations of what is free: one that the sweep leaves out for any of
+    them counts for none.
+    """
+    points = [frame.plan.whole({**claim.at, **way.at, **candidate}) for candidate in frame.product(claim.over)]
+    free = [name for name in frame.axes if name not in points[0]]
+    rests = frame.product(free)
+    points = [at for at in points if any(frame.runs({**at, **rest}) for rest in rests)]
+    kept = [rest for rest in rests if not any(frame.plan.leaves_out({**at, **rest}) for at in points)]
+    every = [[found for rest in kept if (found := frame.runs({**at, **rest}))] for at in points]
+    return [runs for runs in every if runs]
 
 
 def _read(side: Sequence[Runs], way: Way, claim: Choice, name: Replicate) -> float | None:
     sign = -1.0 if metric(way.by).better == "less" else 1.0
-    scores, read = [], []
+    scores = []
     for points in side:
-        given = [group.get(name) for group in points]
-        by = [None if record is None else value(record, way.by) for record in given]
-        of = [None if record is None else value(record, way.reads or claim.metric) for record in given]
-        if any(v is None or math.isnan(v) for v in (*by, *of)):
+        given = [group[name] for group in points if name in group and group[name].status in ENDED]
+        if len(given) < len(points):
             return None
-        scores.append(sign * math.fsum(by) / len(by))  # type: ignore[arg-type]  # none is None
-        read.append(math.fsum(of) / len(of))  # type: ignore[arg-type]
-    return read[max(range(len(scores)), key=scores.__getitem__)] if scores else None
+        by = [v for record in given if (v := value(record, way.by)) is not None and not math.isnan(v)]
+        scores.append(sign * math.fsum(by) / len(by) if len(by) == len(given) else -math.inf)
+    best = max(range(len(scores)), key=scores.__getitem__, default=None)
+    if best is None or scores[best] == -math.inf:
+        return None
+    of = [value(group[name], way.reads or claim.metric) for group in side[best]]
+    return None if any(v is None or math.isnan(v) for v in of) else math.fsum(v for v in of if v is not None) / len(of)

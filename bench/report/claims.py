@@ -233,7 +233,9 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         note = f"these records have no {found.absent}"
     elif not settled and tested.failures and not tested.failures.agrees:
         said = "left out or counted, the runs that did not finish decide the word"
-        note = said if found.counted is not None else "runs that did not finish may be worse than any number here"
+        if found.counted is None:
+            said = "runs that did not finish may be worse than any number here"
+        note = "a run that is missing might have been chosen" if isinstance(claim, Choice) else said
     elif not settled and alone and tested.p * tested.stricter * factor > 1 - LEVEL:
         note = f"significant alone, but not among the {len(sweep.claims)} claims of this sweep"
     if isinstance(claim, Trend) and not found.absent:
@@ -324,8 +326,8 @@ def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | 
     smallest = getattr(claim, "smallest", None)
     if isinstance(claim, Across):
         return None
-    if smallest is None or given.n < 2 or not given.sd > 0 or sweep.replicates != ["seed"]:
-        return None
+    if smallest is None or given.n < 2 or not given.sd > 0 or sweep.replicates != ["seed"] or given.shared:
+        return None  # of splits that share images the error does not fall with their number alone
     return seeds_for(smallest, given.sd, alpha, "sequential" if sweep.sequential else claim.test)
 
 

@@ -40,7 +40,7 @@ class Plan:
     def of(self, found: Spread) -> tuple[float, float]:
         """Standard error and degrees of freedom of the mean, by the spread of the contrast."""
         if self.columns == 1:
-            return math.sqrt((found.seeds + found.rest) / self.rows), self.rows - 1
+            return math.sqrt((found.seeds + found.rest) * (1 / self.rows + self.ratio)), self.rows - 1
         return found.of_mean(self.rows, self.columns, self.ratio)
 
     def ends(self) -> list[tuple[str, float, int]]:
@@ -49,7 +49,7 @@ class Plan:
         A spread of 1 between splits has the mean's error sqrt(1/K + ratio): that of K values that spread by more.
         """
         if self.columns == 1:
-            return [("", 1.0, self.rows)]
+            return [("", math.sqrt(1 + self.ratio * self.rows), self.rows)]
         splits = ("splits", math.sqrt(1 + self.ratio * self.columns), self.columns)
         return [("seeds", 1.0, self.rows), splits] if self.rows > 1 else [splits]
 
@@ -85,7 +85,10 @@ def plan_of(sweep: Sweep, config: Mapping[str, Any]) -> Plan:
     rows = len(seeds_of(sweep.seeds))
     drawn = [name for name in sweep.replicates if name != "seed"]
     if not drawn:
-        return Plan(rows, 1, 0.0, f"{rows} seed{'s' if rows > 1 else ''}")
+        # Seeds with a split of their own share images, as splits that are crossed with them do.
+        own = any(text.startswith(("split.seed=", "split.fold=")) and "${seed}" in text for text in sweep.base)
+        ratio = (overlap_of(config) or 0.0) if own else 0.0
+        return Plan(rows, 1, ratio, f"{rows} seed{'s' if rows > 1 else ''}")
     counts = {name: len(values(sweep.axes[name])) for name in drawn}
     words = [f"{rows} seeds"] if rows > 1 else []
     words += [f"{count} {replicates([name])}" for name, count in counts.items()]
@@ -154,7 +157,7 @@ def _said(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | No
     if equal:
         return f"{said}; {shown.amount(wanted)} is claimed."
     said += f"; {shown.amount(wanted)} with {100 * power(wanted, sd, n, alpha, test, df):.0f}%"
-    if plan.columns > 1:  # how many more of which is for whoever plans to say
+    if plan.columns > 1 or plan.ratio:  # how many more of which, or whether more help, is for whoever plans to say
         return f"{said}."
     needed = seeds_for(wanted, sd, alpha, test)
     return f"{said}, and needs {f'about {needed}' if math.isfinite(needed) else 'more than 1,000'} for 80%."

@@ -62,8 +62,7 @@ def settings_of(
         for level in sorted({canonical_text(at[axis]) for _, _, at in runs if axis in at}):
             mine = shared([run for run in runs if axis in run[2] and canonical_text(run[2][axis]) == level])
             own = {name: value for name, value in mine.items() if name not in every and name != axis}
-            if own:
-                arms.setdefault(axis, {})[level] = own
+            arms.setdefault(axis, {})[level] = own  # empty too: what it shares with all may be its own at another time
     return {**every, **({ARMS: arms} if arms else {})}
 
 

@@ -138,10 +138,13 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
         if one != other and one and other:
             out[axis(name) if name in ASKED else name] = (_few(one), _few(other))
     for name in COSTS:
-        a, b = ({v for r in records if (v := value(r, name)) is not None} for records in two)
+        digits = Digits(metric(name))  # what looks alike is said to be alike, as in `equal`
+        a, b = (
+            list(dict.fromkeys(map(digits, sorted({v for r in records if (v := value(r, name)) is not None}))))
+            for records in two
+        )
         if (a or b) and a != b and (name in ALWAYS or (a and b)):
-            digits = Digits(metric(name))
-            out[metric(name).title] = (digits(max(a)) if a else "none", digits(max(b)) if b else "none")
+            out[metric(name).title] = (_few(a) or "none", _few(b) or "none")
     return out
 
 

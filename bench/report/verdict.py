@@ -10,7 +10,7 @@ from bench.report.images import OnImages
 from bench.report.naming import Digits, axis
 from bench.report.stats import LEVEL
 from bench.report.tables import escape_md
-from bench.schema.claim import Across, Bound, Compare, Equivalence, Trend
+from bench.schema.claim import Across, Bound, Choice, Compare, Equivalence, Trend
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep
 
@@ -107,7 +107,13 @@ def _failures(verdict: Verdict, shown: Metric) -> str:
     assert failures is not None
     noun = "data set" if isinstance(verdict.claim, Across) else "replicate"
     count = f"{failures.count} {noun}{'s lack' if failures.count > 1 else ' lacks'} a run and "
-    count += "are left out" if failures.count > 1 else "is left out"
+    if isinstance(verdict.claim, Across) and all(name in verdict.values for name in verdict.dropped):
+        count += "are taken by their other replicates" if failures.count > 1 else "is taken by its other replicates"
+    else:
+        count += "are left out" if failures.count > 1 else "is left out"
+    if isinstance(verdict.claim, Choice):
+        lost = f"{failures.count} replicate{'s' if failures.count > 1 else ''}"
+        return f"{lost} left out: a candidate without a run there might have been chosen."
     if math.isnan(failures.effect):
         return f"{count}; {shown.title} has no worst value to count them as."
     digits = Digits(shown, [(verdict.high - verdict.low) / 2])

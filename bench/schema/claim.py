@@ -209,9 +209,14 @@ class Choice:
                 return f"'{min(both)}' is fixed by `at` and by `{name}.at`."
             if way.reads and metric(way.reads).unit != metric(self.metric).unit:
                 return f"{name}.reads is {way.reads}, which cannot be compared with {self.metric}: another unit."
-        if self.compare == self.against:
+        if twice := next((name for name in self.over if self.over.count(name) > 1), ""):
+            return f"over names axis '{twice}' twice."
+        if self._says(self.compare) == self._says(self.against):
             return "`compare` and `against` are the same."
         return _whole_range_amount({"smallest": self.smallest}, self.metric)
+
+    def _says(self, way: Way) -> tuple[str, str, dict[str, str]]:
+        return way.by, way.reads or self.metric, {name: canonical_text(value) for name, value in way.at.items()}
 
 
 @part

@@ -195,11 +195,10 @@ def _own_place(address: str, uri: str) -> None:
     Raises:
         Unbelievable: for another host, a bucket that nobody named, or a way up out of either.
     """
-    parts, named = urlsplit(address), os.environ.get(VARIABLE, "")
-    served = (
-        parts.scheme == "mlflow-artifacts" and parts.netloc in ("", urlsplit(uri).netloc) and uri.startswith("http")
-    )
-    ours = "://" in named and address.startswith(f"{named.rstrip('/')}/")
+    parts, server, named = urlsplit(address), urlsplit(uri), os.environ.get(VARIABLE, "")
+    same = not parts.netloc or (parts.hostname, parts.port) == (server.hostname, server.port)
+    served = parts.scheme == "mlflow-artifacts" and same and uri.startswith("http")
+    ours = urlsplit(named).scheme not in ("", "file") and address.startswith(f"{named.rstrip('/')}/")
     if ".." in unquote(unquote(parts.path)).split("/") or not (served or ours):
         raise Unbelievable(
             f"its files are said to lie in {redact(address)[:200]}, which is no place of the store's own. Where it is, "

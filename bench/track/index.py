@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -33,6 +34,11 @@ class Row:
     tags: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)  # latest value of each
+
+
+def infinite_again(number: float) -> float:
+    """A metric as it was logged: MLflow keeps what is infinite as the largest number that there is."""
+    return math.copysign(math.inf, number) if abs(number) >= sys.float_info.max else number
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ class Index:
                     rows[i].params[key] = value
                 query = f'SELECT t.run_uuid, t."key", t.value, t.is_nan FROM latest_metrics {mine}'
                 for i, key, number, is_nan in self._all(cursor, query, *asked):
-                    rows[i].metrics[key] = math.nan if is_nan else number
+                    rows[i].metrics[key] = math.nan if is_nan else infinite_again(number)
         return list(rows.values())
 
     def params(self, run_id: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from bench.schema.errors import Missing, RequestError
 from bench.track import artifacts
 from bench.track.address import sqlite_file
 from bench.track.connection import Connection
-from bench.track.index import Row
+from bench.track.index import Row, infinite_again
 
 
 class Runs(Connection):
@@ -227,4 +227,5 @@ class Runs(Connection):
 def row_of(run: Any) -> Row:
     """MLflow's Run as a Row."""
     info, data = run.info, run.data
-    return Row(info.run_id, info.status, info.start_time or 0, dict(data.tags), dict(data.params), dict(data.metrics))
+    metrics = {name: infinite_again(value) for name, value in data.metrics.items()}
+    return Row(info.run_id, info.status, info.start_time or 0, dict(data.tags), dict(data.params), metrics)

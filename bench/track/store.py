@@ -145,20 +145,30 @@ class Store(SweepRuns):
             say: told in one line what waits for other stores.
             moved: addresses of stores whose outcomes are to come here.
             fresh: as of `deliver`.
+
+        Raises:
+            NotTaken: for outcomes that MLflow refuses, once all others are delivered.
         """
         count = 0
         others: Counter[str] = Counter()
+        refused: list[str] = []
         for place in places:
             with suppress(FileNotFoundError, LeaseLost):
                 meant = Spool.store_of(place)
                 if meant not in ("", self.address, *moved):
                     others[meant] += 1
                     continue
-                self.deliver(place, fresh)
+                try:
+                    self.deliver(place, fresh)
+                except delivery.NotTaken as error:  # one outcome keeps no other one waiting
+                    refused.append(f"{error} It waits in {place}.")
+                    continue
                 count += 1
         if others:
             waiting = ", ".join(f"{n} for {store}" for store, n in sorted(others.items()))
             say(f"Results wait for other stores: {waiting}. bench sync tracking.uri=STORE delivers them.")
+        if refused:
+            raise delivery.NotTaken("\n".join(refused))
         return count
 
     def deliver(self, place: Path, fresh: bool = False) -> str:

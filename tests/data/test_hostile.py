@@ -260,6 +260,10 @@ def test_deep_files_that_pillow_reads_as_something_else() -> None:
     assert pixels(tiff(ink.transpose(2, 0, 1), photometric="separated", planarconfig="separate")) == [51, 143, 189]
     premultiplied = np.full((8, 8, 4), (20001, 10000, 5000, 20000), np.uint16)  # rounded up by its writer
     assert pixels(tiff(premultiplied, photometric="rgb", extrasamples=["assocalpha"])) == [255, 216, 197]
+    # As wide as it has channels: which of the two is which says the file alone.
+    narrow = np.arange(27, dtype=np.uint16).reshape(3, 3, 3) * 2000
+    assert pixels(tiff(narrow.transpose(2, 0, 1).copy(), photometric="rgb", planarconfig="separate")) == [0, 8, 16]
+    assert pixels(tiff(narrow, photometric="rgb")) == [0, 8, 16]
     signed = tiff(np.full((8, 8), -5, np.int8))
     assert pixels(signed, (-128, 127)) == [123]
     with pytest.raises(RequestError, match=r"hold values from -5 to 0, and no file says|range=\[-5,0\]"):

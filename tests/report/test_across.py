@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -86,9 +87,22 @@ def test_what_not_every_method_finished_is_named() -> None:
     ]
     text = markdown(across(Frame(lost), "test/accuracy"), "test/accuracy")
     assert "7 seeds on 3 data sets" in text
-    assert "Left out, as not every method finished there: plane, seed 7." in text
+    assert "Left out, as not every method has a number there: plane, seed 7." in text
     whole = markdown(across(frame(), "test/accuracy"), "test/accuracy")
     assert "Left out" not in whole
+
+
+def test_a_run_that_diverged_wins_nothing() -> None:
+    made = make_records(AXES, lambda at: 0.8 + GAIN[at["model"]], seeds=8, sd=0.005)
+    diverged = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/nll": math.nan})
+        if r.axes["model"] == "a" and r.axes["dataset"] == "plane"
+        else r
+        for r in made
+    ]
+    text = markdown(across(Frame(diverged), "test/nll"), "test/nll")
+    assert "has a number there: plane." in text
+    assert "nan" not in text
 
 
 def drawn() -> list[np.ndarray]:

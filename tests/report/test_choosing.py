@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from scipy import stats
 
 from bench.report.claims import Verdict, judge
+from bench.report.verdict import line
 from bench.schema.errors import RequestError
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -63,23 +65,61 @@ def test_folds_that_nothing_fixes_are_cross_validation_and_less_nll_is_better() 
     assert found.averaged == {"split.fold": 2}
 
 
-def test_equal_candidates_are_the_first_and_a_missing_run_leaves_the_claim_open() -> None:
+CLAIM = {"compare": {"by": "test/accuracy"}, "against": {"by": "train/accuracy"}, "at": {"split.fold": 0}}
+
+
+def replaced(given: list[Record], place: int, **changes: Any) -> list[Record]:
+    return [dataclasses.replace(r, **changes) if i == place else r for i, r in enumerate(given)]
+
+
+def test_equal_candidates_are_the_first_and_one_that_failed_is_the_last() -> None:
     equal = [dataclasses.replace(r, metrics={**r.metrics, "train/accuracy": 1.0}) for r in records()]
-    claim = {"compare": {"by": "test/accuracy"}, "against": {"by": "train/accuracy"}, "at": {"split.fold": 0}}
-    found = verdict(equal, **claim)
+    found = verdict(equal, **CLAIM)
     wanted = chosen("test/accuracy", "test/accuracy", 0) - NUMBERS["test/accuracy"][0, 0]
     assert list(found.values.values()) == pytest.approx(list(wanted))
-    failed = [dataclasses.replace(r, status="failed", metrics={}) if i == 0 else r for i, r in enumerate(equal)]
-    lost = verdict(failed, **claim)
-    assert lost.n == SEEDS - 1
-    assert len(lost.dropped) == 1
-    assert lost.word == "open"
+    failed = verdict(replaced(equal, 0, status="failed", metrics={}), **CLAIM)  # k 1, fold 0, seed 0
+    best = NUMBERS["test/accuracy"][1:, 0, 0].max() - NUMBERS["test/accuracy"][1, 0, 0]
+    assert (failed.n, failed.values[0]) == (SEEDS, pytest.approx(best))
+    diverged = replaced(equal, 0, metrics={**equal[0].metrics, "train/accuracy": math.nan})
+    assert verdict(diverged, **CLAIM).values[0] == pytest.approx(
+        NUMBERS["test/accuracy"][:, 0, 0].max() - NUMBERS["test/accuracy"][1, 0, 0]
+    )
+
+
+def test_a_candidate_whose_run_is_missing_might_have_been_chosen() -> None:
+    lost = verdict(replaced(records(), 0, status="missing", metrics={}), **CLAIM)
+    assert (lost.n, len(lost.dropped), lost.word) == (SEEDS - 1, 1, "open")
+    assert "might have been chosen" in line(lost)
+
+
+def test_what_a_sweep_leaves_out_for_one_candidate_counts_for_none() -> None:
+    """k 5 has the easy set only, which says nothing of it beside k 1 on both."""
+    axes = {"model.k": [1, 5], "dataset": ["easy", "hard"]}
+    made = make_records(
+        axes, lambda p: 0.6 + 0.3 * (p["dataset"] == "easy") + 0.05 * (p["model.k"] == 1), seeds=6, sd=0.001
+    )
+    made = [r for r in made if r.axes != {"model.k": 5, "dataset": "hard"}]
+    both = [dataclasses.replace(r, metrics=dict.fromkeys(OF, r.metrics["test/accuracy"])) for r in made]
+    claim = {
+        "kind": "choice",
+        "says": "x",
+        "over": ["model.k"],
+        "compare": {"by": "val/accuracy"},
+        "against": {"by": "val/accuracy", "at": {"dataset": "easy"}},
+    }
+    (found,) = judge(make_sweep(axes, claims=[claim], exclude=[{"model.k": 5, "dataset": "hard"}]), both)
+    assert found.effect == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
         ({"compare": {"by": "val/accuracy"}, "against": {"by": "val/accuracy"}}, "are the same"),
+        (
+            {"compare": {"by": "val/accuracy", "reads": "test/accuracy"}, "against": {"by": "val/accuracy"}},
+            "are the same",
+        ),
+        ({"over": ["model.k", "model.k"], "compare": {"by": "val/nll"}, "against": {"by": "val/accuracy"}}, "twice"),
         ({"compare": {"by": "val/nll", "reads": "val/nll"}, "against": {"by": "val/nll"}}, "another unit"),
         (
             {"compare": {"by": "val/nll", "at": {"model.k": 1}}, "against": {"by": "val/accuracy"}},

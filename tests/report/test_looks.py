@@ -71,6 +71,18 @@ def test_an_arm_with_other_settings_under_its_old_label_is_another_experiment(tm
     assert judged(made(seeds=5, rng=2, **{"optim.lr": 0.1}), looks, tmp_path).looks.decided == "supported"
 
 
+def test_an_arm_that_had_no_settings_of_its_own_may_get_some(tmp_path: Path) -> None:
+    """A look at one weight decay settled a sweep whose arms have two."""
+    looks: list[dict[str, Any]] = []
+    better = make_records(AXES, lambda p: 0.8 + 0.1 * (p["norm_layer"] == "batch"))
+    plain = of_one_arm(of_one_arm(better, "batch", **{"optim.weight_decay": 0}), "none", **{"optim.weight_decay": 0})
+    assert judged(plain, looks, tmp_path).word == "supported"
+    alike = made(seeds=5, rng=2)
+    now = of_one_arm(of_one_arm(alike, "batch", **{"optim.weight_decay": 2}), "none", **{"optim.weight_decay": 1})
+    assert (found := judged(now, looks, tmp_path)).word == "open"
+    assert "Judged at other settings too (optim.weight_decay 0 where norm layer is" in describe(found)
+
+
 def test_an_arm_that_a_claim_does_not_name_buys_it_no_new_look(tmp_path: Path) -> None:
     axes = {"norm_layer": ["none", "batch", "group"]}
     sweep = make_sweep(axes, claims=[CLAIM, {"kind": "trend", "says": "x", "over": "norm_layer"}], seeds=3)

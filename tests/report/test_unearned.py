@@ -13,6 +13,7 @@ import pytest
 from bench.report.claims import Verdict, judge
 from bench.report.compare import Side, compare
 from bench.report.frame import Frame, select_frame
+from bench.report.power import forecast
 from bench.report.reproduce import judge as judged_again
 from bench.report.stats import sample, t_interval
 from bench.report.verdict import describe
@@ -168,3 +169,19 @@ def test_run_again_what_was_no_number_is_the_same_and_what_was_not_there_is_no_r
     ]
     without = changed(then, lambda r: {"metrics": {"test/accuracy": 0.5}})
     assert [c.word for c in judged_again([without], [now], ["test/nll"])] == ["undecided"]
+
+
+def test_a_forecast_pays_for_shared_images_as_the_verdict_does() -> None:
+    """It promised 1.5 points where their verdict said 5.1, and a number of seeds that helps nothing."""
+    claim = {"says": "x", **PAIR, "smallest": 0.001}
+    sweep = make_sweep(AXES, seeds=10, claims=[claim], base=["split.seed=${seed}"])
+    made = splits_of_their_own(10)
+    (said,) = forecast(sweep, made, {"split.test": 0.2})
+    sure = verdict(made, claim, seeds=10)
+    assert sure.word == "open"
+    assert sure.seeds is None
+    assert sure.detects is not None
+    assert f"find {100 * sure.detects:.1f} points" in said
+    assert "needs about" not in said
+    (alone,) = forecast(make_sweep(AXES, seeds=10, claims=[claim]), made, {"split.test": 0.2})
+    assert said != alone

@@ -63,6 +63,7 @@ def test_text_csv_lists_and_bad_files(ids: dict[str, str], digit: Path, bench: A
     assert status == 1
     assert "broken.png" in err
     assert "note.txt" not in err + out  # a folder is asked for its images
+    assert "\r" not in out  # which a terminal is not given
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [Path(r["image"]).name[0] for r in rows] == ["0", "1", "2"]
     assert all(abs(sum(float(r[str(k)]) for k in range(10)) - 1) < 1e-4 for r in rows)

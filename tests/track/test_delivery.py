@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.track.delivery import NotTaken
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
@@ -108,3 +110,19 @@ def test_no_run_takes_two_outcomes(folder: Path) -> None:
     spool.lend("one", 1, others)
     assert store.deliver(sealed("one")) == mine
     assert [r.run_id for r in store.rows("delivered")] == [mine]
+
+
+def test_an_outcome_that_mlflow_refuses_keeps_no_other_waiting(folder: Path) -> None:
+    spool = Spool(sweep="delivered")
+    odd = Record(key="odd", sweep="", axes={}, seed=0, status="finished", metrics={"test/a?b": 1.0})
+    endless = Record(key="endless", sweep="", axes={}, seed=0, status="finished", metrics={"val/loss": math.inf})
+    for record in (odd, endless):
+        (spool.folder(record.key) / "config.yaml").write_text("seed: 0\n")
+    places = [spool.put(record, record.key, "delivered") for record in (odd, endless)]
+    store = Store()
+    with pytest.raises(NotTaken, match=rf"does not take run odd: .*\n?.*waits in {places[0]}"):
+        store.deliver_waiting(places)
+    assert places[0].exists()
+    (run,) = store.runs_of_key("endless", store.experiment("delivered"))
+    assert run.status == "FINISHED"
+    assert run.metrics == {"val/loss": math.inf}  # which MLflow keeps as the largest number

@@ -106,9 +106,11 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
                 "these splits, or dataset.split_column=null to draw others."
             )
         plain = re.sub(r"[^a-z]", "", name.casefold())
+        if not 1 < len(values) <= MANY:
+            continue
         numbers = len(values) <= 3 and (plain in FLAGS or (plain in SPLIT_COLUMNS and all(map(_is_number, values))))
         named_so = name not in (dataset.path_column, dataset.label_column) and hidden_splits(values)
-        if 1 < len(values) <= MANY and (numbers or named_so):
+        if numbers or named_so:
             raise RequestError(
                 f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
                 "in words that are no names of splits. Write train, val and test into a column split, or say "

@@ -24,7 +24,15 @@ NEEDS_CODECS = (
     "a TIFF of more than 8 bits that is compressed so needs another package: pip install 'imagebench[tiff]', or save "
     "it without compression"
 )
-TIFF_TAGS = {"bits": 258, "photometric": 262, "smallest": 340, "largest": 341, "extra": 338, "format": 339}
+TIFF_TAGS = {
+    "bits": 258,
+    "photometric": 262,
+    "smallest": 340,
+    "largest": 341,
+    "extra": 338,
+    "format": 339,
+    "planar": 284,
+}
 
 
 class Deep(NamedTuple):
@@ -91,9 +99,10 @@ def _png(image: Image.Image, raw: bytes) -> NDArray[np.float64]:
 def _tiff(image: Image.Image, raw: bytes) -> NDArray[np.float64]:
     """[H, W, 3] of a 16-bit TIFF of colour."""
     wide = _first_page(raw)
-    if wide.ndim != 3 or (wide.shape[-1] not in (3, 4) and wide.shape[0] not in (3, 4)):
+    planes = _tag(image, "planar") in (2, (2,))  # one channel after the other, not one pixel after the other
+    if wide.ndim != 3 or wide.shape[0 if planes else -1] not in (3, 4):
         raise ValueError(f"16-bit channels of shape {wide.shape}")
-    wide = (wide if wide.shape[-1] in (3, 4) else wide.transpose(1, 2, 0)).astype(np.float64)
+    wide = (wide.transpose(1, 2, 0) if planes else wide).astype(np.float64)
     if wide.shape[-1] == 3:
         return wide
     colours, last = wide[..., :3], wide[..., 3:] / TOP

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
 TIFF = (
     "is a TIFF of a kind that Pillow does not read (6, 10 or 14 bits, float16, float64, float colour, more than four "
@@ -56,7 +58,7 @@ def no_list(raw: bytes) -> str:
         return "is compressed (gzip): unpack it"
     if raw.startswith(b"PAR1"):
         return "is Parquet and no text: pandas.read_parquet(FILE).to_csv('list.csv', index=False) writes a list"
-    if raw.lstrip()[:1] in (b"{", b"["):
+    if re.match(rb"\s*(\{|\[\s*[\[{\"\d])", raw):
         return "is JSON: write a CSV file with the columns path and label"
     if raw.startswith((b"\x89PNG", b"\xff\xd8\xff")):
         return "is an image: write a CSV file with the columns path and label, or say dataset=folder dataset.root=DIR"

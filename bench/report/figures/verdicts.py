@@ -26,7 +26,8 @@ def claims_figure(verdicts: Sequence[Verdict]) -> Chart | None:
     shown = [v for v in verdicts if v.n and math.isfinite(v.effect)]
     if not shown:
         return None
-    drawn = "replicates" if any(map(is_crossed, shown)) else "seeds"
+    across = any(isinstance(v.claim, Across) for v in shown)
+    drawn = "replicates" if across or any(map(is_crossed, shown)) else "seeds"
     chart = Chart(
         kind="forest",
         title=reword("The claims: effect, interval and single seeds", drawn),
