@@ -166,6 +166,8 @@ def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
     except RequestError:
         raise
     except RunFailed as error:
+        if isinstance(error.__cause__, Exception):  # what the own code raised, in which file and line
+            raise error_of(f"{_those(exp)} cannot be trained", error.__cause__) from error
         raise RequestError(
             f"{_those(exp)}: two steps on {FEW} images fail already: {error.reason}. Look at the initialisation, or "
             "lower optim.lr."
