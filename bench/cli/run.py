@@ -277,7 +277,8 @@ def summary(record: Any, ran: bool, store: str) -> str:
     if c.get("cost/selected_epoch"):
         lines.append(f"epoch {c['cost/selected_epoch']:.0f} was selected on val; test was scored once, at that epoch")
     if skipped := record.provenance.get("skipped_images"):
-        lines.append(f"data  {skipped} files could not be read and are in no split (dataset.on_bad_image=skip)")
+        words = "1 file could not be read and is" if skipped == "1" else f"{skipped} files could not be read and are"
+        lines.append(f"data  {words} in no split (dataset.on_bad_image=skip)")
     lines.append(f"run   {record.run_id}  in {store}   ('bench ui' shows it)")
     return "\n".join(line for line in lines if line)
 

@@ -128,11 +128,13 @@ def levels(name: str, records: list[Record]) -> list[str]:
 def skipped_stamps(records: list[Record]) -> list[str]:
     """A stamp where runs were of a set of which files had been left out."""
     counts = {int(r.provenance.get("skipped_images", 0)) for r in records} - {0}
-    return (
-        [f"Skipped: {', '.join(map(str, sorted(counts)))} files of a set could not be read and are in no split."]
-        if counts
-        else []
+    said = ", ".join(map(str, sorted(counts)))
+    words = (
+        "1 file of a set could not be read and is"
+        if said == "1"
+        else f"{said} files of a set could not be read and are"
     )
+    return [f"Skipped: {words} in no split."] if counts else []
 
 
 def looks(records: list[Record], context: Mapping[str, Any]) -> str:
