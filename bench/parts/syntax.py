@@ -24,6 +24,7 @@ PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.Im
 # What lists a folder reads all of it; in the part's folder, and in folders that are named.
 LISTING = {"iterdir": "*", "listdir": "*", "scandir": "*", "walk": "**"}
 FILLED = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]|\{[^{}]*\}")  # "%03d.txt", "{}.txt"
+ANYWHERE = "**/**/"  # before a pattern that begins with what is computed; as no one writes it
 SKIPPED = ("TYPE_CHECKING", "typing.TYPE_CHECKING", "__name__ == '__main__'")
 
 
@@ -147,7 +148,7 @@ def file_names(node: ast.AST) -> list[str]:
         case ast.Constant(value=str(text)):
             suffix = text.startswith(".") and text[1:].replace(".", "").isalnum()
             filled = FILLED.sub("*", text)
-            return [text, *([f"**/*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
+            return [text, *([f"{ANYWHERE}*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
         case ast.Attribute(attr=name) if name in LISTING:
             return [LISTING[name]]
         case ast.Name(id="listdir" | "scandir"):
@@ -161,7 +162,7 @@ def _pattern(text: str) -> list[str]:
     One that begins with what is computed is looked for in the part's folder, and in folders that are named, only.
     """
     made = re.sub(r"\*+", "*", text)
-    return [f"**/{made}" if made.startswith("*") else made] if any(map(str.isalnum, text)) else []
+    return [f"{ANYWHERE}{made}" if made.startswith("*") else made] if any(map(str.isalnum, text)) else []
 
 
 def _is_skipped(statement: ast.stmt) -> bool:

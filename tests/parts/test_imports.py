@@ -12,6 +12,8 @@ import pytest
 
 from bench import models
 from bench.compose import compose
+from bench.parts.code import code
+from bench.parts.listing import find
 from bench.parts.load import forget_modules, function
 from bench.parts.reads import watch_reads
 from bench.rehearsal import rehearse
@@ -180,3 +182,29 @@ def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> Non
     )
     with pytest.raises(RequestError, match=r"model 'net' reads .*lib/far \(net.py, line \d+\)"):
         rehearse([experiment(compose(["model=net", "dataset=digits"]))])
+
+
+def test_a_folder_of_elsewhere_is_not_walked(
+    write: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Computed names mean what stands in it; of its folders nothing, as it may be a whole disk."""
+    far = tmp_path_factory.mktemp("far")
+    for name in ("a", "b"):
+        (far / name / "deep").mkdir(parents=True)
+        for place in (far, far / name, far / name / "deep"):
+            (place / f"{name}.pt").write_text("1")
+    write("parts/net.py", NET.format(f"import os\nROOT = '{far}'\nWIDTH = 4\ndef there(kind):\n"
+          "    return os.path.join(ROOT, f'{kind}.pt'), list(Path(ROOT).iterdir()), Path(ROOT).glob('**/*.pt')\n"
+          "USED = there").replace("    return nn", "    there\n    return nn"))  # fmt: skip
+    part = find("model", "net")
+    assert part is not None
+    before = code(part)
+    assert {path.relative_to(far).as_posix() for path in before.paths if far in path.parents} == {"a.pt", "b.pt"}
+    (far / "a" / "a.pt").write_text("2")
+    assert code(part).hash == before.hash
+    (far / "a.pt").write_text("2")
+    assert code(part).hash != before.hash
+    monkeypatch.setattr("bench.parts.code.ENTRIES", 1)
+    (far / "c.pt").write_text("1")
+    with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .* more than 1 files.*in full"):
+        code(part)
