@@ -6,7 +6,8 @@ layout and the place of files do not count. What the syntax cannot tell apart co
 imported as a whole, and all Python files in and beside the folder where code is looked up by computed names.
 
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
-(`Path("weights") / "first.bin"`), in the part's folder, beside it and in the working directory. A folder in the part's
+(`Path("weights") / "first.bin"`), in the part's folder, beside it, in the working directory and beside the file of code
+that is imported; not where it is only written (`open("net.log", "a")`). A folder in the part's
 folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
 with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A name that is partly
 computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
@@ -175,7 +176,7 @@ class _Use:
         self.found: set[str] = set()
         self.states = {place: state_of(place) for place in (folder, folder.parent)}  # where a module may come
         self.texts: dict[str, str] = {}  # label -> content, of small data files
-        self._named: set[str] = set()
+        self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
         self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
         self._is_dataset = is_dataset  # what it reads is in its images, however many they are
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
@@ -226,7 +227,8 @@ class _Use:
                 if isinstance(node, ast.Name):
                     self.names(module, [node.id])
                 self.names(module, quoted_names(node))
-                self._named |= set(file_names(node))
+                if id(node) not in module.written:
+                    self._named.setdefault(module.path.parent, set()).update(file_names(node))
                 if is_computed(node):
                     self._all_files()
 
@@ -302,20 +304,30 @@ class _Use:
 
     def data(self) -> None:
         """Count the files that the texts of the code name, with their content."""
-        texts = sorted(t for t in self._named if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
+        texts = sorted(_may_be_names(frozenset().union(*self._named.values())))
         places = list(self.places)
         for place in places:  # it grows: a folder that is named may hold another that is
-            for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
-                path = place / text
-                if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
-                    self.states[path] = state_of(path)
-                    for file in files_below(path):
-                        self._file(file.relative_to(place).as_posix(), file)
-                elif path.is_dir():
-                    follow = text in texts or self._near(place)
-                    places += [path] if follow and path not in places and len(places) < MOST else []
-                elif "." in text or path.is_file():
-                    self._file(text, path)
+            places += [p for p in self._data_in(place, texts) if p not in places][: max(MOST - len(places), 0)]
+        plain = [text for text in texts if not glob.has_magic(text)]
+        beside = {module.path.parent: PurePath(module.label).parent.as_posix() for module in self.modules.values()}
+        for place in sorted(beside.keys() - {*places}):
+            own = sorted(filter(glob.has_magic, _may_be_names(self._named.get(place, set()))))
+            for _ in self._data_in(place, [*plain, *own], f"{beside[place]}/"):
+                pass
+
+    def _data_in(self, place: Path, texts: list[str], label: str = "") -> Iterator[Path]:
+        """Count the files that are meant in one place, and give the other folders that are."""
+        for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
+            path = place / text
+            if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
+                self.states[path] = state_of(path)
+                for file in files_below(path):
+                    self._file(label + file.relative_to(place).as_posix(), file)
+            elif path.is_dir():
+                if text in texts or self._near(place):
+                    yield path
+            elif "." in text or path.is_file():
+                self._file(label + text, path)
 
     def _matches(self, place: Path, texts: list[str]) -> Iterator[str]:
         """The names in a place that the patterns among texts mean; in the part's folder at any depth, as by rglob."""
@@ -362,6 +374,10 @@ class _Use:
                 with contextlib.suppress(UnicodeDecodeError):
                     name = path.relative_to(root).as_posix()
                     self.texts[name if root == self.folder else f"../{name}"] = path.read_text(encoding="utf-8")
+
+
+def _may_be_names(texts: Iterable[str]) -> Iterator[str]:
+    return (t for t in texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
 
 
 @functools.lru_cache(maxsize=1024)

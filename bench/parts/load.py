@@ -218,8 +218,13 @@ def _one_of_each_name(part: Listed) -> None:
         RequestError: where two folders that are both in use have a module of one name.
     """
     for name, path in code(part).modules.items():
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file is None or Path(file) == path:
+        if name not in sys.modules:
+            continue
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None:  # a folder without __init__.py, which it has by now
+            del sys.modules[name]
+            continue
+        if Path(file) == path:
             continue
         live = [place.joinpath(*name.split(".")) for folder in folders() for place in (folder, folder.parent)]
         if Path(file) in [p for place in live for p in (place.with_suffix(".py"), place / "__init__.py")]:

@@ -208,3 +208,78 @@ def test_a_folder_of_elsewhere_is_not_walked(
     (far / "c.pt").write_text("1")
     with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .* more than 1 files.*in full"):
         code(part)
+
+
+@pytest.mark.parametrize(("lines", "file"), [
+    ("WIDTH = int((HERE / '../data/w.txt').read_text())", "data/w.txt"),
+    ("WIDTH = int(Path('./parts/../data/w.txt').read_text())", "data/w.txt"),
+    ("from sub.helper import WIDTH", "parts/sub/w.txt"),
+    ("from mine.helper import WIDTH", "mine/w.txt"),
+    ("from mine.helper import WIDTH", "mine/w.log"),
+])  # fmt: skip
+def test_one_file_is_known_by_all_of_its_names(write: Write, lines: str, file: str) -> None:
+    """Read without a word, and in the key: a change of it gives another."""
+    package = file.rpartition("/")[0]
+    if "helper" in lines:
+        reads = "f'w.{1 and \"log\"}'" if "log" in file else "'w.txt'"
+        write(f"{package}/helper.py", "from pathlib import Path\n"
+              f"WIDTH = int((Path(__file__).parent / {reads}).read_text())")  # fmt: skip
+        write(f"{package}/__init__.py", "")
+    write("parts/net.py", NET.format(lines))
+    write(file, "4")
+    before = asked()
+    assert width(before) == 4
+    write(file, "8")
+    assert run_key(asked(), "") != run_key(before, "")
+
+
+def test_parts_and_settings_may_lead_through_links_and_up(write: Write, tmp_path_factory: Any) -> None:
+    real = tmp_path_factory.mktemp("real") / "own"
+    real.mkdir()
+    (real / "net.py").write_text(NET.format("WIDTH = int((HERE.resolve() / 'w.txt').read_text())").replace(
+        "    return nn", "    WIDTH = int(open(weights).read()) if weights else 4\n    return nn"))  # fmt: skip
+    (real / "w.txt").write_text("4")
+    Path("parts").symlink_to(real)
+    Path("../up.txt").write_text("8")
+    exp = experiment(compose(["model=net", "model.weights=../up.txt", "dataset=digits"]))
+    rehearse([exp])
+    assert width(exp) == 8
+
+
+def test_what_libraries_keep_for_themselves_is_none_of_the_parts(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("MPLCONFIGDIR", str(settings))
+    metadata = tmp_path / "my.egg-info"
+    metadata.mkdir()
+    for folder in (settings, metadata):
+        (folder / "PKG-INFO").write_text("1")
+        with watch_reads("x", ()):
+            (folder / "PKG-INFO").read_text()
+    monkeypatch.setenv("MPLCONFIGDIR", str(Path.cwd()))  # with the user's own files in it
+    (Path.cwd() / "mine").write_text("1")
+    with pytest.raises(RequestError, match="x reads"), watch_reads("x", ()):
+        Path("mine").read_text()
+
+
+@pytest.mark.parametrize(("lines", "counts"), [
+    ("import logging\nlogging.basicConfig(filename='net.log')", False),
+    ("import logging\nlogging.getLogger('x').addHandler(logging.FileHandler(HERE / 'net.log'))", False),
+    ("with open('net.log', 'a') as f: f.write('1')", False),
+    ("LOG = Path('net.log')\nwith LOG.open(mode='w') as f: f.write('1')", False),
+    ("(HERE / 'net.log').write_text('1')", False),
+    ("import numpy as np\nnp.savetxt('net.log', [1])", False),
+    ("open('net.log', 'r+')", True),
+    ("LOG = Path('net.log')\nLOG.write_text(LOG.read_text())", True),
+    ("open(Path(open('net.log').read()), 'w')", True),
+    ("open('net.log')", True),
+])  # fmt: skip
+def test_a_file_that_is_only_written_is_not_in_the_key(write: Write, lines: str, counts: bool) -> None:
+    write("parts/net.py", NET.format(f"{lines}\nWIDTH = 4"))
+    part = find("model", "net")
+    assert part is not None
+    before = code(part).hash
+    write("net.log", "1")
+    write("parts/net.log", "1")
+    assert (code(part).hash != before) == counts
