@@ -13,7 +13,8 @@ with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders t
 computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
 folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
 by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
-`bench.parts.reads` refuses what is read by any other way; a setting that names a file counts by `bench.parts.resolve`.
+`bench.parts.reads` refuses what Python opens besides, while the part is imported and tried; what a library opens in C,
+or another program, it does not hear. A setting that names a file counts by `bench.parts.resolve`.
 """
 
 from __future__ import annotations

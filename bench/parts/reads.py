@@ -3,7 +3,9 @@
 The syntax tells which modules a part imports and which files it names (`bench.parts.code`). Where it does not tell, as
 of a name that is computed or a folder that the code puts on sys.path, a changed file would leave the key as it was, and
 an old number would answer for new code. So Python's own audit events are listened to: which file is opened, and by
-whose code.
+whose code. What a library opens by itself, in C or in another program, raises no such event (safetensors,
+`torch.jit.load`, `torchvision.io.read_image`, a subprocess), but for SQLite: such a file counts where the code or a
+setting names it, and is not noticed where its name is computed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import re
 import sys
 import sysconfig
 import tempfile
+import urllib.parse
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,9 +89,9 @@ def watch_reads(what: str, known: Collection[Path], only: str = "") -> Iterator[
 
 
 def _opened(event: str, arguments: tuple[Any, ...]) -> None:
-    if event != "open" or not _watches:
+    if event not in ("open", "sqlite3.connect") or not _watches:
         return
-    name, mode, flags = arguments
+    name, mode, flags = arguments if event == "open" else (_database(arguments[0]), None, None)
     if not isinstance(name, str | bytes | os.PathLike):
         return
     text = os.fsdecode(name)
@@ -109,6 +112,13 @@ def _opened(event: str, arguments: tuple[Any, ...]) -> None:
     elif where := _whose(sys._getframe(1)):
         for watch in _watches:
             watch.read.setdefault(text, where)
+
+
+def _database(name: Any) -> Any:
+    """The file that SQLite is asked for, which it opens itself; None where it is none, or comes only now."""
+    text = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
+    text = urllib.parse.unquote(text[5:].partition("?")[0]) if text.startswith("file:") else text
+    return text if os.path.isfile(text) else None
 
 
 def _is_elsewhere(path: str) -> bool:
