@@ -6,12 +6,15 @@ layout and the place of files do not count. What the syntax cannot tell apart co
 imported as a whole, and all Python files in and beside the folder where code is looked up by computed names.
 
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
-(`Path("weights") / "first.bin"`), in the part's folder, beside it and in the working directory. A folder in the part's
+(`Path("weights") / "first.bin"`), in the part's folder, beside it, in the working directory and beside the file of code
+that is imported; not where it is only written (`open("net.log", "a")`). A folder in the part's
 folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
 with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A name that is partly
 computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
-folder (`iterdir`) reads all of it. A compiled module that is not of an installed package counts with its content.
-`bench.parts.reads` refuses what is read by any other way; a setting that names a file counts by `bench.parts.resolve`.
+folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
+by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
+`bench.parts.reads` refuses what Python opens besides, while the part is imported and tried; what a library opens in C,
+or another program, it does not hear. A setting that names a file counts by `bench.parts.resolve`.
 """
 
 from __future__ import annotations
@@ -31,13 +34,15 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from bench.parts.listing import folders, is_installed
-from bench.parts.syntax import Module, file_names, is_computed, quoted_names
+from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names
 from bench.parts.walk import files_below, matches
+from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
 
 VERSION = 3  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
+ENTRIES = 2000  # files of folders elsewhere that patterns may mean
 KEPT = 2**20  # bytes of a text file that the code names and a run keeps
 State = tuple[int, ...] | None
 
@@ -64,10 +69,11 @@ def code(part: Listed) -> Code:
 
     Raises:
         SyntaxError: when a file that it uses is no Python.
+        RequestError: when it may mean any file of a large folder that lies elsewhere.
     """
     if part.package:
         return Code(part.package)
-    here = (part.file, part.name, Path.cwd())
+    here = (part.file, part.name, Path.cwd(), part.kind == "dataset")
     made, states = _code(*here)
     if any(state_of(path) != state for path, state in states):
         _code.cache_clear()
@@ -128,17 +134,28 @@ def state_of(path: Path) -> State:
 
 
 @functools.lru_cache(maxsize=256)
-def _code(file: Path, name: str, cwd: Path) -> tuple[Code, tuple[tuple[Path, State], ...]]:
+def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tuple[tuple[Path, State], ...]]:
     importlib.invalidate_caches()
-    use = _Use(file.parent, cwd)
+    use = _Use(file.parent, cwd, is_dataset)
     use.names(use.module(file, file.stem, "."), {name})
     use.follow()
-    use.data()
+    try:
+        use.data()
+    except _TooMany as error:
+        raise RequestError(
+            f"{file.parent.name}/{file.name}: '{name}' names the folder {error}, and by names that it computes it may "
+            f"mean any of more than {ENTRIES} files there, which would all be in its key. Put those that it reads "
+            "into the part's folder, or write their names in full."
+        ) from None
     sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
     text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
     files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
     paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
     return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths), tuple(use.states.items())
+
+
+class _TooMany(Exception):
+    """Of this folder."""
 
 
 class _Use:
@@ -151,7 +168,7 @@ class _Use:
         states: of every file and folder that was looked at, so that a change is noticed.
     """
 
-    def __init__(self, folder: Path, cwd: Path) -> None:
+    def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False) -> None:
         self.folder, self.places = folder, list(dict.fromkeys([folder, folder.parent, cwd]))
         self.path = search_path(folder)
         self.modules: dict[Path, Module] = {}
@@ -160,7 +177,9 @@ class _Use:
         self.found: set[str] = set()
         self.states = {place: state_of(place) for place in (folder, folder.parent)}  # where a module may come
         self.texts: dict[str, str] = {}  # label -> content, of small data files
-        self._named: set[str] = set()
+        self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
+        self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
+        self._is_dataset = is_dataset  # what it reads is in its images, however many they are
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
     def module(self, path: Path, name: str, package: str) -> Module:
@@ -209,7 +228,8 @@ class _Use:
                 if isinstance(node, ast.Name):
                     self.names(module, [node.id])
                 self.names(module, quoted_names(node))
-                self._named |= set(file_names(node))
+                if id(node) not in module.written:
+                    self._named.setdefault(module.path.parent, set()).update(file_names(node))
                 if is_computed(node):
                     self._all_files()
 
@@ -285,32 +305,64 @@ class _Use:
 
     def data(self) -> None:
         """Count the files that the texts of the code name, with their content."""
-        texts = sorted(t for t in self._named if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
+        texts = sorted(_may_be_names(frozenset().union(*self._named.values())))
         places = list(self.places)
         for place in places:  # it grows: a folder that is named may hold another that is
-            for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
-                path = place / text
-                if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
-                    self.states[path] = state_of(path)
-                    for file in files_below(path):
-                        self._file(file.relative_to(place).as_posix(), file)
-                elif path.is_dir():
-                    places += [path] if path not in places and len(places) < MOST else []
-                elif "." in text or path.is_file():
-                    self._file(text, path)
+            places += [p for p in self._data_in(place, texts) if p not in places][: max(MOST - len(places), 0)]
+        plain = [text for text in texts if not glob.has_magic(text)]
+        beside = {module.path.parent: PurePath(module.label).parent.as_posix() for module in self.modules.values()}
+        for place in sorted(beside.keys() - {*places}):
+            own = sorted(filter(glob.has_magic, _may_be_names(self._named.get(place, set()))))
+            for _ in self._data_in(place, [*plain, *own], f"{beside[place]}/"):
+                pass
+
+    def _data_in(self, place: Path, texts: list[str], label: str = "") -> Iterator[Path]:
+        """Count the files that are meant in one place, and give the other folders that are."""
+        for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
+            path = place / text
+            if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
+                self.states[path] = state_of(path)
+                for file in files_below(path):
+                    self._file(label + file.relative_to(place).as_posix(), file)
+            elif path.is_dir():
+                if text in texts or self._near(place):
+                    yield path
+            elif "." in text or path.is_file():
+                self._file(label + text, path)
 
     def _matches(self, place: Path, texts: list[str]) -> Iterator[str]:
         """The names in a place that the patterns among texts mean; in the part's folder at any depth, as by rglob."""
-        for text in filter(glob.has_magic, texts):
+        for named in filter(glob.has_magic, texts):
+            text = named.removeprefix(ANYWHERE)
+            if place == self.folder:
+                text = f"**/{text}" if text != named else text
+            elif not self._near(place):
+                words = Path(text).parts
+                text = "/".join("*" if w == "**" else w for w in words[words[0] == "**" and len(words) > 1 :])
             # "*" is seldom a pattern; the working directory's files, of which runs write some, are not meant by it.
-            if place == self.folder or place not in self.places or any(map(str.isalnum, Path(text).parts[0])):
-                found, looked = matches(place, text)
-                yield from (name for name in found if not name.endswith(".py") or text.endswith(".py"))
-                self.states |= {folder: state_of(folder) for folder in looked}
+            alone = named.startswith(ANYWHERE) or not any(map(str.isalnum, Path(text).parts[0]))
+            if place == self.folder or place not in self.places or not alone:
+                yield from self._glob(place, text)
             if place == self.folder:
                 self.states |= {Path(here): state_of(Path(here)) for here, *_ in os.walk(place)}
                 names = (PurePath(file.relative_to(place).as_posix()) for file in files_below(place))
                 yield from (str(n) for n in names if n.match(text) and (n.suffix != ".py" or text.endswith(".py")))
+
+    def _glob(self, place: Path, text: str) -> Iterator[str]:
+        near = self._near(place)
+        found, looked = matches(place, text, None if near else ENTRIES)
+        self.states |= {folder: state_of(folder) for folder in looked}
+        if not near:
+            self._elsewhere += len(looked) - 1 + sum((place / name).is_file() for name in found)
+            if self._elsewhere > ENTRIES:
+                if self._is_dataset:
+                    return
+                raise _TooMany(place)
+        yield from (name for name in found if not name.endswith(".py") or text.endswith(".py"))
+
+    def _near(self, place: Path) -> bool:
+        """Whether a folder is the part's, the one around it, the working directory, or below one of them."""
+        return any(near == place or near in place.parents for near in self.places)
 
     def _file(self, text: str, path: Path) -> None:
         if path in self.modules:
@@ -323,6 +375,10 @@ class _Use:
                 with contextlib.suppress(UnicodeDecodeError):
                     name = path.relative_to(root).as_posix()
                     self.texts[name if root == self.folder else f"../{name}"] = path.read_text(encoding="utf-8")
+
+
+def _may_be_names(texts: Iterable[str]) -> Iterator[str]:
+    return (t for t in texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
 
 
 @functools.lru_cache(maxsize=1024)

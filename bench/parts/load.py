@@ -20,7 +20,7 @@ from typing import Any
 from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
 from bench.parts.declare import MARK, Declared
 from bench.parts.listing import all_parts, folders, is_installed
-from bench.parts.patches import note, take_back
+from bench.parts.patches import note, take_back, threads_noted
 from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
 from bench.schema.errors import RequestError
@@ -31,6 +31,7 @@ PREFIX = "imagebench_own_"
 SOURCES: dict[str, dict[str, str]] = {}  # code -> files of what was run in this process
 _loaded: dict[Path, types.ModuleType] = {}  # file of a part -> its module
 _codes: dict[tuple[Path, str], str] = {}  # (file, part) -> the code that was imported
+_before: set[tuple[Path, str]] = set()  # (file, code) that was imported in this process
 _used: dict[Path, State] = {}  # files that were imported, as they were then
 _lock = threading.RLock()
 
@@ -144,7 +145,8 @@ def _module(part: Listed) -> types.ModuleType:
     try:
         # What a dataset reads is in its images, which are in the key.
         only = ".py" if part.kind == "dataset" else ""
-        with warnings.catch_warnings(), watch_reads(f"{part.kind} '{part.name}'", found.paths, only):
+        watched = watch_reads(f"{part.kind} '{part.name}'", found.paths, only)
+        with warnings.catch_warnings(), threads_noted(), watched:
             warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
             module = importlib.import_module(f"{package}.{part.file.stem}")
     except Exception as error:
@@ -152,10 +154,12 @@ def _module(part: Listed) -> types.ModuleType:
             file = getattr(sys.modules[name], "__file__", None)
             if isinstance(file, str) and not is_installed(Path(file)):
                 del sys.modules[name]
-        raise error if isinstance(error, RequestError) else _import_error(part, error) from error
+        again = (part.file, found.hash) in _before
+        raise error if isinstance(error, RequestError) else _import_error(part, error, again) from error
     finally:
         sys.dont_write_bytecode = writing
     _loaded[part.file] = module
+    _before.add((part.file, found.hash))
     _used.update({path: state_of(path) for path in found.paths})
     return module
 
@@ -218,8 +222,13 @@ def _one_of_each_name(part: Listed) -> None:
         RequestError: where two folders that are both in use have a module of one name.
     """
     for name, path in code(part).modules.items():
-        file = getattr(sys.modules.get(name), "__file__", None)
-        if file is None or Path(file) == path:
+        if name not in sys.modules:
+            continue
+        file = getattr(sys.modules[name], "__file__", None)
+        if file is None:  # a folder without __init__.py, which it has by now
+            del sys.modules[name]
+            continue
+        if Path(file) == path:
             continue
         live = [place.joinpath(*name.split(".")) for folder in folders() for place in (folder, folder.parent)]
         if Path(file) in [p for place in live for p in (place.with_suffix(".py"), place / "__init__.py")]:
@@ -265,7 +274,7 @@ def _forget(places: set[Path], files: set[Path]) -> None:
             del kept[path]
 
 
-def _import_error(part: Listed, error: Exception) -> RequestError:
+def _import_error(part: Listed, error: Exception, again: bool = False) -> RequestError:
     """What to say of a file that does not import: file, line and reason."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).parent in (part.file.parent, *part.file.parent.parents[:1])]
@@ -273,6 +282,13 @@ def _import_error(part: Listed, error: Exception) -> RequestError:
     file = inside[-1].filename if inside else str(part.file)
     place = f"{Path(file).parent.name}/{Path(file).name}" + (f", line {line}" if line else "")
     reason = (str(error) or "no message").splitlines()[0]
+    if again:
+        return RequestError(
+            f"{part.kind} '{part.name}' cannot be imported a second time in one process: {place}: "
+            f"{type(error).__name__}: {reason}\nEach run imports it anew. Guard what can be registered only once (an "
+            "operator of torch.library, a resolver of OmegaConf, a colormap) by "
+            f"'try: ... except {type(error).__name__}: pass'."
+        )
     return RequestError(
         f"{part.kind} '{part.name}' cannot be imported: {place}: {type(error).__name__}: {reason}\n"
         f"'python {part.file.parent.name}/{part.file.name}' shows the whole traceback."

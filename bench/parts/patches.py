@@ -6,10 +6,12 @@ that come after it and have no such file, of which no key says anything.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import sys
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bench.parts.reads import of_user
@@ -18,7 +20,9 @@ WATCHED = ("torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.o
            "timm.layers", "numpy", "random", "math")  # fmt: skip
 CHANGED_ALWAYS = ("__abstractmethods__", "_abc_impl", "__annotations__", "__doc__", "__dict__", "__weakref__")
 _as_it_was: dict[Any, dict[str, Any]] = {}  # module or class -> its names
-_dtype: list[Any] = []
+_defaults: dict[Any, tuple[Any, Any, Any]] = {}  # function -> its code and its defaults
+_settings: dict[str, Any] = {}
+_threads: list[tuple[int, int]] = []  # before and after a user's file was imported
 
 
 def note(texts: Any) -> None:
@@ -34,36 +38,119 @@ def note(texts: Any) -> None:
         if module is None or module in _as_it_was:
             continue
         _as_it_was[module] = dict(vars(module))
-        for value in list(vars(module).values()):
-            if inspect.isclass(value) and value not in _as_it_was and value.__module__.startswith(("torch", "timm")):
+        classes = [value for value in vars(module).values() if inspect.isclass(value)]
+        for value in [base for kind in classes for base in kind.__mro__]:  # nn.BatchNorm2d has its methods of others
+            if value not in _as_it_was and value.__module__.startswith(("torch", "timm")):
                 _as_it_was[value] = dict(vars(value))
-    if "torch" in sys.modules and not _dtype:
-        _dtype.append(sys.modules["torch"].get_default_dtype())
+    for place in _as_it_was:
+        for value in _as_it_was[place].values():
+            plain = getattr(value, "__func__", value)
+            if inspect.isfunction(plain) and plain not in _defaults:
+                _defaults[plain] = plain.__code__, plain.__defaults__, dict(plain.__kwdefaults__ or {})
+    for name, value in _now().items():
+        _settings.setdefault(name, value)
+
+
+@contextmanager
+def threads_noted() -> Iterator[None]:
+    """Notice whether a user's file that is imported inside sets the number of threads; a run and a worker do, too."""
+    before = _number_of_threads()
+    try:
+        yield
+    finally:
+        if (after := _number_of_threads()) != before and before:
+            _threads.append((before, after))
 
 
 def take_back() -> None:
-    """Undo what users' code has put there since, and the type of numbers that it has made the usual one."""
+    """Undo what users' code has put there since, and the settings of torch and NumPy that it has changed."""
     for place, before in _as_it_was.items():
         for name, value in list(vars(place).items()):
             old = before.get(name)
-            if value is old or name in CHANGED_ALWAYS or not _put(value, old, isinstance(place, ModuleType)):
+            if value is old or name in CHANGED_ALWAYS or not _put(value, old, place, name in before):
                 continue
             if name in before:
                 setattr(place, name, old)
             else:
                 delattr(place, name)
-    if _dtype and sys.modules["torch"].get_default_dtype() != _dtype[0]:
-        sys.modules["torch"].set_default_dtype(_dtype[0])
+    for function, (code, defaults, by_name) in _defaults.items():
+        if function.__code__ is not code:
+            function.__code__ = code
+        if function.__defaults__ is not defaults:
+            function.__defaults__ = defaults
+        if [*map(id, (function.__kwdefaults__ or {}).values())] != [*map(id, by_name.values())]:
+            function.__kwdefaults__ = dict(by_name)
+    _take_back_settings()
 
 
-def _put(value: Any, old: Any, in_module: bool) -> bool:
-    """Whether a user's code has put a value there: its own function or class, or one of another name."""
-    plain = inspect.unwrap(getattr(value, "__func__", value)) if callable(value) else value
-    code = getattr(plain, "__code__", None)
-    if code is not None and of_user(code.co_filename):
+def _now() -> dict[str, Any]:
+    """What holds for all code that runs, of torch and NumPy where they are loaded."""
+    found: dict[str, Any] = {}
+    if numpy := sys.modules.get("numpy"):
+        found["errors"] = numpy.geterr()
+    if (torch := sys.modules.get("torch")) and "torch.optim" in sys.modules:  # imported whole
+        hooks = vars(torch.nn.modules.module)
+        found |= {
+            "dtype": torch.get_default_dtype(), "device": torch.get_default_device(),
+            "grad": torch.is_grad_enabled(), "mkldnn": torch.backends.mkldnn.enabled,
+            "hooks": {n: dict(v) if isinstance(v, dict) else v for n, v in hooks.items() if n.startswith("_global_")},
+        }  # fmt: skip
+    return found
+
+
+def _take_back_settings() -> None:
+    now = _now()
+    changed = {name: value for name, value in _settings.items() if now.get(name) != value}
+    if "errors" in changed:
+        sys.modules["numpy"].seterr(**changed["errors"])
+    torch: Any = sys.modules.get("torch")
+    if "dtype" in changed:
+        torch.set_default_dtype(changed["dtype"])
+    if "device" in changed:
+        torch.set_default_device(None if changed["device"].type == "cpu" else changed["device"])
+    if "grad" in changed:
+        torch.set_grad_enabled(changed["grad"])
+    if "mkldnn" in changed:
+        torch.backends.mkldnn.enabled = changed["mkldnn"]
+    for name, value in changed.get("hooks", {}).items():
+        if isinstance(value, dict):  # others hold the same one
+            hooks = getattr(torch.nn.modules.module, name)
+            hooks.clear()
+            hooks.update(value)
+        else:
+            setattr(torch.nn.modules.module, name, value)
+    if _threads:
+        if _number_of_threads() == _threads[-1][1]:  # nobody has set another since
+            torch.set_num_threads(_threads[0][0])
+        _threads.clear()
+
+
+def _number_of_threads() -> int:
+    return sys.modules["torch"].get_num_threads() if "torch.optim" in sys.modules else 0
+
+
+def _put(value: Any, old: Any, place: Any, known: bool) -> bool:
+    """Whether a user's code has put a value there: of its own, or in place of another class or function.
+
+    A library that is loaded later wraps functions of torch, as its compiler does with `nn.Module.__init__`, and not
+    always by `functools.wraps`: what was made inside a function of a library stays, too.
+    """
+    first: Any = value.fget if isinstance(value, property) else value
+    while isinstance(first, functools.partial | functools.partialmethod):
+        first = first.func
+    chain: list[Any] = [getattr(first, "__func__", first)]
+    while hasattr(chain[-1], "__wrapped__") and len(chain) < 20:
+        chain.append(chain[-1].__wrapped__)
+    if any(of_user(code.co_filename) for one in chain if (code := getattr(one, "__code__", None)) is not None):
         return True
     if inspect.isclass(value):
         file = getattr(sys.modules.get(value.__module__), "__file__", None)
-        return value.__module__.startswith("imagebench_own_") or (file is not None and of_user(file))
-    moved = inspect.isfunction(value) and inspect.isfunction(old)
-    return moved and not in_module and value.__qualname__ != old.__qualname__
+        if value.__module__.startswith("imagebench_own_") or (file is not None and of_user(file)):
+            return True
+    if not known and inspect.isclass(place):  # what it inherits is hidden by a method of another
+        return inspect.isfunction(first) and first in _defaults
+    if value is first and inspect.isfunction(first) and "<locals>" in first.__qualname__ and first not in _defaults:
+        return False
+    before = getattr(old, "__func__", old)
+    same = value is first and chain[-1] is inspect.unwrap(before)
+    return known and (callable(before) or isinstance(before, property)) and not same

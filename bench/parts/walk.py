@@ -16,13 +16,18 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(here, name) for name in sorted(files))
 
 
-def matches(folder: Path, pattern: str) -> tuple[list[str], list[Path]]:
-    """What a pattern (`t/*.txt`) means in a folder: (paths from the folder, sorted; folders whose content decides)."""
+def matches(folder: Path, pattern: str, most: int | None = None) -> tuple[list[str], list[Path]]:
+    """What a pattern (`t/*.txt`) means in a folder: (paths from the folder, sorted; folders whose content decides).
+
+    With more than `most` such folders it stops, and gives no paths.
+    """
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     looked = [folder.joinpath(*parts[:fixed])]
     for depth in range(fixed + 1, len(parts) + ("**" in parts[-1])):
         looked += [folder / p for p in _glob(folder, os.path.join(*parts[:depth])) if (folder / p).is_dir()]
+        if most is not None and len(looked) > most:
+            return [], looked
     return [p for p in _glob(folder, pattern) if "__pycache__" not in Path(p).parts], looked
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from bench import models
 from bench.compose import compose
+from bench.parts.code import code
+from bench.parts.listing import find
 from bench.parts.load import forget_modules, function
 from bench.parts.reads import watch_reads
 from bench.rehearsal import rehearse
@@ -180,3 +182,212 @@ def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> Non
     )
     with pytest.raises(RequestError, match=r"model 'net' reads .*lib/far \(net.py, line \d+\)"):
         rehearse([experiment(compose(["model=net", "dataset=digits"]))])
+
+
+def test_a_folder_of_elsewhere_is_not_walked(
+    write: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Computed names mean what stands in it; of its folders nothing, as it may be a whole disk."""
+    far = tmp_path_factory.mktemp("far")
+    for name in ("a", "b"):
+        (far / name / "deep").mkdir(parents=True)
+        for place in (far, far / name, far / name / "deep"):
+            (place / f"{name}.pt").write_text("1")
+    write("parts/net.py", NET.format(f"import os\nROOT = '{far}'\nWIDTH = 4\ndef there(kind):\n"
+          "    return os.path.join(ROOT, f'{kind}.pt'), list(Path(ROOT).iterdir()), Path(ROOT).glob('**/*.pt')\n"
+          "USED = there").replace("    return nn", "    there\n    return nn"))  # fmt: skip
+    part = find("model", "net")
+    assert part is not None
+    before = code(part)
+    assert {path.relative_to(far).as_posix() for path in before.paths if far in path.parents} == {"a.pt", "b.pt"}
+    (far / "a" / "a.pt").write_text("2")
+    assert code(part).hash == before.hash
+    (far / "a.pt").write_text("2")
+    assert code(part).hash != before.hash
+    monkeypatch.setattr("bench.parts.code.ENTRIES", 1)
+    (far / "c.pt").write_text("1")
+    with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .* more than 1 files.*in full"):
+        code(part)
+
+
+@pytest.mark.parametrize(("lines", "file"), [
+    ("WIDTH = int((HERE / '../data/w.txt').read_text())", "data/w.txt"),
+    ("WIDTH = int(Path('./parts/../data/w.txt').read_text())", "data/w.txt"),
+    ("from sub.helper import WIDTH", "parts/sub/w.txt"),
+    ("from mine.helper import WIDTH", "mine/w.txt"),
+    ("from mine.helper import WIDTH", "mine/w.log"),
+])  # fmt: skip
+def test_one_file_is_known_by_all_of_its_names(write: Write, lines: str, file: str) -> None:
+    """Read without a word, and in the key: a change of it gives another."""
+    package = file.rpartition("/")[0]
+    if "helper" in lines:
+        reads = "f'w.{1 and \"log\"}'" if "log" in file else "'w.txt'"
+        write(f"{package}/helper.py", "from pathlib import Path\n"
+              f"WIDTH = int((Path(__file__).parent / {reads}).read_text())")  # fmt: skip
+        write(f"{package}/__init__.py", "")
+    write("parts/net.py", NET.format(lines))
+    write(file, "4")
+    before = asked()
+    assert width(before) == 4
+    write(file, "8")
+    assert run_key(asked(), "") != run_key(before, "")
+
+
+def test_parts_and_settings_may_lead_through_links_and_up(write: Write, tmp_path_factory: Any) -> None:
+    real = tmp_path_factory.mktemp("real") / "own"
+    real.mkdir()
+    (real / "net.py").write_text(NET.format("WIDTH = int((HERE.resolve() / 'w.txt').read_text())").replace(
+        "    return nn", "    WIDTH = int(open(weights).read()) if weights else 4\n    return nn"))  # fmt: skip
+    (real / "w.txt").write_text("4")
+    Path("parts").symlink_to(real)
+    Path("../up.txt").write_text("8")
+    exp = experiment(compose(["model=net", "model.weights=../up.txt", "dataset=digits"]))
+    rehearse([exp])
+    assert width(exp) == 8
+
+
+def test_what_libraries_keep_for_themselves_is_none_of_the_parts(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = tmp_path_factory.mktemp("settings")
+    monkeypatch.setenv("MPLCONFIGDIR", str(settings))
+    metadata = tmp_path / "my.egg-info"
+    metadata.mkdir()
+    for folder in (settings, metadata):
+        (folder / "PKG-INFO").write_text("1")
+        with watch_reads("x", ()):
+            (folder / "PKG-INFO").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path))  # with the user's own files in it
+    Path("mine").write_text("1")
+    with pytest.raises(RequestError, match="x reads"), watch_reads("x", ()):
+        Path("mine").read_text()
+
+
+@pytest.mark.parametrize(("lines", "counts"), [
+    ("import logging\nlogging.basicConfig(filename='net.log')", False),
+    ("import logging\nlogging.getLogger('x').addHandler(logging.FileHandler(HERE / 'net.log'))", False),
+    ("with open('net.log', 'a') as f: f.write('1')", False),
+    ("LOG = Path('net.log')\nwith LOG.open(mode='w') as f: f.write('1')", False),
+    ("(HERE / 'net.log').write_text('1')", False),
+    ("import numpy as np\nnp.savetxt('net.log', [1])", False),
+    ("open('net.log', 'r+')", True),
+    ("LOG = Path('net.log')\nLOG.write_text(LOG.read_text())", True),
+    ("open(Path(open('net.log').read()), 'w')", True),
+    ("open('net.log')", True),
+])  # fmt: skip
+def test_a_file_that_is_only_written_is_not_in_the_key(write: Write, lines: str, counts: bool) -> None:
+    write("parts/net.py", NET.format(f"{lines}\nWIDTH = 4"))
+    part = find("model", "net")
+    assert part is not None
+    before = code(part).hash
+    write("net.log", "1")
+    write("parts/net.log", "1")
+    assert (code(part).hash != before) == counts
+
+
+def test_all_that_files_put_into_torch_and_set_is_gone_in_the_next_run(write: Write) -> None:
+    """Under one key there would be two numbers, by what a warm worker has run before."""
+    import numpy as np
+    import torch
+    from torch import nn
+
+    def state() -> dict[str, Any]:
+        return {
+            "partial": nn.BatchNorm2d, "function": nn.functional.relu, "class": nn.ReLU, "builtin": torch.tanh,
+            "dispatched": nn.functional.adaptive_max_pool2d, "wrapped": nn.SiLU.forward, "property": nn.RNN.all_weights,
+            "method": vars(nn.GELU)["__init__"], "inherited": nn.BatchNorm3d.forward, "defaults": nn.BatchNorm1d(3).eps,
+            "by name": nn.functional.softmax.__defaults__, "hook": nn.Identity()(torch.ones(1)),
+            "grad": torch.is_grad_enabled(), "device": torch.get_default_device(), "threads": torch.get_num_threads(),
+            "mkldnn": torch.backends.mkldnn.enabled, "errors": np.geterr()["over"],
+        }  # fmt: skip
+
+    write("parts/net.py", NET.format("""
+WIDTH = 4
+import functools
+import numpy as np
+import torch
+nn.BatchNorm2d = functools.partial(nn.BatchNorm2d, eps=1)
+nn.functional.relu = nn.functional.leaky_relu
+nn.ReLU = nn.ELU
+torch.tanh = torch.sigmoid
+nn.functional.adaptive_max_pool2d = nn.functional.max_pool2d
+nn.BatchNorm3d.forward = nn.Identity.forward
+nn.SiLU.forward = functools.wraps(nn.SiLU.forward)(lambda self, x: x)
+nn.RNN.all_weights = property(lambda self: [])
+nn.GELU.__init__ = functools.partialmethod(nn.GELU.__init__, approximate="tanh")
+nn.BatchNorm1d.__init__.__defaults__ = (0.5, *nn.BatchNorm1d.__init__.__defaults__[1:])
+nn.functional.softmax.__defaults__ = (1, 3, None)
+nn.modules.module.register_module_forward_hook(lambda module, x, y: y * 0)
+torch.set_grad_enabled(False)
+torch.set_default_device("meta")
+torch.set_num_threads(torch.get_num_threads() + 1)
+torch.backends.mkldnn.enabled = False
+np.seterr(over="raise")
+""").replace("{}", ""))  # fmt: skip
+    forget_modules()
+    kept = state()
+    compose(["model=net"])
+    changed = state()
+    assert [name for name in kept if name != "hook" and changed[name] == kept[name]] == []
+    assert changed["hook"].device.type == "meta"
+    forget_modules()
+    assert [name for name, value in state().items() if value != kept[name]] == []
+
+
+def test_what_a_run_and_libraries_set_stays(write: Write) -> None:
+    import torch
+    import torch._dynamo
+    from torch import nn
+
+    write("parts/net.py", NET.format("WIDTH = 4\nimport torch\ntorch.set_num_threads(torch.get_num_threads() + 1)"))
+    threads, made = torch.get_num_threads(), nn.Module.__init__
+    compose(["model=net"])
+    torch.set_num_threads(threads + 2)  # as a run does by trainer.threads
+    wrapped, step = torch.rand_like, torch.optim.SGD.step
+
+    torch.rand_like = torch.no_grad()(wrapped)
+    try:
+        mine = torch.rand_like
+        forget_modules()
+        assert torch.get_num_threads() == threads + 2
+        assert (nn.Module.__init__, torch.optim.SGD.step, torch.rand_like) == (made, step, mine)
+    finally:
+        torch.rand_like = wrapped
+        torch.set_num_threads(threads)
+
+
+def test_a_database_is_a_file_that_is_read(write: Write, tmp_path_factory: pytest.TempPathFactory) -> None:
+    import sqlite3
+
+    far = tmp_path_factory.mktemp("far")
+    with sqlite3.connect(far / "a.db") as base:
+        base.execute("create table t(x)")
+    for name in ("str(FAR)", "f'file:{FAR}?mode=ro', uri=True"):
+        write("parts/net.py", NET.format(f"FAR = Path('{far}') / ('a' + '.d' + 'b')\nimport sqlite3\n"
+              f"sqlite3.connect({name}).execute('select * from t')\nWIDTH = 4"))  # fmt: skip
+        with pytest.raises(RequestError, match=r"model 'net' reads .*a.db \(net.py, line \d+\)"):
+            compose(["model=net"])
+    write("parts/net.py", NET.format("import sqlite3\nsqlite3.connect(':memory:')\n"
+          "sqlite3.connect('ma' + 'de.db').execute('create table t(x)')\nWIDTH = 4"))  # fmt: skip
+    compose(["model=net"])
+
+
+def test_what_registers_only_once_is_told_as_that(write: Write) -> None:
+    line = "OmegaConf.register_new_resolver('imagebench_once', lambda: 1)"
+    write("parts/net.py", NET.format(f"from omegaconf import OmegaConf\n{line}\nWIDTH = 4"))
+    assert width(asked()) == 4
+    forget_modules()  # what a run begins with
+    with pytest.raises(RequestError, match=r"a second time in one process: parts/net.py, line 8: .*registered") as told:
+        width(asked())
+    assert "try: ... except " in str(told.value)
+    assert "python parts" not in str(told.value)
+    kind = str(told.value).rpartition("except ")[2].partition(":")[0]
+    write("parts/net.py", NET.format(
+        f"from omegaconf import OmegaConf\ntry:\n    {line}\nexcept {kind}:\n    pass\nWIDTH = 4"))  # fmt: skip
+    assert width(asked()) == 4
+    write("parts/net.py", NET.format("1 / 0"))
+    with pytest.raises(
+        RequestError, match=r"'net' cannot be imported: .*ZeroDivisionError.*\n'python parts/net.py' shows"
+    ):
+        compose(["model=net"])
