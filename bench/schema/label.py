@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -10,6 +11,10 @@ from typing import Any
 
 def canonical_text(value: Any) -> str:
     """Canonical spelling: equal for two spellings of one value, different for different values."""
+    return _spelled_once(value) if isinstance(value, str | int | float) else _spelled(value)
+
+
+def _spelled(value: Any) -> str:
     number = to_number(value)
     if number is not None:
         return repr(number)
@@ -17,6 +22,10 @@ def canonical_text(value: Any) -> str:
         return json.dumps(value)
     items = _items(value)
     return str(value) if items is None else "[" + ",".join(canonical_text(v) for v in items) + "]"
+
+
+# A table asks for the same few values a million times. 1, 1.0 and True are equal and are not one value.
+_spelled_once = functools.lru_cache(maxsize=2**16, typed=True)(_spelled)
 
 
 def to_number(value: Any) -> float | None:
