@@ -36,9 +36,10 @@ class Row:
     metrics: dict[str, float] = field(default_factory=dict)  # latest value of each
 
 
-def infinite_again(number: float) -> float:
-    """A metric as it was logged: MLflow keeps what is infinite as the largest number that there is."""
-    return math.copysign(math.inf, number) if abs(number) >= sys.float_info.max else number
+def infinite_again(number: Any) -> Any:
+    """A metric as it was logged: MLflow keeps what is infinite as the largest number; what is none stays as it is."""
+    large = isinstance(number, float | int) and abs(number) >= sys.float_info.max
+    return math.copysign(math.inf, number) if large else number
 
 
 @dataclass(frozen=True)
