@@ -243,7 +243,13 @@ def test_a_killed_run_of_a_job_fails_and_jobs_end_with_their_launch(folder: Path
             return any(p.stat().st_mtime > begun for p in spool.glob("*/.progress"))
         return False
 
+    def short_is_done() -> bool:  # or its process would be killed too, wherever both begin at once
+        time.sleep(0.3)
+        found = Store().records("adhoc") if (folder / "mlflow.db").exists() else []
+        return any(r.status == "finished" for r in found)
+
     call = Call(folder, "sweep", *words, "--workers", "2")  # joblib's one job is the launch itself
+    assert call.wait_until(short_is_done)
     for _ in range(2):
         assert call.wait_until(trains)
         workers = [p for p in workers_of(call) if p.ppid() != call.process.pid]  # joblib's jobs look like them
