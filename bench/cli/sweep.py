@@ -109,7 +109,7 @@ def main(args: argparse.Namespace) -> int:
             say(line)
     outcome, after = None, before
     if not args.dry_run:
-        Spool().forget({p.key for p in before.with_status(planned, "finished")})
+        Spool(sweep=title).forget({p.key for p in before.with_status(planned, "finished")})
     if todo and not args.dry_run:
         warn(every, sweep, title)
         register(phases, sweep, title, store, before)

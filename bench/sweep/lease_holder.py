@@ -76,6 +76,8 @@ class LeaseHolder:
         self.asked.add(point.key)
         found = begin(self.store, self.leases, point.key, replaced, self.title, point.name, tags, self.before, look)
         if isinstance(found, Record):
+            if found.status == "finished":
+                self.spool.forget({point.key})
             return found
         self.runs[point.key] = found
         self._copy_start(point)

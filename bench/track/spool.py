@@ -247,10 +247,13 @@ class Spool:
         return [place for _, place in sorted(found)]
 
     def forget(self, keys: Collection[str]) -> None:
-        """Remove the checkpoints of stopped runs that somebody has finished elsewhere."""
+        """Remove what stopped and killed attempts left of runs that have been finished: checkpoints, unsealed files."""
         for file in self.stopped.glob("*.ckpt"):
             if file.stem in keys:
                 file.unlink(missing_ok=True)
+        for place in self.root.glob("[0-9a-f]*") if self.sweep else ():
+            if self.key(place) in keys and place == self.place(self.key(place)) and not (place / OUTCOME).exists():
+                self.clear(place)
 
     @staticmethod
     def read(place: Path) -> tuple[Record, dict[str, Any]]:

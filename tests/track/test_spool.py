@@ -126,3 +126,15 @@ def test_a_run_is_kept_for_one_process_whatever_becomes_of_its_folder(tmp_path: 
     assert [p.name[:64] for p in other.root.iterdir()] == [key]  # what was put aside
     with one.alone(key, told):
         pass
+
+
+def test_what_a_killed_attempt_left_of_a_finished_run_goes(tmp_path: Path) -> None:
+    """Nobody would ever begin it again, and its files stayed for good; what is sealed waits, what is others' stays."""
+    mine, other = Spool(tmp_path / "spool", sweep="mine"), Spool(tmp_path / "spool", sweep="other")
+    for spool, key in ((mine, "a" * 64), (mine, "b" * 64), (other, "a" * 64)):
+        (spool.folder(key) / "curves.csv").write_text("x")
+    sealed = mine.folder("c" * 64)
+    (sealed / "outcome.json").write_text("{}")
+    mine.forget({"a" * 64, "c" * 64})
+    left = {p.name for p in (tmp_path / "spool").iterdir()}
+    assert left == {mine.place("b" * 64).name, other.place("a" * 64).name, sealed.name}
