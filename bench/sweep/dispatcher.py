@@ -33,7 +33,7 @@ class Dispatcher:
 
     Attributes:
         ready: points that are ours and wait for a worker.
-        ways: see `worker.work`.
+        ways: how many were run as one program, or alone and why (`worker.work`).
     """
 
     def __init__(
@@ -108,8 +108,10 @@ class Dispatcher:
             worker.started()
             return
         error = future.exception()
+        ran: list[str] = []
         if error is None:
-            self.ways += future.result()
+            ran, ways = future.result()
+            self.ways += ways
         worker.points, worker.future = [], None
         self.view.running(worker.number, [])
         if isinstance(error, DiskFull):
@@ -118,7 +120,10 @@ class Dispatcher:
             worker.stop()
             worker.start()
         for point in points:
-            if (place := self._ended(point, error, worker.threads)) is not None:
+            # Who looks at a sweep delivers what waits in the spool: an outcome may be gone before we see it.
+            if point.key in ran:
+                yield self.spool.place(point.key)
+            elif (place := self._ended(point, error, worker.threads)) is not None:
                 yield place
 
     def _ended(self, point: Point, error: BaseException | None, threads: int) -> Path | None:

@@ -40,11 +40,11 @@ def warm() -> int:
     return os.getpid()
 
 
-def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list[tuple[int, str]]:
+def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> tuple[list[str], list[tuple[int, str]]]:
     """Run points as one program, or where they make none the first of them; leaves outcomes in the spool.
 
     Returns:
-        How many were run, and why not as one program ("" where they were).
+        Run keys of those that were run; how many, and why not as one program ("" where they were).
     """
     import torch
 
@@ -55,7 +55,7 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list
     kept = Spool(spool, sweep=title)
     labels = [{"sweep": title, "axes": p.axes, "name": p.name, "claims": p.claims, "tuning": p.tuning} for p in points]
     with outside_slurm(points[0].experiment):
-        execute(
+        ran = execute(
             [p.experiment for p in points],
             labels=labels,
             spool=kept,
@@ -63,7 +63,7 @@ def work(points: Sequence[Point], title: str, spool: Path, threads: int) -> list
             told=lambda count, why: found.append((count, why)),
             rest=False,
         )
-    return found
+    return [kept.key(place) for place in ran], found
 
 
 class Told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.sweep.plan import at_scale, points
+from bench.sweep import pool
+from bench.sweep.plan import Point, at_scale, points
+from bench.sweep.worker import work
 from bench.track.record import write_csv
+from bench.track.spool import Spool
 from bench.track.store import Store
 from tests.sweep.calling import RUNS, TINY, Call
 
@@ -293,3 +297,23 @@ def test_workers_end_where_the_store_cannot_be_made(folder: Path, bench: Any) ->
     assert "cannot be used" in err
     left = set(psutil.Process().children()) - before
     assert [p for p in left if "resource_tracker" not in " ".join(p.cmdline())] == []
+
+
+def test_a_run_whose_outcome_a_looker_delivers_is_not_run_again(
+    folder: Path, bench_json: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`bench table` brings what waits to the store: the sweep took the run for one that had not begun."""
+    ran: list[str] = []
+
+    def looked_at(given: Sequence[Point], *rest: Any) -> Any:
+        found = work(given, *rest)
+        ran.extend(p.key for p in given)
+        if len(ran) <= 2:
+            assert Store().deliver_waiting(Spool().pending()) == 1
+        return found
+
+    monkeypatch.setattr(pool, "work", looked_at)
+    words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1")
+    found = bench_json("sweep", *words, "trainer.stack=off", "hydra/launcher=basic")
+    assert (found["ran"], found["failed"], len(ran)) == (2, 0, 2)
+    assert not list((folder / ".imagebench" / "spool").glob("*"))
