@@ -219,3 +219,8 @@ class Split:
             raise ValueError("folds and fold are for split=kfold.")
         if self.train_per_class is not None and self.train_fraction < 1:
             raise ValueError("train_fraction and train_per_class both choose the training subset: give one of them.")
+
+    @property
+    def folds_share_images(self) -> bool:
+        """Whether all folds use the same images, so that one search serves them; a training subset differs in each."""
+        return self.kind == "kfold" and self.train_per_class is None and self.train_fraction == 1

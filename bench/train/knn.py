@@ -26,7 +26,7 @@ def score_by_distance(exp: Experiment, data: ImageData) -> Result:
     """Score val and test by the votes of their nearest train images, or by the nearest class mean, in scaled pixels.
 
     The search is shared with other runs of a sweep (`bench.models.neighbour_cache`); its seconds count in each. All
-    folds share one among all images where their pixels can be compared (`shared_scale`), and count their part of it.
+    folds of the same images share one where their pixels can be compared (`shared_scale`), and count their part of it.
     `cost/params` is 0 for neighbours, and counts the means; `cost/flops` counts the distances of one query: for
     each train image (or mean) and pixel a subtraction, a multiplication (or absolute value) and an addition.
     """
@@ -39,7 +39,7 @@ def score_by_distance(exp: Experiment, data: ImageData) -> Result:
     labels, classes = data.labels[data.train], len(data.classes)
     fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
     keep, count = exp.transfer.cache, len(data.val) + len(data.test)
-    if keep and exp.split.kind == "kfold" and (common := shared_scale(exp, data)) is not None:
+    if keep and exp.split.folds_share_images and (common := shared_scale(exp, data)) is not None:
         everything = rows_of(common, data, data.used)
         scores, seconds = score_folds(exp.model, everything, data, device)
     else:

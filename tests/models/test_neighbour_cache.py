@@ -100,10 +100,10 @@ def test_other_content_is_searched_anew(cache: Path, searches: list[int]) -> Non
 def ask(barrier: multiprocessing.synchronize.Barrier, log: Path) -> None:
     os.environ["IMAGEBENCH_CACHE"] = str(log.parent)
 
-    def counted(*args: object) -> object:
+    def counted(*args: Any) -> object:
         with log.open("a") as file:
             file.write("x")
-        return neighbours(*args)
+        return np.zeros((50, args[2])), np.zeros((50, args[2]), np.int64)  # a forked process must not wake threads
 
     neighbour_cache.neighbours = counted
     barrier.wait()
@@ -165,6 +165,21 @@ def test_folds_share_a_search_where_their_pixels_can_be_compared(
             same = (np.abs(ours - theirs) < 1e-6).all(1)
             assert same.mean() > 0.99  # pixels rounded another way: a tie at the k-th place may fall otherwise
     assert len([k for k in searches if k >= 32]) == expected
+
+
+def test_a_training_subset_is_searched_alone(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is another one in each fold, so that nothing is shared by a search among all images, test images included."""
+    searched: list[int] = []
+
+    def search(train: Any, *rest: Any) -> Any:
+        searched.append(len(train))
+        return neighbours(train, *rest)
+
+    monkeypatch.setattr("bench.models.neighbour_cache.neighbours", search)
+    words = ["dataset=digits", "split=kfold", "split.folds=3", "split.train_per_class=5", "pixel_norm=unit"]
+    exp = experiment(compose([*words, "model=knn"]))
+    score_by_distance(exp, images.load(exp.dataset, exp.split))
+    assert searched == [50]
 
 
 def test_more_neighbours_than_a_fold_has_are_refused_before_the_search(cache: Path, searches: list[int]) -> None:
