@@ -161,7 +161,7 @@ def _head(
     alone_ = dataclasses.replace(exp, transfer=Transfer(), augment=Augment())
     result = fit_one(alone_, lambda: Single(alone_, part, examples, fabric), on_epoch, checkpoint)
     assert result.state is not None
-    trained = part.named(result.state)
+    trained = part.rename(result.state)
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
     assert trained.keys() <= whole.keys()
     net.load_state_dict({**whole, **trained})
@@ -195,7 +195,7 @@ def _score_features(
         model = Ncm(family="ncm", metric=how.metric)
         flops = 3.0 * train.shape[1] * len(data.classes)
     labels, classes = data.labels[data.train], len(data.classes)
-    if how.cache and exp.split.kind == "kfold" and isinstance(model, Knn):
+    if how.cache and exp.split.folds_share_images and isinstance(model, Knn):
         order = np.argsort(np.concatenate([data.train, data.val, data.test]))
         scores, seconds = score_folds(model, np.concatenate([train, val, test])[order], data, device)
     else:
