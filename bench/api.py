@@ -52,7 +52,7 @@ class Run:
         return getattr(self.record, name)
 
     def __str__(self) -> str:
-        from bench.cli.run import summary
+        from bench.cli.summary import summary
 
         return summary(self.record, self.ran, self.store)
 

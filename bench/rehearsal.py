@@ -48,7 +48,7 @@ def rehearse(experiments: Sequence[Experiment]) -> None:
         if owns and what not in seen:
             seen.add(what)
             forget_modules()
-            with _random_state_kept():
+            with _keep_random_state():
                 _rehearse(exp)
 
 
@@ -59,15 +59,15 @@ def _rehearse(exp: Experiment) -> None:
     owns = [(_kind(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
     if owns:
         with watch_reads(_those(exp), frozenset().union(*(known_files(kind, own) for kind, own in owns))):
-            _tried(exp, data)
+            _rehearse_parts(exp, data)
 
 
-def _tried(exp: Experiment, data: ImageData) -> None:
+def _rehearse_parts(exp: Experiment, data: ImageData) -> None:
     """Every part but the dataset, as the run will call it."""
     few = dataclasses.replace(data, train=data.train[:FEW], val=data.val[:BATCH], test=data.val[:BATCH])
     batch = torch.from_numpy(np.ascontiguousarray(data.images[few.train[:BATCH]]))
     if exp.augment.own is not None:
-        _drawn_twice(exp, exp.augment.own, few, batch)
+        _draw_twice(exp, exp.augment.own, few, batch)
     for own in exp.corrupt.own:
         for severity in exp.corrupt.severities:
             _twice(
@@ -82,7 +82,7 @@ def _tried(exp: Experiment, data: ImageData) -> None:
         scores = np.log(stream.dirichlet(np.ones(len(data.classes)), len(data.val)).astype(np.float32) + 1e-9)
         own_metrics(exp.metrics.own, scores, data.labels[data.val], data.classes)
     if exp.trains and exp.transfer.mode == "scratch":
-        _trained(exp, few, batch)
+        _rehearse_training(exp, few, batch)
 
 
 def _kind(exp: Experiment, group: str) -> str:
@@ -100,7 +100,7 @@ def _same_images(exp: Experiment) -> None:
         )
 
 
-def _drawn_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> None:
+def _draw_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> None:
     change = augment.make(exp.augment, data)
     assert change is not None
     labels = torch.from_numpy(data.labels[data.train[:BATCH]])
@@ -141,7 +141,7 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
         )
 
 
-def _trained(exp: Experiment, few: ImageData, batch: Tensor) -> None:
+def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> None:
     """One epoch on a handful of images, by the loop that trains."""
     net = models.build(exp, few.shape, len(few.classes))
     named = f"model '{exp.model_name}'"
@@ -186,7 +186,7 @@ def _random_state() -> tuple[bytes, object, bytes]:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def _keep_random_state() -> Iterator[None]:
     before: Any = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         yield

@@ -149,7 +149,7 @@ class Trained:
         parts = [backbone(self.prepare(part.to(self.device))).float().cpu() for part in stored.split(32)]
         return torch.cat(parts).numpy()
 
-    def embedded(self, split: str, most: int | None = None) -> NDArray[np.float32]:
+    def embed_split(self, split: str, most: int | None = None) -> NDArray[np.float32]:
         """`embed` of a split, or of its first `most` images; a network's features are kept on disk."""
         rows = self.data.split(split)[:most]
         if self.net is None or not len(rows):
@@ -163,7 +163,7 @@ class Trained:
     @cached_property
     def reference(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Train rows [N, D] that neighbours and means are found among, and their labels [N]."""
-        return self.embedded("train"), self.data.labels[self.data.train]
+        return self.embed_split("train"), self.data.labels[self.data.train]
 
 
 def open_run(store: Store, word: str, where: Mapping[str, Any] | None = None, device: str = "auto") -> Trained:
@@ -188,14 +188,14 @@ def open_run(store: Store, word: str, where: Mapping[str, Any] | None = None, de
     chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else torch.device(device)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        shape, classes, spans = _images(store, record, exp, folder)
+        shape, classes, spans = _read_images(store, record, exp, folder)
         made = Trained(record, exp, classes, shape, spans, None, nn.Identity(), chosen, where)
         if isinstance(exp.model, Knn | Ncm):
             return dataclasses.replace(made, prepare=pixel_norm.make(exp.pixel_norm, made.data))
         if made.nearest is not None:
-            net, prepare = _frozen(store, made, folder)
+            net, prepare = _load_frozen(store, made, folder)
         else:
-            net, prepare = _network(store, made, folder)
+            net, prepare = _load_network(store, made, folder)
     return dataclasses.replace(made, net=net.to(chosen).eval(), prepare=prepare.to(chosen).eval())
 
 
@@ -249,7 +249,7 @@ def blank(shape: Shape, classes: tuple[str, ...]) -> ImageData:
     return ImageData(np.zeros((0, *shape), np.uint8), none, classes, none, none, none, "")
 
 
-def _images(
+def _read_images(
     store: Store, record: Record, exp: Experiment, folder: Path
 ) -> tuple[Shape, tuple[str, ...], Mapping[str, Range]]:
     """Shape, class names and spans: as the run says, or from its images for runs that are older than images.json.
@@ -268,10 +268,10 @@ def _images(
         return data.shape, data.classes, data.entry.spans if data.entry is not None else older
 
 
-def _network(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Module]:
+def _load_network(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Module]:
     """The run's network with its weights, and its preprocessing to the last bit."""
     path = store.artifact(made.record.run_id, "weights.pt", folder)
-    said, exp = _trained_on(store, made.record, path), made.exp
+    said, exp = _read_input(store, made.record, path), made.exp
     if exp.transfer.mode != "scratch" and exp.transfer.preprocess == "weights":
         # So that the file or run that it began with need not be there any more.
         exp = dataclasses.replace(exp, transfer=dataclasses.replace(exp.transfer, input=said))
@@ -283,10 +283,10 @@ def _network(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.M
         raise RequestError(
             f"The weights of run {made.record.run_id} do not fit the model that its settings describe: {reason}"
         ) from None
-    return net, _prepare(said)
+    return net, _make_prepare(said)
 
 
-def _trained_on(store: Store, record: Record, path: Path) -> Input:
+def _read_input(store: Store, record: Record, path: Path) -> Input:
     """What the run's preprocessing.json says, or, for older runs, what its settings and images say."""
     try:
         said = json.loads(store.artifact(record.run_id, origin.FILE, path.parent).read_text(encoding="utf-8"))
@@ -297,13 +297,13 @@ def _trained_on(store: Store, record: Record, path: Path) -> Input:
     return build(Input, said, where=origin.FILE)
 
 
-def _prepare(on: Input) -> nn.Module:
+def _make_prepare(on: Input) -> nn.Module:
     """The module that does what an Input says."""
     mean, std = (255 / on.range * np.array(values, np.float64) for values in (on.mean, on.std))
     return preprocess.Preprocess(pixel_norm.Scale(mean, std), len(on.mean), on.size, on.interpolation, repeat=True)
 
 
-def _frozen(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Module]:
+def _load_frozen(store: Store, made: Trained, folder: Path) -> tuple[nn.Module, nn.Module]:
     """The backbone that made the features for neighbours or means, from the weights that the run began with."""
     kind, _, run = made.exp.transfer.weights.partition(":")
     asked = made.exp.transfer.preprocess == "weights" and made.exp.transfer.input is None

@@ -44,7 +44,7 @@ def record_best(best: Tried, data: ImageData, store: Store) -> Record:
     key = run_key(exp, data.fingerprint)
     with spool.alone(key, lambda text: print(text, file=sys.stderr)):
         # An earlier command may not have lived to deliver it.
-        store.deliver_waiting([place] if (place := spool.sealed(key)) is not None else [], fresh=True)
+        store.deliver_waiting([place] if (place := spool.find_sealed(key)) is not None else [], fresh=True)
         if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
             (place,) = execute([exp], spool=spool)
         else:

@@ -68,13 +68,13 @@ class Search:
 
     Args:
         deadline: `time.monotonic()` at which nothing new is begun.
-        told: called with what goes on, and after each candidate.
+        tell: called with what goes on, and after each candidate.
     """
 
     def __init__(
-        self, data: ImageData, base: list[str], deadline: float, told: Callable[[str, Tried | None], None]
+        self, data: ImageData, base: list[str], deadline: float, tell: Callable[[str, Tried | None], None]
     ) -> None:
-        self.data, self.base, self.deadline, self.told = without_test(data), base, deadline, told
+        self.data, self.base, self.deadline, self.tell = without_test(data), base, deadline, tell
         self.tried: list[Tried] = []
         self.pass_seconds: float | None = None  # of the backbone, an image at its published size
         self.features_kept = False
@@ -107,7 +107,7 @@ class Search:
             if self.best is not None and self.left < 1:
                 self._note(Tried(family.name, candidate.name, note="no time was left"))
                 continue
-            self.told(f"{candidate.name} ...", None)
+            self.tell(f"{candidate.name} ...", None)
             outcome = self._try(family, candidate, min(epochs, candidate.epochs) if epochs else 0, study)
             self._note(outcome)
             if outcome.result is not None and family.features:
@@ -157,11 +157,11 @@ class Search:
         out, trial = Tried(family.name, candidate.name, exp=exp), study.ask()
         started = time.monotonic()
 
-        def told(row: dict[str, float]) -> None:
+        def tell(row: dict[str, float]) -> None:
             done = int(row["epoch"])
             out.epochs, best = done, max(out.accuracy or 0.0, float(row["val_accuracy"]))
             out.accuracy = best
-            self.told(f"{candidate.name}, epoch {done} of {epochs}: val accuracy {row['val_accuracy']:.1%}", None)
+            self.tell(f"{candidate.name}, epoch {done} of {epochs}: val accuracy {row['val_accuracy']:.1%}", None)
             trial.report(float(row["val_accuracy"]), done)
             if trial.should_prune():
                 raise GivenUp(f"behind the others after {done} epochs")
@@ -171,11 +171,11 @@ class Search:
                 raise GivenUp(f"too slow: {rest:.0f} s more, {max(0, self.left):.0f} s are left", fitting)
 
         try:
-            result = train(exp, self.data, told)
+            result = train(exp, self.data, tell)
         except GivenUp as reason:
             study.tell(trial, state=_state("PRUNED"))
             if reason.epochs >= FEWEST:
-                self.told(f"{candidate.name}: again with {reason.epochs} epochs", None)
+                self.tell(f"{candidate.name}: again with {reason.epochs} epochs", None)
                 return self._try(family, candidate, reason.epochs, study)
             out.note = str(reason)
         except (RunFailed, RequestError) as error:
@@ -191,7 +191,7 @@ class Search:
 
     def _note(self, outcome: Tried) -> None:
         self.tried.append(outcome)
-        self.told("", outcome)
+        self.tell("", outcome)
         for other in self.tried:
             if other is not self.best:
                 other.result = None  # only the best one's weights are kept in memory

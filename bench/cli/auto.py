@@ -53,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
         say.line(line)
     store = Store(args.uri)
     base = folder.base(args.folder)
-    search = Search(data, base, started + 60 * args.minutes * (1 - REPORT), say.told)
+    search = Search(data, base, started + 60 * args.minutes * (1 - REPORT), say.tell)
     stopped = False
     try:
         search.run(families(data))
@@ -109,7 +109,7 @@ class View:
             self.end()
             print(text, file=sys.stderr, flush=True)
 
-    def told(self, text: str, outcome: Tried | None) -> None:
+    def tell(self, text: str, outcome: Tried | None) -> None:
         """What goes on, or what became of a candidate."""
         if outcome is not None:
             if outcome.result is not None and (outcome.accuracy or 0) > self.highest:

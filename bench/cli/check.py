@@ -111,7 +111,7 @@ def unfair(plan: Planned) -> list[Finding]:
     """What the plan of a sweep gives some of its cells and not others."""
     from bench import data as images
     from bench.data.finding import Finding
-    from bench.report.fairness import foreseen
+    from bench.report.fairness import foresee
     from bench.schema.experiment import flat_settings
     from bench.track.record import Record
 
@@ -135,7 +135,7 @@ def unfair(plan: Planned) -> list[Finding]:
                 )
             )
     remedy = "Make it equal, or write down in `allow` why it is not; tables and verdicts will say so too."
-    return [Finding(name, "warning", reason, remedy) for name, reason in foreseen(plan.sweep, records)]
+    return [Finding(name, "warning", reason, remedy) for name, reason in foresee(plan.sweep, records)]
 
 
 def expect_effects(plan: Planned, scale: str) -> list[str]:

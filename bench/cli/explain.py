@@ -97,6 +97,6 @@ def own_image(place: str | None, trained: Trained) -> NDArray[np.uint8] | None:
     from bench.serve.pictures import BadImage, read
 
     try:
-        return OfRun(trained).decoded(read(place))[0]
+        return OfRun(trained).decode_image(read(place))[0]
     except BadImage as error:
         raise RequestError(f"--image {place} {error}.") from None

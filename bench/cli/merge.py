@@ -59,7 +59,7 @@ def main(args: argparse.Namespace) -> int:
     there = register.read(log)
     logs = [register.read(read.folder / register.FILE) for read in reads]
     told = [read.context.get(name, ()) for read in reads for name in ("registered", "looks")]
-    entries = register.merged(there, *logs, *told)
+    entries = register.merge(there, *logs, *told)
     sweep = dataclasses.replace(reads[0].sweep, seeds=sorted({r.seed for r in records}))
     given = context(reads, entries, differing)
     written = report.write(sweep, records, args.out, given, reader)

@@ -113,7 +113,7 @@ def classify_all(model: Classifier, found: Iterator[str]) -> Iterator[tuple[str,
         images, problems = [], {}
         for i, place in enumerate(places):
             try:
-                images.append(model.decoded(read(place)))
+                images.append(model.decode_image(read(place)))
             except BadImage as error:
                 problems[i] = str(error)
         rows = iter(model.probabilities(images).tolist() if images else [])

@@ -46,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
         raise RequestError("bench serve answers in JSON at /predict; it prints none.")
     if min(args.max_mb, args.max_megapixels, args.waiting) <= 0 or args.rate < 0:
         raise RequestError("--max-mb, --max-megapixels and --waiting: expected more than 0; --rate: 0 or more.")
-    listening = bound(args.host, args.port)  # before the model is loaded, which takes longer
+    listening = bind(args.host, args.port)  # before the model is loaded, which takes longer
     model, insight, dark = load_classifier(args)
     limits = Limits(int(args.max_mb * 2**20), int(args.max_megapixels * 1e6), args.rate, args.waiting)
     app = make(model, args.host, limits, insight, dark)
@@ -76,7 +76,7 @@ def library() -> Any:
     return uvicorn
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
     """A socket on the address.
 
     Raises:

@@ -176,12 +176,12 @@ def show_plan(
 
 def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     """Check the protocol before compute is spent: errors stop, warnings are told (and stamped onto the table)."""
-    from bench.protocol.lint import findings, require, untested
+    from bench.protocol.lint import findings, require, warn_untested
     from bench.schema.own import uses_own_code
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), sweep.replicates)
     require(found, sweep.allow, title)
-    untested([p.experiment for p in planned])
+    warn_untested([p.experiment for p in planned])
     if uses_own_code(p.experiment for p in planned):
         from bench.rehearsal import rehearse
 
@@ -201,7 +201,7 @@ def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, befo
 
     if sweep.claims:
         ended = sum(p.key in before.found for p in phases.planned())
-        path, known = log.log_file(title), log.stored(store, title)
+        path, known = log.log_file(title), log.read_stored(store, title)
         every = phases.every
         configs = [flat_settings(p.experiment) for p in every]
         settings = settings_of(sweep, configs, [p.data for p in every], [p.axes for p in every])

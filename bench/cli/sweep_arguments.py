@@ -108,7 +108,7 @@ def confirming(
     planned = seeds_of(sweep.seeds)
     # Judged or about to be, wherever it was: a look at any of them may have led to the claim.
     store = existing(points(sweep, overrides)[0].experiment.tracking.uri)
-    entries = [*register.read(register.log_file(title)), *register.stored(store, title)]
+    entries = [*register.read(register.log_file(title)), *register.read_stored(store, title)]
     records = [*(store.records(title) if store is not None else ())]
     records += read_csv(records_file(title)) if records_file(title).is_file() else []
     used = {

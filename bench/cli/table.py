@@ -67,9 +67,9 @@ def main(args: argparse.Namespace) -> int:
     home = register.log_file(title)
     read = (home, out / register.FILE, *([args.records.parent / register.FILE] if args.records else []))
     logs = [register.read(path) for path in dict.fromkeys(read)]
-    entries = register.merged(*logs, context.pop("log", ()))
+    entries = register.merge(*logs, context.pop("log", ()))
     for kind, name in (("launch", "registered"), ("look", "looks")):
-        if found := register.merged(context.get(name, ()), [e for e in entries if e["event"] == kind]):
+        if found := register.merge(context.get(name, ()), [e for e in entries if e["event"] == kind]):
             context[name] = found
     # What is written is shown: of addresses only what may be.
     scales = {
@@ -141,7 +141,7 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
         "test_looks": max(looked.values()),
         "test_decisions": decisions(experiments, keys, store, title),
         **({"repository": address} if (address := repository()) else {}),
-        "log": register.stored(store, title),
+        "log": register.read_stored(store, title),
     }
     here, beside = artifacts.read_stored(store), committed_files(records_file(title).parent)
     return records, lambda run, name: (beside if run.key in completed.committed else here)(run, name), context, store

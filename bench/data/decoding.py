@@ -54,7 +54,7 @@ class _Chunks(Dataset[Tensor | str]):
 
     def __getitem__(self, which: int) -> Tensor | str:
         try:
-            return torch.from_numpy(np.stack([self.images.decoded(i) for i in self.chunks[which].tolist()]))
+            return torch.from_numpy(np.stack([self.images.decode_image(i) for i in self.chunks[which].tolist()]))
         except RequestError as error:  # as text: torch would hide an exception's message behind a traceback
             return str(error)
 

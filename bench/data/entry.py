@@ -103,7 +103,7 @@ def open_entry(folder: Path) -> Entry:
             remarks=tuple(meta["remarks"]),
             rule=meta["rule"],
         )
-        if _sealed(folder) != _states(folder):
+        if _read_seal(folder) != _states(folder):
             _verify(made, meta["sums"])
             seal(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
@@ -148,7 +148,7 @@ def _states(folder: Path) -> dict[str, list[int]]:
     return {name: list(state(folder / name)) for name in names}
 
 
-def _sealed(folder: Path) -> dict[str, list[int]] | None:
+def _read_seal(folder: Path) -> dict[str, list[int]] | None:
     try:
         return dict(json.loads((folder / SEAL).read_text()))
     except (OSError, ValueError, TypeError):

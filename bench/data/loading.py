@@ -21,7 +21,7 @@ def load(dataset: Dataset, split: Split) -> ImageData:
     Raises:
         RequestError: naming what is missing or damaged, or which disk is full.
     """
-    found, member = _parted(dataset, split)
+    found, member = _split(dataset, split)
     return ImageData(
         found.images(getattr(dataset, "workers", None)),
         splits.with_noise(found.labels, member.train, split, len(found.classes)),
@@ -40,15 +40,15 @@ def load(dataset: Dataset, split: Split) -> ImageData:
 
 def fingerprint(dataset: Dataset, split: Split) -> str:
     """`load(dataset, split).fingerprint`, without touching the images where they have been decoded before."""
-    return _fingerprint(*_parted(dataset, split))
+    return _fingerprint(*_split(dataset, split))
 
 
 def test_fingerprint(dataset: Dataset, split: Split) -> str:
     """`load(dataset, split).test_fingerprint`, likewise."""
-    return _test_fingerprint(*_parted(dataset, split))
+    return _test_fingerprint(*_split(dataset, split))
 
 
-def _parted(dataset: Dataset, split: Split) -> tuple[Entry, splits.Membership]:
+def _split(dataset: Dataset, split: Split) -> tuple[Entry, splits.Membership]:
     found = entry(SOURCES[dataset.source], dataset)
     return found, splits.split(found.labels, found.official, split, groups_of(found, split), found.origins)
 

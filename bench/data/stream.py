@@ -41,13 +41,13 @@ class Streamed:
 
     def __getitem__(self, which: int | slice | NDArray[np.int64]) -> NDArray[np.uint8]:
         if isinstance(which, int | np.integer):
-            return self.decoded(int(which))
+            return self.decode_image(int(which))
         chosen = np.arange(len(self))[which]
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            found = list(pool.map(self.decoded, chosen.tolist()))
+            found = list(pool.map(self.decode_image, chosen.tolist()))
         return np.stack(found) if found else np.zeros((0, *self.shape[1:]), np.uint8)
 
-    def decoded(self, i: int) -> NDArray[np.uint8]:
+    def decode_image(self, i: int) -> NDArray[np.uint8]:
         """Image `i`, uint8 [C, H, W].
 
         Raises:

@@ -19,7 +19,7 @@ def draw(subject: Subject) -> list[Picture]:
     if net is None or not found:
         raise NotFor("it has no layers whose outputs are maps.")
     images, titles = subject.examples
-    maps = [out[0].float().cpu().numpy() for out in outputs(net, found, subject.prepared(images[:1]))]
+    maps = [out[0].float().cpu().numpy() for out in outputs(net, found, subject.prepare(images[:1]))]
     with style():
         figure, made = cells(len(found) + 1, CHANNELS, 0.95, left=1.3)
         show(made[0][0], images[0], titles[0].splitlines()[0])

@@ -53,7 +53,7 @@ def _strongest(
     net = subject.trained.net
     assert net is not None
     for start in range(0, len(rows), 32):
-        x = subject.prepared(np.asarray(subject.trained.data.images[rows[start : start + 32]]))
+        x = subject.prepare(np.asarray(subject.trained.data.images[rows[start : start + 32]]))
         for s, out in enumerate(outputs(net, found, x)):
             value, place = torch.max(out.flatten(2), 2)
             best[s].append(value.float().cpu().numpy())

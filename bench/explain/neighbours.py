@@ -51,5 +51,5 @@ def reference(trained: Trained, most: int | None = None) -> tuple[NDArray[np.flo
     metric: Metric = trained.nearest.metric if trained.nearest is not None else "l2"
     if trained.nearest is not None and most is None:
         return (*trained.reference, metric)
-    rows = trained.embedded("train", most or MOST)
+    rows = trained.embed_split("train", most or MOST)
     return rows, trained.data.labels[trained.data.train[: len(rows)]], metric

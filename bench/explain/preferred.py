@@ -21,7 +21,7 @@ def draw(subject: Subject) -> list[Picture]:
     net = subject.trained.net
     if net is None or subject.trained.nearest is not None:
         raise NotFor("only a network's score can be climbed.")
-    large = max(subject.prepared(subject.examples[0][:1]).shape[-2:]) > LARGE
+    large = max(subject.prepare(subject.examples[0][:1]).shape[-2:]) > LARGE
     count = min(len(subject.classes), 6 if large else MOST)
     climbed, probability = ascend(subject, list(range(count)), STEPS // 4 if large else STEPS)
     columns = min(5, count)

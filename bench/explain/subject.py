@@ -89,6 +89,6 @@ class Subject:
             return f"{true} {self.confidence[place]:.0%}"
         return f"{true}\nsaid {said} {self.confidence[place]:.0%}"
 
-    def prepared(self, images: NDArray[np.uint8]) -> Tensor:
+    def prepare(self, images: NDArray[np.uint8]) -> Tensor:
         """The network's input for stored images."""
         return self.trained.prepare(torch.from_numpy(images).to(self.trained.device))

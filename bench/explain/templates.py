@@ -43,7 +43,7 @@ def draw(subject: Subject) -> list[Picture]:
         )
     # Where a pixel is always the same, as in the corners, its weight stays as it began and never matters.
     images = np.asarray(subject.trained.data.images[subject.trained.data.train[:VARIATION]])
-    varies = subject.prepared(images).std(0).cpu().numpy()
+    varies = subject.prepare(images).std(0).cpu().numpy()
     seen = (
         "The same weights, each times the standard deviation of its pixel over training images: what is left is what "
         "moves the decision, without the noise of pixels that hardly change."

@@ -24,14 +24,14 @@ def head_names(net: nn.Module) -> tuple[str, ...]:
     Raises:
         RequestError: none is known.
     """
-    names = _declared(net)
+    names = _declared_heads(net)
     if not names:
         raise RequestError(f"{type(net).__name__} has no head that could be cut off: use another model.")
     found = [inner for name in names for inner in _innermost(net, name)]
     return (*found, *BESIDE.get(type(net).__name__, ()))
 
 
-def _declared(net: nn.Module) -> list[str]:
+def _declared_heads(net: nn.Module) -> list[str]:
     known = TORCHVISION_HEADS.get(type(net).__name__) or getattr(net, "head_path", None)
     if known:
         return [known]
@@ -93,7 +93,7 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Features [B, D] of images [B, C, H, W]."""
         self.network(images)
-        return torch.cat([tap.taken() for tap in self.taps], 1)
+        return torch.cat([tap.take() for tap in self.taps], 1)
 
 
 class Tap(nn.Module):
@@ -109,7 +109,7 @@ class Tap(nn.Module):
         self.seen = x
         return (x[:, :1] if self.convolution else x[..., :1]) * 0
 
-    def taken(self) -> Tensor:
+    def take(self) -> Tensor:
         """[B, D], once."""
         assert self.seen is not None
         x, self.seen = self.seen, None
@@ -134,7 +134,7 @@ class Readout(nn.Module):
             logits.append(head(part[..., None, None]).flatten(1) if isinstance(head, nn.Conv2d) else head(part))
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
 
-    def named(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    def rename(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """A state of this module under the network's names."""
         out = {}
         for name, tensor in state.items():

@@ -44,11 +44,11 @@ class Layers:
 
     def conv(self, inputs: int, filters: int, kernel: int, stride: int = 1, padding: int = 0) -> nn.Module:
         """A convolution; without a bias before a norm, whose shift replaces it."""
-        return self._made(nn.Conv2d(inputs, filters, kernel, stride, padding, bias=self.bare))
+        return self._initialise(nn.Conv2d(inputs, filters, kernel, stride, padding, bias=self.bare))
 
     def affine(self, inputs: int, units: int) -> nn.Module:
         """An affine layer; without a bias before a norm, whose shift replaces it."""
-        return self._made(nn.Linear(inputs, units, bias=norm(self.kind, units, dim=0) is None))
+        return self._initialise(nn.Linear(inputs, units, bias=norm(self.kind, units, dim=0) is None))
 
     def dense(self, inputs: int, units: int, dropout: float) -> nn.Sequential:
         """One hidden layer: affine, norm_layer, activation, dropout. [B, inputs] -> [B, units]."""
@@ -57,7 +57,7 @@ class Layers:
             parts["dropout"] = self.dropout(dropout)
         return nn.Sequential(parts)
 
-    def _made(self, layer: nn.Conv2d | nn.Linear) -> nn.Module:
+    def _initialise(self, layer: nn.Conv2d | nn.Linear) -> nn.Module:
         initialise(layer, "selu" if self.kind.name == "selu" else self.activation)
         return normalise_weight(layer) if self.kind.name == "weight" else layer
 

@@ -51,8 +51,8 @@ def decisions(experiments: Sequence[Experiment], keys: Sequence[str], store: Sto
     names |= set(store.experiments()) if store is not None else set()
     count = 0
     for name in names - {title}:
-        here = {test for test, _ in _committed(RESULTS / name / "records.csv")}
-        entries = register.merged(register.read(register.log_file(name)), register.stored(store, name))
+        here = {test for test, _ in _read_results(RESULTS / name / "records.csv")}
+        entries = register.merge(register.read(register.log_file(name)), register.read_stored(store, name))
         # Entries of earlier versions do not say on which images: then those of the records beside them.
         count += sum(e["event"] == "look" and bool(wanted & set(e.get("tests", here))) for e in entries)
     return count
@@ -67,7 +67,7 @@ def tests_of(experiments: Sequence[Experiment], keys: Sequence[str]) -> dict[str
 
 
 def _everywhere(uri: str | None, tests: Mapping[str, str]) -> Scored:
-    known = _remembered()
+    known = _read_memory()
     store = existing(uri)
     for address in [*known, *([store.shown] if store is not None else [])]:
         try:
@@ -85,7 +85,7 @@ def _everywhere(uri: str | None, tests: Mapping[str, str]) -> Scored:
         for test, runs in one.items():
             out[test] |= runs
     for path in RESULTS.glob("*/records.csv"):
-        for test, run in _committed(path, tests):
+        for test, run in _read_results(path, tests):
             out[test].add(run)
     return out
 
@@ -101,7 +101,7 @@ def _of_store(store: Store, tests: Mapping[str, str]) -> Scored:
     return out
 
 
-def _committed(path: Path, tests: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
+def _read_results(path: Path, tests: Mapping[str, str] | None = None) -> Iterator[tuple[str, str]]:
     """Test split and run of each finished row of a records.csv; none for a file that is not one."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -121,7 +121,7 @@ def _file() -> Path:
     return state_folder() / "ledger.json"
 
 
-def _remembered() -> dict[str, Scored]:
+def _read_memory() -> dict[str, Scored]:
     """Address of each store, as it may be shown, and what it was known to hold."""
     try:
         content = json.loads(_file().read_text(encoding="utf-8"))

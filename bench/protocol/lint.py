@@ -117,7 +117,7 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
         )
 
 
-def untested(experiments: Sequence[Experiment]) -> None:
+def warn_untested(experiments: Sequence[Experiment]) -> None:
     """Say of a device that nobody here has ever used."""
     if any(exp.trainer.accelerator == "tpu" for exp in experiments):
         print(

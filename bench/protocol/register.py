@@ -43,7 +43,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return out
 
 
-def broken(path: Path) -> list[str]:
+def find_breaks(path: Path) -> list[str]:
     """Where the chain of checksums does not hold: a line was edited, removed or put in."""
     before, out = "", []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
@@ -84,7 +84,7 @@ def launch(
         settings: at which the claims are to be judged (`bench.report.looks`).
         stored: entries that the store remembers.
     """
-    known = [e for e in merged(read(path), stored) if e["event"] == "launch"]
+    known = [e for e in merge(read(path), stored) if e["event"] == "launch"]
     entry = {"event": "launch", "claims": claims, "seeds": list(seeds), "ended": ended, "planned": planned}
     if settings:
         entry["settings"] = json.loads(json.dumps(settings, default=str))
@@ -95,13 +95,13 @@ def launch(
     return True
 
 
-def stored(store: Store | None, title: str) -> list[dict[str, Any]]:
+def read_stored(store: Store | None, title: str) -> list[dict[str, Any]]:
     """The entries that a sweep's parent run holds."""
     parent = store.parent(title) if store is not None else None
     if store is None or parent is None:
         return []
     out = []
-    for text in _published(store.params(parent)).values():
+    for text in _join_pieces(store.params(parent)).values():
         try:
             out.append(json.loads(text))
         except ValueError:  # whoever wrote it was killed between two pieces; the folder has it whole
@@ -116,7 +116,7 @@ def publish(store: Store, title: str, path: Path) -> None:
         return
     parent = store.parent(title, make=True)
     assert parent is not None
-    known = _published(store.params(parent))
+    known = _join_pieces(store.params(parent))
     number = len(known)
     for entry in entries:
         text = json.dumps(entry, sort_keys=True)
@@ -130,7 +130,7 @@ def publish(store: Store, title: str, path: Path) -> None:
         number += 1
 
 
-def _published(params: Mapping[str, str]) -> dict[str, str]:
+def _join_pieces(params: Mapping[str, str]) -> dict[str, str]:
     """Number -> entry, its pieces put together."""
     found: dict[str, str] = {}
     for name in sorted(name for name in params if name.startswith(PARAMETER)):
@@ -139,22 +139,22 @@ def _published(params: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def merged(*logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def merge(*logs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Entries of several copies of a log, each once, by time."""
     found: dict[str, dict[str, Any]] = {}
     for log in logs:
         for entry in log:
-            found.setdefault(_said(entry), entry)
+            found.setdefault(_content(entry), entry)
     return sorted(found.values(), key=lambda entry: str(entry.get("time", "")))
 
 
 def unknown(entries: Iterable[dict[str, Any]], log: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The entries that a log does not hold yet."""
-    known = {_said(entry) for entry in log}
-    return [entry for entry in entries if _said(entry) not in known]
+    known = {_content(entry) for entry in log}
+    return [entry for entry in entries if _content(entry) not in known]
 
 
-def _said(entry: Mapping[str, Any]) -> str:
+def _content(entry: Mapping[str, Any]) -> str:
     """An entry but for its place in the chain, which is another one in each copy of a log."""
     return json.dumps({name: value for name, value in entry.items() if name != "previous"}, sort_keys=True)
 

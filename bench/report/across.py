@@ -114,7 +114,7 @@ def chart(found: Across, of: str) -> Chart:
     return set_ranges(made)
 
 
-def paired(found: Across) -> dict[tuple[int, int], float]:
+def compare_pairs(found: Across) -> dict[tuple[int, int], float]:
     """Each pair of methods -> p of Wilcoxon's signed-rank test over the data sets, Holm's correction for all pairs.
 
     Benavoli, Corani & Mangili 2016 (JMLR 17): Nemenyi's ranks of two methods hang on the others, these p do not.
@@ -182,7 +182,7 @@ def markdown(found: Across, of: str) -> str:
     p = "" if math.isnan(found.p) else f" Friedman's test that all rank alike: p = {found.p:.2g}."
     lines += ["", f"Mean ranks that differ by less than {found.critical:.2f} are not told apart (Nemenyi, 5%).{p}"]
     if len(names) <= MOST:
-        apart = paired(found)
+        apart = compare_pairs(found)
         lines += [
             "",
             "| one | other | probability that one beats the other [95%] | Wilcoxon over the data sets, Holm |",

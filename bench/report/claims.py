@@ -131,7 +131,7 @@ def judge(
     if not sweep.claims:
         return []
     frame = select_frame(sweep, list(records))
-    tested = [_tested(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
+    tested = [_test_contrast(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
     factors = holm_factors([t.p * t.stricter for t in tested])
     settings = settings_of_records(sweep, records)
     looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}, settings) for t in tested]
@@ -152,7 +152,7 @@ class _Tested:
     by_images: bool  # no seed changes anything: the test images decide
 
 
-def _tested(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -> _Tested:
+def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -> _Tested:
     found = contrast(frame, claim)
     given = _sample(claim, frame, found.values)
     outcome, p, toward = _test(claim, sweep, given, LEVEL)
@@ -270,7 +270,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         differs=differing(claim, frame),
         equal=equal(claim, frame),
         detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
-        seeds=_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
+        seeds=_seeds_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
         note=note,
         doubts=doubts_of(claim, frame, sweep),
         images=tested.images,
@@ -317,7 +317,7 @@ def _reach(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | N
     return reach(given.sd, given.n, alpha, test=test, df=given.df)
 
 
-def _needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
+def _seeds_needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
     """Seeds that would find the claim's smallest effect with a probability of 80%, at this spread and level.
 
     inf for more than 1,000; None where nothing tells: without a spread, and for crossed replicates, where it matters of

@@ -18,7 +18,7 @@ def text(found: Comparison) -> str:
     if differ:
         width = max(len(s.name) for s in differ)
         lines.append("Settings that differ:")
-        lines += [f"  {s.name:<{width}}  {_few(s.a)} -> {_few(s.b)}" for s in differ]
+        lines += [f"  {s.name:<{width}}  {_list_values(s.a)} -> {_list_values(s.b)}" for s in differ]
     else:
         lines.append("All settings that both sides have are the same.")
     for only, name in ((lambda s: s.b, "a"), (lambda s: s.a, "b")):
@@ -50,7 +50,7 @@ def _row(pair: Pair) -> list[str]:
     return [point(pair.at), described.label, digits(pair.a.mean), digits(pair.b.mean), change, str(d.n), pair.word]
 
 
-def _few(values: list[str]) -> str:
+def _list_values(values: list[str]) -> str:
     return ", ".join(values[:6]) + (f", ... ({len(values)})" if len(values) > 6 else "")
 
 

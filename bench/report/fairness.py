@@ -21,7 +21,7 @@ Doubt = tuple[str, str]  # name, as in a sweep file's `allow`, and what is the m
 
 def doubts(frame: Frame, sweep: Sweep) -> list[Doubt]:
     """Every doubt about the cells of a frame, after selection."""
-    return [*_budget(frame), *_undertrained(frame), *_untuned(frame, sweep), *_edge(frame, sweep)]
+    return [*_budget(frame), *_find_undertrained(frame), *_find_untuned(frame, sweep), *_edge(frame, sweep)]
 
 
 def doubts_of(claim: Claim, frame: Frame, sweep: Sweep) -> list[Doubt]:
@@ -38,7 +38,7 @@ def doubts_of(claim: Claim, frame: Frame, sweep: Sweep) -> list[Doubt]:
     return [(name, text) for name, text in doubts(mine, sweep) if name not in sweep.allow]
 
 
-def foreseen(sweep: Sweep, planned: Sequence[Record]) -> list[Doubt]:
+def foresee(sweep: Sweep, planned: Sequence[Record]) -> list[Doubt]:
     """The doubts that a plan alone raises, before anything runs: unequal training, unequal search.
 
     Args:
@@ -57,7 +57,7 @@ def foreseen(sweep: Sweep, planned: Sequence[Record]) -> list[Doubt]:
         frame.candidates = dict(zip([key(r.axes, frame.axes) for r in first], map(len, cells.values()), strict=True))
     if set(over) & {*UNITS, "trainer.batch_size"}:  # which budget a cell gets is what the search decides
         frame.records = []
-    return [*_budget(frame), *_untuned(frame, sweep)]
+    return [*_budget(frame), *_find_untuned(frame, sweep)]
 
 
 def _budget(frame: Frame) -> Iterator[Doubt]:
@@ -74,7 +74,7 @@ def _budget(frame: Frame) -> Iterator[Doubt]:
         )
     if set(UNITS) & set(frame.axes):
         return  # the question itself
-    trained = [r for r in frame.records if _trained(r)]
+    trained = [r for r in frame.records if _is_trained(r)]
     steps = {n for r in trained if (n := _steps(r)) is not None}
     if sum(map(len, found.values())) > 1 and len(steps) != 1:  # equally many steps are a budget too
         said = ", ".join(f"{', '.join(f'{n:,.6g}' for n in all_)} {UNITS[name][1]}" for name, all_ in found.items())
@@ -101,15 +101,15 @@ def _steps(record: Record) -> int | None:
     return None if not images or not batch else int(config["trainer.epochs"]) * math.ceil(images / int(batch))
 
 
-def _untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
+def _find_untuned(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
     """Cells with one candidate beside others that were chosen, and steps of an axis with a lr of their own."""
-    alone = [p for p, n in frame.candidates.items() if n == 1 and any(map(_trained, frame.points[p].values()))]
+    alone = [p for p, n in frame.candidates.items() if n == 1 and any(map(_is_trained, frame.points[p].values()))]
     if alone and max(frame.candidates.values()) > 1:
         where = _places(frame, alone)
         yield "untuned", f"{where}: one value only, while those of other cells were chosen."
     for name, axis_of in sweep.axes.items():
         own = [label for label, texts in steps_of(name, axis_of) if any(t.startswith("optim.lr=") for t in texts)]
-        shown = {canonical_text(r.axes[name]) for r in frame.records if _trained(r) and name in r.axes}
+        shown = {canonical_text(r.axes[name]) for r in frame.records if _is_trained(r) and name in r.axes}
         own = [label for label in own if canonical_text(label) in shown]
         if name != "optim.lr" and own and len(own) < len(shown):
             said = ", ".join(map(show, own))
@@ -122,11 +122,11 @@ def _places(frame: Frame, points: list[tuple[str, ...]]) -> str:
     return "; ".join(said) + (f"; and {len(points) - 3} more" if len(points) > 3 else "")
 
 
-def _undertrained(frame: Frame) -> Iterator[Doubt]:
+def _find_undertrained(frame: Frame) -> Iterator[Doubt]:
     late = []
     for runs in frame.points.values():
         # With trainer.select=last the last epoch is asked for, and says nothing about training for longer.
-        free = [r for r in runs.values() if _trained(r) and r.config.get("trainer.select") != "last"]
+        free = [r for r in runs.values() if _is_trained(r) and r.config.get("trainer.select") != "last"]
         ended = [r for r in free if r.costs.get("cost/selected_epoch")]
         last = [r for r in ended if r.costs["cost/selected_epoch"] >= r.config["trainer.epochs"] > 1]
         if len(last) > len(ended) / 2:
@@ -166,5 +166,5 @@ def _settings(name: str, sweep: Sweep) -> dict[str, dict[str, str]]:
     return out
 
 
-def _trained(record: Record) -> bool:
+def _is_trained(record: Record) -> bool:
     return record.status == "finished" and trains(record) and bool(record.config.get("trainer.epochs"))

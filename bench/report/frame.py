@@ -173,7 +173,7 @@ class Frame:
             self.need_axis(name, "select.over")
         self.need_metric(select.by)
         if select.seeds:
-            return self._tuned(select, sweep)
+            return self._select_tuned(select, sweep)
         sign = -1.0 if describe(select.by).better == "less" else 1.0
         groups: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
         rest = [name for name in self.axes if name not in select.over]
@@ -196,7 +196,7 @@ class Frame:
         made.tried = {point: [c.at for c in candidates] for point, candidates in groups.items()}
         return made
 
-    def _tuned(self, select: Select, sweep: Sweep | None) -> Frame:
+    def _select_tuned(self, select: Select, sweep: Sweep | None) -> Frame:
         """The judged runs of the candidates that tuning runs choose; a cell whose tuning has not ended has none yet."""
         rest = [name for name in self.axes if name not in select.over]
         cells: dict[tuple[str, ...], list[Cell]] = defaultdict(list)

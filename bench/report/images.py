@@ -80,7 +80,7 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
     sides = [at for _, at in terms(claim, frame)]
     if any(name not in at for at in sides for name in frame.axes):
         return None  # averaged over an axis
-    one, other = (_said(frame, at, reader) for at in sides)
+    one, other = (_predictions(frame, at, reader) for at in sides)
     shared = [seed for seed in one if seed in other]
     if len(shared) < 2 or not same_images([*one.values(), *other.values()]):
         return None
@@ -101,7 +101,7 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
     return OnImages(difference.shape[1], max(-1.0, found.low), min(1.0, found.high), False, math.nan, difference)
 
 
-def _said(frame: Frame, at: dict[str, object], reader: Reader) -> dict[int, Arrays]:
+def _predictions(frame: Frame, at: dict[str, object], reader: Reader) -> dict[int, Arrays]:
     """Seed -> predictions of a point's finished runs."""
     found = {r.seed: predictions.of(r, reader) for r in frame.runs(at).values() if r.status == "finished"}
     return {seed: arrays for seed, arrays in found.items() if arrays is not None and "test_true" in arrays}
@@ -123,7 +123,7 @@ def markdown(frame: Frame, reader: Reader) -> str | None:
     cells = []
     for runs_ in frame.points.values():
         first = next(iter(runs_.values()))
-        said = list(_said(frame, first.axes, reader).values())
+        said = list(_predictions(frame, first.axes, reader).values())
         if said:
             cells.append((point({n: first.axes[n] for n in frame.axes if n in first.axes}), said))
     if not cells:

@@ -76,12 +76,12 @@ Laid = tuple[list[list[str]], list[list[str]], list[list[int]], bool]
 
 def _layout(grid: Grid, usual: int, width: float) -> tuple[str, list[Laid]]:
     """The panels laid out in so many points, in the larger size of type where that fits as well."""
-    layouts = [(size, [_laid(grid, panel, usual, factor, width) for panel in grid.panels]) for size, factor in SIZES]
+    layouts = [(size, [_lay_out(grid, panel, usual, factor, width) for panel in grid.panels]) for size, factor in SIZES]
     fitting = [one for one in layouts if all(fits for *_, fits in one[1])] or layouts[-1:]
     return next((one for one in fitting if _in_one(one[1])), fitting[0])
 
 
-def _laid(grid: Grid, panel: Panel, usual: int, factor: float, width: float) -> Laid:
+def _lay_out(grid: Grid, panel: Panel, usual: int, factor: float, width: float) -> Laid:
     letter, sign = LETTER * factor, SIGN if factor == 1 else 0.0
     heads = [head for head, _ in grid.head_rows()[-1]]
     left = _row_names(panel, grid)
@@ -201,10 +201,10 @@ def _box(title: str) -> str:
 
 def _breakable(words: str) -> str:
     """Text whose words of more than twelve letters may break after their signs."""
-    return " ".join(_broken(word) if len(word) > 12 else tex(word) for word in words.split())
+    return " ".join(_break_word(word) if len(word) > 12 else tex(word) for word in words.split())
 
 
-def _broken(word: str) -> str:
+def _break_word(word: str) -> str:
     parts = re.findall(r"[^\W_]+|[\W_]", word)
     return "".join(tex(part) + ("" if part.isalnum() else "\\allowbreak{}") for part in parts)
 

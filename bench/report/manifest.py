@@ -52,7 +52,7 @@ def manifest(sweep: Sweep, records: list[Record], files: Mapping[str, str | byte
         "data_fingerprints": _count(finished, "data_fingerprint"),
         "code": {"commits": _count(finished, "git_commit"), "dirty": _count(finished, "git_dirty")},
         **({"parts": parts} if (parts := _parts(finished)) else {}),
-        "packages": [_parsed(text) for text in _count(finished, "packages")],
+        "packages": [_parse(text) for text in _count(finished, "packages")],
         "hardware": _count(finished, "hardware"),
         "platform": {name: _count(finished, name) for name in ("python", "platform", "threads")},
         "context": {k: v for k, v in context.items() if k not in ("scale", "command", "changed")},
@@ -108,7 +108,7 @@ def _parts(records: list[Record]) -> dict[str, dict[str, int]]:
     return out
 
 
-def _parsed(text: str) -> Any:
+def _parse(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

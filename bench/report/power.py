@@ -69,7 +69,7 @@ def forecast(sweep: Sweep, records: Sequence[Record], config: Mapping[str, Any] 
     plan = plan_of(sweep, config or {})
     plans = [over_sets(sweep, claim) if isinstance(claim, Across) else plan for claim in tested]
     return [
-        f"{claim.says}: {_said(claim, sweep, mine, _spread(sweep, records, claim), len(sweep.claims))}"
+        f"{claim.says}: {_forecast(claim, sweep, mine, _spread(sweep, records, claim), len(sweep.claims))}"
         for claim, mine in zip(tested, plans, strict=True)
     ]
 
@@ -116,7 +116,7 @@ def _spread(sweep: Sweep, records: Sequence[Record], claim: Claim) -> tuple[Spre
     return (parts, len(found)) if parts.seeds + parts.splits + parts.rest > 0 else None
 
 
-def _said(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | None, claims: int) -> str:
+def _forecast(claim: Claim, sweep: Sweep, plan: Plan, found: tuple[Spread, int] | None, claims: int) -> str:
     n, test = plan.rows * plan.columns, "sequential" if sweep.sequential else claim.test
     alpha = (1 - LEVEL) / claims / (STRICTER if isinstance(claim, Bound) else 1.0)
     least = {"wilcoxon": fewest_for_wilcoxon(alpha), "bootstrap": FEWEST_FOR_BOOTSTRAP}.get(test, FEWEST)

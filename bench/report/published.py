@@ -55,7 +55,7 @@ class Beside:
             ours = f"{digits(min(means))} to {digits(max(means))} ({len(means)} cells)"
         elif self.cells:
             ours = ", ".join(remarks(self.cells[0], shown))
-        differs = "; ".join(f"{_called(k)}: {a}{f' / {b}' if b else ''}" for k, (a, b) in self.differs.items())
+        differs = "; ".join(f"{_title(k)}: {a}{f' / {b}' if b else ''}" for k, (a, b) in self.differs.items())
         theirs = f"{shown.plain(self.published.value)}{unit}"
         return [label, theirs, ours, gap, self.published.source, differs or "nothing stated"]
 
@@ -97,7 +97,7 @@ def _differs(published: Published, cells: list[Cell]) -> dict[str, tuple[str, st
     return out
 
 
-def _called(name: str) -> str:
+def _title(name: str) -> str:
     return metric(name).title if name.startswith("cost/") else axis(name)
 
 

@@ -37,13 +37,13 @@ def _seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) 
     shown, settings = {r.seed for r in records}, settings_of_records(sweep, records)
     planned = planned_seeds(sweep, context, settings)
     if lost := [seed for seed in planned if seed not in shown]:
-        yield f"Planned and missing: {_named(lost)}."
+        yield f"Planned and missing: {_name_seeds(lost)}."
     if gone := _gone(sweep, records, [seed for seed in planned if seed in shown]):
         more = f"; and {len(gone) - 3} more" if len(gone) > 3 else ""
         yield f"Planned and without a record: {'; '.join(gone[:3])}{more}."
     ever = {seed for launch in launches_at(settings, context) for seed in launch["seeds"]}
     if hidden := sorted(ever - shown - set(planned)):
-        yield f"Planned for an earlier launch and not shown: {_named(hidden)}."
+        yield f"Planned for an earlier launch and not shown: {_name_seeds(hidden)}."
 
 
 def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list[str]:
@@ -64,7 +64,7 @@ def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list
     out += [f"{point(at)}, every seed" for at in _never(sweep, points)]
     for at, present in points.values():
         if lost_seeds := [seed for seed in seeds if seed not in present]:
-            out.append(f"{point(at)}, {_named(lost_seeds)}")
+            out.append(f"{point(at)}, {_name_seeds(lost_seeds)}")
     return out
 
 
@@ -112,6 +112,6 @@ def unregistered_note(sweep: Sweep, records: Sequence[Record], context: Mapping[
     return f"{silent} of {len(finished)} runs" if silent else ""
 
 
-def _named(seeds: Sequence[int]) -> str:
+def _name_seeds(seeds: Sequence[int]) -> str:
     shown = ", ".join(map(str, seeds[:12])) + (" ..." if len(seeds) > 12 else "")
     return f"seed{'s' if len(seeds) > 1 else ''} {shown}"

@@ -100,10 +100,10 @@ def _cell(old: list[Record], new: list[Record], name: str, level: float) -> Cell
         apart = _apart([(by_seed[r.seed], r) for r in common])
         if not apart:
             return said("identical", f"same seeds, all metrics equal to the last digit ({len(common)} runs)")
-        return said(*_paired(then, now, name, apart, level))
+        return said(*_compare_paired(then, now, name, apart, level))
     if math.isnan(low):
         return said("undecided", "new seeds; one committed seed says nothing about the spread between seeds")
-    return said(*_unpaired(then, now, name, low, high, level))
+    return said(*_compare_unpaired(then, now, name, low, high, level))
 
 
 ROUNDING = 1e-6  # sums in another order on another machine; of fractions far less than an image
@@ -112,7 +112,7 @@ ROUNDING = 1e-6  # sums in another order on another machine; of fractions far le
 NEARLY = 1e-3  # of its size: by as much another metric may differ where this one is equal
 
 
-def _paired(
+def _compare_paired(
     then: Mapping[int, float], now: Mapping[int, float], name: str, apart: Mapping[str, float], level: float
 ) -> tuple[Word, str]:
     """The same seeds again: their paired differences decide, as everything but last digits should be equal.
@@ -140,7 +140,7 @@ def _paired(
     return "compatible", f"{said}; could have missed a change of {shown(miss)} {described.difference}".strip()
 
 
-def _unpaired(
+def _compare_unpaired(
     then: Mapping[int, float], now: Mapping[int, float], name: str, low: float, high: float, level: float
 ) -> tuple[Word, str]:
     """Other seeds: their mean against the prediction interval of the committed ones."""
@@ -148,7 +148,7 @@ def _unpaired(
     old, new = list(then.values()), list(now.values())
     mean = math.fsum(new) / len(new)
     shown = Digits(described, [(high - low) / 2])
-    if _collapsed(old) or _collapsed(new):
+    if _has_collapsed(old) or _has_collapsed(new):
         p = permutation(old, new)
         said = f"new seeds, some runs collapsed: permutation test p = {p:.2g} ({len(old)} and {len(new)} runs)"
         return ("different" if p <= 1 - level else "compatible"), said
@@ -163,7 +163,7 @@ def _unpaired(
     return "compatible", f"{said}; could have missed a change of {missed}"
 
 
-def _collapsed(values: Sequence[float]) -> bool:
+def _has_collapsed(values: Sequence[float]) -> bool:
     """Whether values fall into two groups far apart, as where some runs collapse to chance: no normal spread.
 
     The largest gap between neighbours is more than half of the range, and more than ten times the spread within.

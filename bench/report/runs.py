@@ -34,9 +34,9 @@ def listing(evidence: Evidence) -> dict[str, Any]:
     sweep, records = evidence.sweep, evidence.records[:LISTED]
     columns = []
     for name in dict.fromkeys(name for record in records for name in record.axes):
-        columns.append({"head": axis(name), "field": True, **_coded([r.axes.get(name) for r in records])})
-    columns.append({"head": "seed", "field": True, **_coded([r.seed for r in records])})
-    status = _coded([r.status for r in records])
+        columns.append({"head": axis(name), "field": True, **_encode([r.axes.get(name) for r in records])})
+    columns.append({"head": "seed", "field": True, **_encode([r.seed for r in records])})
+    status = _encode([r.status for r in records])
     columns.append({"head": "status", "status": True, "field": True, **status})
     shown = list(dict.fromkeys([*names(sweep.table.metric if sweep.table else "test/accuracy"), "val/accuracy"]))
     shown += ["cost/fit_seconds"] if "cost/fit_seconds" not in shown else []
@@ -46,8 +46,8 @@ def listing(evidence: Evidence) -> dict[str, Any]:
         if name not in shown:
             columns += [{**one, "extra": True} for one in _numbers(records, name)]
     words = [single_run.run_words(evidence, r) for r in records]
-    command = _coded([single_run.quote_command(w[:-1]) if w else None for w in words])
-    commit = _coded([r.provenance.get("git_commit") for r in records])
+    command = _encode([single_run.quote_command(w[:-1]) if w else None for w in words])
+    commit = _encode([r.provenance.get("git_commit") for r in records])
     reader = artifacts.read_kept(evidence.folder)
     kept = {i: single_run.left_behind(r, reader) for i, r in enumerate(records)} if len(records) <= WITH_FILES else {}
     return {
@@ -86,7 +86,7 @@ def settings(sweep: Sweep, records: Sequence[Record]) -> list[list[Any]]:
     """[name, values as shown, index into them by run] for each setting that is not the same in every run."""
     out = []
     for name in single_run.differing(sweep, records):
-        coded = _coded([record.config.get(name) for record in records], empty=[not r.config for r in records])
+        coded = _encode([record.config.get(name) for record in records], empty=[not r.config for r in records])
         out.append([name, coded["names"], coded["values"]])
     return out
 
@@ -116,7 +116,7 @@ def ranges(numbers: Sequence[int]) -> str:
     return " ".join(f"{a}-{b}" if b > a else str(a) for a, b in out)
 
 
-def _coded(values: Sequence[Any], empty: Sequence[bool] = ()) -> dict[str, Any]:
+def _encode(values: Sequence[Any], empty: Sequence[bool] = ()) -> dict[str, Any]:
     """Values as indices into the list of different ones; None where there is nothing to show."""
     names: dict[str, int] = {}
     codes = []

@@ -95,7 +95,7 @@ def differing(
     """
     there = entry.get("settings", {})
     other = _other(there, settings)
-    said = [_told(name, there[name]) for name in other]
+    said = [_describe(name, there[name]) for name in other]
     for axis, levels in there.get(ARMS, {}).items():
         for level in settings.get(ARMS, {}).get(axis, {}).keys() & levels.keys():
             if of is not None and axis in of and level not in of[axis]:
@@ -103,7 +103,7 @@ def differing(
             # What all runs shared at one time may be an arm's own at another.
             then, now = ({**one, **one[ARMS][axis][level]} for one in (there, settings))
             found = [name for name in _other(then, now) if name not in other]
-            said += [f"{_told(name, then[name])} where {axis_name(axis)} is {show(level)}" for name in found]
+            said += [f"{_describe(name, then[name])} where {axis_name(axis)} is {show(level)}" for name in found]
     said = list(dict.fromkeys(said))
     return f"{', '.join(said[:3])} and {len(said) - 3} more" if len(said) > 3 else ", ".join(said)
 
@@ -113,7 +113,7 @@ def _other(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return [name for name in both if canonical_text(there[name]) != canonical_text(here[name])]
 
 
-def _told(name: str, value: Any) -> str:
+def _describe(name: str, value: Any) -> str:
     return f"{name} {show(value)}" if name != "data" else "other images"
 
 

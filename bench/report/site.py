@@ -151,7 +151,7 @@ def _render(template: str, given: dict[str, Any], single: bool) -> str:
         text = script()
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         style = (HERE / "templates" / "style.css").read_text(encoding="utf-8")
-        inside = {"style": _trusted(style), "script": _trusted(text), "hash": _trusted(f"'sha256-{digest}'")}
+        inside = {"style": _as_markup(style), "script": _as_markup(text), "hash": _as_markup(f"'sha256-{digest}'")}
     return environment.get_template(template).render(version=__version__, single=single, **inside, **given)
 
 
@@ -171,7 +171,7 @@ def _json(content: Any) -> str:
     return json.dumps(content, separators=(",", ":"), allow_nan=False, sort_keys=False)
 
 
-def _trusted(text: str) -> Any:
+def _as_markup(text: str) -> Any:
     """A file of the package as it is: it holds no text of users."""
     from markupsafe import Markup
 

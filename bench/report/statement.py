@@ -136,7 +136,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
         if name in ALWAYS and (one or other):  # what is not trained has none
             one, other = one or ["none"], other or ["none"]
         if one != other and one and other:
-            out[axis(name) if name in ASKED else name] = (_few(one), _few(other))
+            out[axis(name) if name in ASKED else name] = (_list_texts(one), _list_texts(other))
     for name in COSTS:
         digits = Digits(metric(name))  # what looks alike is said to be alike, as in `equal`
         a, b = (
@@ -144,7 +144,7 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
             for records in two
         )
         if (a or b) and a != b and (name in ALWAYS or (a and b)):
-            out[metric(name).title] = (_few(a) or "none", _few(b) or "none")
+            out[metric(name).title] = (_list_texts(a) or "none", _list_texts(b) or "none")
     return out
 
 
@@ -164,7 +164,7 @@ def equal(claim: Claim, frame: Frame) -> dict[str, str]:
             shown = [set(_values([r for r in side if counts(r, name)], name)) for side in two]
             title = axis(name)
         if name not in claim.compare and shown[0] == shown[1] and shown[0] - {"none"}:
-            out[title] = _few(sorted(shown[0]))
+            out[title] = _list_texts(sorted(shown[0]))
     return out
 
 
@@ -173,7 +173,7 @@ def counts(record: Record, name: str) -> bool:
     return trains(record) or not name.startswith(("optim.", "trainer."))
 
 
-def _few(texts: Sequence[str]) -> str:
+def _list_texts(texts: Sequence[str]) -> str:
     return ", ".join(texts[:4]) + (" ..." if len(texts) > 4 else "")
 
 

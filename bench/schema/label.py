@@ -11,10 +11,10 @@ from typing import Any
 
 def canonical_text(value: Any) -> str:
     """Canonical spelling: equal for two spellings of one value, different for different values."""
-    return _spelled_once(value) if isinstance(value, str | int | float) else _spelled(value)
+    return _spelled_once(value) if isinstance(value, str | int | float) else _spell(value)
 
 
-def _spelled(value: Any) -> str:
+def _spell(value: Any) -> str:
     number = to_number(value)
     if number is not None:
         return repr(number)
@@ -25,7 +25,7 @@ def _spelled(value: Any) -> str:
 
 
 # A table asks for the same few values a million times. 1, 1.0 and True are equal and are not one value.
-_spelled_once = functools.lru_cache(maxsize=2**16, typed=True)(_spelled)
+_spelled_once = functools.lru_cache(maxsize=2**16, typed=True)(_spell)
 
 
 def to_number(value: Any) -> float | None:

@@ -107,7 +107,7 @@ def make(model: Any, host: str, limits: Limits, insight: Any = None, dark: bool 
 
 def answer(model: Any, raw: bytes, most_pixels: int, insight: Any = None) -> dict[str, Any]:
     """What the endpoint says of one encoded image. Raises BadImage."""
-    images = model.decoded(raw, most_pixels)
+    images = model.decode_image(raw, most_pixels)
     row: NDArray[np.float64] = model.probabilities([images])[0]
     order = np.argsort(-row, kind="stable")
     found: dict[str, Any] = {

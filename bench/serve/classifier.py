@@ -54,7 +54,7 @@ class OfRun:
         """How an image of another size is brought to the set's."""
         return str(getattr(self.trained.exp.dataset, "fit", "crop"))
 
-    def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+    def decode_image(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """One image, as the set would have stored it."""
         return [pixels(raw, self.trained.shape, self.fit, most_pixels, self.trained.spans)]
 

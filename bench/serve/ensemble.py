@@ -24,7 +24,7 @@ class Classifier(Protocol):
     def classes(self) -> tuple[str, ...]:
         """K names."""
 
-    def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+    def decode_image(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """The image as each member takes it, uint8 [C, H, W]. Raises BadImage."""
 
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> Probabilities:
@@ -58,9 +58,9 @@ class Ensemble:
         """Those of every member."""
         return self.members[0].classes
 
-    def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+    def decode_image(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """An image for each member: their sets may store images of different sizes."""
-        return [image for m in self.members for image in m.decoded(raw, most_pixels)]
+        return [image for m in self.members for image in m.decode_image(raw, most_pixels)]
 
     def probabilities(self, images: Sequence[list[NDArray[np.uint8]]]) -> Probabilities:
         """The mean over the members."""

@@ -61,7 +61,7 @@ class Exported:
         """As the run's set named them."""
         return self.names
 
-    def decoded(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
+    def decode_image(self, raw: bytes, most_pixels: int | None = None) -> list[NDArray[np.uint8]]:
         """One image, as the run's set would have stored it."""
         return [pixels(raw, self.shape, self.fit, most_pixels, self.spans)]
 

@@ -57,7 +57,7 @@ class ImageModel(PythonModel):
         images = []
         for i, text in enumerate(model_input["image"]):
             try:
-                images.append(self.model.decoded(base64.b64decode(text, validate=True)))
+                images.append(self.model.decode_image(base64.b64decode(text, validate=True)))
             except (BadImage, ValueError) as error:
                 raise ValueError(f"Row {i}: expected an image file in base64. It {error}") from None
         rows = self.model.probabilities(images)

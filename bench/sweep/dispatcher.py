@@ -123,12 +123,12 @@ class Dispatcher:
             # Who looks at a sweep delivers what waits in the spool: an outcome may be gone before we see it.
             if point.key in ran:
                 yield self.spool.place(point.key)
-            elif (place := self._ended(point, error, worker.threads)) is not None:
+            elif (place := self._end(point, error, worker.threads)) is not None:
                 yield place
 
-    def _ended(self, point: Point, error: BaseException | None, threads: int) -> Path | None:
+    def _end(self, point: Point, error: BaseException | None, threads: int) -> Path | None:
         """A point has left its worker: sealed, or with the error that the worker ended with; None to try it again."""
-        place = self.spool.sealed(point.key)
+        place = self.spool.find_sealed(point.key)
         if place is not None:
             return place
         if isinstance(error, LeaseLost):

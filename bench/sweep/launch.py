@@ -165,7 +165,7 @@ class Launch:
                 if not ours:
                     self._lost(point)
                     return False
-                if (place := self.spool.sealed(point.key)) is not None:  # it was lost, and came back
+                if (place := self.spool.find_sealed(point.key)) is not None:  # it was lost, and came back
                     self.holder.lend(point)
                     self.sealed.append(place)
                     return False
@@ -267,7 +267,7 @@ class Launch:
             return
         waiting = {Spool.key(place) for place in self.sealed}
         for key in list(self.holder.leases.mine):
-            if (place := self.spool.sealed(key)) is not None and key not in waiting:
+            if (place := self.spool.find_sealed(key)) is not None and key not in waiting:
                 try:  # it was sealed in the very moment of the interruption
                     self.outcome.ran.append(self.holder.deliver(place))
                 except (StoreUnavailable, RequestError):

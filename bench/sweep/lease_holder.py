@@ -61,7 +61,7 @@ class LeaseHolder:
     def ended_elsewhere(self, point: Point, owner: Owner) -> Record | None:
         """What became of a point that another launch had, where that was brought to an end."""
         theirs = Spool(Path(owner.spool), self.store.address, self.title)
-        left = theirs.sealed(point.key) if owner.lives(self.leases.owner) is not None else None
+        left = theirs.find_sealed(point.key) if owner.lives(self.leases.owner) is not None else None
         if left is not None:
             with suppress(LeaseLost):
                 self.store.deliver(left)  # it was killed between the run's end and the delivery
@@ -123,7 +123,7 @@ class LeaseHolder:
     def drop(self, key: str) -> None:
         """Forget what was done here for a point that somebody else has brought to an end."""
         self.runs.pop(key, None)
-        if (place := self.spool.sealed(key)) is not None:
+        if (place := self.spool.find_sealed(key)) is not None:
             Spool.clear(place)
 
     def give_up(self, keys: list[str]) -> None:

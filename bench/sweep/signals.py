@@ -57,7 +57,7 @@ class Stopping:
     def __enter__(self) -> Stopping:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._noted)
+                self._before[number] = signal.signal(number, self._note)
             if ALARMS:
                 self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, signal.default_int_handler)
         return self
@@ -68,7 +68,7 @@ class Stopping:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _noted(self, number: int, _: FrameType | None) -> None:
+    def _note(self, number: int, _: FrameType | None) -> None:
         now = time.monotonic()
         if self.signal:
             self.deadline = now

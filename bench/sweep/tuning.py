@@ -52,7 +52,7 @@ class Phases:
         if not self.cells:
             return list(self.every)
         tuning = [p for p in self.every if p.key in self.cell_of]
-        return [*tuning, *(p for cell in self.cells for p in self._judged(cell))]
+        return [*tuning, *(p for cell in self.cells for p in self._points_to_judge(cell))]
 
     def count(self) -> int:
         """How many points will have been run in the end."""
@@ -60,7 +60,7 @@ class Phases:
 
     def unknown(self) -> int:
         """How many judged runs wait for a choice."""
-        return sum(max(len(c.judged) for c in cell) for cell in self.cells if not self._judged(cell))
+        return sum(max(len(c.judged) for c in cell) for cell in self.cells if not self._points_to_judge(cell))
 
     def follow(self, record: Record) -> list[Point]:
         """The points that may be run now that this one has ended: those of the choice that it completes."""
@@ -68,13 +68,13 @@ class Phases:
         if cell is None:
             return []
         self.ended[record.key] = record
-        return [p for p in self._judged(cell) if p.key not in self.ended]
+        return [p for p in self._points_to_judge(cell) if p.key not in self.ended]
 
     def end(self, records: Iterable[Record]) -> None:
         """Note more that has ended."""
         self.ended |= {record.key: record for record in records}
 
-    def _judged(self, cell: list[Candidate]) -> list[Point]:
+    def _points_to_judge(self, cell: list[Candidate]) -> list[Point]:
         """The judged points of a cell's choice; none before its tuning has ended."""
         assert self.select is not None
         if len(cell) == 1:

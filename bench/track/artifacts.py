@@ -40,13 +40,13 @@ def location(uri: str, experiment: str, first: tuple[str, str] | None = None) ->
         return (file.parent / FOLDER / experiment).as_uri()
     if uri.startswith("http"):
         return None
-    place = os.environ.get(VARIABLE) or _chosen(first) or str(Path.cwd() / FOLDER)
+    place = os.environ.get(VARIABLE) or _choose_folder(first) or str(Path.cwd() / FOLDER)
     return (
         f"{place.rstrip('/')}/{quote(experiment)}" if "://" in place else (Path(place).absolute() / experiment).as_uri()
     )
 
 
-def _chosen(first: tuple[str, str] | None) -> str | None:
+def _choose_folder(first: tuple[str, str] | None) -> str | None:
     """The folder of all files that the first experiment's place tells; None for one that this user may not write."""
     if first is None or not first[1].endswith(f"/{quote(first[0])}"):
         return None

@@ -122,7 +122,7 @@ def _deliver(
         Unbelievable: for a run that cannot be one of ours.
     """
     key, name = row.tags["run_key"], row.tags.get("mlflow.runName") or row.run_id
-    place = spool.sealed(key) or _to_spool(source, row, experiment, spool)
+    place = spool.find_sealed(key) or _to_spool(source, row, experiment, spool)
     tags = {"sweep": row.tags.get("sweep", "")[:NAME], "seed": row.tags.get("seed", "0")}
     begun = ""
     try:

@@ -152,7 +152,7 @@ class Spool:
         found = json.loads(text) if text else None
         return (found["attempt"], found["run"]) if found else None
 
-    def sealed(self, key: str) -> Path | None:
+    def find_sealed(self, key: str) -> Path | None:
         """The folder of a complete outcome that was not delivered yet, or None; another user's may be out of reach.
 
         One that waits for another store is none.

@@ -80,6 +80,6 @@ class Learner(Protocol):
         """Network s on other images."""
         ...
 
-    def agreed(self, due: bool) -> bool:
+    def agree(self, due: bool) -> bool:
         """What the first of several processes says."""
         ...

@@ -115,7 +115,7 @@ def _fit(learner: Learner, runs: Sequence[Run], on_epoch: OnEpoch | None) -> lis
         if all(run.over for run in runs):
             break
         due = any(run.file for run in runs) and not learner.budget.over(epoch + 1)
-        if due and learner.agreed(time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
+        if due and learner.agree(time.monotonic() - saved >= checkpoint.CHECKPOINT_SECONDS):
             _save(learner, runs, epoch + 1, clock.seconds() / count)
             saved = time.monotonic()
     joules = None if begun else meter.read()  # of an interrupted training a part is missing

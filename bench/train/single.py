@@ -132,7 +132,7 @@ class Single:
             count = parts.parts(settings, size, self.world)
             found = torch.zeros((), device=self.device)
             for part, wanted in zip(rows.tensor_split(count), targets.tensor_split(count), strict=True):
-                loss = self.step.loss(self.forward, self.prepared(part), wanted)
+                loss = self.step.loss(self.forward, self.prepare_rows(part), wanted)
                 # Gradients are averaged over devices; this makes them the mean over the images of the global batch.
                 weight = len(part) * self.world / size
                 self.fabric.backward(loss if weight == 1 else loss * weight)
@@ -146,7 +146,7 @@ class Single:
                 nn.utils.clip_grad_norm_(self.parameters, settings.clip)
         return found
 
-    def prepared(self, rows: Tensor) -> Tensor:
+    def prepare_rows(self, rows: Tensor) -> Tensor:
         """The network's input for stored rows, in the memory format of the run."""
         return self.examples.prepare(rows).contiguous(memory_format=self.layout)
 
@@ -157,7 +157,7 @@ class Single:
         net = self.step.scored(self.net)
         with self.fabric.autocast():
             if self.world == 1:
-                return score(net, self.prepared, self.examples.rows, indices).unsqueeze(0)
+                return score(net, self.prepare_rows, self.examples.rows, indices).unsqueeze(0)
             rank = self.fabric.global_rank
             for buffer in net.buffers():
                 dist.broadcast(buffer, 0)  # running statistics may differ where batch norm is not synchronized
@@ -165,7 +165,7 @@ class Single:
             # A sharded network computes on all devices or on none: where shares differ by one image, a repeated one
             # makes them equal, and its scores are dropped.
             longest = -(-len(indices) // self.world)
-            part = score(net, self.prepared, self.examples.rows, torch.cat([mine, indices[: longest - len(mine)]]))
+            part = score(net, self.prepare_rows, self.examples.rows, torch.cat([mine, indices[: longest - len(mine)]]))
             sharded.release(net)
         found = torch.zeros(len(indices), part.shape[1], device=part.device)
         found[rank :: self.world] = part[: len(mine)]
@@ -179,7 +179,7 @@ class Single:
         assert self.examples.augmentation is not None
         rows, indices = self.examples.rows, self.examples.splits[split]
         net, augmentation, autocast = self.net, self.examples.augmentation, self.fabric.autocast
-        return average_views(self.exp, net, self.prepared, augmentation, rows, indices, autocast).unsqueeze(0)
+        return average_views(self.exp, net, self.prepare_rows, augmentation, rows, indices, autocast).unsqueeze(0)
 
     def lr(self, s: int) -> float:
         """Of the first group of parameters."""
@@ -190,7 +190,7 @@ class Single:
         if not self.exp.trainer.gradients:
             return {}
         probe, mode = self.examples.splits["train"][:PROBE], partial(self.training_mode, self.epoch)
-        inputs = self.prepared(self.examples.rows[probe])
+        inputs = self.prepare_rows(self.examples.rows[probe])
         return gradient_norms(self.net, inputs, self.examples.labels[probe], self.step.criterion, mode)
 
     def weights(self, s: int) -> State:
@@ -226,9 +226,9 @@ class Single:
         """The network on other images; nothing where it was trained on features."""
         if self.examples.trained_on is None:
             return None
-        return classifier(self.net, self.prepared, self.device, self.fabric.autocast)
+        return classifier(self.net, self.prepare_rows, self.device, self.fabric.autocast)
 
-    def agreed(self, due: bool) -> bool:
+    def agree(self, due: bool) -> bool:
         """Of several processes the first one's clock counts."""
         return bool(self.fabric.broadcast(due))
 

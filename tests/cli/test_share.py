@@ -95,7 +95,7 @@ def test_what_each_folder_remembers_is_kept(tmp_path: Path, bench, monkeypatch) 
         log = register.read(out / register.FILE)
         assert [e["seeds"] for e in log[:2]] == [[0], [1]]
         assert sum(e["claims"] == "d" for e in log) == 2
-        assert register.broken(out / register.FILE) == []
+        assert register.find_breaks(out / register.FILE) == []
     context = evidence.read(out).context
     assert "an old one" in context["edited"]
     assert (context["test_looks"], context["test_decisions"], context["claims_were"]) == (4, 3, "before")

@@ -86,7 +86,7 @@ def test_a_worker_that_the_system_ends_is_a_failed_run(tmp_path: Path, monkeypat
     def ended(_self: Streamed, _i: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(Streamed, "decoded", ended)
+    monkeypatch.setattr(Streamed, "decode_image", ended)
     with pytest.raises(RunFailed, match=r"dataset\.workers=0"):
         list(Batches(place(data, CPU), torch.from_numpy(data.labels), data.train, 4, False, 0))
 

@@ -235,11 +235,11 @@ def test_linked_folders_are_walked(write: Write) -> None:
 
 @pytest.mark.parametrize(("layout", "shape"), [("NCHW", (3, 5, 3)), ("NHWC", (3, 3, 5))])
 def test_a_dataset_says_where_its_channels_are(layout: str, shape: tuple[int, ...]) -> None:
-    from bench.data.sources.own import _checked
+    from bench.data.sources.own import _check_images
     from bench.parts import Images
 
     made = Images(np.zeros((4, 3, 5, 3), np.uint8), [0, 1, 0, 1], layout=layout)  # type: ignore[arg-type]
-    assert _checked(made, "mine").images.shape == (4, *shape)
+    assert _check_images(made, "mine").images.shape == (4, *shape)
 
 
 @pytest.mark.parametrize(

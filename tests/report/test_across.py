@@ -14,12 +14,12 @@ from bench.report.across import (
     Across,
     across,
     chart,
+    compare_pairs,
     critical_difference,
     improvement,
     interquartile_mean,
     interval,
     markdown,
-    paired,
     resample,
 )
 from bench.report.claims import Verdict, judge
@@ -139,7 +139,7 @@ def test_numbers_are_those_of_rliable_and_scikit_posthocs() -> None:
     p = [stats.studentized_range.sf(d * np.sqrt(2) / np.sqrt(3 * 4 / (6 * 7)), 3, np.inf) for d in apart]
     assert p == pytest.approx([0.374979543, 0.001485569, 0.082295997])
     assert [d > found().critical for d in apart] == [x < 0.05 for x in p] == [False, True, False]
-    assert paired(found()) == pytest.approx({(0, 1): 0.046875, (0, 2): 0.046875, (1, 2): 0.046875})
+    assert compare_pairs(found()) == pytest.approx({(0, 1): 0.046875, (0, 2): 0.046875, (1, 2): 0.046875})
 
 
 def test_bars_of_the_diagram_overlap_where_ranks_are_not_told_apart() -> None:

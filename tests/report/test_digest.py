@@ -222,8 +222,8 @@ def test_a_log_is_a_chain(tmp_path: Path) -> None:
     assert register.launch(path, claims, [0, 1, 2], 0, 6)
     assert not register.launch(path, claims, [0, 1, 2], 3, 6)  # the same command goes on
     assert register.launch(path, claims, [0, 1, 2, 3], 6, 8)
-    assert register.broken(path) == []
+    assert register.find_breaks(path) == []
     lines = path.read_text().splitlines()
     path.write_text(lines[1] + "\n")
-    assert register.broken(path) == ["protocol.jsonl, line 1: not what followed the line before it"]
+    assert register.find_breaks(path) == ["protocol.jsonl, line 1: not what followed the line before it"]
     assert [e["seeds"] for e in register.read(path)] == [[0, 1, 2, 3]]

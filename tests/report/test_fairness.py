@@ -8,7 +8,7 @@ from typing import Any
 
 from bench import report
 from bench.report.claims import judge
-from bench.report.fairness import doubts, foreseen
+from bench.report.fairness import doubts, foresee
 from bench.report.frame import select_frame
 from bench.report.verdict import describe
 from bench.track.record import Record
@@ -116,16 +116,16 @@ def test_a_plan_alone_shows_what_is_unequal() -> None:
     """Before: only the table said it, once the compute was spent."""
     sweep, every = made()
     one = [r for r in every if r.seed == 0]
-    assert foreseen(sweep, one) == []
+    assert foresee(sweep, one) == []
     longer = [set_(r, trainer_epochs=30) if r.axes["model"] == "a" else r for r in one]
-    ((name, text),) = foreseen(sweep, longer)
+    ((name, text),) = foresee(sweep, longer)
     assert (name, "longer training alone may win" in text) == ("unequal_budget", True)
     searched = [r for r in one if r.axes["model"] != "b" or r.axes["optim.lr"] == 0.1]
-    assert [name for name, _ in foreseen(sweep, searched)] == ["untuned"]
+    assert [name for name, _ in foresee(sweep, searched)] == ["untuned"]
     fewer = [r for r in one if r.axes["model"] != "b" or r.axes["optim.lr"] > 0.01]
-    assert [name for name, _ in foreseen(sweep, fewer)] == ["unequal_budget"]
+    assert [name for name, _ in foresee(sweep, fewer)] == ["unequal_budget"]
     search = make_sweep(AXES, seeds=3, claims=[CLAIM], select={"over": ["optim.lr"], "seeds": [3]})
-    assert foreseen(search, one) == []
+    assert foresee(search, one) == []
 
 
 def test_an_edge_is_that_of_what_a_cell_tried_and_is_seen_behind_labels() -> None:

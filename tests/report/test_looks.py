@@ -194,7 +194,7 @@ def test_a_launch_at_other_settings_is_another_entry(tmp_path: Path) -> None:
     assert not register.launch(path, "c", [0, 1], 4, 4, {"trainer.epochs": 3})
     assert register.launch(path, "c", [0, 1], 0, 4, {"trainer.epochs": 30})
     assert not register.launch(path, "c", [0, 1], 4, 4, {"trainer.epochs": 3})
-    assert register.broken(path) == []
+    assert register.find_breaks(path) == []
 
 
 def test_long_entries_reach_the_store_whole(folder: Path) -> None:
@@ -206,4 +206,4 @@ def test_long_entries_reach_the_store_whole(folder: Path) -> None:
     register.append(path, {"event": "look", "seeds": [0], "verdicts": []})
     for _ in range(2):  # again writes nothing more
         register.publish(store, "made", path)
-        assert register.stored(Store(store.uri), "made") == register.read(path)
+        assert register.read_stored(Store(store.uri), "made") == register.read(path)

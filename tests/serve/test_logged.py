@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from bench.cli.serve import bound
+from bench.cli.serve import bind
 from bench.serve.logged import track_here
 from bench.track.store import Store
 
@@ -27,7 +27,7 @@ def test_mlflow_serves_a_logged_model(folder: Path, digit: Path, bench: Any, ben
     assert run["model"] == "models:/digits-linear/1"
     assert Store().get(run["run_id"]).status == "finished"
     wanted = bench_json("predict", run["run_id"], str(digit))["predictions"][0]
-    with bound("127.0.0.1", 0) as free:
+    with bind("127.0.0.1", 0) as free:
         port = free.getsockname()[1]
     words = [
         sys.executable,

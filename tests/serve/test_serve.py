@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from bench.cli.serve import bound
+from bench.cli.serve import bind
 from bench.serve.app import make
 from bench.serve.classifier import OfRun
 from bench.serve.insight import Insight
@@ -34,7 +34,7 @@ class Server:
     """uvicorn in a thread, on a free port."""
 
     def __init__(self, app: Any) -> None:
-        self.socket = bound("127.0.0.1", 0)
+        self.socket = bind("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         self.server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
@@ -153,7 +153,7 @@ def test_rates_by_address(start: Any, digit: Path) -> None:
 
 
 def test_a_port_in_use_and_other_requests(ids: dict[str, str], bench: Any) -> None:
-    with bound("127.0.0.1", 0) as taken:
+    with bind("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
         status, _, err = bench("serve", ids["cnn"], "--port", port)
         assert status == 2

@@ -81,7 +81,7 @@ def test_seeds_that_were_judged_are_none_to_confirm_on(here: Path, bench: Callab
 def test_the_store_remembers_looks_and_the_parent_run_says_verdicts_once_they_are_judged(here: Path) -> None:
     """The end of a sweep judged too: a look that was on no record."""
     store = Store(f"sqlite:///{here / 'mlflow.db'}")
-    assert register.stored(store, "tiny") == register.read(here / "results" / "tiny" / register.FILE)
+    assert register.read_stored(store, "tiny") == register.read(here / "results" / "tiny" / register.FILE)
     note = store.tag_of(store.parent("tiny"), NOTE)
     assert "**Verdicts**" in note
     assert "**open**: It helps" in note

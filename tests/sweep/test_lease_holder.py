@@ -173,7 +173,7 @@ def test_two_sweeps_of_one_folder_with_the_same_run_do_not_meet(folder: Path, po
             assert holder.take(point) is None
             holder.lend(point)
         mine = seal(one, point, seconds=1.0)
-        assert two.spool.sealed(point.key) is None
+        assert two.spool.find_sealed(point.key) is None
         other = seal(two, point, seconds=2.0)
         assert one.deliver(mine).costs == {"cost/fit_seconds": 1.0}
         assert two.deliver(other).costs == {"cost/fit_seconds": 2.0}

@@ -35,7 +35,7 @@ def test_a_kill_while_a_delivered_outcome_is_removed_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         spool.clear(place)
     monkeypatch.setattr(shutil, "rmtree", real)
-    assert spool.sealed("a" * 64) is None
+    assert spool.find_sealed("a" * 64) is None
     assert spool.pending() == []
     assert not list(spool.root.iterdir())
 
@@ -55,15 +55,15 @@ def test_the_same_point_for_another_store_leaves_a_waiting_outcome_alone(tmp_pat
     """Both lie in the folder of one working directory: the first is put aside, whole."""
     one, other = Spool(tmp_path / "spool", "http://one"), Spool(tmp_path / "spool", "http://other")
     sealed(one, "a" * 64)
-    assert other.sealed("a" * 64) is None
+    assert other.find_sealed("a" * 64) is None
     place = sealed(other, "a" * 64)
     (aside,) = one.pending("http://one")
     assert (aside / "config.yaml").read_text() == "seed: 1\n"
-    assert other.pending("http://other") == [place] == [other.sealed("a" * 64)]
+    assert other.pending("http://other") == [place] == [other.find_sealed("a" * 64)]
     other.lend("a" * 64, 1, "run")  # its own stays where it is
-    assert other.sealed("a" * 64) == place
+    assert other.find_sealed("a" * 64) == place
     one.lend("a" * 64, 1, "run")
-    assert one.sealed("a" * 64) is None
+    assert one.find_sealed("a" * 64) is None
     assert len(Spool(tmp_path / "spool").pending()) == 2
 
 
@@ -98,7 +98,7 @@ def test_a_database_beside_the_spool_is_known_after_a_move(tmp_path: Path) -> No
 def test_one_store_in_several_spellings(tmp_path: Path, spellings: tuple[str, ...]) -> None:
     assert len({address(s) for s in spellings}) == 1
     place = sealed(Spool(tmp_path, spellings[0]), "a" * 64)
-    assert [Spool(tmp_path, s).sealed("a" * 64) for s in spellings] == [place] * len(spellings)
+    assert [Spool(tmp_path, s).find_sealed("a" * 64) for s in spellings] == [place] * len(spellings)
     assert [Spool(tmp_path).pending(s) for s in spellings] == [[place]] * len(spellings)
 
 

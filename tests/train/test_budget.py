@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench import models
-from bench.cli.run import target as said
+from bench.cli.summary import target as said
 from bench.report.fairness import doubts
 from bench.report.frame import Frame
 from bench.report.length import lengths, spans

@@ -70,7 +70,7 @@ def test_the_loss_that_an_optimizer_is_told_is_the_mean_over_uneven_parts(exp, d
     rows, labels = (torch.from_numpy(a[digits.train[:8]]) for a in (digits.images, digits.labels))
     learner.loss_sum, learner.counted = torch.zeros(()), False
     told = learner._gradient(rows, labels, 0, 0)
-    expected = functional.cross_entropy(net(learner.prepared(rows)), labels)
+    expected = functional.cross_entropy(net(learner.prepare_rows(rows)), labels)
     torch.testing.assert_close(told, expected.detach())
     torch.testing.assert_close(learner.loss_sum, 8 * expected.detach())
 

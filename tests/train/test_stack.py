@@ -153,8 +153,8 @@ def test_order_draws_and_initialisation_are_exactly_those_alone(exp, digits, mon
     together_, single = [], []
     inner = stack.Program._batch
     monkeypatch.setattr(stack.Program, "_batch", lambda self, *a: together_.append(inner(self, *a)) or together_[-1])
-    prepared = Single.prepared
-    monkeypatch.setattr(Single, "prepared", lambda self, x: single.append(prepared(self, x)) or single[-1])
+    prepared = Single.prepare_rows
+    monkeypatch.setattr(Single, "prepare_rows", lambda self, x: single.append(prepared(self, x)) or single[-1])
     stack.fit(exps, digits, built(exps, digits))
     for s, made in enumerate(exps):
         single.clear()

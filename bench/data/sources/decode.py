@@ -87,7 +87,7 @@ class Rule:
             image = ImageOps.exif_transpose(image)
             flat = self._flat(image)
             if self.size is not None and flat.size != (self.size, self.size):
-                flat = self._fitted(flat, (self.size, self.size))
+                flat = self._fit(flat, (self.size, self.size))
             array = np.asarray(flat, dtype=np.uint8)
         except Exception as error:  # Pillow's readers let struct's, zlib's and many others through
             raise BadImage(f"cannot be decoded ({error})") from error
@@ -101,7 +101,7 @@ class Rule:
             image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
         return image if image.mode == mode else image.convert(mode)
 
-    def _fitted(self, image: Image.Image, to: tuple[int, int]) -> Image.Image:
+    def _fit(self, image: Image.Image, to: tuple[int, int]) -> Image.Image:
         if self.fit == "squash":
             return image.resize(to, Image.Resampling.BICUBIC)
         method = ImageOps.fit if self.fit == "crop" else ImageOps.pad

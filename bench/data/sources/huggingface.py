@@ -71,7 +71,7 @@ def _read(dataset: Any, write: Write) -> Contents:
 
         def one(i: int) -> Any:
             try:
-                return work(_encoded(dataset, rows, i))
+                return work(_encoded_bytes(dataset, rows, i))
             except BadImage as error:
                 return error
 
@@ -222,7 +222,7 @@ def _classes(dataset: Any, rows: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _encoded(dataset: Any, rows: Any, i: int) -> bytes:
+def _encoded_bytes(dataset: Any, rows: Any, i: int) -> bytes:
     """The file of an image as it was published: its own header says how it is to be read. Raises BadImage."""
     found = rows[i][dataset.image_column]
     if found is None or not (found["bytes"] or found["path"]):

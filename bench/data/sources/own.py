@@ -125,7 +125,7 @@ def _chunks(dataset: OwnDataset) -> Iterator[Images]:
         parts = made if inspect.isgenerator(made) else [made]
         shape: tuple[int, ...] | None = None
         for part in parts:
-            chunk = _checked(part, dataset.name)
+            chunk = _check_images(part, dataset.name)
             if not len(chunk.labels):
                 continue
             if shape is not None and chunk.images.shape[1:] != shape:
@@ -141,7 +141,7 @@ def _chunks(dataset: OwnDataset) -> Iterator[Images]:
         raise error_of(f"dataset '{dataset.name}' cannot be read", error) from error
 
 
-def _checked(part: Any, name: str) -> Images:
+def _check_images(part: Any, name: str) -> Images:
     if isinstance(part, tuple) and len(part) in (2, 3, 4, 5):
         part = Images(*part)
     if not isinstance(part, Images):

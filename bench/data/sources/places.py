@@ -46,13 +46,13 @@ class Places:
             self.found += 1
             return place
         for other in dict.fromkeys((place, place.replace("\\", "/"))):
-            if (there := self._spelled(other)) is not None:
+            if (there := self._find_spelling(other)) is not None:
                 self.found += 1
                 self.respelled += there != other
                 return there
         return place
 
-    def _spelled(self, place: str) -> str | None:
+    def _find_spelling(self, place: str) -> str | None:
         """The one file whose path differs in Unicode form, upper and lower case only; None where there is none."""
         if os.path.lexists(place):
             return place
@@ -60,7 +60,7 @@ class Places:
         if not name or not folder:
             return None
         if not os.path.isdir(folder):
-            above = self._spelled(folder)
+            above = self._find_spelling(folder)
             if above is None or not os.path.isdir(above):
                 return None
             folder = above

@@ -117,7 +117,7 @@ def pareto(frame: Frame, figure: Figure) -> Chart:
             if mark.y is None or not costs.n or not math.isfinite(costs.mean):
                 continue
             drawn.append(cell)
-            made.append(_priced(mark, cell, costs, cost, axes))
+            made.append(_at_cost(mark, cell, costs, cost, axes))
         best = front([(float(m.x), m.y or 0.0) for m in made], sign)
         panels.append(
             Panel(title, tuple(dataclasses.replace(m, front=True) if i in best else m for i, m in enumerate(made)))
@@ -154,7 +154,7 @@ def front(points: list[tuple[float, float]], sign: float) -> list[int]:
     return kept
 
 
-def _priced(mark: Mark, cell: Cell, costs: Interval, cost: Metric, axes: Sequence[str]) -> Mark:
+def _at_cost(mark: Mark, cell: Cell, costs: Interval, cost: Metric, axes: Sequence[str]) -> Mark:
     wide = costs.half * cost.factor if math.isfinite(costs.half) and costs.half > 0 else 0.0
     centre = costs.mean * cost.factor
     paid = f"{cost.label}: {Digits(cost, [costs.half])(costs.mean)}"

@@ -60,7 +60,7 @@ def confusion(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         series=unique(classes),
         lines="true class",
         root=True,
-        caption=_said(frame, figure, found, "confusion"),
+        caption=_small_print(frame, figure, found, "confusion"),
     )
     chart = set_colours(chart)
     full = tuple(dataclasses.replace(p, y_range=(0.0, 100.0)) for p in chart.panels)
@@ -89,7 +89,7 @@ def reliability(frame: Frame, figure: Figure, reader: Reader) -> Chart:
         y=Scale("accuracy, share of images (%)", ends=(0.0, 100.0)),
         panels=tuple(panels),
         diagonal=True,
-        caption=_said(frame, figure, found, "reliability"),
+        caption=_small_print(frame, figure, found, "reliability"),
     )
     ends = {"x_range": (0.0, 100.0), "y_range": (0.0, 100.0)}
     return dataclasses.replace(chart, panels=tuple(dataclasses.replace(p, **ends) for p in set_ranges(chart).panels))  # type: ignore[arg-type]
@@ -142,6 +142,6 @@ def _files(frame: Frame, figure: Figure, reader: Reader, kind: str) -> list[tupl
     return [one for one in found if one[2]]
 
 
-def _said(frame: Frame, figure: Figure, found: list[tuple[str, Cell, list[tuple[str, str]]]], kind: str) -> str:
+def _small_print(frame: Frame, figure: Figure, found: list[tuple[str, Cell, list[tuple[str, str]]]], kind: str) -> str:
     cells, counts = [cell for _, cell, _ in found], [len(files) for _, _, files in found]
     return small_print(figure, frame, cells, counts, lacking_files(cells, counts, kind))

@@ -200,6 +200,6 @@ class Program:
         """The run's own network on other images."""
         return classifier(self.nets[s], self.examples.prepare, self.device)
 
-    def agreed(self, due: bool) -> bool:
+    def agree(self, due: bool) -> bool:
         """There is one process."""
         return due
