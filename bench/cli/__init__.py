@@ -5,6 +5,7 @@ so that `bench --help`, which lists them, answers at once. What verbs share:
 
 verbs             which there are, and their arguments
 announce          what people are told on standard error
+summary           what is said of a finished run
 flags             words with dashes that no verb takes
 once              files of a set are looked at once a command
 completion        shell completion
