@@ -280,7 +280,7 @@ def png(values: tuple[int, ...], clear: tuple[int, ...], bits: int = 16) -> byte
     head = struct.pack(">IIBBBBB", 8, 8, bits, 2 if len(values) == 3 else 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear))
-        + chunk(b"IDAT", zlib.compress((b"\0" + one * 8) * 8)) + chunk(b"IEND", b"")
+        + chunk(b"IDAT", zlib.compress((b"\0" + one * min(bits, 8)) * 8)) + chunk(b"IEND", b"")
     )  # fmt: skip
 
 

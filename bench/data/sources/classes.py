@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.data.sources.contract import Note
 from bench.schema.errors import RequestError
 
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they show a line's letters in another order
 LEAST = 5  # images, of which each has a label of its own: no column of classes
-UNSAID = ("na", "none", "?", "-", "--", "unknown", "unlabeled", "unlabelled", "undefined", "inf", "-1")
+UNSAID = ("na", "n.a.", "none", "?", "??", "???", "-", "--", "unknown", "unlabeled", "unlabelled", "undefined", "inf",
+          "-1", "missing", "tbd", "todo", "unassigned", "unclassified", "no label", "not labeled")  # fmt: skip
+NO_LABEL = ("nan", "-nan", "<na>", "#n/a", "#na", "n/a", "null", "nat")  # what tables hold where a label is missing
+
+
+def unshown(name: str) -> bool:
+    """Whether a name holds what breaks a table: control characters, turns of direction, bytes that are not UTF-8."""
+    return any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in TURNS for c in name)
 
 
 def in_order(names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -26,7 +34,8 @@ def in_order(names: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     natural = tuple(sorted(alphabet, key=lambda name: (int(re.sub(r"\D", "", name)), name)))
     if natural == alphabet:
         return alphabet, ()
-    return natural, (f"Classes are in the order of their numbers: {', '.join(natural[:3])}, ..., {natural[-1]}.",)
+    shown = natural if len(natural) < 5 else (*natural[:3], "...", natural[-1])
+    return natural, (f"Classes are in the order of their numbers: {', '.join(shown)}.",)
 
 
 def _sound(name: str) -> str:
@@ -77,12 +86,42 @@ def label_notes(where: str, labels: Sequence[str]) -> tuple[Note, ...]:
                 raise RequestError(
                     f"{where}: '{other}' and '{label}' are one number spelled in two ways. Write it in one way."
                 )
-    unsaid = [label for label in counts if label.casefold() in UNSAID]
-    return tuple(
+    return tuple(note_unsaid(counts, UNSAID))
+
+
+def note_unsaid(counts: Mapping[str, int], words: Sequence[str]) -> list[Note]:
+    """A note for each class whose name reads as if its images had no label.
+
+    Args:
+        counts: name -> number of images.
+        words: such names, in small letters.
+    """
+    return [
         (
             "label_missing",
-            f"{counts[label]} images are of a class '{label}', which reads as if they had no label.",
+            f"{count} images are of a class '{label}', which reads as if they had no label.",
             "If they have none, take them out: until then a model is asked to know them.",
         )
-        for label in unsaid
-    )
+        for label, count in counts.items()
+        if label.casefold() in words
+    ]
+
+
+def note_several(labels: Iterable[str]) -> list[Note]:
+    """A note where a label seems to name several classes: cat|dog beside cat, or beside dog|cat."""
+    names = set(labels)
+    several: list[str] = []
+    for separator in ("|", ";", ",", "+", "&", "/"):
+        parts = {name: frozenset(p.strip() for p in name.split(separator)) for name in names if separator in name}
+        alike = Counter(parts.values())
+        several += [name for name, some in parts.items() if len(some) > 1 and (some <= names or alike[some] > 1)]
+    if not several:
+        return []
+    shown = "', '".join(sorted(several)[:4])
+    return [
+        (
+            "several_labels",
+            f"Labels seem to name several classes at once: '{shown}'.",
+            "Each such combination counts as a class of its own: give each image one label, or take these out.",
+        )
+    ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
+from bench.data.sources.contract import TRAIN
 from bench.data.sources.entries import IMAGES
-from bench.data.sources.split_names import assign_splits, hidden_splits
+from bench.data.sources.files import Listed
+from bench.data.sources.split_names import assign_splits, fold_names, hidden_splits, split_of
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.secrets import redact
 
-# Columns that say of each row whether it is in a split, and those that hold a split's name.
-FLAGS = ("istrain", "istest", "isval", "isvalid", "isvalidation", "isholdout")
+# What says of a row whether it is in a split; columns that hold a split's name.
+FLAGS = {"0", "1", "0.0", "1.0", "true", "false", "t", "f", "yes", "no", "y", "n", "x", "on", "off"}
 SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
 MANY = 8  # different values; a column of splits has no more (Training, PublicTest, PrivateTest)
 
@@ -95,7 +98,8 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
             f"Its columns: {', '.join(columns)}. dataset.split_column=null draws the splits."
         )
     for i, name in enumerate(columns):
-        values = {row[i].strip() for row in rows if len(row) == len(columns)} - {""}
+        filled = {row[i].strip() for row in rows if len(row) == len(columns)}
+        values = filled - {""}
         if (
             name not in (dataset.path_column, dataset.label_column)
             and len(values) > 1
@@ -105,12 +109,11 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
                 f"{shown}: column '{name}' holds {', '.join(sorted(values))}. Say dataset.split_column={name} to keep "
                 "these splits, or dataset.split_column=null to draw others."
             )
-        plain = re.sub(r"[^a-z]", "", name.casefold())
-        if not 1 < len(values) <= MANY:
+        if name in (dataset.path_column, dataset.label_column) or not (values and 1 < len(filled) <= MANY):
             continue
-        numbers = len(values) <= 3 and (plain in FLAGS or (plain in SPLIT_COLUMNS and all(map(_is_number, values))))
-        named_so = name not in (dataset.path_column, dataset.label_column) and hidden_splits(values)
-        if numbers or named_so:
+        plain = re.sub(r"[^a-z]", "", name.casefold())
+        numbers = len(values) <= 3 and plain in SPLIT_COLUMNS and all(map(_is_number, values))
+        if numbers or _is_flag(name, values) or hidden_splits(values):
             raise RequestError(
                 f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
                 "in words that are no names of splits. Write train, val and test into a column split, or say "
@@ -118,6 +121,33 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
             )
     folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold")]
     return -1, tuple(f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds)
+
+
+def _is_flag(name: str, values: set[str]) -> bool:
+    """Whether a column tells of each row if it is in a split: is_test, holdout, is_training_img; true or false."""
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    words = [word.removeprefix("is") for word in words if word not in ("in", "for", "flag")]
+    return split_of(" ".join(words)) is not None and {value.casefold() for value in values} <= FLAGS
+
+
+def check_unsaid_splits(shown: str, column: str, listed: Sequence[Listed], paths: Sequence[str]) -> None:
+    """Raise RequestError where no column holds splits, and labels (train_cat), or folders in the paths, do."""
+    labels = {item.label for item in listed}
+    if seem := hidden_splits(labels) or fold_names(labels):
+        raise RequestError(
+            f"{shown}: labels in column '{column}' ({', '.join(sorted(seem)[:4])}) seem to say which split an image "
+            "belongs to. Write train, val and test into a column split, and the class alone into this one; if they "
+            "are classes, say dataset.split_column=null."
+        )
+    folders = [re.split(r"[\\/]", path)[:-1] for path in paths]
+    for depth in range(min(map(len, folders))):
+        names = {folder[depth] for folder in folders}
+        if 1 < len(names) <= MANY and names == set(found := assign_splits(names)) and TRAIN in found.values():
+            raise RequestError(
+                f"{shown}: its images lie in the folders {', '.join(sorted(names))}, which are called as splits are, "
+                "and no column says which split an image belongs to. Write train, val and test into a column split, "
+                "or say dataset.split_column=null to draw others."
+            )
 
 
 def _is_number(text: str) -> bool:

@@ -9,14 +9,13 @@ import io
 import os
 import re
 import shlex
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.data.sources import files
-from bench.data.sources.classes import label_notes
-from bench.data.sources.columns import find_columns, split_column
+from bench.data.sources.classes import NO_LABEL, label_notes, unshown
+from bench.data.sources.columns import check_unsaid_splits, find_columns, split_column
 from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.fetch import fetch, is_remote
@@ -28,7 +27,7 @@ from bench.schema.errors import RequestError
 from bench.schema.secrets import redact
 
 DELIMITERS = (",", ";", "\t", "|")
-NO_LABEL = ("nan", "-nan", "<na>", "#n/a", "#na", "n/a", "null", "nat")  # what tables hold where a label is missing
+LONGEST = 255  # letters of a label, as of a folder's name
 
 
 def _identity(dataset: Any) -> Mapping[str, Any]:
@@ -78,7 +77,7 @@ def _text(raw: bytes, shown: str) -> str:
     if coding == "utf-8" and 0 in raw[:2]:
         coding = "utf-16-be" if raw[0] == 0 else "utf-16-le"
     try:
-        return raw.decode(coding)
+        return raw.decode(coding).lstrip("\ufeff")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         beside = shlex.quote(f"{shown.removesuffix('.csv')}-utf8.csv")
@@ -124,11 +123,16 @@ def _list_rows(dataset: Any) -> Listing:
         at_line[same] = line, label
         split = row[split_at].strip() if split_at != -1 else ""
         if split and split not in known:
-            raise RequestError(f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty.")
+            raise RequestError(
+                f"{shown}, line {line}: unknown split '{split}'. Expected train, val, test or empty; "
+                "dataset.split_column=null draws the splits."
+            )
         listed.append(Listed(place, f"line {line}: {redact(path)}", label, known.get(split, UNASSIGNED)))
     if not listed:
         raise RequestError(f"{shown}: no rows below the header.")
     _check_places(shown, place_of, [row[path_at].strip() for row in rows[1:]], listed)
+    if split_at == -1 and dataset.split_column is not None:
+        check_unsaid_splits(shown, columns[label_at], listed, [row[path_at].strip() for row in rows[1:]])
     others = {
         name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(columns) if i not in (path_at, label_at)
     }
@@ -151,7 +155,7 @@ def _rows(dataset: Any, text: str) -> tuple[list[int], list[list[str]]]:
 
     delimiter = max(DELIMITERS, key=lambda d: (len(wanted & columns(d)), first.count(d), d == ","))
     delimiter = stated.group(1) if stated else delimiter
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True)
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
@@ -172,8 +176,13 @@ def _check_row(where: str, path: str, label: str) -> None:
     if not path or not label or missing:
         what = "path is empty" if not path else "label is empty" if not label else f"label is '{label}'"
         raise RequestError(f"{where}: the {what}. Fill it in, or take the line away.")
-    if any(unicodedata.category(c) == "Cc" for c in label):  # which would break tables
+    if unshown(label):
         raise RequestError(f"{where}: the label {label!a} holds a control character. Write it in one plain line.")
+    if len(label) > LONGEST:
+        raise RequestError(
+            f"{where}: the label has {len(label):,} letters ({label[:40]}...): it names no class. Say which column "
+            "does: dataset.label_column=NAME."
+        )
 
 
 def _check_places(shown: str, place_of: Places, paths: list[str], listed: list[Listed]) -> None:

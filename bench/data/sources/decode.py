@@ -28,7 +28,7 @@ LARGEST = 1024 * 1024  # pixels of an image that is kept at its own size without
 SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # may hold more frames or pages; others hold previews beside an image
 ORIENTATION = 0x0112  # the EXIF tag
 RULE = 1  # raise when the pixels that come out change
-READING = 2  # raise when some files are read otherwise: what was decoded before is decoded anew
+READING = 3  # raise when some files are read otherwise: what was decoded before is decoded anew
 AT_ONCE = 64 * 2**20  # bytes of decoded images held at a time
 T = TypeVar("T")
 R = TypeVar("R")
@@ -85,7 +85,7 @@ class Rule:
                 image = Image.fromarray(depth.levels(found, span, invert))
                 image.getexif()[ORIENTATION] = orientation
             image = ImageOps.exif_transpose(image)
-            flat = self._flat(image)
+            flat = self._flat(image, raw)
             if self.size is not None and flat.size != (self.size, self.size):
                 flat = self._fit(flat, (self.size, self.size))
             array = np.asarray(flat, dtype=np.uint8)
@@ -93,9 +93,11 @@ class Rule:
             raise BadImage(f"cannot be decoded ({error})") from error
         return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
-    def _flat(self, image: Image.Image) -> Image.Image:
+    def _flat(self, image: Image.Image, raw: bytes) -> Image.Image:
         """Mode L or RGB, 8 bits."""
         mode = "L" if self.channels == 1 else "RGB"
+        if _low_clear(image, raw):  # Pillow has scaled the pixels alone
+            image.info["transparency"] *= 255 // (2 ** raw[24] - 1)
         if image.has_transparency_data:
             above = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", above.size, "white"), above)
@@ -106,6 +108,12 @@ class Rule:
             return image.resize(to, Image.Resampling.BICUBIC)
         method = ImageOps.fit if self.fit == "crop" else ImageOps.pad
         return method(image, to, method=Image.Resampling.BICUBIC)
+
+
+def _low_clear(image: Image.Image, raw: bytes) -> bool:
+    """Whether it is a PNG of grey in 2 or 4 bits, one of which is called transparent."""
+    low = raw.startswith(b"\x89PNG") and image.mode == "L" and raw[24] < 8
+    return low and isinstance(image.info.get("transparency"), int)
 
 
 def open_image(raw: bytes) -> Image.Image:
@@ -163,7 +171,7 @@ def read_header(image: Image.Image, raw: bytes = b"") -> Header:
     try:
         several = image.format in SEVERAL and bool(getattr(image, "is_animated", False))
         deep = depth.look(image, raw) if depth.is_deep(image, raw) else None
-        return Header(size, grey, form, deep, several)
+        return Header(size, grey, form, deep, several, _low_clear(image, raw))
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be decoded ({error})") from error
 
@@ -195,7 +203,7 @@ def rule(headers: Sequence[Header], size: int | None, fit: str, colour: str, spa
         )
     grey = colour == "grey" or (colour == "auto" and all(grey for _, grey in seen))
     spans = depth.ranges(headers, span)
-    special = max((h.deep.special for h in headers if h.deep is not None), default=0)
+    special = max((4 if h.clear else h.deep.special if h.deep is not None else 0 for h in headers), default=0)
     return Rule(1 if grey else 3, size, fit, spans.get("int", INTS), spans.get("float", BITS8), special)
 
 

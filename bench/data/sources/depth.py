@@ -45,6 +45,7 @@ class Deep(NamedTuple):
     # Not 0 where earlier versions read it otherwise. 1: colour or MINISWHITE; 2: alpha in 16-bit TIFF, signed bytes;
     # 3: 16-bit CMYK, a transparent grey or colour in 16-bit PNG.
     special: int = 0
+    wide: bool = False  # signed, or of 32 bits: no type that says which value is white
 
 
 def is_deep(image: Image.Image, raw: bytes = b"") -> bool:
@@ -152,7 +153,8 @@ def look(image: Image.Image, raw: bytes = b"") -> Deep:
         special = 2
     if image.mode == "CMYK" or _clear(image) is not None:
         special = 3
-    return Deep(kind, float(found.min()), float(found.max()), stated, special)
+    wide = kind == "int" and (image.mode == "I" or _is_misread(image)) and image.format == "TIFF"
+    return Deep(kind, float(found.min()), float(found.max()), stated, special, wide)
 
 
 def levels(found: NDArray[np.float64], span: Range, invert: bool) -> NDArray[np.uint8]:
@@ -172,7 +174,8 @@ class Header(NamedTuple):
     """What a file's header tells: (width, height) as it will be shown, and whether it is grey.
 
     `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits, `several` whether
-    there are more frames or pages than the one that is read.
+    there are more frames or pages than the one that is read, `clear` whether it is grey of less than 8 bits with a
+    transparent one.
     """
 
     size: tuple[int, int]
@@ -180,6 +183,7 @@ class Header(NamedTuple):
     form: str = ""
     deep: Deep | None = None
     several: bool = False
+    clear: bool = False
 
 
 def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
@@ -189,7 +193,8 @@ def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
     0..1 where all lie in it, 0..255 where all lie in that.
 
     Raises:
-        RequestError: where the values lie in none of these.
+        RequestError: where the values lie in none of these; where whole numbers of a type that says no white (signed,
+            or of 32 bits) use a sliver of 0..65535.
     """
     out: dict[str, Range] = {}
     for kind, deep in _by_kind(headers).items():
@@ -202,11 +207,14 @@ def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
         else:
             known = ((0.0, 1.0), BITS8) if kind == "float" else (INTS,)
             fitting = next((span for span in known if span[0] <= low and high <= span[1]), None)
-            if fitting is None:
+            small = fitting is not None and any(d.wide for d in deep) and high * SLIVER < fitting[1]
+            if fitting is None or small:
                 low, high = (low, high) if low < high else (min(low, 0.0), max(high, 0.0))
+                top = 2 ** max(1, int(np.ceil(np.log2(high + 1)))) - 1 if small else high
                 raise RequestError(
                     f"The {kind} images of this set hold values from {low:g} to {high:g}, and no file says which are "
-                    f"black and white. Say dataset.range=[{low:g},{high:g}], or the range of the camera or scanner."
+                    f"black and white. Say dataset.range=[{0 if small else low:g},{top:g}], or the range of the camera "
+                    "or scanner."
                 )
             out[kind] = fitting
     return out

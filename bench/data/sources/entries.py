@@ -23,6 +23,26 @@ TEXTS = (
     ".log", ".htm", ".html", ".url", ".webloc", ".rtf", ".tex", ".bib", ".doc", ".docx", ".odt", ".xls", ".xlsx",
     ".ods", ".py", ".ipynb", ".sh", ".bat", ".r", ".m", ".sha256", ".sha1", ".md5", ".sfv", ".torrent", ".ds_store",
 )  # fmt: skip
+ARCHIVES = (
+    ".zip",
+    ".tar",
+    ".tgz",
+    ".gz",
+    ".7z",
+    ".rar",
+    ".bz2",
+    ".xz",
+    ".zst",
+    ".parquet",
+    ".npz",
+    ".h5",
+    ".hdf5",
+    ".mat",
+)
+# Folders that programs keep for themselves, in which nobody looks for a class.
+OWN = (".git", ".svn", ".hg", ".dvc", ".cache", ".ipynb_checkpoints", ".idea", ".vscode", ".thumbnails", ".thumbs",
+       ".venv", ".spotlight-v100", ".trashes", ".fseventsd", ".documentrevisions-v100", ".temporaryitems", ".snapshot",
+       ".picasaoriginals", ".comments", ".tmp.driveupload", ".dropbox", ".imagebench")  # fmt: skip
 TITLES = (
     "readme", "license", "licence", "copying", "copyright", "notice", "authors", "contributors", "citation",
     "changelog", "todo", "makefile", "checksums", "md5sums", "sha256sums", "manifest",
@@ -81,6 +101,21 @@ def is_dir(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
+
+
+def hidden(folder: str | Path) -> list[str]:
+    """Sub-folders that are left aside by their names, where they may be classes: .cat, Recycler."""
+    with os.scandir(folder) as found:
+        names = sorted(e.name for e in found if _litter(e.name) and is_dir(e))
+    plain = [name for name in names if name[0] == "." or name[0].isalpha()]
+    return [name for name in plain if name.lower() not in OWN and not name.lower().startswith(".trash")]
+
+
+def leads_nowhere(entry: os.DirEntry[str]) -> str:
+    """Where a link leads that leads to nothing, as the end of a sentence; empty for all else."""
+    if not entry.is_symlink():
+        return ""
+    return "to itself" if loops(entry) else "" if os.path.exists(entry.path) else "nowhere"
 
 
 def loops(entry: os.DirEntry[str]) -> bool:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.sources import decode, depth
-from bench.data.sources.classes import in_order, note_similar_names
+from bench.data.sources.classes import in_order, note_several, note_similar_names
 from bench.data.sources.contract import Contents, Note, Write, pixel_hash
 from bench.data.sources.decode import BadImage, Rule
 from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
+from bench.data.sources.lost import refuse_lost
 from bench.data.sources.scan import Scan, scan
 from bench.schema.errors import RequestError
 
@@ -90,8 +91,8 @@ def read(dataset: Any, listing: Listing, write: Write, classes: tuple[str, ...] 
         classes: in their official order; None takes those found, by name.
 
     Raises:
-        RequestError: naming files that cannot be used, unless they may be skipped; a class that lost all of its files
-            stops in any case.
+        RequestError: naming files that cannot be used, unless they may be skipped; a class or a split that lost
+            all of its files stops in any case.
     """
     source, total = dataset.source, len(listing.files) + len(listing.bad)
     scanned, bad = listing.scanned(source), list(listing.bad)
@@ -129,7 +130,7 @@ def read(dataset: Any, listing: Listing, write: Write, classes: tuple[str, ...] 
         if pixels and dataset.storage == "map":
             write(np.stack(pixels))
     _refuse(dataset, bad, total)
-    _refuse_lost_classes(source, listing, good)
+    refuse_lost(source, [(item.label, item.official) for item in listing.files], good)
     return _contents(
         dataset, listing, scanned, good, bad, how, shape, classes, hashes, dict(zip(kept, heads, strict=True))
     )
@@ -177,6 +178,7 @@ def _contents(
         notes=(
             *listing.notes,
             *note_similar_names(names),
+            *note_several(names),
             *depth.slivers(used, {"int": how.ints, "float": how.floats}),
         ),
         remarks=(*listing.remarks, *remarks, *decode.first_frames(used, [item.shown for item in items])),
@@ -198,18 +200,3 @@ def _decode(how: Rule) -> Any:
 def _refuse(dataset: Any, bad: Sequence[str], total: int) -> None:
     if bad and dataset.on_bad_image == "error":
         raise decode.bad_images(dataset.source, bad, total)
-
-
-def _refuse_lost_classes(source: str, listing: Listing, good: Sequence[int]) -> None:
-    """Raise RequestError where every file of a class was left out: the runs would be about other classes."""
-    left = {listing.files[i].label for i in good}
-    lost: dict[str, int] = {}
-    for item in listing.files:
-        if item.label not in left:
-            lost[item.label] = lost.get(item.label, 0) + 1
-    if lost:
-        named = ", ".join(f"{label} ({count} files)" for label, count in list(lost.items())[:5])
-        raise RequestError(
-            f"{source}: not one file of {len(lost)} of {len(lost) + len(left)} classes can be used: {named}. "
-            "dataset.on_bad_image=skip leaves out files, not classes: repair these, or take the class away."
-        )

@@ -6,8 +6,9 @@ import re
 
 HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
 TIFF = (
-    "is a TIFF of a kind that Pillow does not read (6, 10 or 14 bits, float16, float64, float colour, more than four "
-    "channels): save it with 8 or 16 bits, or as 32-bit floats of one channel"
+    "is a TIFF of a kind that Pillow does not read (6, 10 or 14 bits, float16, float64, whole numbers of 64 bits, "
+    "float colour, 16-bit grey with alpha, 16-bit palettes, more than four channels): save it with 8 or 16 bits, or as "
+    "32-bit floats of one channel"
 )
 # First bytes -> what is said. Text formats come by their first word, whatever its case.
 BEGINNINGS = {
@@ -26,6 +27,19 @@ BEGINNINGS = {
     b"\x1f\x8b": "is compressed (gzip): unpack it",
     b"pk\x03\x04": "is a zip archive: unpack it",
     b"\x93numpy": "is a NumPy array: write it as PNG, or bring it by a dataset of your own ('bench new dataset')",
+}
+# First bytes of what is no text -> what is said where a list was expected.
+PACKED = {
+    b"BZh": "is compressed (bzip2): unpack it",
+    b"\xfd7zXZ": "is compressed (xz): unpack it",
+    b"\x28\xb5\x2f\xfd": "is compressed (zstd): unpack it",
+    b"7z\xbc\xaf": "is a 7z archive: unpack it",
+    b"Rar!": "is a rar archive: unpack it",
+    b"ARROW1": "is Feather (Arrow): pandas.read_feather(FILE).to_csv('list.csv', index=False) writes a list",
+    b"SQLite format 3": "is an SQLite database and no text: export the table as CSV",
+    b"\x89HDF": "is HDF5 and no text: write a CSV file with the columns path and label",
+    b"\x93NUMPY": "is a NumPy array and no text: write a CSV file with the columns path and label",
+    b"\x80\x04": "is a pickle and no text: write a CSV file with the columns path and label",
 }
 
 
@@ -56,6 +70,17 @@ def no_list(raw: bytes) -> str:
         return "is an old Excel workbook and no text: save it as 'CSV UTF-8'"
     if raw.startswith(b"\x1f\x8b"):
         return "is compressed (gzip): unpack it"
+    if raw[257:262] == b"ustar":
+        return "is a tar archive: unpack it, and write a CSV file with the columns path and label"
+    for beginning, what in PACKED.items():
+        if raw.startswith(beginning):
+            return what
+    start = raw[:64].lstrip().lower()
+    for beginning in (b"version https://git-lfs", b"<!doctype html", b"<html", b"<?xml"):
+        if start.startswith(beginning):
+            return BEGINNINGS[beginning].replace("and no image", "and no list").split(" (an SVG")[0]
+    if re.match(rb"-\s+\w+:\s", raw):
+        return "is YAML: write a CSV file with the columns path and label"
     if raw.startswith(b"PAR1"):
         return "is Parquet and no text: pandas.read_parquet(FILE).to_csv('list.csv', index=False) writes a list"
     if re.match(rb"\s*(\{|\[\s*[\[{\"\d])", raw):

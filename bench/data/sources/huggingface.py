@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from bench.data.sources.contract import Contents, Note, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
+from bench.data.sources.hub_folder import check_folder
+from bench.data.sources.lost import refuse_lost
 from bench.data.sources.scan import scan
 from bench.data.sources.split_names import assign_splits
 from bench.parts.walk import files_below
@@ -88,12 +89,15 @@ def _read(dataset: Any, write: Write) -> Contents:
 
     heads: list[Header] = []
     readable: dict[str, list[int]] = {}
-    there: Counter[int] = Counter()
+    start: dict[str, int] = {}
+    listed: list[tuple[str, int]] = []
+    kept: list[int] = []  # places in `listed`
     for name, rows in splits.items():
         found = list(tried(decode.header, rows, [*range(len(rows))], name))
         heads += [head for _, head in found]
         readable[name] = [i for i, _ in found]
-        there.update(_labels(dataset, rows))
+        start[name] = len(listed)
+        listed += [(classes[label], parts[name]) for label in _labels(dataset, rows)]
     refuse()
     how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
 
@@ -113,18 +117,14 @@ def _read(dataset: Any, write: Write) -> Contents:
             forms.append(form[i])
             labels.append(int(column[i]))
             official.append(parts[name])
+            kept.append(start[name] + i)
             paths.append(f"{name} {i}")
             for other in told:
                 columns[other].append(str(beside[other][i]))
     refuse()
     if not labels:
         raise RequestError(f"{dataset.name}: there is not a single usable image among {total}.")
-    if lost := sorted(there.keys() - set(labels)):
-        named = ", ".join(f"{classes[k]} ({there[k]} images)" for k in lost[:5])
-        raise RequestError(
-            f"{dataset.name}: not one image of {len(lost)} of {len(there)} classes can be used: {named}. "
-            "dataset.on_bad_image=skip leaves out images, not classes."
-        )
+    refuse_lost(dataset.name, listed, kept)
     return Contents(
         labels=np.array(labels, np.int64),
         classes=classes,
@@ -165,7 +165,11 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     except ImportError as error:
         raise RequestError("dataset=huggingface needs the extra: pip install 'imagebench[huggingface]'.") from error
     try:
+        if Path(dataset.name).is_dir():
+            check_folder(dataset.name, datasets.load_dataset_builder(dataset.name, dataset.config).config.data_files)
         found = datasets.load_dataset(dataset.name, dataset.config, revision=dataset.revision)
+    except RequestError:
+        raise
     except Exception as error:  # the hub's, fsspec's, pyarrow's and the network's own errors come through
         raise RequestError(
             f"dataset.name={dataset.name} cannot be loaded ({type(error).__name__}: {error})."

@@ -82,6 +82,8 @@ def lost_because(path: str, place: str) -> str:
     """Why a path may lead nowhere, as a sentence; empty where nothing is known."""
     if re.match(r"[A-Za-z]:[\\/]|\\\\", path):
         return "It is an absolute path of Windows: write paths relative to the list."
+    if path[0] in "'\"" and path[-1] == path[0]:
+        return "It stands in quotes of a kind that CSV has not: write it without, or in double quotes."
     ended = glob(f"{escape(place)}.*")
     if ended:
         return f"There is {os.path.basename(ended[0])}: write names with their endings."

@@ -31,7 +31,7 @@ from bench.schema.errors import RequestError
 
 FRESH = 2 * 10**9  # ns; what changed so shortly before it was read is read again next time: clocks have ticks
 NOTHING = (0, 0, 0, 0)
-VERSION = 3  # raise when headers mean something else
+VERSION = 4  # raise when headers mean something else
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def _remember(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
 def _header(row: object) -> Header | str:
     if not isinstance(row, list):
         return str(row)
-    (width, height), grey, form, deep, several = row
+    (width, height), grey, form, deep, several, clear = row
     if deep is not None:
-        kind, low, high, stated, special = deep
-        deep = Deep(kind, low, high, tuple(stated) if stated else None, special)
-    return Header((width, height), grey, form, deep, several)
+        kind, low, high, stated, special, wide = deep
+        deep = Deep(kind, low, high, tuple(stated) if stated else None, special, wide)
+    return Header((width, height), grey, form, deep, several, clear)

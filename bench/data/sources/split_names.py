@@ -56,10 +56,30 @@ def _words(name: str) -> list[str]:
 
 
 def hidden_splits(names: Iterable[str]) -> list[str]:
-    """The names among whose words are those of splits, where train and another one are: trainA, testA, cats_test."""
+    """The names that hold those of splits, where train and another one are: trainA, testA, cats_test, traincat."""
+    names = list(names)
     found = {name: {split for word in _words(name) if (split := split_of(word)) is not None} for name in names}
     said = {split for splits in found.values() for split in splits}
-    return [name for name, splits in found.items() if splits] if TRAIN in said and len(said) > 1 else []
+    return [name for name, splits in found.items() if splits] if TRAIN in said and len(said) > 1 else _glued(names)
+
+
+def fold_names(names: Iterable[str]) -> list[str]:
+    """All names, where there are several and each says fold and a number; else none."""
+    names = list(names)
+    folds = [name for name in names if re.fullmatch(r"(k?folds?|cv|splits?)[\W_]*\d+", name, re.IGNORECASE)]
+    return folds if len(folds) == len(names) > 1 else []
+
+
+def _glued(names: list[str]) -> list[str]:
+    """Names such as traincat, traindog, testcat, testdog: those of two splits with two endings in common."""
+    of: dict[str, dict[int, str]] = {}  # what is left of a name -> split -> name
+    for name in names:
+        plain = "".join(_words(name))
+        for word, split in SPLITS.items():
+            if plain.startswith(word):
+                of.setdefault(plain.removeprefix(word), {})[split] = name
+    twice = [found for rest, found in of.items() if rest and TRAIN in found and len(found) > 1]
+    return sorted({name for found in twice for name in found.values()}) if len(twice) > 1 else []
 
 
 def assign_splits(names: Iterable[str]) -> dict[str, int]:

@@ -1,0 +1,237 @@
+"""How people lay out splits and classes, in folders, lists and on the hub: understood, or refused with the remedy."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from bench.data import ImageData, load
+from bench.data.sources.classes import in_order, note_several
+from bench.data.sources.decode import BadImage, header, rule
+from bench.data.sources.split_names import hidden_splits
+from bench.schema.dataset import Csv, Folder, HuggingFace, Split
+from bench.schema.errors import RequestError
+from tests.data.conftest import class_folders
+from tests.data.test_hostile import png
+
+
+def folder(root: Path, tops: str, **settings: object) -> ImageData:
+    class_folders(root, tuple(tops.split()), each=2, size=(4, 4))
+    return load(Folder(source="folder", root=str(root), **settings), Split(val=0.3, test=0.3))
+
+
+def listed(root: Path, text: str, **settings: object) -> ImageData:
+    (root / "list.csv").write_text(text, encoding="utf-8")
+    return load(Csv(source="csv", file=str(root / "list.csv"), **settings), Split(val=0.3, test=0.3))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folders = ("a", "train", "test", "b/train", "b/test")
+    return class_folders(tmp_path_factory.mktemp("images"), folders, 12, size=(4, 4))
+
+
+def rows(labels: str, head: str = "path,label", more: str = "", where: str = "a") -> str:
+    """Twelve lines and more, in which labels, what stands behind them, and folders of images take turns."""
+    names, behind, folders = labels.split(), more.split() or [""], where.split()
+    lines = [
+        f"{folders[i % len(folders)]}/{i % 12:02}.png,{names[i % len(names)]}{behind[i % len(behind)]}"
+        for i in range(12 * len(folders))
+    ]
+    return "\n".join([head, *dict.fromkeys(lines)])
+
+
+@pytest.mark.parametrize(
+    ("tops", "message"),
+    [
+        ("fold1 fold2 fold3", "fold1, fold2, fold3 seem to say which split"),
+        ("traincat traindog testcat testdog", "seem to say which split"),
+        ("cat/a/train cat/a/test dog/a/train dog/a/test", r"cat/a holds folders for splits \(test, train\)"),
+        ("cat cat/deep/Training cat/deep/Testing dog", "cat/deep holds folders for splits"),
+        ("val/cat val/dog", r"no folder train\. To use the images of val alone, say dataset\.root=.*/val"),
+        ("train/a train/b test", "test is called as a split is and holds images without folders of classes"),
+        ("a\u202eb c", "cannot be shown"),
+        ("images", "found only 'images'"),
+        (".cat dog", r"found only 'dog'\. Folders left aside by their names: \.cat"),
+    ],
+)
+def test_folders_that_are_refused(tops: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("path,label\n")
+    with pytest.raises(RequestError, match=message) as caught:
+        folder(tmp_path, tops)
+    if "found only" in message:
+        assert "If labels.csv lists the images: dataset=csv dataset.file=" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("tops", "remark"),
+    [
+        ("..cat bird dog", "Folders left aside by their names: ..cat."),
+        ("Recycler bird dog", "Folders left aside by their names: Recycler."),
+        ("bird/north bird/south dog/east", "Folders inside class folders (east, north, south) count as their class"),
+    ],
+)
+def test_folders_that_are_no_classes_are_told(tops: str, remark: str, tmp_path: Path) -> None:
+    data = folder(tmp_path, tops)
+    assert data.classes == ("bird", "dog")
+    assert remark in " ".join(data.remarks)
+
+
+def test_a_class_folder_that_is_a_link_to_nothing_is_no_silent_loss(tmp_path: Path) -> None:
+    (tmp_path / "dog").symlink_to(tmp_path / "away")
+    with pytest.raises(RequestError, match="dog is a link that leads nowhere"):
+        folder(tmp_path, "bird cat")
+    (tmp_path / "dog").unlink()
+    (tmp_path / "README.md").symlink_to(tmp_path / "away")
+    assert folder(tmp_path, "bird cat nan").notes[0][0] == "label_missing"
+
+
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_a_split_that_vanishes_stops(split: str, tmp_path: Path) -> None:
+    """Another one would be drawn from train, and the number be that of other images."""
+    for name in ("train", split):
+        class_folders(tmp_path / name, each=4, size=(4, 4))
+    for file in (tmp_path / split).rglob("*.png"):
+        file.write_bytes(b"no image")
+    with pytest.raises(RequestError, match=rf"not one file of the split {split} can be used \(8 files\)"):
+        load(Folder(source="folder", root=str(tmp_path), on_bad_image="skip"), Split())
+
+
+@pytest.mark.parametrize(
+    ("root", "message"),
+    [
+        ("https://host/data.zip", "https://host/data.zip is an address"),
+        ("data.zip", r"is an archive: unpack it"),
+        ("list.csv", r"is a list: say dataset=csv dataset\.file="),
+    ],
+)
+def test_roots_that_are_no_folders(root: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "data.zip").write_bytes(b"PK")
+    (tmp_path / "list.csv").write_text("path,label\n")
+    with pytest.raises(RequestError, match=message):
+        load(Folder(source="folder", root=root if "://" in root else str(tmp_path / root)), Split())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (rows("train_cat train_dog test_cat test_dog"), r"labels in column 'label' \(test_cat, .* seem to say"),
+        (rows("cat/train dog/train cat/test"), "seem to say which split"),
+        (rows("traincat traindog testcat testdog"), "seem to say which split"),
+        (rows("train test"), "seem to say which split"),
+        (rows("fold_1 fold_2 fold_3"), "seem to say which split"),
+        (rows("x y", where="train test"), "lie in the folders test, train, which are called as splits are"),
+        (rows("x y", where="b/train b/test"), "lie in the folders test, train"),
+        (rows("x y", "path,label,train", ",1 ,0"), "column 'train' seems to say"),
+        (rows("x y", "path,label,is_training_img", ",1 ,0"), "column 'is_training_img' seems to say"),
+        (rows("x y", "path,label,Holdout", ",x ,"), "column 'Holdout' seems to say"),
+        (rows("x y", "path,label,isTest", ",FALSE ,TRUE"), "column 'isTest' seems to say"),
+        (rows("x y", "path,label,split", ",1 ,2"), r"unknown split '1'.*split_column=null draws"),
+        (rows(f"{'x' * 300} y"), "the label has 300 letters"),
+        (rows("x\u202ey z"), "control character"),
+        ("path,label\n'a/00.png','x'\n'a/01.png','y'", "stands in quotes of a kind that CSV has not"),
+    ],
+)
+def test_lists_that_hold_splits_elsewhere(text: str, message: str, images: Path) -> None:
+    with pytest.raises(RequestError, match=message):
+        listed(images, text)
+    if "seem" in message or "folders" in message:
+        assert listed(images, text, split_column=None).classes
+
+
+def test_lists_that_look_odd_and_are_right(images: Path) -> None:
+    assert listed(images, rows("train bus boat")).classes == ("boat", "bus", "train")
+    assert listed(images, "\ufeff\ufeffpath, label\n" + rows('"x" "y"').partition("\n")[2].replace(",", ", ")).classes
+    assert listed(images, rows("x y", "path,label,test_score", ",0.5 ,0.25")).classes == ("x", "y")
+    (note,) = listed(images, rows("TBD x y")).notes
+    assert note[1].startswith("4 images are of a class 'TBD'")
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"ARROW1\0\0", "Feather"),
+        (b"SQLite format 3\0", "SQLite"),
+        (b"img/0.png".ljust(257, b"\0") + b"ustar\0", "tar archive"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"- path: a.png\n  label: x\n", "YAML"),
+        (b"<!DOCTYPE html><html>", "a web page and no list"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    ],
+)
+def test_files_that_are_no_lists(raw: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes(raw)
+    with pytest.raises(RequestError, match=what):
+        load(Csv(source="csv", file=str(tmp_path / "list.csv")), Split())
+
+
+def test_names_of_classes() -> None:
+    assert [note[0] for note in note_several(["cat|dog", "cat", "dog"])] == ["several_labels"]
+    assert [note[0] for note in note_several(["cat;dog", "dog;cat"])] == ["several_labels"]
+    assert note_several(["sea lion", "sea", "lion", "a/b", "R&D"]) == []
+    assert in_order(["10", "2", "1"])[1] == ("Classes are in the order of their numbers: 1, 2, 10.",)
+    assert hidden_splits(["trainer", "tester", "bus"]) == []
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32])
+def test_small_values_of_a_type_that_says_no_white_are_asked_for(kind: type) -> None:
+    """They came out black, or nearly so."""
+    values = np.arange(64, dtype=kind).reshape(8, 8)
+    file = io.BytesIO()
+    tifffile.imwrite(file, values)
+    with pytest.raises(RequestError, match=r"from 0 to 63, .*Say dataset\.range=\[0,63\]"):
+        rule([header(file.getvalue())], None, "crop", "auto")
+    asked = rule([header(file.getvalue())], None, "crop", "auto", (0.0, 63.0))(file.getvalue())
+    assert asked.ravel().tolist() == [int(v * 255 / 63 + 0.5) for v in range(64)]
+    wide = io.BytesIO()
+    tifffile.imwrite(wide, values.astype(np.int64))
+    with pytest.raises(BadImage, match="whole numbers of 64 bits"):
+        header(wide.getvalue())
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_the_transparent_grey_of_few_bits_lies_over_white(bits: int) -> None:
+    raw = png((0x55,), (1 if bits == 2 else 5,), bits=bits)
+    head = header(raw)
+    assert head.clear
+    made = rule([head], None, "crop", "auto")
+    assert set(made(raw).ravel().tolist()) == {255}
+    assert made.identity()["special"] == 4
+
+
+@pytest.mark.parametrize(
+    ("tops", "message"),
+    [
+        ("train/cat train/dog holdout/cat holdout/dog", "4 of 8 files are in no split .*first is holdout/cat"),
+        ("Training/cat Training/dog Testing/cat Testing/dog", "takes Testing/cat/00.png as a part of train"),
+        ("fold1/cat fold1/dog fold2/cat fold2/dog", "takes all as one split, train, and the folders fold1 and fold2"),
+    ],
+)
+def test_folders_of_which_the_hubs_library_takes_a_part(tops: str, message: str, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    class_folders(tmp_path / "set", tuple(tops.split()), each=2, size=(4, 4))
+    with pytest.raises(RequestError, match=rf"{message}(.|\n)*dataset=folder dataset\.root="):
+        load(HuggingFace(source="huggingface", name=str(tmp_path / "set")), Split(val=0.3, test=0.3))
+
+
+def test_16_bits_and_vanished_classes_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("datasets")
+    monkeypatch.setenv("IMAGEBENCH_CACHE", str(tmp_path / "cache"))
+    for split in ("train", "test"):
+        for k, name in enumerate(("cat", "dog")):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for i in range(4):
+                values = np.full((4, 4), (20000 + 257 * i, 40000)[k], np.uint16)
+                Image.fromarray(values).save(tmp_path / "set" / split / name / f"{i}.png")
+    dataset = HuggingFace(source="huggingface", name=str(tmp_path / "set"), on_bad_image="skip")
+    data = load(dataset, Split(val=0.3))
+    assert sorted(set(data.images.ravel().tolist())) == [78, 79, 80, 81, 156]  # v * 255 / 65535
+    for file in (tmp_path / "set").rglob("dog/*.png"):
+        file.write_bytes(b"no image")
+    with pytest.raises(RequestError, match=r"not one file of 1 of 2 classes can be used: dog \(8 files\)"):
+        load(dataset, Split(val=0.3))
