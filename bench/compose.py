@@ -20,7 +20,12 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+)
 from yaml import YAMLError
 
 from bench.parts import listing
@@ -239,6 +244,8 @@ def translate_errors() -> Iterator[None]:
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         text = str(error).strip()
         text = re.split(r"\n\s*(?:full_key|object_type|Config search path)", text)[0]
+        if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType):
+            text += ". Where the sign itself is meant, as in a path: NAME='a\\${b}'"
         raise RequestError(f"The configuration does not compose: {text}") from None
 
 

@@ -43,8 +43,11 @@ def quote_override(word: str) -> str:
     name, value = found["name"], found["value"]
     if value == "None":
         raise RequestError(f"'{word}': nothing is written null here: {name}=null. The word itself: \"{name}='None'\".")
-    if name.lstrip("+") not in text_settings() or "${" in value or value == "null" or CALL.fullmatch(value):
+    if name.lstrip("+") not in text_settings() or value == "null" or CALL.fullmatch(value):
         return word
+    if "${" in value:  # a reference to another setting, unless it is what a file or folder is called
+        plain = _in_quotes(value.replace("${", r"\${"))
+        return f"{name}={plain}" if os.path.lexists(os.path.expanduser(value)) else word
     in_quotes = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
     try:
         override = OverridesParser.create().parse_override(word)
@@ -55,4 +58,8 @@ def quote_override(word: str) -> str:
         several = override.is_sweep_override() and not os.path.lexists(os.path.expanduser(value))
         if several or (not override.is_sweep_override() and (in_quotes or override.value() == value)):
             return word
-    return f"{name}={QuotedString(text=value, quote=Quote.single).with_quotes()}"
+    return f"{name}={_in_quotes(value)}"
+
+
+def _in_quotes(value: str) -> str:
+    return str(QuotedString(text=value, quote=Quote.single).with_quotes())

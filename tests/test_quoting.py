@@ -57,6 +57,10 @@ def test_what_has_a_meaning_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert quote_override(word) == word
     (tmp_path / "a,b").mkdir()
     assert quote_override("dataset.root=a,b") == "dataset.root='a,b'"
+    assert quote_override("dataset.root=a/${seed}") == "dataset.root=a/${seed}"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "${seed}").mkdir()
+    assert experiment(compose(["dataset=folder", "dataset.root=a/${seed}"])).dataset.root == "a/${seed}"
     assert axis_of("dataset.root='a, b',c")[1] == ["a, b", "c"]
     assert axis_of("dataset.label_column='007','7'")[1] == ["007", "7"]
 
@@ -68,6 +72,7 @@ def test_what_has_a_meaning_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["model=cnn", "model.k=3"], "It belongs to knn: model=knn"),
         (["dataset.size=64"], "It belongs to .*folder"),
         (["optim.lr=None"], "optim.lr=null"),
+        (["dataset=folder", "dataset.root=${y}"], r"Where the sign itself is meant, as in a path: NAME='a\\\$\{b\}'"),
         (["optim.lr=a(b"], "\"optim.lr='a\\(b'\""),
     ],
 )

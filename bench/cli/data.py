@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -116,7 +117,7 @@ def folder_of(dataset: Any) -> str:
         return str(place)
     if dataset.source not in ("folder", "csv", "huggingface") or not place:
         return str(dataset.source)
-    whole = str(Path(place).expanduser().resolve()) if "://" not in place else place
+    whole = str(Path(os.path.expanduser(place)).resolve()) if "://" not in place else place
     words = re.sub(r"[^\w.-]+", "-", Path(redact(place)).stem).strip("-.")[:40]
     return f"{dataset.source}-{words or 'set'}-{hashlib.sha256(whole.encode(errors='surrogateescape')).hexdigest()[:6]}"
 

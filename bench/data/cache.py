@@ -38,7 +38,7 @@ def cache_folder() -> Path:
     """Where decoded and downloaded data is kept: $IMAGEBENCH_CACHE, else the user's cache folder."""
     named = os.environ.get("IMAGEBENCH_CACHE")
     if named:
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     from platformdirs import user_cache_path
 
     return user_cache_path("imagebench")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,7 +45,7 @@ def resolve(exp: Experiment, path: Path | None) -> Experiment:
     kind, _, rest = transfer.weights.partition(":")
     if kind not in ("file", "run") or transfer.preprocess == "own" or transfer.input is not None:
         return exp
-    file = Path(rest).expanduser() if kind == "file" else path
+    file = Path(os.path.expanduser(rest)) if kind == "file" else path
     found = read_input(file) if file is not None else None
     if found is None:
         if file is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def initialise(exp: Experiment, net: nn.Module, path: Path | None = None) -> str
     if kind == "timm":
         return weights.load_timm(net, name, transfer.sha256)
     if kind == "file":
-        file = Path(rest).expanduser()
+        file = Path(os.path.expanduser(rest))
         if not transfer.sha256:
             raise RequestError(
                 f"transfer.weights={transfer.weights} needs the file's hash, so that the run says what it used. "

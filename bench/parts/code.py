@@ -93,7 +93,7 @@ def places_named(part: Listed, values: Mapping[str, Any]) -> dict[str, tuple[Pat
     found = {}
     for name, text in _texts(values):
         for place in (part.file.parent, part.file.parent.parent, Path.cwd()):
-            path = place / Path(text).expanduser()
+            path = place / Path(os.path.expanduser(text))
             state = state_of(path)
             if state is not None and path.is_file():
                 found[name] = path.absolute(), _digest(path, state)

@@ -21,7 +21,7 @@ ENTRY_POINTS = "imagebench.parts"
 
 def folders() -> list[Path]:
     """Where own parts are looked for: those that `use` named, else parts/ in the working directory."""
-    named = [Path(p).expanduser().absolute() for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    named = [Path(os.path.expanduser(p)).absolute() for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
     return list(dict.fromkeys(p for p in named or [Path.cwd() / "parts"] if p.is_dir()))
 
 
@@ -31,7 +31,7 @@ def use(folder: str) -> None:
     Raises:
         RequestError: when there is no such folder.
     """
-    path = Path(folder).expanduser().absolute()
+    path = Path(os.path.expanduser(folder)).absolute()
     if not path.is_dir():
         raise RequestError(f"--parts {folder}: there is no such folder. Expected one with Python files of own parts.")
     os.environ[VARIABLE] = os.pathsep.join([str(path), str(Path.cwd() / "parts")])

@@ -108,13 +108,16 @@ def test_a_split_that_vanishes_stops(split: str, tmp_path: Path) -> None:
         ("https://host/data.zip", "https://host/data.zip is an address"),
         ("data.zip", r"is an archive: unpack it"),
         ("list.csv", r"is a list: say dataset=csv dataset\.file="),
+        ("~nobody/photos", r"~nobody/photos does not exist"),
+        ("", r"dataset\.root is empty"),
     ],
 )
-def test_roots_that_are_no_folders(root: str, message: str, tmp_path: Path) -> None:
+def test_roots_that_are_no_folders(root: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "data.zip").write_bytes(b"PK")
     (tmp_path / "list.csv").write_text("path,label\n")
     with pytest.raises(RequestError, match=message):
-        load(Folder(source="folder", root=root if "://" in root else str(tmp_path / root)), Split())
+        load(Folder(source="folder", root=root), Split())
 
 
 @pytest.mark.parametrize(

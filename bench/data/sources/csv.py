@@ -52,7 +52,7 @@ def _read(dataset: Any, write: Write) -> Contents:
 
 def _raw(file: str) -> bytes:
     try:
-        raw = fetch(file if is_remote(file) else str(Path(file).expanduser()))
+        raw = fetch(file if is_remote(file) else str(Path(os.path.expanduser(file))))
     except BadImage as error:
         raise RequestError(f"dataset.file={redact(file)} {error}.") from error
     if what := no_list(raw):
@@ -136,7 +136,9 @@ def _list_rows(dataset: Any) -> Listing:
     others = {
         name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(columns) if i not in (path_at, label_at)
     }
-    where = hashlib.sha256(file.encode()).hexdigest() if is_remote(file) else str(Path(file).expanduser().resolve())
+    where = (
+        hashlib.sha256(file.encode()).hexdigest() if is_remote(file) else str(Path(os.path.expanduser(file)).resolve())
+    )
     if place_of.respelled:
         more = (*more, f"Of {place_of.respelled} paths the files' names differ in upper and lower case, or form.")
     notes = label_notes(f"{shown}: column '{columns[label_at]}'", [item.label for item in listed])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,12 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     """The checksums, as the content is the same wherever it lies; in a folder of the user's, also the files' state."""
     if dataset.root is None:
         return {"md5": MD5}
-    return {"md5": MD5, "files": [stamp(path) for path in _files(Path(dataset.root).expanduser())]}
+    return {"md5": MD5, "files": [stamp(path) for path in _files(Path(os.path.expanduser(dataset.root)))]}
 
 
 def _read(dataset: Any, write: Write) -> Contents:
     if dataset.root is not None:
-        folder = Path(dataset.root).expanduser()
+        folder = Path(os.path.expanduser(dataset.root))
     else:
         folder = DEBIAN if DEBIAN.is_dir() else _download()
     train, train_labels, test, test_labels = (

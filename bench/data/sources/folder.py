@@ -46,13 +46,13 @@ def _read(dataset: Any, write: Write) -> Contents:
 
 
 def _root(dataset: Any) -> Path:
-    return Path(dataset.root).expanduser()
+    return Path(os.path.expanduser(dataset.root))
 
 
 def _list_files(dataset: Any) -> Listing:
     """Every file below the root in the order of its path, and "file reason" for what has no place there."""
     root = _root(dataset)
-    if not root.is_dir():
+    if not root.is_dir() or not str(dataset.root):
         raise _no_folder(dataset.root, root)
     bad: list[str] = []
     aside: list[str] = []
@@ -103,6 +103,8 @@ def _list_files(dataset: Any) -> Listing:
 
 
 def _no_folder(said: str, root: Path) -> RequestError:
+    if not str(said):
+        return RequestError("dataset.root is empty. Expected a folder with one sub-folder of images a class.")
     if "://" in str(said):
         what = "is an address, and folders are read from this machine: download it, or list its files (dataset=csv)"
     elif root.name.lower().endswith(ARCHIVES):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -47,7 +48,7 @@ def _files(dataset: OwnDataset) -> Iterator[Any]:
     for name in dataset.own.says("reads", ()):
         if name not in values:
             raise RequestError(f"dataset '{dataset.name}' says that it reads '{name}', which is none of its settings.")
-        place = Path(str(values[name])).expanduser()
+        place = Path(os.path.expanduser(str(values[name])))
         if place.is_dir():
             yield [[str(file.relative_to(place)), *stamp(file)] for file in files_below(place) if file.is_file()]
         else:

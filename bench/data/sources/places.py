@@ -30,7 +30,7 @@ class Places:
             folder = inner.rpartition("/")[0]
             self.folder = f"{protocol}://{folder}/" if folder or not rest else f"{protocol}://"
         else:
-            self.folder = str(Path(file).expanduser().parent)
+            self.folder = str(Path(os.path.expanduser(file)).parent)
         self._names: dict[str, dict[str, list[str]]] = {}
 
     def __call__(self, path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ def _open(dataset: Any, name: str, splits: Mapping[int, Mapping[str, Any]], extr
 
     from bench.data.cache import cache_folder
 
-    root = Path(dataset.root).expanduser() if dataset.root is not None else cache_folder() / "downloads"
+    root = Path(os.path.expanduser(dataset.root)) if dataset.root is not None else cache_folder() / "downloads"
     made = getattr(torchvision.datasets, name)
     opened = []
     for official, chosen in splits.items():
@@ -182,7 +183,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     }
     if dataset.root is None:
         return settings
-    root = Path(dataset.root).expanduser()
+    root = Path(os.path.expanduser(dataset.root))
     if not root.is_dir():
         raise RequestError(
             f"dataset.root={root} is no folder. Expected torchvision's layout of {dataset.source} in it."
