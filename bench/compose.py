@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +16,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString, RangeSweep
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -28,12 +29,16 @@ from omegaconf.errors import (
 )
 from yaml import YAMLError
 
+from bench.bounded import check_folder
 from bench.parts import listing
 from bench.parts.options import SCHEME, OwnParts
 from bench.parts.resolve import resolve_parts
 from bench.quoting import quote_override
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.offered import GROUPS
+
+LONGEST = 50_000  # characters of an override
+MANY = 10_000  # values of a range
 
 
 def shipped_folder(folder: str) -> Path:
@@ -52,6 +57,7 @@ class OwnConfFirst(SearchPathPlugin):
         """Called by Hydra for every search path it makes."""
         own = Path.cwd() / "conf"
         if own.is_dir() and own.resolve() != shipped_folder("conf").resolve():
+            check_folder(own)
             search_path.prepend(provider="user", path=f"file://{own}")
         search_path.append(provider="own parts", path=f"{SCHEME}://")
 
@@ -81,13 +87,20 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     """Overrides by Hydra's grammar.
 
     Raises:
-        RequestError: for one that is not in the grammar.
+        RequestError: for one that is not in the grammar, or too large for what anybody means.
     """
-    parser = OverridesParser.create()
+    loaded = GlobalHydra.instance().hydra  # glob() looks for files with it
+    parser = OverridesParser.create(loaded.config_loader if loaded is not None else None)
     out = []
     for text in overrides:
+        if len(text) > LONGEST:
+            raise RequestError(f"The override '{text[:60]}...' has {len(text):,} characters; {LONGEST:,} are the most.")
         try:
             out.append(parser.parse_override(quote_override(text)))
+            out[-1].config_loader = parser.config_loader
+            _refuse_endless(out[-1])
+        except (RecursionError, ValueError) as error:  # brackets in brackets, numbers of thousands of digits
+            raise RequestError(f"Cannot read the override '{text[:60]}...': {str(error)[:80]}.") from None
         except HydraException as error:
             reason = str(error).splitlines()[0]
             name, _, value = text.partition("=")
@@ -95,6 +108,30 @@ def parse(overrides: Sequence[str]) -> list[Override]:
             remedy = f' A value with signs goes in quotes: "{name}={form}".' if value else ""
             raise RequestError(f"Cannot read the override '{text}': {reason}. Expected name=value.{remedy}") from None
     return out
+
+
+def _refuse_endless(override: Override) -> None:
+    """Refuse a range() that would fill the memory with its values, as shuffle() and sort() of it do.
+
+    Raises:
+        RequestError: for one of more than `MANY`.
+    """
+    of = override.value()
+    if isinstance(of, RangeSweep):
+        start, stop, step = (float(number if number is not None else 0) for number in (of.start, of.stop, of.step))
+        if not step or not abs((stop - start) / step) <= MANY:
+            raise RequestError(f"'{override.input_line}' has more than {MANY:,} values. Fewer, or several sweeps.")
+
+
+def refuse_many(overrides: Iterable[Override], most: int = MANY) -> None:
+    """Refuse a multirun of more runs than anybody means: Hydra would list them all before the first.
+
+    Raises:
+        RequestError: for more than `most`.
+    """
+    count = math.prod(sum(1 for _ in o.sweep_iterator()) for o in overrides if o.is_sweep_override())
+    if count > most:
+        raise RequestError(f"These are {count:,} runs; {most:,} are the most of --multirun. 'bench sweep' takes more.")
 
 
 def override_value(override: Override) -> Any:

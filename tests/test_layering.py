@@ -24,6 +24,7 @@ BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "pr
 GLUE = {
     "run",
     "seal",
+    "bounded",
     "composer",
     "pretrained",
     "restore",

@@ -72,19 +72,32 @@ def hydra_app(args: argparse.Namespace) -> int:
     """The same through hydra.main, for Hydra's own flags."""
     import hydra
 
-    from bench.compose import check_override, groups, parse, plugins, shipped_folder, to_plain, translate_errors
+    from bench.compose import (
+        check_override,
+        groups,
+        hydra_session,
+        parse,
+        plugins,
+        refuse_many,
+        shipped_folder,
+        to_plain,
+        translate_errors,
+    )
     from bench.schema.secrets import redact_text
 
     statuses: list[int] = []
     known = groups()
     multirun = "-m" in args.hydra or "--multirun" in args.hydra
-    words = []
-    for i, word in enumerate(args.hydra):
-        takes_value = i > 0 and args.hydra[i - 1] in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info")
-        if word.startswith("-") or takes_value:
-            words.append(word)
-        else:
-            words.append(check_override(parse([word])[0], known, several=multirun))
+    words, several = [], []
+    with hydra_session():  # glob() looks into conf/
+        for before, word in zip(["", *args.hydra], args.hydra, strict=False):
+            takes_value = before in ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--info")
+            if word.startswith("-") or takes_value:
+                words.append(word)
+            else:
+                several += parse([word])
+                words.append(check_override(several[-1], known, several=multirun))
+        refuse_many(several)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come to us instead of Hydra's printing them
     plugins()
 

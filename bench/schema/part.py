@@ -49,6 +49,7 @@ LIGHTNING = {
     "use_distributed_sampler": "each image is always seen once, on any number of devices",
     "benchmark": "here trainer.deterministic=false",
 }
+TOLD = 100  # wrong settings of one file that are told one by one
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field,))
@@ -79,7 +80,9 @@ def build(cls: type[T] | Any, data: Mapping[str, Any] | Any, where: str = "") ->
         # Through JSON, because only there do strict dataclasses and tuples come from mappings and lists.
         return adapter.validate_json(json.dumps(data, default=str))
     except ValidationError as error:
-        lines = [_explain(e, data, cls) for e in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        lines = [_explain(e, data, cls) for e in found[:TOLD]]
+        lines += [f"and {len(found) - TOLD:,} more."] if len(found) > TOLD else []
     prefix = f"{where}: " if where else ""
     raise RequestError("\n".join(prefix + line for line in dict.fromkeys(lines)))
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 # host follows.
 PORT = r"\d+(?:['\"<>]|$|[/?#](?!\S*@[\w.\[\]-]+[/:])|\s(?!(?:(?!://)[^'\"<>\n])*@[\w.\[\]-]+(?:[/:'\"]|$)))"
 LOGIN = rf"[^\s@/:'\"<>\[]*:(?!{PORT})(?:[^'\"<>\n]*@|\S*@)"
-ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]*://(?:{LOGIN})?[^\s'\"<>]+")
+ADDRESS = re.compile(rf"[a-zA-Z][a-zA-Z0-9+.-]{{0,40}}://(?:{LOGIN})?[^\s'\"<>]+")
 # The same of what is an address and nothing else, where quotation marks and blanks end nothing.
 USER = re.compile(r"://(?:[^@/:\[]*:(?!\d+(?:$|[/?#](?!.*@[\w.\[\]-]+[/:]))).*@|[^\s/]*@)", re.DOTALL)
 DATABASE = re.compile(r"^([a-z0-9]*sql[a-z0-9+]*://).*@", re.DOTALL)  # no @ stands in the path of one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -165,7 +166,7 @@ def steps_of(name: str, axis: Axis) -> list[tuple[Any, list[str]]]:
     if isinstance(axis, dict):
         return [(label, list(texts)) for label, texts in axis.items()]
     labels = [value if isinstance(value, str | int | float | bool) else json.dumps(value) for value in axis]
-    twice = next((v for v in labels if labels.count(v) > 1), None)
+    twice = next((v for v, n in Counter(labels).items() if n > 1), None)
     if twice is not None:
         raise RequestError(f"Axis '{name}' has the value {twice!r} twice.")
     return [(label, [f"{name}={_grammar(value)}"]) for label, value in zip(labels, axis, strict=True)]

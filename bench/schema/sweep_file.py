@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container
 from typing import Any
 
@@ -175,9 +176,9 @@ def _levels(made: Sweep, where: str) -> dict[str, dict[str, str]]:
                     f"{where}: axis '{name}' in {place} has an address with a user name or a query, where credentials "
                     f"stand, and values are shown. Give it a label: {name}: {{mine: ['{name}=ADDRESS']}}."
                 )
-            spelled = [canonical_text(value) for value in values(axis)]
+            spelled = Counter(canonical_text(value) for value in values(axis))
             for value in values(axis):
-                if spelled.count(canonical_text(value)) > 1:
+                if spelled[canonical_text(value)] > 1:
                     raise RequestError(f"{where}: axis '{name}' in {place} has the value {show(value)} twice.")
             levels.setdefault(name, {}).update({canonical_text(value): show(value) for value in values(axis)})
     return levels

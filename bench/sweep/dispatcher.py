@@ -27,6 +27,7 @@ class Dispatcher:
         todo: every point of the launch.
         begin: called before a point goes to a worker; False where it is not ours any more.
         lost: told of a point that somebody else took over while it ran.
+        has_ended: whether the store has a point's outcome, which is not in the spool any more.
         alone: train no points together as one program.
         ahead: whether to have points ready for workers that are busy. A job of many that is busy for long would keep
             them from the others.
@@ -39,10 +40,10 @@ class Dispatcher:
     def __init__(
         self, pool: Sequence[Runner], todo: Sequence[Point], title: str, spool: Spool, view: View,
         begin: Callable[[Point], bool] = lambda _: True, lost: Callable[[Point], None] = lambda _: None,
-        alone: bool = False, ahead: bool = True,
+        has_ended: Callable[[Point], bool] = lambda _: False, alone: bool = False, ahead: bool = True,
     ) -> None:  # fmt: skip
         self.pool, self.title, self.spool, self.view = pool, title, spool.of(title), view
-        self.begin, self.lost, self.alone, self.ahead = begin, lost, alone, ahead
+        self.begin, self.lost, self.has_ended, self.alone, self.ahead = begin, lost, has_ended, alone, ahead
         self.ready: deque[Point] = deque()
         self.deaths: dict[str, int] = {}
         self.ways: list[tuple[int, str]] = []  # how many were run as one program, or alone and why
@@ -131,6 +132,8 @@ class Dispatcher:
         place = self.spool.find_sealed(point.key)
         if place is not None:
             return place
+        if error is not None and self.has_ended(point):  # its worker ended behind the seal
+            return self.spool.place(point.key)
         if isinstance(error, LeaseLost):
             self.lost(point)
             return None

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.errors import HydraException
 
-from bench.compose import parse, shipped_folder
+from bench.bounded import read_yaml
+from bench.compose import MANY, hydra_session, parse, shipped_folder
 from bench.disk import write_atomically
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.names import checked_name
@@ -19,9 +22,7 @@ from bench.schema.sweep import Sweep
 from bench.schema.sweep_file import sweep
 from bench.track.spool import state_folder
 
-LARGEST = 2**20  # bytes of a sweep file
-ENTRIES = 50_000
-MANY = 10_000  # values of one axis
+VALUES = "values such as 1,2 or range(1,5) or glob(*)"
 
 
 def folders() -> list[Path]:
@@ -57,38 +58,10 @@ def read(name: str) -> Sweep:
                 "your own go to sweeps/NAME.yaml."
             )
         path = found[0]
-    try:
-        if path.stat().st_size > LARGEST:
-            raise RequestError(f"{path.name} has {path.stat().st_size:,} bytes; {LARGEST:,} are the most.")
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        _refuse_unbounded(data, path.name)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path.name} is not YAML: {error}") from None
-    except RecursionError:
-        raise RequestError(f"{path.name}: nested too deeply to be a sweep.") from None
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror}).") from None
+    data = read_yaml(path, _Loader)
     if not isinstance(data, dict):
         raise RequestError(f"{path.name}: expected keys such as 'question' and 'axes', got {type(data).__name__}.")
     return sweep({"name": path.stem, **data}, path.name)
-
-
-def _refuse_unbounded(data: Any, where: str) -> None:
-    """Refuse what grows beyond all bounds when its aliases are followed.
-
-    Raises:
-        RequestError: for more than `ENTRIES` entries, each counted as often as it is named.
-    """
-    count, waiting = 0, [data]
-    while waiting:
-        part = waiting.pop()
-        count += 1
-        if count > ENTRIES:
-            raise RequestError(f"{where}: more than {ENTRIES:,} entries, aliases followed. That is no sweep.")
-        if isinstance(part, dict):
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
 
 
 class _Loader(yaml.SafeLoader):
@@ -96,7 +69,8 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = next((k for k in keys if keys.count(k) > 1), None)
+        counts = Counter(key for key in keys if isinstance(key, Hashable))
+        twice = next((key for key, n in counts.items() if n > 1), None)
         if twice is not None:
             raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' is given twice", node.start_mark)
         return super().construct_mapping(node, deep)
@@ -145,11 +119,17 @@ def axis_of(text: str) -> tuple[str, list[Any]]:
     """`optim.lr=0.1,0.01` as ("optim.lr", [0.1, 0.01]), by Hydra's grammar (choice() and range() too)."""
     if text.endswith("="):
         raise RequestError(f"--axes {text}: the axis is empty. Give it values: {text}VALUE,VALUE.")
-    (override,) = parse([text])
-    if override.is_sweep_override():
-        values = [_scalar(v) for v in itertools.islice(override.sweep_string_iterator(), MANY + 1)]
-        if len(values) > MANY:
-            raise RequestError(f"--axes {text}: more than {MANY:,} values. Fewer, or several sweeps.")
+    with hydra_session():
+        (override,) = parse([text])
+        several = override.is_sweep_override()
+        try:
+            values = [*itertools.islice(override.sweep_string_iterator(), MANY + 1)] if several else []
+        except HydraException as error:  # interval() is for searches
+            raise RequestError(f"--axes {text}: {str(error).splitlines()[0]} Expected {VALUES}.") from None
+    if len(values) > MANY:
+        raise RequestError(f"--axes {text[:60]}: more than {MANY:,} values. Fewer, or several sweeps.")
+    if several:
+        values = [_scalar(value) for value in values]
     else:
         values = [_scalar(text.split("=", 1)[1])]
     if not values:

@@ -87,7 +87,15 @@ class Launch:
         self.holder = LeaseHolder(self.store, leases, self.title, self.spool, self.before)
         todo = list(self.points.values())
         self.dispatcher = Dispatcher(
-            self.pool, todo, self.title, self.spool, self.view, self._begin, self._lost, ahead=self.waits
+            self.pool,
+            todo,
+            self.title,
+            self.spool,
+            self.view,
+            self._begin,
+            self._lost,
+            self._has_ended,
+            ahead=self.waits,
         )
         try:
             with self._cut_short(leases):
@@ -178,6 +186,14 @@ class Launch:
         self.holder.leases.mine.pop(point.key, None)
         self.queue.append(point)
 
+    def _has_ended(self, point: Point) -> bool:
+        """Whether somebody who looks has brought a point's outcome to the store before this launch saw it."""
+        try:
+            return self.holder.has_ended(point.key)
+        except StoreUnavailable as error:
+            self._unavailable(error)
+            return False
+
     def _unavailable(self, error: StoreUnavailable) -> None:
         self.next_try = time.monotonic() + RETRY_SECONDS
         if self.away_since is None:
@@ -261,16 +277,19 @@ class Launch:
 
     def _leave(self) -> None:
         """End the workers, and let go of what was taken and not brought to an end."""
+        begun = {p.key for worker in self.pool for p in worker.points}
         self.dispatcher.stop()
         self.outcome.undelivered = len(self.sealed)
         if self.outcome.cut:
             return
         waiting = {Spool.key(place) for place in self.sealed}
         for key in list(self.holder.leases.mine):
-            if (place := self.spool.find_sealed(key)) is not None and key not in waiting:
-                try:  # it was sealed in the very moment of the interruption
-                    self.outcome.ran.append(self.holder.deliver(place))
+            if key not in waiting:
+                place = self.spool.find_sealed(key)
+                try:  # it was sealed in the very moment of the interruption, and perhaps delivered by who looks
+                    if place is not None or (key in begun and self.holder.has_ended(key)):
+                        self.outcome.ran.append(self.holder.deliver(place or self.spool.place(key)))
                 except (StoreUnavailable, RequestError):
-                    self.outcome.undelivered += 1
-                    waiting.add(key)
+                    self.outcome.undelivered += place is not None
+                    waiting |= {key} if place is not None else set()
         self.holder.give_up([k for k in self.holder.leases.mine if k not in waiting])

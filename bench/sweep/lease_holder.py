@@ -120,6 +120,15 @@ class LeaseHolder:
         self.runs.pop(key, None)
         return record
 
+    def has_ended(self, key: str) -> bool:
+        """Whether the store has an outcome of a point that was taken here.
+
+        Raises:
+            StoreUnavailable: when the store does not answer.
+        """
+        record = self.store.latest(key, self.title)
+        return record is not None and record.run_id not in self.before
+
     def drop(self, key: str) -> None:
         """Forget what was done here for a point that somebody else has brought to an end."""
         self.runs.pop(key, None)

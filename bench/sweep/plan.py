@@ -170,8 +170,9 @@ def combinations(sweep: Sweep) -> Iterator[tuple[dict[str, Any], list[str]]]:
     count = math.prod(len(steps[group[0]]) for group in groups)
     count *= len(tuning_seeds(sweep)) + len(seeds_of(sweep.seeds))
     if count > MOST:
+        said = f"{count:,}" if count < 10**30 else "more than 10^30"
         raise RequestError(
-            f"Sweep {sweep.name} has {count:,} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
+            f"Sweep {sweep.name} has {said} points; {MOST:,} are the most. Fewer values or seeds, or several sweeps."
         )
     known = {name: {canonical_text(label) for label, _ in of} for name, of in steps.items()}
     left_out = [
@@ -196,16 +197,18 @@ def _refuse_replaced(sweep: Sweep, overrides: Sequence[str]) -> None:
     Raises:
         RequestError: for such a one.
     """
-    axes = set(sweep.axes)
-    axes |= {
-        o.key_or_group for a in sweep.axes.values() if isinstance(a, dict) for texts in a.values() for o in parse(texts)
-    }
-    for override in parse(overrides):
+    steps = [o for a in sweep.axes.values() if isinstance(a, dict) for texts in a.values() for o in parse(texts)]
+    axes = {*sweep.axes, *(o.key_or_group for o in steps)}
+    given = parse(overrides)
+    seeds = ["axis seed"] if "seed" in sweep.axes else []
+    seeds += [str(o.input_line) for o in (*steps, *parse(sweep.base), *given) if o.key_or_group == "seed"]
+    if seeds:
+        raise RequestError(
+            f"{seeds[0]}: sweep {sweep.name} has seeds of its own, which would replace it. Say --seeds 0,1,2, or "
+            "seeds: [0, 1, 2] in its file; seeds of splits are an axis, split.seed=0,1,2."
+        )
+    for override in given:
         name = override.key_or_group
-        if name == "seed":
-            raise RequestError(
-                f"{override.input_line}: a sweep has seeds of its own. Say --seeds instead, as in --seeds 0,1,2."
-            )
         if name in axes:
             raise RequestError(
                 f"{override.input_line}: {name} is an axis of sweep {sweep.name}, which would replace it. "

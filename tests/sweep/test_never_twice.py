@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -299,10 +300,14 @@ def test_workers_end_where_the_store_cannot_be_made(folder: Path, bench: Any) ->
     assert [p for p in left if "resource_tracker" not in " ".join(p.cmdline())] == []
 
 
+@pytest.mark.parametrize("error", [None, "died", "failed", "interrupted"])
 def test_a_run_whose_outcome_a_looker_delivers_is_not_run_again(
-    folder: Path, bench_json: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch, error: str | None
 ) -> None:
-    """`bench table` brings what waits to the store: the sweep took the run for one that had not begun."""
+    """`bench table` brings what waits to the store: the sweep took the run for one that had not begun or had ended.
+
+    In the same moment the worker may die, or fail with another run, or the whole launch may be interrupted.
+    """
     ran: list[str] = []
 
     def looked_at(given: Sequence[Point], *rest: Any) -> Any:
@@ -310,10 +315,20 @@ def test_a_run_whose_outcome_a_looker_delivers_is_not_run_again(
         ran.extend(p.key for p in given)
         if len(ran) <= 2:
             assert Store().deliver_waiting(Spool().pending()) == 1
+        if error == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+        if error in ("died", "interrupted"):
+            raise pool.Died("its process was killed")
+        if error == "failed":
+            raise MemoryError("of the next run")
         return found
 
     monkeypatch.setattr(pool, "work", looked_at)
     words = ("--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1")
-    found = bench_json("sweep", *words, "trainer.stack=off", "hydra/launcher=basic")
-    assert (found["ran"], found["failed"], len(ran)) == (2, 0, 2)
+    status, out, err = bench("sweep", *words, "trainer.stack=off", "hydra/launcher=basic", "--json")
+    found, cut = json.loads(out), error == "interrupted"
+    assert (found["failed"], len(ran)) == (0, found["ran"] + found["elsewhere"] if not cut else 1), err
+    assert status == (130 if cut else 0)
+    rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
+    assert [r.status for r in rows if r.tags["run_key"] in ran] == ["FINISHED"] * len(ran)
     assert not list((folder / ".imagebench" / "spool").glob("*"))

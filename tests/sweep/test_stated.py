@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.compose import compose
 from bench.schema.errors import RequestError
+from bench.schema.secrets import redact_text
 from bench.schema.sweep_file import sweep
 from bench.sweep.estimate import Estimate, estimate
 from bench.sweep.file import axis_of, from_axes, read
@@ -63,13 +65,34 @@ def test_an_override_that_would_be_replaced_is_refused(word: str) -> None:
             points(labelled, [word])
 
 
+@pytest.mark.parametrize(
+    "what",
+    [
+        {"axes": {"model": ["linear"], "seed": [0, 1]}},
+        {"axes": {"how": {"a": ["seed=3"], "b": ["optim.lr=0.1"]}}},
+        {"base": ["dataset=digits", "seed=3"]},
+    ],
+)
+def test_seeds_are_no_axis_and_no_setting(what: dict[str, Any]) -> None:
+    """A setting was replaced without a word, an axis was told as two values of one experiment."""
+    with pytest.raises(RequestError, match=r"seeds of its own.*--seeds 0,1,2"):
+        points(made(**what))
+
+
+def test_an_axis_of_whatever_fits_a_pattern() -> None:
+    """Hydra's glob() looks into the groups, shipped and own."""
+    assert axis_of("model=glob(linea*)") == ("model", ["linear"])
+    with pytest.raises(RequestError, match=r"interval.*|INTERVAL.*Expected values such as"):
+        axis_of("optim.lr=interval(1,2)")
+
+
 def test_an_axis_of_texts_with_colons_and_blanks() -> None:
     """Hydra marks them with backslashes, which are no part of a value."""
     assert axis_of("transfer.weights=run:ab,run:cd") == ("transfer.weights", ["run:ab", "run:cd"])
     assert axis_of("a=x y,/b:c,[1,2],1e-3") == ("a", ["x y", "/b:c", [1, 2], 0.001])
 
 
-def test_what_is_too_large_is_told_within_seconds(tmp_path: Path) -> None:
+def test_what_is_too_large_is_told_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Any) -> None:
     begun = time.process_time()
     axes = [f"optim.{name}=range(1,101)" for name in ("lr", "weight_decay", "momentum")]
     with pytest.raises(RequestError, match="10,000,000 points"):
@@ -78,11 +101,34 @@ def test_what_is_too_large_is_told_within_seconds(tmp_path: Path) -> None:
         from_axes("s", ["optim.lr=range(0,10000000)"], [], 1)
     with pytest.raises(RequestError, match="most points"):
         points(from_axes("s", ["optim.lr=1,2"], [], 10**9))
+    for endless in ("sort(shuffle(range(1,100000000)))", "range(0,1,1e-12)", "[" * 2000, "x" * 10**6, "9" * 5000):
+        with pytest.raises(RequestError, match=r"more than 10,000 values|Cannot read|characters|digits"):
+            points(from_axes("s", [f"optim.lr={endless}"], ["dataset=digits"], 1))
+    many = {f"optim.x{i}": [1, 2] for i in range(5000)}
+    with pytest.raises(RequestError, match=r"more than 10\^30 points"):
+        points(made(axes=many))
+    with pytest.raises(RequestError, match="and 9,900 more"):
+        made(**{f"k{i}": 1 for i in range(10_000)})
     bomb = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
-    for text, said in ((bomb, "entries"), ("[" * 5000, "nested|not YAML"), ("x" * 2**21, "bytes")):
+    for text, said in (
+        (bomb, "entries"), ("[" * 5000, "nested|not YAML"), ("x" * 2**21, "bytes"), (f"a: {'9' * 9999}", "digits"),
+        (f"a: 0x{'f' * 9999}", "digits"), ("a: 2024-13-45", "not YAML"),
+        ("".join(f"k{i}: 1\n" for i in range(20_000)), "k0"),
+    ):  # fmt: skip
         (tmp_path / "s.yaml").write_text(text)
         with pytest.raises(RequestError, match=said):
             read(str(tmp_path / "s.yaml"))
+    own = tmp_path / "conf" / "model" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    for text, said in ((f"family: dnn\n{bomb}", "entries"), (f"hidden: {'[' * 5000}{']' * 5000}", "nested")):
+        own.write_text(text)
+        with pytest.raises(RequestError, match=f"mine.yaml .*{said}"):
+            compose(["model=mine"])
+    own.unlink()
+    status, _, err = bench("run", "-m", *(f"{axis}=range(1,1000)" for axis in ("optim.lr", "seed", "trainer.epochs")))
+    assert (status, "997,002,999 runs" in err) == (2, True), err
+    assert len(redact_text("x" * 400_000)) == 400_000
     assert time.process_time() - begun < 20
 
 
