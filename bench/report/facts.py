@@ -6,20 +6,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bench.report.evidence import Evidence
+from bench.report.length import trains
 from bench.report.naming import axis, replicates, reword
 from bench.report.runs import shared_settings
-from bench.report.selection import judged_records
+from bench.report.selection import judged_records, tuning_records
+from bench.report.statement import counts
 from bench.schema.metric import metric
+from bench.schema.sweep import Sweep
 
 
 def summary(evidence: Evidence) -> str:
     """One line under the question: how much was run, on what."""
-    records = evidence.records
+    records, sweep = evidence.records, evidence.sweep
     finished = [r for r in records if r.status == "finished"]
-    seeds = {r.seed for r in records}
+    judged, chose = ({r.seed for r in some(sweep, records)} for some in (judged_records, tuning_records))
     parts = [
         f"{len(finished):,} of {len(records):,} runs finished",
-        f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}",
+        f"{len(judged)} seed{'s' if len(judged) != 1 else ''}" + (f", {len(chose)} more to choose on" if chose else ""),
     ]
     if evidence.manifest.get("scale"):
         parts.append(f"scale {evidence.manifest['scale']}")
@@ -29,6 +32,17 @@ def summary(evidence: Evidence) -> str:
     if seconds:
         parts.append(f"{duration(seconds)} of training")
     return " · ".join(parts)
+
+
+def tuning(sweep: Sweep) -> str:
+    """Why runs in the list have no test numbers: they chose hyperparameters; "" where none did."""
+    if not sweep.select or not sweep.select.seeds:
+        return ""
+    over = ", ".join(axis(name) for name in sweep.select.over)
+    seeds = f"{'Seeds' if len(sweep.select.seeds) > 1 else 'Seed'} {', '.join(map(str, sweep.select.seeds))}"
+    return (
+        f"{seeds} chose {over} on {metric(sweep.select.by).title}: of their runs, last in the list, test is not read."
+    )
 
 
 def datasets(evidence: Evidence) -> list[str]:
@@ -71,8 +85,10 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
     how = "standard deviation with ddof=1" if len(sweep.replicates) == 1 else "crossed: each one's variance counts"
     chosen = {"val/accuracy": "best val accuracy", "val/nll": "lowest val NLL", "last": "the last one"}
     select = config.get("trainer.select")
+    trained = any(trains(r) for r in evidence.records)
+    epoch = chosen.get(select or "", "as the settings say") + "; test is scored at that epoch"
     out = [
-        ("selected epoch", chosen.get(select or "", "as the settings say") + "; test is scored at that epoch"),
+        *([("selected epoch", epoch)] if trained else []),
         (
             "seeds",
             f"{len(seeds)}: {', '.join(map(str, seeds[:12]))}{' ...' if len(seeds) > 12 else ''}; pairs share a seed",
@@ -84,8 +100,12 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
     if sweep.select:
         over = ", ".join(axis(name) for name in sweep.select.over)
         on = f" of seeds {', '.join(map(str, sweep.select.seeds))}" if sweep.select.seeds else ""
-        out.insert(1, ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}{on}"))
-    return out + [(name, config[key]) for name, key in _SETTINGS.items() if config.get(key, "none") != "none"]
+        out.insert(int(trained), ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}{on}"))
+    return out + [
+        (name, config[key])
+        for name, key in _SETTINGS.items()
+        if config.get(key, "none") != "none" and any(counts(r, key) for r in evidence.records)
+    ]
 
 
 def provenance(evidence: Evidence) -> list[tuple[str, str]]:

@@ -178,13 +178,14 @@ def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float 
         cells = {i: c for i, row in enumerate(body) if (c := row[j]) and math.isfinite(c.interval.mean)}
         if len(cells) < 2:
             continue
-        best = max(cells, key=lambda i: sign * cells[i].interval.mean)
+        ranked = sorted(cells, key=lambda i: -sign * cells[i].interval.mean)
+        best = ranked[0]
         for i, cell in cells.items():
             if cell.interval.mean == cells[best].interval.mean:
                 marks[i][j] = "best"
             elif cell.interval.n > 1 and not any(
-                _better(other, cell, sign, overlap) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
-                for k, other in cells.items()
+                _better(cells[k], cell, sign, overlap) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
+                for k in ranked  # the best first: most cells are out by it alone
                 if k != i
             ):
                 marks[i][j] = "within"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.report.grid import Grid, Panel, number, remarks
 from bench.report.notes import MARKED, Note
-from bench.report.published import HEADS, Beside
+from bench.report.published import HEADS, Beside, filled_columns
 from bench.report.tables import legend_of_marks, panel_title
 from bench.schema.label import show
 
@@ -50,10 +50,11 @@ def html(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = ()
         lines += ["</tbody>", "</table>"]
     if published:
         lines += ["<table>", "<caption>Against published numbers</caption>", "<thead><tr>"]
-        lines += [f'<th scope="col">{e(head)}</th>' for head in HEADS]
+        kept = filled_columns(published)
+        lines += [f'<th scope="col">{e(HEADS[i])}</th>' for i in kept]
         lines += ["</tr></thead>", "<tbody>"]
         for one in published:
-            first, *rest = map(e, one.texts)
+            first, *rest = (e(one.texts[i]) for i in kept)
             lines.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{text}</td>" for text in rest)}</tr>')
         lines += ["</tbody>", "</table>"]
     if said:

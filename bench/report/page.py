@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.report import facts, predictions, verdict
@@ -18,7 +18,7 @@ from bench.report.frame import Cell, Frame, select_frame
 from bench.report.grid import Column, Grid, layout, number, pivot, remarks
 from bench.report.naming import Digits, axis, point, reword
 from bench.report.notes import notes
-from bench.report.published import HEADS, Beside, compare_published
+from bench.report.published import HEADS, Beside, compare_published, filled_columns
 from bench.report.runs import LISTED, listing, ranges, shared_settings, static
 from bench.report.tables import panel_title
 from bench.schema.label import show
@@ -77,12 +77,13 @@ def content(evidence: Evidence) -> dict[str, Any]:
         "notes": [n.text for n in said if not n.stamp and not n.text.startswith(("Cells:", "Marked:"))],
         "grid": table(grid, places),
         "selector": selector(frame, sweep, grid, places),
-        "published": {"heads": HEADS, "rows": [published_row(one) for one in compare_published(frame, sweep)]},
+        "published": published_table(compare_published(frame, sweep)),
         "table_files": [f for f in ("table.csv", "table.md", "table.tex") if (evidence.folder / f).exists()],
         "figures": figures,
         "charts": charts,
         "runs": listed,
         "static": static(listed),
+        "tuned": facts.tuning(sweep),
         "cut": LISTED if len(records) > LISTED else None,
         "shared": shared_settings(records),
         "protocol": facts.protocol(evidence),
@@ -149,7 +150,8 @@ def table(grid: Grid, places: Mapping[str, int]) -> dict[str, Any]:
             for at, cells, marks in zip(panel.rows, panel.cells, panel.marks, strict=True)
         ]
         several = any(c and c["seeds"] for row in body for c in row["cells"])
-        panels.append({"title": panel_title(panel), "rows": body, "has_seeds": several})
+        told = any(c and c["chosen"] for row in body for c in row["cells"])
+        panels.append({"title": panel_title(panel), "rows": body, "has_seeds": several, "told": told})
     *above, last = grid.head_rows()
     return {
         "spanning": grid.spanning() or ", ".join(m.label for m in grid.metrics),
@@ -177,14 +179,19 @@ def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> d
         "remarks": ", ".join(good),
         "gaps": ", ".join(text for text in said if text not in good),
         "seeds": ", ".join(single) if len(single) > 1 else "",
+        "chosen": bool(chosen),
         "runs": ranges([places[k] for r in cell.records if (k := r.key or r.run_id) in places]),
         "point": point(cell.at) or column.metric.title,
     }
 
 
-def published_row(one: Beside) -> dict[str, Any]:
-    """A row of the table of published numbers: its texts, and the two numbers to sort by."""
-    means = [c.interval.mean for c in one.cells if c.values]
-    ours = means[0] if len(means) == 1 else ""
-    gap = means[0] - one.published.value if len(means) == 1 else ""
-    return {"texts": one.texts, "values": {1: one.published.value, 2: ours, 3: gap}}
+def published_table(rows: Sequence[Beside]) -> dict[str, Any]:
+    """Published numbers beside ours: each cell's text, and the number to sort by where it has one."""
+    kept, body = filled_columns(rows), []
+    for one in rows:
+        means = [c.interval.mean for c in one.cells if c.values]
+        ours = means[0] if len(means) == 1 else ""
+        gap = means[0] - one.published.value if len(means) == 1 else ""
+        numbers: dict[int, Any] = {1: one.published.value, 2: ours, 3: gap}
+        body.append([{"text": one.texts[i], "value": numbers.get(i)} for i in kept])
+    return {"heads": [{"text": HEADS[i], "number": i in (1, 2, 3)} for i in kept], "rows": body}

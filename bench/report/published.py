@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,11 @@ def compare_published(frame: Frame, sweep: Sweep) -> list[Beside]:
         cells = [] if lacking else frame.cells(published.metric, published.at)
         out.append(Beside(published, cells, _differs(published, cells)))
     return out
+
+
+def filled_columns(rows: Sequence[Beside]) -> list[int]:
+    """The columns of HEADS that say something in a row at least: a gap is written for no row where all data differ."""
+    return [i for i in range(len(HEADS)) if any(one.texts[i] for one in rows)]
 
 
 def _differs(published: Published, cells: list[Cell]) -> dict[str, tuple[str, str]]:

@@ -10,6 +10,7 @@ from bench.report import artifacts, single_run
 from bench.report.evidence import Evidence
 from bench.report.frame import value
 from bench.report.naming import axis
+from bench.report.selection import is_tuning
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, names
@@ -26,6 +27,7 @@ def listing(evidence: Evidence) -> dict[str, Any]:
     Returns:
         columns: [{head, values, names?, digits?, field?}]; `values` index `names` where there are any; `field` columns
             have filters of their own, `extra` ones show in comparisons only.
+        order: in which the runs are listed, those that were read for choosing only last; absent: as they come.
         seed, key, run_id, reason, status, command, commit: one entry a run, the last three as indices into
             status_names, command_names (without the seed) and commit_names.
         settings: [name, names, values]: the settings in which runs differ, those of the axes first.
@@ -50,8 +52,11 @@ def listing(evidence: Evidence) -> dict[str, Any]:
     commit = _encode([r.provenance.get("git_commit") for r in records])
     reader = artifacts.read_kept(evidence.folder)
     kept = {i: single_run.left_behind(r, reader) for i, r in enumerate(records)} if len(records) <= WITH_FILES else {}
+    tuning = [i for i, r in enumerate(records) if is_tuning(sweep, r.seed)]
+    judged = sorted(set(range(len(records))) - set(tuning))
     return {
         "columns": columns,
+        **({"order": [*judged, *tuning]} if tuning else {}),
         "seed": [r.seed for r in records],
         "key": [r.key for r in records],
         "run_id": [r.run_id for r in records],
@@ -78,7 +83,7 @@ def static(listed: dict[str, Any]) -> dict[str, Any]:
             return "–"
         return str(column["names"][found]) if "names" in column else f"{found:,.{column['digits']}f}"
 
-    rows = [[cell(column, i) for column in columns] for i in range(min(STATIC, len(listed["seed"])))]
+    rows = [[cell(column, i) for column in columns] for i in listed.get("order", range(len(listed["seed"])))[:STATIC]]
     return {"heads": columns, "rows": rows, "count": len(listed["seed"])}
 
 
@@ -135,5 +140,7 @@ def _numbers(records: Sequence[Record], name: str) -> list[dict[str, Any]]:
     shown = [round(v * described.factor, 4) if v is not None and math.isfinite(v) else None for v in found]
     digits = {"%": 2, "s": 1}.get(described.unit)
     if digits is None:
-        digits = 0 if all(v is None or float(v).is_integer() for v in shown) else 4  # counts have no decimals
+        largest = max((abs(v) for v in shown if v is not None), default=0.0)
+        whole = all(v is None or float(v).is_integer() for v in shown)  # counts have no decimals
+        digits = 0 if whole else 4 if largest < 10 else 2 if largest < 1000 else 0
     return [{"head": described.label, "values": shown, "digits": digits}]

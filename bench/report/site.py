@@ -113,7 +113,9 @@ def index_page(
     tally = [(word, sum(v["word"] == word for v in verdicts)) for word in ("supported", "refuted", "open")]
     themes: dict[str, list[dict[str, Any]]] = {}
     for content in sorted(contents, key=lambda c: (not c["theme"], c["theme"].lower(), c["name"])):
-        one = {**content, "href": f"{quote(content['name'])}/index.html"}
+        alike = [c for c in contents if c["question"] == content["question"]]
+        apart = (content["scale"] if len({c["scale"] for c in alike}) == len(alike) else content["name"]) or "no scale"
+        one = {**content, "apart": apart if len(alike) > 1 else "", "href": f"{quote(content['name'])}/index.html"}
         themes.setdefault(content["theme"], []).append(one)
     given = {
         "themes": list(themes.items()),

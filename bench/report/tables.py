@@ -14,7 +14,7 @@ from bench.report.frame import select_frame
 from bench.report.grid import Grid, Panel, number, pivot, remarks
 from bench.report.naming import point
 from bench.report.notes import MARKED, Note, notes
-from bench.report.published import HEADS, Beside, compare_published
+from bench.report.published import HEADS, Beside, compare_published, filled_columns
 from bench.schema.label import show
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -75,8 +75,14 @@ def markdown(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] 
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
     if published:
-        lines += ["Against published numbers", "", "| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
-        lines += ["| " + " | ".join(map(escape_md, one.texts)) + " |" for one in published]
+        kept = filled_columns(published)
+        lines += [
+            "Against published numbers",
+            "",
+            f"| {' | '.join(HEADS[i] for i in kept)} |",
+            "|" + " --- |" * len(kept),
+        ]
+        lines += [f"| {' | '.join(escape_md(one.texts[i]) for i in kept)} |" for one in published]
         lines.append("")
     for note in said:
         sentence = legend_of_marks("**bold**", "*italic*") if note.text == MARKED else escape_md(note.text)

@@ -165,9 +165,11 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         plain, records(axes, 3, "plain"), folder / "plain", {"scale": "small", "command": "bench sweep plain"}, curves
     )
 
-    table = {"rows": "optim.lr", "columns": "norm_layer", "metric": ["test/accuracy", "cost/fit_seconds"]}
-    levels = sweep({"name": "levels", "question": "Is it dear?", "axes": axes, "table": table}, "levels.yaml")
-    write(levels, records(axes, 3, "levels"), folder / "levels")
+    wide = {"norm_layer": ["none", "batch"], "model.width": [16, 64, 256, 1024, 4096, 16384]}
+    table = {"rows": "model.width", "columns": "norm_layer", "metric": ["test/accuracy", "cost/fit_seconds"]}
+    drawn = {"kind": "line", "x": "model.width", "lines": "norm_layer"}
+    given = {"name": "levels", "question": "Is it dear?", "axes": wide, "table": table, "figure": drawn}
+    write(sweep(given, "levels.yaml"), records(wide, 3, "levels"), folder / "levels")
 
     bad = {"augment": [NASTY, CLOSING], LABEL: [1, 2]}
     nasty = sweep(
@@ -189,8 +191,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = {"command": CLOSING, "findings": [{"name": NASTY, "level": "warning", "message": CLOSING}]}
     write(nasty, records(bad, 3, "nasty", NASTY + CLOSING, NASTY), folder / "nasty", given)
 
-    many = {"model.width": list(range(1, 101)), "optim.lr": [round(0.01 * i, 2) for i in range(1, 21)]}
-    large = sweep({"name": "large", "question": "Do ten thousand runs fit?", "axes": many, "seeds": 5}, "large.yaml")
-    write(large, records(many, 5, "large"), folder / "large")
+    many = {"model.width": list(range(1, 101)), "optim.lr": [0.07, 0.1]}
+    large = sweep({"name": "large", "question": "Do ten thousand runs fit?", "axes": many, "seeds": 50}, "large.yaml")
+    write(large, records(many, 50, "large"), folder / "large")
     site.build(folder, reference=sections(own=False))
     return folder

@@ -15,6 +15,7 @@ from bench.composer import Composer
 from bench.report import evidence, facts, figures, readme, single_run, site, write
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
+from bench.report.runs import listing
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat_settings
 from bench.schema.label import canonical_text
@@ -179,6 +180,7 @@ def test_published_numbers_stand_beside_ours_on_the_page_as_in_the_table(
         assert f">{text}<" in shown
     assert "dataset: cifar10 / mnist5k" in row
     assert "(3 cells)" in row  # the claim leaves the learning rate open
+    assert "ours - theirs" not in shown + table  # no row has a difference that means something
 
 
 def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
@@ -190,6 +192,34 @@ def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
     protocol = dict(facts.protocol(evidence.read(results / "made")))
     assert protocol["dataset"] == "mnist5k"
     assert protocol["epochs"] == "3"
+
+
+def test_runs_that_chose_are_listed_last_and_counted_apart(tmp_path: Path, batchnorm_records: list[Record]) -> None:
+    given = {"name": "made", "axes": AXES, "seeds": [1, 2], "select": {"over": ["optim.lr"], "seeds": [0]}}
+    write(sweep(given, "made.yaml"), batchnorm_records, tmp_path / "made")
+    read = evidence.read(tmp_path / "made")
+    assert "2 seeds, 1 more to choose on" in facts.summary(read)
+    listed = listing(read)
+    assert [listed["seed"][i] == 0 for i in listed["order"]] == [False] * 12 + [True] * 6
+    site.build(tmp_path)
+    assert "Seed 0 chose learning rate on val accuracy" in (tmp_path / "made" / "index.html").read_text()
+
+
+def test_what_is_not_trained_has_no_epochs_in_its_protocol(tmp_path: Path, batchnorm_records: list[Record]) -> None:
+    made = [dataclasses.replace(r, config={**r.config, "model.family": "knn"}) for r in batchnorm_records]
+    write(sweep({"name": "made", "axes": AXES}, "made.yaml"), made, tmp_path / "made")
+    said = dict(facts.protocol(evidence.read(tmp_path / "made")))
+    assert {"selected epoch", "epochs", "batch size"} & set(said) == set()
+    assert said["dataset"] == "mnist5k"
+
+
+def test_the_list_tells_two_scales_of_one_sweep_apart(results: Path, batchnorm_records: list[Record]) -> None:
+    made = sweep({"name": "made", "question": "Does it?", "axes": AXES}, "made.yaml")
+    write(made, batchnorm_records, results / "made", {"scale": "small"})
+    write(made, batchnorm_records, results / "made-smoke", {"scale": "smoke"})
+    site.build(results)
+    text = (results / "index.html").read_text()
+    assert re.findall(r"Does it\?</a> <small>\((\w+)\)</small>", text) == ["small", "smoke"]
 
 
 def test_the_catalogue_says_of_each_sweep_what_came_out(results: Path) -> None:

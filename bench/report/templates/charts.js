@@ -13,6 +13,12 @@ function legend(spec) {
   const list = document.createElement("ul");
   list.className = "legend";
   list.setAttribute("aria-label", spec.lines || "series");
+  if (spec.lines) {
+    const head = document.createElement("li");
+    head.className = "of";
+    head.append(`${spec.lines}:`);
+    list.append(head);
+  }
   const lined = ["line", "trace"].includes(spec.kind);
   spec.series.forEach((name, i) => {
     const item = document.createElement("li");
@@ -63,7 +69,9 @@ function scale(axis, range, width) {
   if (axis.ticks.length) ticks = thinned(axis.ticks, range, log, width);
   else if (log) ticks = decades(range);
   else if (axis.whole) ticks = d3.ticks(...range, most).filter(Number.isInteger);
-  return { ...base, type: log ? "log" : "linear", domain: range, ticks, tickFormat: axis.ticks.length ? String : plain };
+  // D3 leaves out the labels of a logarithmic axis that lie far from a power of its base (64 of 16, 64, 256): with a
+  // base beyond all numbers it writes each tick that is given. It must be no whole number, or D3 counts up to it.
+  return { ...base, ...(log ? { type: "log", base: 1e9 + 0.5 } : { type: "linear" }), domain: range, ticks, tickFormat: axis.ticks.length ? String : plain };
 }
 
 const threads = (panel) => panel.threads.map(([i, points]) => Plot.line(points, { stroke: colour(i), strokeWidth: 0.8, strokeOpacity: 0.5, ariaHidden: "true" }));
@@ -209,7 +217,7 @@ function draw(box, spec) {
   const parts = [];
   if (spec.series.length > 1 && spec.kind !== "heat") parts.push(legend(spec));
   const grid = document.createElement("div");
-  grid.className = spec.panels.length > 1 ? "panels" : "panels one";
+  grid.className = ["panels", { 1: "one", 4: "four" }[spec.panels.length]].filter(Boolean).join(" ");
   box.replaceChildren(...parts, grid);
   const places = spec.panels.map((panel) => {
     const place = document.createElement("div");

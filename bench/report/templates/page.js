@@ -123,7 +123,7 @@ function own(spec, panel) {
 
 function curves(files) {
   const rank = (name) => ["val_accuracy", "val_loss", "val_nll", "train_loss"].indexOf(name) + 1 || 9;
-  const told = Object.entries(files.curves).filter(([name, values]) => values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1));
+  const told = Object.entries(files.curves).filter(([name, values]) => name !== "seconds" && values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1)); // seconds are of all seeds that were stacked
   return told.sort((a, b) => rank(a[0]) - rank(b[0])).map(([name, values]) => {
     const share = /accuracy|top5|f1|ece/.test(name), factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");
     const marks = files.epochs.map((x, i) => ({ x, y: values[i] === null ? null : values[i] * factor, tip: [`epoch ${x}`, `${label}: ${Number((values[i] * factor).toPrecision(5))}`] }));
@@ -162,7 +162,7 @@ function run(i) {
   }
   if (files.counts) picture("Confusion matrix", confusion(files));
   if (files.mistakes?.length) section("Most frequent mistakes", make("ol", {}, ...files.mistakes.map(([n, all, a, b]) => make("li", {}, `${a} taken for ${b}: ${n} of ${all} images`))));
-  if (files.bins) picture(`Reliability (calibration error ${files.ece}%)`, reliability(files));
+  if (files.bins) picture(`Reliability (calibration error ${written(files.ece, 2)}%)`, reliability(files));
   if (DATA.command[i] !== null && DATA.command[i] !== undefined) {
     const text = `${DATA.command_names[DATA.command[i]]} seed=${DATA.seed[i]}`, copy = make("button", { type: "button", class: "push" }, "Copy");
     copy.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it to copy"; }));
@@ -229,9 +229,9 @@ function runs(block) {
     select.addEventListener("change", choose);
     fields.push([column, select]);
   }
-  const haystack = [];
+  const haystack = [], all = DATA.order ?? [...Array(count).keys()];
   for (let i = 0; i < count; i++) haystack.push(columns.filter((c) => c.field).map((c) => cell(i, c)).concat(DATA.run_id[i], DATA.key[i]).join(" ").toLowerCase());
-  let kept = [...Array(count).keys()], first = 0, sorting = null;
+  let kept = all, first = 0, sorting = null;
   tools.hidden = false;
 
   function row(i) {
@@ -265,7 +265,7 @@ function runs(block) {
 
   function choose() {
     const wanted = words(filter.value), fixed = fields.filter(([, select]) => select.value !== "");
-    kept = [...Array(count).keys()].filter((i) => fixed.every(([c, select]) => String(c.values[i]) === select.value) && matches(haystack[i], wanted));
+    kept = all.filter((i) => fixed.every(([c, select]) => String(c.values[i]) === select.value) && matches(haystack[i], wanted));
     if (sorting) {
       const keyed = kept.map((i) => [cell(i, columns[sorting.column]), i]);
       keyed.sort((a, b) => order(a[0], b[0], sorting.down));
