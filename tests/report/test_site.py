@@ -13,6 +13,7 @@ import pytest
 
 from bench.composer import Composer
 from bench.report import evidence, facts, figures, readme, single_run, site, write
+from bench.report.figures import chart
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.report.runs import listing
@@ -159,6 +160,13 @@ def test_a_chart_holds_the_means_and_intervals_of_the_table(results: Path) -> No
     assert [p["y"] for p in points] == pytest.approx([100 * c.interval.mean for c in cells], abs=1e-3)
     assert [p["low"] for p in points] == pytest.approx([100 * c.interval.low for c in cells], abs=1e-3)
     assert spec["x"]["kind"] == "log"
+
+
+def test_an_interval_that_begins_at_nought_reaches_the_page() -> None:
+    mark = chart.Mark(x=0.0, y=0.0, low=0.0, high=3.0, left=0.0, right=1.0)
+    scale = chart.Scale("accuracy (%)")
+    (panel,) = data(chart.Chart("trace", "", scale, scale, (chart.Panel("", (mark,)),)))["panels"]
+    assert panel["marks"] == [{"x": 0.0, "y": 0.0, "low": 0.0, "high": 3.0, "left": 0.0, "right": 1.0}]
 
 
 def test_vendored_files_are_the_published_ones() -> None:

@@ -244,10 +244,15 @@ def data(chart: Chart) -> dict[str, Any]:
         del made[key]
     for panel in made["panels"]:
         panel["marks"] = [
-            {k: v for k, v in mark.items() if k in ("x", "y") or (v not in (None, "", (), False) and k != "n")}
+            {k: v for k, v in mark.items() if k in ("x", "y") or (_says(v) and k != "n" and (k, v) != ("series", 0))}
             for mark in panel["marks"]
         ]
     return _round(made)
+
+
+def _says(value: Any) -> bool:
+    """Whether a value of a mark is more than "there is none": 0, the end of an interval, is a value."""
+    return value is not None and value is not False and value not in ("", ())
 
 
 def rows(chart: Chart) -> tuple[list[str], list[list[str]]]:

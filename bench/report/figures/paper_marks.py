@@ -78,7 +78,8 @@ def trace(ax: Axes, chart: Chart, panel: Panel) -> None:
         mine: list[Any] = [m for m in panel.marks if m.series == i and m.y is not None]
         xs = [float(m.x) for m in mine]
         every = max(1, len(mine) // 6)
-        marked: dict[str, Any] = {"markevery": (min(i, every - 1), every)} if len(mine) > 8 and not chart.diagonal else {}
+        sparse = len(mine) > 8 and not chart.diagonal  # there each mark has an interval of its own
+        marked: dict[str, Any] = {"markevery": (min(i, every - 1), every)} if sparse else {}
         ax.plot(xs, [m.y for m in mine], **style, markersize=3.2, zorder=3, **marked)
         whole = [m for m in mine if m.low is not None]
         if chart.diagonal:
