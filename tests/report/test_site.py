@@ -203,7 +203,13 @@ def test_the_page_says_on_which_data_and_how_long(results: Path) -> None:
 
 
 def test_runs_that_chose_are_listed_last_and_counted_apart(tmp_path: Path, batchnorm_records: list[Record]) -> None:
-    given = {"name": "made", "axes": AXES, "seeds": [1, 2], "select": {"over": ["optim.lr"], "seeds": [0]}}
+    given = {
+        "name": "made",
+        "question": "Does it?",
+        "axes": AXES,
+        "seeds": [1, 2],
+        "select": {"over": ["optim.lr"], "seeds": [0]},
+    }
     write(sweep(given, "made.yaml"), batchnorm_records, tmp_path / "made")
     read = evidence.read(tmp_path / "made")
     assert "2 seeds, 1 more to choose on" in facts.summary(read)
@@ -215,7 +221,7 @@ def test_runs_that_chose_are_listed_last_and_counted_apart(tmp_path: Path, batch
 
 def test_what_is_not_trained_has_no_epochs_in_its_protocol(tmp_path: Path, batchnorm_records: list[Record]) -> None:
     made = [dataclasses.replace(r, config={**r.config, "model.family": "knn"}) for r in batchnorm_records]
-    write(sweep({"name": "made", "axes": AXES}, "made.yaml"), made, tmp_path / "made")
+    write(sweep({"name": "made", "question": "Which k?", "axes": AXES}, "made.yaml"), made, tmp_path / "made")
     said = dict(facts.protocol(evidence.read(tmp_path / "made")))
     assert {"selected epoch", "epochs", "batch size"} & set(said) == set()
     assert said["dataset"] == "mnist5k"
