@@ -18,11 +18,11 @@ from torch import Tensor
 
 from bench import data as images
 from bench import models
-from bench.data import augment, corrupt
+from bench.data import augment, corrupt, pixel_norm
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
 from bench.models import preprocess
-from bench.parts.load import error_of, forget_modules, known_files
+from bench.parts.load import error_of, forget_modules, places_in_key
 from bench.parts.reads import watch_reads
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
@@ -33,6 +33,7 @@ from bench.train.own_metrics import own_metrics
 
 FEW = 16  # training images
 BATCH = 8
+OF_ITS_OWN = "Draw from a generator of its own, numpy.random.default_rng(0)"
 
 
 def rehearse(experiments: Sequence[Experiment]) -> None:
@@ -58,7 +59,10 @@ def _rehearse(exp: Experiment) -> None:
     data = images.load(exp.dataset, exp.split)
     owns = [(_kind(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
     if owns:
-        with watch_reads(_those(exp), frozenset().union(*(known_files(kind, own) for kind, own in owns))):
+        files, names = (
+            frozenset().union(*some) for some in zip(*(places_in_key(kind, own) for kind, own in owns), strict=True)
+        )
+        with watch_reads(_those(exp), files, names=names, tell=True):
             _rehearse_parts(exp, data)
 
 
@@ -68,6 +72,9 @@ def _rehearse_parts(exp: Experiment, data: ImageData) -> None:
     batch = torch.from_numpy(np.ascontiguousarray(data.images[few.train[:BATCH]]))
     if exp.augment.own is not None:
         _draw_twice(exp, exp.augment.own, few, batch)
+    if exp.pixel_norm.own is not None:
+        scale = lambda: torch.cat([*pixel_norm.make(exp.pixel_norm, few).buffers()]).flatten()  # noqa: E731
+        _twice(f"pixel_norm '{exp.pixel_norm.own.name}'", scale, OF_ITS_OWN, "images")
     for own in exp.corrupt.own:
         for severity in exp.corrupt.severities:
             _twice(
@@ -80,7 +87,13 @@ def _rehearse_parts(exp: Experiment, data: ImageData) -> None:
     if exp.metrics.own:
         stream = np.random.default_rng(0)
         scores = np.log(stream.dirichlet(np.ones(len(data.classes)), len(data.val)).astype(np.float32) + 1e-9)
-        own_metrics(exp.metrics.own, scores, data.labels[data.val], data.classes)
+        for own in exp.metrics.own:
+            _twice(
+                f"metric '{own.name}'",
+                lambda own=own: _values(own_metrics([own], scores, data.labels[data.val], data.classes)),  # type: ignore[misc]
+                OF_ITS_OWN,
+                "scores",
+            )
     if exp.trains and exp.transfer.mode == "scratch":
         _rehearse_training(exp, few, batch)
 
@@ -100,6 +113,10 @@ def _same_images(exp: Experiment) -> None:
         )
 
 
+def _values(metrics: dict[str, float]) -> Tensor:
+    return torch.tensor([metrics[name] for name in sorted(metrics)], dtype=torch.float64)
+
+
 def _draw_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> None:
     change = augment.make(exp.augment, data)
     assert change is not None
@@ -114,8 +131,8 @@ def _draw_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> No
     _twice(f"augmentation '{own.name}'", once, "Draw from draws.uniform(columns), [B, columns] in 0..1")
 
 
-def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
-    """Call with the same draws and another global random state: the result must be the same."""
+def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "draws") -> None:
+    """Call with the same draws (or images, scores) and another global random state: the result must be the same."""
     found, moved = [], False
     for seed in (1, 2):
         torch.manual_seed(seed)
@@ -131,10 +148,10 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str) -> None:
         moved = moved or _random_state() != before
     if not torch.equal(*found):
         raise RequestError(
-            f"{named} gives another result for the same draws: it uses the global random state, and no run could be "
+            f"{named} gives another result for the same {given}: it uses the global random state, and no run could be "
             f"repeated. {remedy}."
         )
-    if moved:
+    if moved and given == "draws":  # in the midst of training
         raise RequestError(
             f"{named} draws from the global random state or seeds it, by which the rest of the training draws too. "
             f"{remedy}."

@@ -13,8 +13,8 @@ with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders t
 computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
 folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
 by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
-`bench.parts.reads` refuses what Python opens besides, while the part is imported and tried; what a library opens in C,
-or another program, it does not hear. A setting that names a file counts by `bench.parts.resolve`.
+`bench.parts.reads` refuses what is opened besides, while the part is imported and tried; what another program opens it
+does not hear. A setting that names a file counts by `bench.parts.resolve`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from bench.parts.listing import folders, is_installed
-from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names
+from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names, reads_text
 from bench.parts.walk import files_below, matches
 from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
@@ -56,12 +56,14 @@ class Code:
         files: the user's own files that it is in, and small texts that it names: path from the part's folder -> text.
         modules: dotted name -> file, of what is imported by an absolute name.
         paths: all files that it is in, and data files that it names.
+        names: (file, name) of what it uses of these files, as far as all that binds the name counts.
     """
 
     hash: str
     files: dict[str, str] = field(default_factory=dict)
     modules: dict[str, Path] = field(default_factory=dict)
     paths: frozenset[Path] = frozenset()
+    names: frozenset[tuple[Path, str]] = frozenset()
 
 
 def code(part: Listed) -> Code:
@@ -148,10 +150,14 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
             "into the part's folder, or write their names in full."
         ) from None
     sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
+    if use.verbatim:
+        sources += [f"{module.label} as it stands: {module.text}" for module in use.modules.values()]
     text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
     files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
     paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
-    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths), tuple(use.states.items())
+    names = frozenset((path, name) for path, module in use.modules.items()
+                      for name, bound in module.binds.items() if use.used[path].issuperset(bound))  # fmt: skip
+    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths, names), tuple(use.states.items())
 
 
 class _TooMany(Exception):
@@ -166,6 +172,7 @@ class _Use:
         used: file -> indices of its statements that count.
         found: data files, name and hash.
         states: of every file and folder that was looked at, so that a change is noticed.
+        verbatim: whether it works with its own text, so that comments and docstrings count.
     """
 
     def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False) -> None:
@@ -180,6 +187,7 @@ class _Use:
         self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
         self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
         self._is_dataset = is_dataset  # what it reads is in its images, however many they are
+        self.verbatim = False
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
     def module(self, path: Path, name: str, package: str) -> Module:
@@ -232,6 +240,7 @@ class _Use:
                     self._named.setdefault(module.path.parent, set()).update(file_names(node))
                 if is_computed(node):
                     self._all_files()
+                self.verbatim = self.verbatim or reads_text(node)
 
     def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
         """(file, name that is taken from it or None for all) of the user's own files that an import runs."""
@@ -259,7 +268,8 @@ class _Use:
         places: list[str] | None = [str(self.folder)] if relative else self.path
         for depth in range(1, len(words) + 1):
             name = ".".join(words[:depth])
-            spec = PathFinder.find_spec(name, places)
+            # By the last name: a package without __init__.py would look for what is above it in sys.modules.
+            spec = PathFinder.find_spec(words[depth - 1], places)
             if spec is None and depth == 1 and not relative:
                 spec = _find_hooked(name)
             if spec is None:

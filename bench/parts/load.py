@@ -20,7 +20,8 @@ from typing import Any
 from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
 from bench.parts.declare import MARK, Declared
 from bench.parts.listing import all_parts, folders, is_installed
-from bench.parts.patches import note, take_back, threads_noted
+from bench.parts.loaders import import_loaders
+from bench.parts.patches import note, same_draws, take_back, threads_noted
 from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
 from bench.schema.errors import RequestError
@@ -60,11 +61,12 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
     return load(part)
 
 
-def known_files(kind: str, own: Own) -> frozenset[Path]:
-    """The files that the key of an Experiment's own part knows: those of its code, and those that settings name."""
+def places_in_key(kind: str, own: Own) -> tuple[frozenset[Path], frozenset[tuple[Path, str]]]:
+    """The files that the key of an Experiment's own part knows, of its code and of settings, and the names in them."""
     part = _place_of(kind, own)
     named = (path for path, _ in places_named(part, own.values).values()) if own.named != "{}" else ()
-    return code(part).paths.union(named)
+    found = code(part)
+    return found.paths.union(named), found.names
 
 
 def load(part: Listed) -> Callable[..., Any]:
@@ -140,13 +142,14 @@ def _module(part: Listed) -> types.ModuleType:
     importlib.invalidate_caches()
     package = _package_of(folder)
     note(found.files.values())
+    import_loaders(found.files.values())
     before = set(sys.modules)
     writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
     try:
         # What a dataset reads is in its images, which are in the key.
         only = ".py" if part.kind == "dataset" else ""
-        watched = watch_reads(f"{part.kind} '{part.name}'", found.paths, only)
-        with warnings.catch_warnings(), threads_noted(), watched:
+        watched = watch_reads(f"{part.kind} '{part.name}'", found.paths, only, found.names)
+        with warnings.catch_warnings(), threads_noted(), same_draws(), watched:
             warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
             module = importlib.import_module(f"{package}.{part.file.stem}")
     except Exception as error:

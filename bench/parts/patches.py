@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,29 @@ def threads_noted() -> Iterator[None]:
     finally:
         if (after := _number_of_threads()) != before and before:
             _threads.append((before, after))
+
+
+@contextmanager
+def same_draws() -> Iterator[None]:
+    """Inside, the global generators give the same numbers each time, and go on after it as if nothing had been drawn.
+
+    A file may draw where it is imported (`PROJECTION = torch.randn(64, 64)`), and be imported anew in each run.
+    """
+    import numpy as np
+
+    torch: Any = sys.modules.get("torch") if "torch.optim" in sys.modules else None
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None  # noqa: NPY002
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (the one that their code may use)
+    if torch:
+        torch.default_generator.manual_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(before[2])
 
 
 def take_back() -> None:

@@ -3,9 +3,9 @@
 The syntax tells which modules a part imports and which files it names (`bench.parts.code`). Where it does not tell, as
 of a name that is computed or a folder that the code puts on sys.path, a changed file would leave the key as it was, and
 an old number would answer for new code. So Python's own audit events are listened to: which file is opened, and by
-whose code. What a library opens by itself, in C or in another program, raises no such event (safetensors,
-`torch.jit.load`, `torchvision.io.read_image`, a subprocess), but for SQLite: such a file counts where the code or a
-setting names it, and is not noticed where its name is computed.
+whose code; which class a pickle asks for. Libraries that open files in C are asked by functions that are listened to
+(`bench.parts.loaders`). Variables of the environment are in no key either, and refused in the same way. Of another
+program that is started it is said that what it reads is not known.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import sysconfig
 import tempfile
 import urllib.parse
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from bench.parts.loaders import listen
 from bench.schema.errors import RequestError
 
 BENCH = str(Path(__file__).resolve().parents[1]) + os.sep
@@ -41,39 +42,69 @@ ELSEWHERE = (
 )
 INSTALLED = re.compile(r"/(site-packages|[^/]+\.(egg|dist)-info)/")
 SOURCES = tuple(f"{os.sep}{name}.py" for name in ("linecache", "tokenize"))
+HEARING = tuple(f"{BENCH}parts{os.sep}{name}.py" for name in ("reads", "loaders", "load"))
+# Variables that say where things lie and how the machine works; which files are read by them is heard.
+OF_THE_MACHINE = re.compile(
+    "HOME|USER|LOGNAME|PATH|PWD|SHELL|TERM|LANG|TZ|TMPDIR|TEMP|TMP|DISPLAY|COLUMNS|LINES|CI|EDITOR|HOSTNAME|RANK|"
+    "WORLD_SIZE|(LOCAL|NODE|GROUP)_RANK|LOCAL_WORLD_SIZE|VIRTUAL_ENV|(LC_|XDG_|CUDA|NVIDIA_|NCCL_|GLOO_|OMP_|MKL_|"
+    "OPENBLAS_|KMP_|NUMEXPR_|TORCH|PYTORCH_|TRITON_|HF_|SLURM_|MASTER_|PYTHON|CONDA_|IMAGEBENCH_|MLFLOW_|RAY_|JOBLIB_).*"
+)
+PASSING = ("os", "collections.abc", "subprocess")  # modules between a user's code and what it asks for
 _watches: list[_Watch] = []
 _hooked = False
 
 
 class _Watch:
-    """The files that were opened for reading: path as it was given -> where from; and those that were written."""
+    """What users' code was seen to do: each thing -> where from.
+
+    Attributes:
+        read: files that were opened for reading, as the path was given.
+        written: files that were written.
+        classes: (module, name) of what a pickle was made of.
+        variables: of the environment.
+        programs: that were started.
+    """
 
     def __init__(self) -> None:
         self.read: dict[str, str] = {}
         self.written: set[Path] = set()
+        self.classes: dict[tuple[str, str], str] = {}
+        self.variables: dict[str, str] = {}
+        self.programs: dict[str, str] = {}
 
 
 @contextmanager
-def watch_reads(what: str, known: Collection[Path], only: str = "") -> Iterator[None]:
+def watch_reads(
+    what: str, known: Collection[Path], only: str = "", names: Collection[tuple[Path, str]] = (), tell: bool = False
+) -> Iterator[None]:
     """Inside, users' code may read the files and folders that are known.
 
     Args:
         what: whose code it is, for the message.
-        only: ending of the names that count; "" for all.
+        only: ending of the names that count, of files; "" for all, and for variables of the environment.
+        names: (file, name of a class or function in it) that are known, for those that a pickle asks for.
+        tell: whether to say which other programs it starts.
 
     Raises:
-        RequestError: after it, for the first other file that users' code has read.
+        RequestError: after it, for the first other file that users' code has read, the first variable of the
+            environment, or the first class that a pickle is made of.
     """
     global _hooked
     if not _hooked:
-        sys.addaudithook(_opened)  # it cannot be taken out again; without a watch it does nothing
+        sys.addaudithook(_hear)  # it cannot be taken out again; without a watch it does nothing
+        os.environ.__class__ = _Environment
         _hooked = True
     watch = _Watch()
     _watches.append(watch)
     try:
-        yield
+        with listen(_hear_library) if len(_watches) == 1 else nullcontext():
+            yield
     finally:
         _watches[:] = [other for other in _watches if other is not watch]
+    if tell:
+        for program, where in watch.programs.items():
+            print(f"{what} starts another program, {program} ({where}). What that reads is not in the key of its code.",
+                  file=sys.stderr, flush=True)  # fmt: skip
     # One file has several names: by a link, by "..", from a folder that is a link.
     own = {name for path in known for name in (os.path.abspath(path), os.path.realpath(path))} if watch.read else set()
     for text, where in watch.read.items():
@@ -86,12 +117,51 @@ def watch_reads(what: str, known: Collection[Path], only: str = "") -> Iterator[
             "nothing would run again. Put it into the part's folder and write its name as a text, or import it from "
             "there; or make its name a setting (weights: str = 'first.pt')."
         )
+    for name, where in watch.variables.items() if not only else ():
+        raise RequestError(
+            f"{what} reads the environment variable {name} ({where}), which is not in its key: with another value "
+            "nothing would run again. Make it a setting, as in scale: float = 2.0."
+        )
+    seen = {(os.path.realpath(path), name) for path, name in names} if watch.classes else set()
+    for (module, name), where in watch.classes.items():
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if only or not file or not of_user(file) or (os.path.realpath(file), name.partition(".")[0]) in seen:
+            continue
+        raise RequestError(
+            f"{what} unpickles {name} of {os.path.basename(file)} ({where}), and the hash of its code does not see "
+            f"that: when {name} changes, nothing would run again. Import it where it is loaded, and use its name: "
+            f"assert isinstance(loaded, {name})."
+        )
 
 
-def _opened(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in ("open", "sqlite3.connect") or not _watches:
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _watches:
         return
-    name, mode, flags = arguments if event == "open" else (_database(arguments[0]), None, None)
+    if event == "open":
+        _open(*arguments)
+    elif event == "sqlite3.connect":
+        _open(_database(arguments[0]), None, None)
+    elif event == "ctypes.dlopen" and arguments[0] and os.path.isfile(arguments[0]):
+        _open(arguments[0], None, None)
+    elif event == "import" and arguments[1] and not str(arguments[1]).endswith(".py"):  # compiled
+        _open(arguments[1], None, None)
+    elif event == "pickle.find_class":
+        _note("classes", (arguments[0], arguments[1]), _whose(sys._getframe(1)))
+    elif event in ("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"):
+        _note("programs", _program(event, arguments), _whose_line(sys._getframe(1)))
+
+
+def _hear_library(path: str) -> None:
+    """Of a library that opens it in C."""
+    _open(path, None, None)
+
+
+def _note(kind: str, thing: Any, where: str) -> None:
+    for watch in _watches if where else ():
+        getattr(watch, kind).setdefault(thing, where)
+
+
+def _open(name: Any, mode: Any, flags: Any) -> None:
     if not isinstance(name, str | bytes | os.PathLike):
         return
     text = os.fsdecode(name)
@@ -109,9 +179,34 @@ def _opened(event: str, arguments: tuple[Any, ...]) -> None:
     ):
         for watch in _watches:
             watch.written.add(Path(path))
-    elif where := _whose(sys._getframe(1)):
-        for watch in _watches:
-            watch.read.setdefault(text, where)
+    else:
+        _note("read", text, _whose(sys._getframe(1)))
+
+
+class _Environment(type(os.environ)):  # type: ignore[misc]
+    """`os.environ`, which notices who reads a variable."""
+
+    def __getitem__(self, key: Any) -> Any:
+        """Its value."""
+        if _watches and isinstance(key, str) and not OF_THE_MACHINE.fullmatch(key):
+            _note("variables", key, _whose_line(sys._getframe(1)))
+        return super().__getitem__(key)
+
+    def copy(self) -> dict[Any, Any]:
+        """As of a dict; for programs that are started, most often."""
+        return {key: super(_Environment, self).__getitem__(key) for key in self}
+
+    def setdefault(self, key: Any, value: Any) -> Any:
+        """As of a dict; most often to set it."""
+        if key not in [*self]:
+            self[key] = value
+        return super().__getitem__(key)
+
+
+def _program(event: str, arguments: tuple[Any, ...]) -> str:
+    given = arguments[1] if event == "subprocess.Popen" else arguments[0]
+    words = [os.fsdecode(w) for w in ([given] if isinstance(given, str | bytes | os.PathLike) else [*given])]
+    return repr(" ".join(words)[:60])
 
 
 def _database(name: Any) -> Any:
@@ -140,13 +235,21 @@ def of_user(file: str) -> bool:
     return not file.startswith("<") and not _is_elsewhere(file)
 
 
+def _whose_line(frame: Any) -> str:
+    """`net.py, line 7` where a user's code asked for it itself, "" where a library did."""
+    while frame is not None and frame.f_globals.get("__name__") in PASSING:
+        frame = frame.f_back
+    user = frame is not None and of_user(frame.f_code.co_filename)
+    return f"{os.path.basename(frame.f_code.co_filename)}, line {frame.f_lineno}" if user else ""
+
+
 def _whose(frame: Any) -> str:
     """`net.py, line 7` where a user's code asked for it, be it through a library; "" where it was bench."""
     while frame is not None:
         file = frame.f_code.co_filename
         if file.endswith(SOURCES):  # for a message or a decorator: of code that has been imported
             return ""
-        if file.startswith(BENCH) and not file.startswith(f"{BENCH}parts{os.sep}reads"):
+        if file.startswith(BENCH) and not file.startswith(HEARING):
             return ""
         if of_user(file):
             return f"{os.path.basename(file)}, line {frame.f_lineno}"

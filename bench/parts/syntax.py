@@ -19,6 +19,16 @@ COMPUTED_NAMES = {"eval", "exec", "globals", "locals", "vars", "__import__"}
 COMPUTED_MODULES = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
 COMPUTED_ATTRIBUTES = {"import_module", "__subclasses__", "__init_subclass__", "__set_name__", "__globals__",
                        "instantiate", "get_class", "get_method"}  # fmt: skip
+OF_THE_TEXT = {
+    "__doc__",
+    "getdoc",
+    "getsource",
+    "getsourcelines",
+    "getcomments",
+    "co_firstlineno",
+    "f_lineno",
+    "lineno",
+}
 PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass,
          ast.Assign, ast.AnnAssign)  # fmt: skip
 # What lists a folder reads all of it; in the part's folder, and in folders that are named.
@@ -127,6 +137,16 @@ def is_computed(node: ast.AST) -> bool:
             )
         case ast.Import(names=names):
             return any(a.name.partition(".")[0] in COMPUTED_MODULES for a in names)
+    return False
+
+
+def reads_text(node: ast.AST) -> bool:
+    """Whether one node asks for docstrings, lines or the source: words for people then are what the code works with."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+            return name in OF_THE_TEXT
+        case ast.alias(name=name):
+            return name in OF_THE_TEXT
     return False
 
 

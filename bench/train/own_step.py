@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import random
 import sys
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
+from bench.schema.own import own_parts
 from bench.schema.training import Optim
 from bench.train.loss import Loss
 from bench.train.step import Averaged, TrainingStep
@@ -27,6 +30,17 @@ UNUSED = (
     "on_train_epoch_end", "on_validation_epoch_end", "on_test_epoch_end", "optimizer_step", "backward",
     "configure_gradient_clipping", "lr_scheduler_step",
 )  # fmt: skip
+
+
+def seed_generators(exp: Experiment, seed: int) -> None:
+    """Seed the global generators that somebody's own code may draw from; our own code draws from none of them here.
+
+    Left alone they would go on from whatever the process has done before: one key, and another number each time.
+    """
+    if own_parts(exp):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 (the one that their code may use)
 
 
 def make(exp: Experiment, net: nn.Module, criterion: Loss) -> TrainingStep:

@@ -30,6 +30,8 @@ from bench.train.selection import State
 from bench.train.step import TrainingStep
 from bench.train.test_time import average_views, averages_views
 
+DROPOUT, START, SCORES = 1, 2, 3  # what the global generators are seeded for
+
 
 class Single:
     """One run; see `bench.train.learner.Learner`.
@@ -60,6 +62,7 @@ class Single:
         self.training_mode, self.epoch = partial(transfer.training_mode, net, exp.transfer), 0
         wrapped = fabric.setup_module(net)
         labels = examples.labels[examples.splits["train"]]
+        own_step.seed_generators(exp, training_seed(exp.seed, START))
         criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None, labels)
         self.step = own_step.make(exp, net, criterion)
         if settings.compile:
@@ -94,6 +97,7 @@ class Single:
         self.loss_sum = torch.zeros((), device=self.device)  # read once, at the end
         # Dropout's draws depend on seed, epoch and device only, so a resumed run repeats them.
         torch.manual_seed(dropout_seed(exp.seed, epoch, rank))
+        own_step.seed_generators(exp, dropout_seed(exp.seed, epoch, rank))
         self.epoch = epoch
         if exp.transfer.unfreeze_every:
             transfer.freeze(self.net, exp.transfer, epoch)
@@ -155,6 +159,7 @@ class Single:
         """Log-probabilities float32 [1, n, K]; each image is scored on exactly one device."""
         indices = self.examples.splits[split]
         net = self.step.scored(self.net)
+        own_step.seed_generators(self.exp, training_seed(self.exp.seed, SCORES))
         with self.fabric.autocast():
             if self.world == 1:
                 return score(net, self.prepare_rows, self.examples.rows, indices).unsqueeze(0)
@@ -235,5 +240,10 @@ class Single:
 
 def dropout_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """The seed of torch's global generator, which dropout draws from, for one epoch on one device."""
-    low, high = np.random.SeedSequence([seed, epoch, rank, 1]).generate_state(2, np.uint32)
+    return training_seed(seed, DROPOUT, epoch, rank)
+
+
+def training_seed(seed: int, use: int, epoch: int = 0, rank: int = 0) -> int:
+    """One seed for each use of random numbers in a training."""
+    low, high = np.random.SeedSequence([seed, epoch, rank, use]).generate_state(2, np.uint32)
     return int(high) << 31 | int(low) >> 1

@@ -119,6 +119,15 @@ def test_the_order_of_imports_is_layout(net: Path, write: Write) -> None:
     assert len({one for one, _ in list(made)}) <= 2
 
 
+@pytest.mark.parametrize("how", ["float(net.__doc__)", "len(inspect.getsource(act))", "net.__code__.co_firstlineno"])
+def test_of_code_that_works_with_its_text_comments_count(net: Path, how: str) -> None:
+    layers = net.with_name("layers.py")
+    net.write_text(net.read_text().replace("WIDTH = 4", "import inspect\nWIDTH = 4").replace(
+        "    return Net(", f'    "7"\n    {how}\n    return Net('))  # fmt: skip
+    assert changed(net, '"7"', '"8"') == (True, False)
+    assert changed(layers, "SLOPE = 0.1", "SLOPE = 0.1  # steep") == (True, False)
+
+
 def test_what_may_change_anything_counts_for_all(net: Path, write: Write) -> None:
     assert changed(net, "WIDTH = 4", "WIDTH = 4\nnn.Linear.forward = lambda self, x: x") == (True, True)
     assert changed(net, "WIDTH = 4", "import sys\nWIDTH = 4\nif len(sys.argv) > 5:\n    WIDTH = 2") == (True, True)
@@ -180,6 +189,11 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
     "files of one name": (
         PART.format("from one import layers\nfrom two import layers as others", "layers.act, others.act"),
         {"one/__init__.py": "", "one/layers.py": "act = 1", "two/layers.py": "act = 2"}, False,
+    ),
+    "packages without __init__.py": (
+        PART.format("import deep.er.most as m\nfrom deep.low import TWO\nfrom far.off import THREE",
+                    "m.ONE, TWO, THREE"),
+        {"deep/er/most.py": "ONE = 1", "deep/low.py": "TWO = 2", "parts/far/off.py": "THREE = 3"}, False,
     ),
     "what is imported for what it does": (
         PART.format("import patches", "1"), {"parts/patches.py": "from torch import nn\nnn.act = 1"}, True,

@@ -373,6 +373,82 @@ def test_a_database_is_a_file_that_is_read(write: Write, tmp_path_factory: pytes
     compose(["model=net"])
 
 
+VARIABLES = (
+    "os.environ.get('MY_WIDTH', 4)",
+    "os.environ['MY_WIDTH']",
+    "os.getenv('MY_WIDTH')",
+    "'MY_WIDTH' in os.environ",
+)
+
+
+@pytest.mark.parametrize("how", VARIABLES)
+def test_a_variable_of_the_environment_is_refused(write: Write, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_WIDTH", "4")
+    write("parts/net.py", NET.format(f"import os\nWIDTH = int({how})"))
+    with pytest.raises(RequestError, match=r"model 'net' reads the environment variable MY_WIDTH \(net.py, line \d+\)"):
+        compose(["model=net"])
+
+
+def test_variables_of_the_machine_and_those_that_it_sets_are_free(write: Write) -> None:
+    write("parts/net.py", NET.format("import os\nos.environ.setdefault('MY_WORD', '1')\nos.environ['HOME']"
+                                     "\nos.environ.copy()\nos.path.expanduser('~')\nWIDTH = 4"))  # fmt: skip
+    assert width(asked()) == 4
+
+
+def test_classes_that_a_pickle_asks_for_are_known(write: Write) -> None:
+    """Whole networks are often kept so: of what their class does the file says nothing."""
+    write("parts/helper.py", "def made(): return 4")
+    lines = "import pickle\n{}\nmade = pickle.loads(b'chelper\\nmade\\n.')\n{}WIDTH = made()"
+    for imported, used, message in (
+        ("", "", "reads .*helper.py"),
+        (
+            "import helper",
+            "",
+            r"unpickles made of helper.py \(net.py, line \d+\), .* assert isinstance\(loaded, made\)",
+        ),
+        ("import helper", "helper.made\n", ""),
+        ("from helper import made as one", "one\n", ""),
+    ):
+        write("parts/net.py", NET.format(lines.format(imported, used)))
+        if message:
+            with pytest.raises(RequestError, match=message):
+                compose(["model=net"])
+        else:
+            assert width(asked()) == 4
+
+
+@pytest.mark.parametrize("lines", [
+    "from safetensors.torch import load_file\nWIDTH = int(load_file(FAR)['a'])",
+    "from safetensors import safe_open\nwith safe_open(FAR, framework='pt') as f: WIDTH = int(f.get_tensor('a'))",
+    "import torch\ntry: torch.jit.load(str(FAR))\nexcept Exception: WIDTH = 4",
+    "import torchvision.io as tio\nWIDTH = 4 + 0 * len(tio.read_file(str(FAR)))",
+    "import ctypes\ntry: ctypes.CDLL(FAR)\nexcept OSError: WIDTH = 4",
+])  # fmt: skip
+def test_what_libraries_open_in_c_is_heard(write: Write, lines: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    import safetensors.torch
+    import torch
+
+    far = tmp_path_factory.mktemp("far")
+    safetensors.torch.save_file({"a": torch.tensor(4)}, far / "w.bin")
+    before = torch.jit.load, safetensors.torch.safe_open
+    for name, message in (("'w' + '.b' + 'in'", r"model 'net' reads .*w.bin \(net.py, line \d+\)"), ("'w.bin'", "")):
+        write("parts/net.py", NET.format(f"FAR = Path('{far}') / ({name})\n{lines}"))
+        if message:
+            with pytest.raises(RequestError, match=message):
+                compose(["model=net"])
+        else:
+            assert width(asked()) == 4
+    assert (torch.jit.load, safetensors.torch.safe_open) == before
+
+
+def test_another_program_is_named(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    write("parts/net.py", NET.format("import subprocess\nWIDTH = len(subprocess.check_output(['echo', '123']))"))
+    rehearse([experiment(compose(["model=net", "dataset=digits"]))])
+    told = capsys.readouterr().err
+    assert told.count("starts another program") == 1
+    assert "model 'net' starts another program, 'echo 123' (net.py, line 8)" in told
+
+
 def test_what_registers_only_once_is_told_as_that(write: Write) -> None:
     line = "OmegaConf.register_new_resolver('imagebench_once', lambda: 1)"
     write("parts/net.py", NET.format(f"from omegaconf import OmegaConf\n{line}\nWIDTH = 4"))

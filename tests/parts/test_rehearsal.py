@@ -46,6 +46,14 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "corrupt.names=[wrong]", "corruption 'wrong' gives back torch.float32",
         ),
         (
+            "@metric\ndef wrong(scores, labels, classes):\n    return float(np.random.choice(scores[:, 0]))\n",
+            "metrics.names=[wrong]", "metric 'wrong' gives another result for the same scores: it uses the global",
+        ),
+        (
+            "@pixel_norm\ndef wrong(train):\n    return [np.random.rand()], [1.0]\n",
+            "pixel_norm=wrong", "pixel_norm 'wrong' gives another result for the same images: it uses the global",
+        ),
+        (
             "@metric\ndef wrong(scores, labels, classes):\n    return torch.tensor(1.0)\n",
             "metrics.names=[wrong]", "metric 'wrong' gives back Tensor. Expected a number",
         ),
@@ -72,7 +80,7 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
 )  # fmt: skip
 def test_a_fault_is_found_by_a_small_pass(write: Write, text: str, words: str, message: str) -> None:
     head = "import numpy as np\nimport torch\nfrom torch import nn\n"
-    head += "from bench.parts import augmentation, corruption, dataset, metric, model, norm_layer\n\n"
+    head += "from bench.parts import augmentation, corruption, dataset, metric, model, norm_layer, pixel_norm\n\n"
     write("parts/wrong.py", head + text)
     exp = experiment(compose(["dataset=digits", "model=dnn" if "norm" in words else "model=linear", words]))
     with pytest.raises(RequestError) as told:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from bench import data as images
 from bench import models
 from bench.compose import compose
+from bench.parts.load import forget_modules
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat_settings, run_key
 from bench.train import checkpoint
@@ -89,6 +92,54 @@ def test_a_resumed_training_ends_like_an_undisturbed_one(
         trained(*words, file=file, on_epoch=killed)
     assert file.exists()
     assert apart(trained(*words, file=file), whole) == 0
+
+
+def test_what_own_code_draws_is_the_same_whatever_was_drawn_before(write: Write) -> None:
+    """By any generator, where the file is imported, at the start, in a step and where images are scored."""
+    write(
+        "parts/noisy.py",
+        """
+        import random
+        import numpy as np
+        import torch
+        from torch import nn
+        from bench.parts import loss, model, training
+
+        DRAWN = torch.rand(1).item() + np.random.rand() + random.random()
+
+        @training
+        class noisy:
+            def start(self, net):
+                self._head = nn.Linear(10, 10)
+
+            def loss(self, net, inputs, targets, criterion):
+                return criterion(self._head(net(inputs)), targets) * float(np.random.beta(1, 1)) * random.random()
+
+        class Noise(nn.Module):
+            def forward(self, x):
+                return x + torch.rand_like(x)
+
+        @model
+        def noise(shape, classes):
+            return nn.Sequential(nn.Flatten(), nn.Linear(64, classes), Noise())
+
+        @loss
+        def drawn(logits, targets):
+            return nn.functional.cross_entropy(logits * DRAWN, targets)
+        """,
+    )
+    base = ("trainer.epochs=1", "split.train_fraction=0.1")
+    for words in (("training=noisy", "loss=drawn"), ("model=noise",)):
+        found = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            random.seed(seed)
+            forget_modules()
+            exp = experiment(compose([*BASE[:1], "model=linear", *base, *words]))
+            data = images.load(exp.dataset, exp.split)
+            found.append(fit(exp, data, models.build(exp, data.shape, 10)).val_scores)
+        assert (found[0] == found[1]).all(), words
 
 
 def test_ours_and_one_s_own_stand_on_one_axis(examples: Path) -> None:
