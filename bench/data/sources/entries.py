@@ -68,7 +68,12 @@ def walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str], aside: 
     here = os.stat(folder)
     above = above | {(here.st_dev, here.st_ino)}
     for entry in entries(folder):
-        if loops(entry):
+        if entry.is_file(follow_symlinks=False):  # nearly all of them
+            if is_text(entry.name):
+                aside.append(entry.path)
+            else:
+                yield entry.path
+        elif loops(entry):
             bad.append(f"{entry.path} is a link that leads to itself")
         elif is_dir(entry):
             there = os.stat(entry.path)

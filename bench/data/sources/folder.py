@@ -77,11 +77,11 @@ def _list_files(dataset: Any) -> Listing:
     start = len(str(root / "x")) - 1  # of the path below the root; relative_to would take most of the time
     for official, classes in groups:
         for folder in classes:
-            check_class(folder, may_hold_splits=official != UNASSIGNED or dataset.splits == "none")
+            check_class(folder)
             before, label, below = len(listed), folder.name, len(str(folder)) + 1
             for path in walk(str(folder), frozenset(), bad, texts):
                 listed.append(Listed(path, path[start:], label, official))
-                inside.append(os.path.dirname(path[below:]))
+                inside.append(path[below:].rpartition(os.sep)[0])
             if len(listed) == before:
                 bad.append(f"{folder.relative_to(root)}{os.sep} has no image in it")
             if dataset.splits == "auto":

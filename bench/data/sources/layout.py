@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bench.data.sources.classes import unshown
-from bench.data.sources.contract import TEST, TRAIN, VAL
+from bench.data.sources.contract import TRAIN
 from bench.data.sources.entries import IMAGES, entries, sub_folders
 from bench.data.sources.split_names import assign_splits, fold_names, hidden_splits, split_of
 from bench.schema.errors import RequestError
@@ -42,6 +42,8 @@ def check_inside(folder: Path, below: set[str]) -> None:
 
 def are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> bool:
     """Whether the folders below the root are splits; raises RequestError where some are not, or two are one."""
+    if not parts:
+        return False
     others = [top.name for top in tops if top.name not in parts]
     if TRAIN in parts.values() and len(parts) > 1 and others:
         raise RequestError(
@@ -55,7 +57,7 @@ def are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> bo
             f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}, which is no split. Call the splits train, "
             "val and test and move the rest elsewhere; if all of them are classes, say dataset.splits=none."
         )
-    if not parts or others or (len(parts) == 1 and not holding):
+    if others or (len(parts) == 1 and not holding):
         return False
     if TRAIN not in parts.values():
         raise RequestError(
@@ -119,15 +121,9 @@ def _branches(folder: Path) -> list[str]:
     return names
 
 
-def check_class(folder: Path, may_hold_splits: bool) -> None:
-    """Raise RequestError where a folder cannot be a class: by its name, or as it holds splits of its own."""
+def check_class(folder: Path) -> None:
+    """Raise RequestError where a folder cannot be a class, as its name cannot be shown."""
     if unshown(folder.name):
         raise RequestError(
             f"{folder.parent}: a class folder is named {folder.name!a}, which cannot be shown. Rename it (UTF-8)."
-        )
-    inside = assign_splits(sub_folders(folder)).values()
-    if not may_hold_splits and TRAIN in inside and (TEST in inside or VAL in inside):
-        raise RequestError(
-            f"{folder} holds folders for splits. Expected them above the classes: {folder.parent}/train/{folder.name}, "
-            f"{folder.parent}/test/{folder.name}, ..."
         )
