@@ -15,6 +15,7 @@ import argparse
 import csv
 import json
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,8 @@ def main(args: argparse.Namespace) -> int:
         raise RequestError("No image was named: files, folders, patterns, addresses, or - for a list.")
     if args.views < 0 or args.top < 0:
         raise RequestError("--views and --top: expected 0 or more.")
+    if args.csv and args.json:
+        raise RequestError("--csv and --json: say one of them.")
     model = classifier(args, overrides)
     failed = 0
     rows: list[dict[str, Any]] = []
@@ -66,7 +69,7 @@ def main(args: argparse.Namespace) -> int:
     for place, row, problem in classify_all(model, places(words, sys.stdin)):
         if problem:
             failed += 1
-            print(f"bench: {place} {problem}", file=sys.stderr)
+            print(f"bench: {plain(place)} {problem}", file=sys.stderr)
             rows.append({"image": place, "error": problem})
             continue
         best = max(range(len(row)), key=lambda k: row[k])
@@ -76,10 +79,15 @@ def main(args: argparse.Namespace) -> int:
             named = dict(zip(model.classes, row, strict=True))
             rows.append({"image": place, "class": model.classes[best], "probabilities": named})
         else:
-            print(f"{place}: {line(model.classes, row, args.top)}")
+            print(f"{plain(place)}: {line(model.classes, row, args.top)}")
     if args.json:
         print(json.dumps({"model": model.title, "classes": model.classes, "predictions": rows}))
     return 1 if failed else 0
+
+
+def plain(place: str) -> str:
+    """A place on one line: a file's name may hold what ends a line, or moves a terminal's cursor."""
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) in ("Cc", "Cs") else c for c in place)
 
 
 def is_override(word: str) -> bool:
@@ -123,7 +131,11 @@ def classify_all(model: Classifier, found: Iterator[str]) -> Iterator[tuple[str,
 
 def classifier(args: argparse.Namespace, overrides: list[str]) -> Classifier:
     """The model that the words ask for."""
-    members = [one(word, args, overrides) for word in args.run.split(",") if word]
+    words = [word for word in args.run.split(",") if word]
+    members = [one(word, args, overrides) for word in words]
+    titles = [member.title for member in members]
+    if twice := next((word for word, title in zip(words, titles, strict=True) if titles.count(title) > 1), ""):
+        raise RequestError(f"{args.run}: '{twice}' and another one are the same model. Name each once.")
     if not members:
         raise RequestError("No run was named: expected a run's id, its first characters, or 'last'.")
     if len(members) == 1:

@@ -74,10 +74,11 @@ class Entry:
         """
         if self.rule is None:
             return {}
-        how = Rule(**self.rule)
+        said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.rule.items()}  # of JSON
+        how = Rule(**said)
         modes = {form.split(" ")[1][:1] for form in self.listing["forms"] or ()}
         there = {
-            "int": "I" in modes or bool(how.special) or how.ints != INTS,
+            "int": "I" in modes or how.special in (1, 2, 3) or how.ints != INTS,
             "float": "F" in modes or how.floats != BITS8,
         }
         return {kind: span for kind, span in {"int": how.ints, "float": how.floats}.items() if there[kind]}

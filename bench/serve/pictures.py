@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 
 from bench.data.sources import depth
 from bench.data.sources.decode import BadImage, Rule, open_image, read_header
+from bench.data.sources.entries import walk
 from bench.data.sources.fetch import fetch, is_remote
 from bench.schema.errors import RequestError
 
@@ -31,32 +32,47 @@ def places(words: Iterable[str], lines: Iterable[str] = ()) -> Iterator[str]:
         RequestError: for a pattern that matches nothing and a folder without images.
     """
     for word in words:
+        if not word.strip():
+            raise RequestError("An image was named by an empty word: files, folders, patterns, addresses, or -.")
         if word == "-":
-            yield from (line.strip() for line in lines if line.strip())
+            yield from _listed(lines)
         elif is_remote(word):
             yield word
         elif Path(word).is_dir():
             yield from _inside(Path(word))
         elif not Path(word).exists() and glob.has_magic(word):
-            found = sorted(p for p in glob.glob(word, recursive=True) if os.path.isfile(p))
+            found = sorted((p for p in glob.glob(word, recursive=True) if os.path.isfile(p)), key=len)
             if not found:
                 raise RequestError(f"Nothing matches '{word}' in {Path.cwd()}.")
-            yield from found
+            once = {os.path.realpath(p): p for p in reversed(found)}  # ** goes through links that lead back
+            yield from sorted(once.values())
         else:
             yield word
 
 
 def _inside(folder: Path) -> Iterator[str]:
-    """Files below a folder whose names are those of images, hidden ones left out."""
+    """Files below a folder whose names are those of images; what systems leave, and what is hidden, is left out."""
     endings = Image.registered_extensions()
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in endings and path.is_file() and not path.name.startswith(".")
-    )
+    found = sorted(p for p in walk(str(folder), frozenset(), [], []) if os.path.splitext(p)[1].lower() in endings)
     if not found:
         raise RequestError(f"There is no image in the folder {folder}.")
-    yield from map(str, found)
+    yield from found
+
+
+def _listed(lines: Iterable[str]) -> Iterator[str]:
+    """Places of a list: a line each, or with a zero byte between them, as `find -print0` writes.
+
+    Raises:
+        RequestError: where it names none.
+    """
+    rest, empty = iter(lines), True
+    for line in rest:
+        text = [line.strip()] if "\0" not in line else "".join([line, *rest]).split("\0")
+        for place in filter(None, text):
+            empty = False
+            yield place
+    if empty:
+        raise RequestError("The list on standard input names no image.")
 
 
 def read(place: str) -> bytes:

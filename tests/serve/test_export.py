@@ -116,6 +116,7 @@ def test_what_cannot_be_exported_names_the_layer(ids: dict[str, str], tmp_path: 
     with pytest.raises(RequestError, match=rf"cannot be exported as torch: layer 'net.{first}' \(Odd\)"):
         export(OfRun(trained), "torch", tmp_path)
     assert culprit(nn.Linear(1, 1), ValueError("elsewhere")) == ""
-    assert "no layers to quantize" in bench("export", ids["knn"], "--int8", "--no-timing", "--out", str(tmp_path))[2]
+    status, out, err = bench("export", ids["knn"], "--int8", "--no-timing", "--out", str(tmp_path))
+    assert (status, "no layers to quantize" in err, str(tmp_path / "model.onnx") in out) == (1, True, True)
     assert "--format onnx" in bench("export", ids["knn"], "--int8", "--format", "torch")[2]
     assert "no override" in bench("export", ids["knn"], "photo.jpg")[2]

@@ -13,11 +13,15 @@ import pytest
 from PIL import Image
 from sklearn.metrics import log_loss
 
-from bench.serve.pictures import BadImage, pixels
+from bench.data import load
+from bench.schema.dataset import Folder, Split
+from bench.schema.errors import RequestError
+from bench.serve.pictures import BadImage, pixels, places
 from bench.serve.temperature import fit_temperature, scale_scores
 from bench.track.store import Store
 from bench.train.metrics import metrics
 from bench.trained import open_run
+from tests.data.conftest import class_folders
 from tests.trained_runs import RUNS
 
 
@@ -78,6 +82,39 @@ def test_text_csv_lists_and_bad_files(ids: dict[str, str], digit: Path, bench: A
     (folder / "empty").mkdir()
     assert "no image in the folder" in bench("predict", ids["cnn"], f"{folder}/empty")[2]
     assert bench("predict", ids["cnn"], digit.as_uri())[0] == 0
+
+
+def test_names_and_lists_of_every_kind(ids: dict[str, str], digit: Path, tmp_path: Path, bench: Any) -> None:
+    root = tmp_path / "set"
+    for name in ("@eaDir/thumb.png", ".cache/a.png", "sub/a.png", "new\nline \x1b[2J.png", "=.png"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(digit.read_bytes())
+    (root / "sub" / "up").symlink_to(root)
+    out = bench("predict", ids["ncm"], str(root))[1]
+    assert len(out.splitlines()) == 3  # no thumbnails of systems, nothing hidden, no circle
+    assert r"new\nline \x1b[2J.png: " in out
+    assert len(bench("predict", ids["ncm"], f"{root}/**/a.png")[1].splitlines()) == 1
+    assert list(places(["-"], ["a b.png\n", "\n", " c.png\n"])) == ["a b.png", "c.png"]
+    assert list(places(["-"], ["a.png\0new\n", "line.png\0"])) == ["a.png", "new\nline.png"]
+    for words, message in (
+        ([""], "empty word"),
+        ([str(digit), "--csv", "--json"], "say one of them"),
+    ):
+        status, out, err = bench("predict", ids["ncm"], *words)
+        assert (status, message in out + err) == (2, True)
+    assert "the same model" in bench("predict", f"{ids['ncm']},{ids['ncm'][:8]}", str(digit))[2]
+    with pytest.raises(RequestError, match="names no image"):
+        list(places(["-"], ["\n"]))
+
+
+def test_a_float_image_is_no_black_one_where_the_set_has_none(ids: dict[str, str], tmp_path: Path) -> None:
+    """Sets of 8 bits said that floats span 0 to 255: one in 0..1 was classified as black."""
+    data = load(Folder(source="folder", root=str(class_folders(tmp_path / "set", each=3, size=(8, 8)))), Split(val=0.3))
+    assert data.entry is not None
+    assert data.entry.spans == {}
+    Image.fromarray(np.full((8, 8), 0.5, np.float32)).save(tmp_path / "a.tiff")
+    found = pixels((tmp_path / "a.tiff").read_bytes(), data.shape, spans=data.entry.spans)
+    assert set(found.ravel().tolist()) == {128}
 
 
 def test_an_ensemble_is_the_mean(ids: dict[str, str], digit: Path, bench: Any, bench_json: Any) -> None:
