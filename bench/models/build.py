@@ -93,7 +93,8 @@ def check_pixels_left(net: nn.Module, shape: tuple[int, int, int]) -> nn.Module:
             kind, remedy = ("instance", "") if instance else ("group", "fewer norm_layer.groups, ")
             raise RequestError(
                 f"norm_layer '{kind}' is left with one pixel of the {shape[1]}x{shape[2]} image ({error}). "
-                f"Use larger images (transfer.size), fewer pooling steps, {remedy}or another norm_layer."
+                f"Use another norm_layer, {remedy}or larger images (transfer.size) and fewer pooling steps where "
+                "it does not stand behind a global pooling."
             ) from None
     return net
 

@@ -51,7 +51,7 @@ def count(model: Model, shape: tuple[int, int, int], classes: int) -> Counts:
     return Counts(
         cost.parameters(net),
         cost.flops(net, shape),
-        ("native", *_norm_layers(model, net)),
+        ("native", *_norm_layers(model, net, shape, classes)),
         tally(norms_of(net).values()),
         tuple((s.name, sum(p.numel() for p in s.parameters)) for s in stages(net)),
         head_names(net),
@@ -81,9 +81,19 @@ def least_own(model: OwnModel | Timm, channels: int) -> int | None:
     return None
 
 
-def _norm_layers(model: Model, net: nn.Module) -> tuple[str, ...]:
-    if isinstance(model, Timm | Torchvision):
-        from bench.models.swap import supported_norms
+def _norm_layers(model: Model, net: nn.Module, shape: tuple[int, int, int], classes: int) -> tuple[str, ...]:
+    if not isinstance(model, Timm | Torchvision):
+        return model.norm_layers
+    from bench.models.swap import supported_norms
 
-        return supported_norms(net)
-    return model.norm_layers
+    return tuple(n for n in supported_norms(net) if n != "instance" or _takes_instance(model, shape, classes))
+
+
+def _takes_instance(model: Model, shape: tuple[int, int, int], classes: int) -> bool:
+    """Not where a norm stands behind a global pooling (attention to channels), which only a pass through it tells."""
+    try:
+        with torch.device("meta"):
+            network(model, NormLayer(name="instance"), shape, classes)
+    except RequestError:
+        return False
+    return True

@@ -109,3 +109,11 @@ def test_a_model_that_does_not_take_the_input_is_listed_with_the_reason(capsys):
     status, out = run(capsys, "squeezenet1_1", "--input", "8", "--json")
     assert status == 0
     assert "smallest input is 17x17" in json.loads(out.out)[0]["error"]
+
+
+def test_a_norm_that_stands_behind_a_global_pooling_rules_out_instance(capsys):
+    """One pixel has no deviation; only a pass through the network tells where there is one."""
+    _, out = run(capsys, "skresnet18", "--json")
+    (row,) = json.loads(out.out)
+    assert {"batch", "group", "none"} < set(row["norm_layers"])
+    assert "instance" not in row["norm_layers"]
