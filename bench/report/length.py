@@ -11,8 +11,9 @@ UNITS = {"trainer.epochs": ("epoch", "epochs"), "trainer.steps": ("step", "steps
 
 
 def trains(record: Record) -> bool:
-    """Whether a run is of a model that is trained."""
-    return record.config.get("model.family") not in ("knn", "ncm")
+    """Whether a run's model, or its head on frozen features, is trained: neighbours and means are not."""
+    model, mode, head = (record.config.get(name) for name in ("model.family", "transfer.mode", "transfer.head"))
+    return (head if mode == "frozen" else model) not in ("knn", "ncm")
 
 
 def lengths(records: Iterable[Record]) -> dict[str, list[float]]:

@@ -3,8 +3,8 @@
 A run leaves predictions.npz: for each split `val` and `test` `<split>_true`, `<split>_class` (uint16 [N], the label
 and the predicted class, of equal ones the lower) and `<split>_logp` (float16 [N], log-probability of the true class, in
 nats). Where classes are tied, `<split>_sharing` (uint16 [N]) says how many share the first place with the true one, it
-counted, and 0 where it has not that place. A results folder keeps those of all finished runs in one predictions.npz,
-equal labels once.
+counted, and 0 where it has not that place. A results folder keeps those of its finished runs in one predictions.npz,
+equal labels once: of all replicates, or of the first ones where all would take more than MOST bytes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import hashlib
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from bench.track.record import Record
 FILE = "predictions.npz"
 SPLITS = ("val", "test")
 INDEX = "index"
+MOST = 8_000_000  # bytes, compressed
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -56,6 +59,40 @@ def once(reader: Reader) -> Reader:
         return known[place]
 
     return read
+
+
+def limit(records: Iterable[Record], reader: Reader, drawn: Sequence[str] = ()) -> tuple[Reader, str]:
+    """The same for the first replicates, whole ones, that fit into MOST bytes, one at least; and what to say of that.
+
+    What is written is judged by what is kept, so that the files of a folder give the same verdicts again.
+
+    Args:
+        drawn: the sweep's replicates besides the seed.
+    """
+    replicates: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        if record.status == "finished":
+            name = (record.seed, *(record.axes.get(axis) for axis in drawn))
+            replicates.setdefault(name, []).append(record)
+    size, kept, some = 0, set(), 0
+    for name in sorted(replicates, key=lambda name: [(isinstance(v, str), v) for v in name]):
+        found = [(r, arrays) for r in replicates[name] if (arrays := of(r, reader)) is not None]
+        size += sum(_size(arrays) for _, arrays in found)
+        if size > MOST and some:
+            break
+        kept |= {r.key or r.run_id for r, _ in found}
+        some += bool(found)
+
+    def read(record: Record, name: str) -> str | None:
+        return reader(record, name) if name != FILE or (record.key or record.run_id) in kept else None
+
+    of_some = f"Predictions image by image: of {some} of {len(replicates)} replicates."
+    return read, of_some if 0 < some < len(replicates) else ""
+
+
+def _size(arrays: Arrays) -> int:
+    """Bytes that they take in a results folder, where labels are kept once."""
+    return len(zlib.compress(b"".join(a.tobytes() for name, a in sorted(arrays.items()) if not name.endswith("_true"))))
 
 
 def keep(records: Iterable[Record], reader: Reader) -> bytes | None:

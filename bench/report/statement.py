@@ -169,8 +169,10 @@ def equal(claim: Claim, frame: Frame) -> dict[str, str]:
 
 
 def counts(record: Record, name: str) -> bool:
-    """Whether a setting has a meaning for a run: what is not trained has no lr."""
-    return trains(record) or not name.startswith(("optim.", "trainer."))
+    """Whether a setting has a meaning for a run: what is not trained has no lr, what is not frozen no head."""
+    if name.startswith(("optim.", "trainer.")):
+        return trains(record)
+    return name != "transfer.head" or record.config.get("transfer.mode") == "frozen"
 
 
 def _list_texts(texts: Sequence[str]) -> str:

@@ -120,7 +120,9 @@ def write(
     grid = pivot(frame, sweep)
     said = notes(grid, frame, sweep, records, context)
     theirs = compare_published(frame, sweep)
-    reader = predictions.once(reader) if reader is not None else None
+    if reader is not None:
+        reader, of_some = predictions.limit(judged_records(sweep, records), predictions.once(reader), frame.drawn)
+        said += [Note(of_some)] if of_some else []
     verdicts = judge(sweep, records, context, reader)
     files: dict[str, str | bytes] = {
         "records.csv": to_csv(records),

@@ -10,6 +10,7 @@ from bench import report
 from bench.report.claims import judge
 from bench.report.fairness import doubts, foresee
 from bench.report.frame import select_frame
+from bench.report.statement import counts
 from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
@@ -156,3 +157,16 @@ def test_candidates_drawn_at_random_have_no_edge() -> None:
     made_ = make_records({"candidate": list(grid)}, lambda p: 0.5 + 0.3 * (p["candidate"] == "lr 5"))
     sweep = make_sweep({"candidate": grid}, select={"over": ["candidate"]})
     assert "grid_edge" in dict(doubts(select_frame(sweep, made_), sweep))
+
+
+def test_neighbours_among_frozen_features_have_no_epochs_no_lr_and_pixels_no_head() -> None:
+    (one, *_), config = (
+        make_records({"model": ["a"]}, lambda _: 0.9),
+        {"transfer_mode": "frozen", "transfer_head": "knn"},
+    )
+    frozen = set_(one, model_family="timm", **config)
+    pixels = set_(one, model_family="knn", transfer_mode="scratch", transfer_head="linear")
+    head = set_(frozen, transfer_head="linear")
+    names = ("optim.lr", "trainer.epochs", "transfer.head")
+    assert [[counts(r, name) for name in names] for r in (frozen, pixels, head)] == [
+        [False, False, True], [False, False, False], [True, True, True]]  # fmt: skip

@@ -92,3 +92,23 @@ def test_a_tied_image_counts_as_the_share_that_its_metrics_gave_it() -> None:
         said = (found["test_class"] == found["test_true"]).mean()
     assert made.metrics["test/accuracy"] != pytest.approx(said)
     assert predictions.faults([made], lambda *_: base64.b64encode(body).decode()) == []
+
+
+def test_of_very_many_runs_the_predictions_of_the_first_replicates_are_kept(
+    runs: tuple[list[Record], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole replicates; what is kept gives the same choice, the same bytes and the same words again."""
+    records, texts = runs
+    everything, nothing_said = predictions.limit(records, lambda r, _: texts.get(r.key))
+    assert nothing_said == ""
+    assert predictions.keep(records, everything) == predictions.keep(records, lambda r, _: texts.get(r.key))
+    monkeypatch.setattr(predictions, "MOST", 1000)  # a run takes some 500
+    some, said = predictions.limit(list(reversed(records)), lambda r, _: texts.get(r.key))
+    assert said == "Predictions image by image: of 1 of 2 replicates."
+    assert [r.seed for r in records if some(r, predictions.FILE) is not None] == [0, 0]
+    assert some(records[-1], "another.json") == texts[records[-1].key]  # this reader knows no names
+    body = predictions.keep(records, some)
+    assert body is not None
+    (tmp_path / predictions.FILE).write_bytes(body)
+    again, words = predictions.limit(records, predictions.read_predictions(tmp_path, lambda *_: None))
+    assert (predictions.keep(records, again), words) == (body, said)
