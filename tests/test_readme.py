@@ -47,3 +47,6 @@ def test_every_command_works(folder: Path, bench: Any) -> None:
     for words in found:
         status, _, err = bench(*words)
         assert status == 0, f"bench {' '.join(words)}\n{err}"
+    status, _, err = bench("table", "batchnorm")  # the obvious next thing: its runs are of another scale
+    assert status == 2
+    assert "Runs at scale smoke are: --scale smoke shows them." in err

@@ -88,6 +88,7 @@ def find(everything: list[Section], name: str) -> list[Section]:
             out.append(dataclasses.replace(section, about=told, choices=choices, settings=settings, examples=examples))
     if not out:
         names = {s.name for s in everything} | {e.name for s in everything for e in s.settings}
+        names |= {e.name.rpartition(".")[2] for s in everything for e in s.settings}
         names |= {c[0] for s in everything for c in s.choices} | {k for s in everything for k, _ in s.examples}
         raise unknown_name("option", name, names, "'bench options' lists the groups.")
     return out

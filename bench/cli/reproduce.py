@@ -144,6 +144,7 @@ def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]]
     from bench.report.frame import Frame
     from bench.report.selection import judged_records
     from bench.schema.errors import RequestError
+    from bench.schema.label import show
 
     # A split is a cell of its own here: only the seed can be compared with itself.
     frame = Frame(judged_records(read.sweep, read.records), dataclasses.replace(read.sweep, replicates=["seed"]))
@@ -151,7 +152,9 @@ def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]]
     cells = [runs for runs in cells if runs and at(runs[0].axes, args.cell)]
     if not cells:
         what = f" at {', '.join(args.cell)}" if args.cell else ""
-        raise RequestError(f"{read.folder}: no finished run with its settings{what}; there is nothing to run again.")
+        there = "; ".join(f"{name}={', '.join(map(show, values))}" for name, values in frame.levels.items())
+        there = f" Its cells: {there}." if args.cell else " There is nothing to run again."
+        raise RequestError(f"{read.folder}: no finished run with its settings{what}.{there}")
     if args.cells != "all" and not args.cells.isdecimal():
         raise RequestError(f"--cells {args.cells}: expected a number from 1, or 'all'.")
     chosen = cells if args.cells == "all" or args.cell else reproduce.spread_out(cells, int(args.cells))

@@ -109,6 +109,7 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
         RequestError: when no point of the sweep was ever run.
     """
     from bench.cli.announce import say
+    from bench.cli.sweep_arguments import experiment_name
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings
@@ -128,9 +129,15 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)
     if all(record.status == "missing" for record in records):
+        others = [
+            s
+            for s in ("smoke", "small", "full")
+            if (name := experiment_name(sweep.name, s)) != title and store.records(name)
+        ]
         raise RequestError(
             f"None of the {len(records)} runs of {title} is in {store.shown}. "
-            f"Run them first: bench sweep {sweep.name} with the same --scale, --seeds and overrides."
+            + "".join(f"Runs at scale {scale} are: --scale {scale} shows them. " for scale in others)
+            + f"Run them first: bench sweep {sweep.name} with the same --scale, --seeds and overrides."
         )
 
     experiments, keys = [p.experiment for p in planned], [p.data for p in planned]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from bench.cli.reproduce import split
+import argparse
+
+import pytest
+
+from bench.cli.reproduce import choose, split
+from bench.report import evidence
+from bench.schema.errors import RequestError
+from tests.conftest import REPO
 
 
 def test_values_are_read_by_hydras_grammar() -> None:
@@ -24,3 +31,12 @@ def test_values_are_read_by_hydras_grammar() -> None:
             "model.name": "a b",
         },
     )
+
+
+def test_a_cell_that_is_not_there_is_told_which_are() -> None:
+    read = evidence.read(REPO / "results" / "depth")
+    with pytest.raises(
+        RequestError, match=r"at model=resne\. Its cells: model=plain, resnet; model.depth=8, 20, 32\."
+    ) as told:
+        choose(read, argparse.Namespace(cell=["model=resne"], cells="3"))
+    assert str(told.value).count("nothing to run again") == 0
