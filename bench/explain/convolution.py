@@ -28,9 +28,12 @@ def draw(subject: Subject) -> list[Picture]:
     with style():
         figure, made = cells(1 + len(images), 1 + len(KERNELS), 1.25, left=0.7, text=0.1)
         for cell, (word, kernel) in zip(made[0][1:], KERNELS.items(), strict=True):
-            draw_weights(cell, kernel[None], float(np.abs(kernel).max()), word)
+            most = float(np.abs(kernel).max())
+            draw_weights(cell, kernel[None], most, word)
             for (i, j), value in np.ndenumerate(kernel):
-                cell.text(j, i, f"{value * (256 if word == 'blur' else 1):g}", ha="center", va="center", fontsize=6)
+                ink = "white" if abs(value) > 0.7 * most else "black"
+                said = f"{value * (256 if word == 'blur' else 1):g}"
+                cell.text(j, i, said, ha="center", va="center", fontsize=6, color=ink)
         label(made[0][0], "kernel")
         for line, image in zip(made[1:], images, strict=True):
             show(line[0], image, "image")

@@ -26,8 +26,8 @@ def draw(subject: Subject) -> list[Picture]:
     for i in shown:
         given, said = subject.labels[i], subject.chosen[i]
         titles.append(
-            f"label {name(subject.classes, given)} {probabilities[i, given]:.0%}\n"
-            f"{name(subject.classes, said)}? {probabilities[i, said]:.0%}"
+            f"label {name(subject.classes, given)} ({probabilities[i, given]:.0%})\n"
+            f"{name(subject.classes, said)}? ({probabilities[i, said]:.0%})"
         )
     caption = (
         f"{len(found)} of {len(subject.labels)} labels of {subject.split} are in doubt: another class is more probable "

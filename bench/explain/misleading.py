@@ -28,7 +28,7 @@ def draw(subject: Subject) -> list[Picture]:
             words = ("original", "shifted", "darkened", "covered")
             for cell, version, word, scores in zip(line, versions, words, said, strict=True):
                 distance = float(np.linalg.norm(version - versions[0]))
-                answer = f"{name(trained.classes, int(scores.argmax()))} {np.exp(scores.max()):.0%}"
+                answer = f"{name(trained.classes, int(scores.argmax()))} ({np.exp(scores.max()):.0%})"
                 show(cell, version, f"{word}, L2 {distance:.0f}\n{answer}")
     caption = (
         "Three changes of one image at the same L2 distance of pixels (0 to 255) from it, and what the model says of "

@@ -28,7 +28,7 @@ def draw(subject: Subject) -> list[Picture]:
     with style():
         figure, made = cells(-(-count // columns), columns, 1.2, text=0.16)
         for cell, image, k in zip(made.flat, climbed, range(count), strict=False):
-            show(cell, image, f"{name(subject.classes, k)} {probability[k]:.0%}")
+            show(cell, image, f"{name(subject.classes, k)} ({probability[k]:.0%})")
     caption = (
         "Images that start as the mean training image and are changed, step by step, so that the score of one class "
         "rises; kept smooth and shifted a little on the way, so that no pattern of single pixels wins. Above each, the "

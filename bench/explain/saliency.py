@@ -48,7 +48,7 @@ def draw(subject: Subject) -> list[Picture]:
         "2017) is coarse and tells where the last maps answered; integrated gradients (Sundararajan et al. 2017) "
         "share the score out to single pixels, against a black image; occlusion (Zeiler & Fergus 2014) covers one "
         "square after another and sees how far the probability falls. A bright place off the object is a reason to "
-        "look at the data."
+        "look at the data; 'nothing': the maps hold nothing that speaks for the class."
     )
     return [Picture("saliency", "Where the decision comes from", caption, figure)]
 
@@ -56,8 +56,15 @@ def draw(subject: Subject) -> list[Picture]:
 def over(cell: Any, image: NDArray[np.uint8], found: Map) -> None:
     """A map over a pale copy of its image."""
     show(cell, 128 + np.asarray(image, np.float64).mean(0, keepdims=True) / 2)
-    most = float(np.percentile(np.abs(found), 99)) or 1.0
-    cell.imshow(found, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.65)
+    if most := largest(found):
+        cell.imshow(found, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.65)
+    else:
+        cell.set_xlabel("nothing", fontsize=7, labelpad=1)
+
+
+def largest(found: Map) -> float:
+    """What a map's colours end at: 99 of 100 pixels are below, or its maximum where a bright place is smaller still."""
+    return float(np.percentile(np.abs(found), 99)) or float(np.abs(found).max())
 
 
 def _allows(trained: Trained, method: str) -> bool:

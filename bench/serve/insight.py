@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.explain.neighbours import reference
-from bench.explain.saliency import saliency
+from bench.explain.saliency import largest, saliency
 from bench.models.search import neighbours
 from bench.trained import Trained
 
@@ -66,7 +66,7 @@ def pixels_of(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def over(image: NDArray[np.uint8], heat: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A map over a pale copy: red for what speaks for the class, blue for what speaks against it."""
-    most = float(np.percentile(np.abs(heat), 99)) or 1.0
+    most = largest(heat) or 1.0
     colour = colormaps["RdBu_r"](np.clip(heat / most, -1, 1) / 2 + 0.5)[..., :3] * 255
     pale = 128 + image.mean(2, keepdims=True) / 2
     return np.clip(0.35 * pale + 0.65 * colour, 0, 255).astype(np.uint8)

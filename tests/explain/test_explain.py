@@ -23,10 +23,10 @@ from bench.explain.exciting import patch
 from bench.explain.label_errors import candidates
 from bench.explain.misleading import equally_far
 from bench.explain.neighbours import reference
-from bench.explain.picture import NotFor
+from bench.explain.picture import NotFor, cells
 from bench.explain.precision_recall import threshold
 from bench.explain.preferred import ascend
-from bench.explain.saliency import grad_cam, integrated_gradients, occlusion
+from bench.explain.saliency import grad_cam, integrated_gradients, occlusion, over
 from bench.explain.seeds import siblings
 from bench.explain.subject import Subject
 from bench.explain.trace import layers
@@ -204,3 +204,13 @@ def test_the_preferred_input_is_preferred(opened: Any) -> None:
     assert (images <= 255).all()
     assert (probability > 1.5 * before).all()
     assert (probability > 0.95).all()  # shifts of a quarter of the side had left it anywhere
+
+
+def test_a_single_bright_place_is_seen_and_an_empty_map_is_said_to_be_empty() -> None:
+    one, none = np.zeros((28, 28)), np.zeros((28, 28))
+    one[3, 4] = 2.0
+    _, made = cells(1, 2)
+    for cell, found in zip(made[0], (one, none), strict=True):
+        over(cell, np.zeros((1, 28, 28), np.uint8), found)
+    assert made[0][0].images[-1].get_clim() == (-2.0, 2.0)  # not of the size of rounding
+    assert made[0][1].get_xlabel() == "nothing"
