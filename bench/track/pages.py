@@ -29,11 +29,13 @@ def view(rows: Sequence[Row]) -> str:
     have = {name for row in runs for name in row.metrics}
     metrics = [name for name in METRICS if name in have]
     settings = [*differ[: MOST_COLUMNS - len(metrics) - 1], "seed"]
-    columns = [f"params.`{name}`" for name in settings] + [f"metrics.`{name}`" for name in metrics]
+    # Metrics first: a run's name says its settings already, and the page has room for few columns.
+    named = {f"metrics.`{name}`": name for name in metrics} | {f"params.`{name}`": name for name in settings}
+    columns = list(named)
     state = {
         "selectedColumns": ["attributes.`Dataset`", "attributes.`Source`", *columns],
         "columnOrder": ["0", NAME, *columns],  # "0" is the boxes to select runs by
-        "columnWidths": {NAME: 330},
+        "columnWidths": {NAME: 330, **{column: 50 + 8 * len(name) for column, name in named.items()}},
         "orderByKey": f"tags.`{NOTE}`",
         "orderByAsc": True,
     }

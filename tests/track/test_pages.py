@@ -30,7 +30,8 @@ def test_the_pages_of_a_store_show_our_runs(folder: Path, bench_json: Any) -> No
     shown = store.client.get_experiment(store.show_runs("adhoc"))
     assert shown.tags["mlflow.experimentKind"] == "custom_model_development"
     state = json.loads(shown.tags[VIEW])
-    assert state["columnOrder"][2:4] == ["params.`optim.lr`", "params.`seed`"]  # no column of what is the same
+    assert state["columnOrder"][-2:] == ["params.`optim.lr`", "params.`seed`"]  # no column of what is the same
+    assert state["columnOrder"][2] == "metrics.`test/accuracy`"
     assert state["selectedColumns"][:2] == ["attributes.`Dataset`", "attributes.`Source`"]
     assert "metrics.`test/accuracy`" in state["selectedColumns"]
     assert state["orderByKey"] == "tags.`mlflow.note.content`"  # by date MLflow nests the runs, closed
