@@ -228,8 +228,10 @@ def test_without_javascript_figures_tables_and_runs_stay(page, results: Path) ->
         assert len(page.driver.find_elements(By.CSS_SELECTOR, "[data-runs] tbody tr")) == 36
         assert len(page.driver.find_elements(By.CSS_SELECTOR, "#tables tbody tr")) == 6
         assert page.driver.find_element(By.CSS_SELECTOR, ".forest").size["width"] > 200
-        tools = page.driver.find_elements(By.CSS_SELECTOR, "[data-metrics], [data-runs] .tools")
+        tools = page.driver.find_elements(By.CSS_SELECTOR, "[data-metrics], [data-runs] .tools, #tables [type=search]")
         assert not [t for t in tools if t.is_displayed()]  # nothing that does nothing
+        page.driver.find_element(By.CSS_SELECTOR, "input[data-seeds]").click()  # this one needs no script
+        assert page.driver.find_element(By.CSS_SELECTOR, "td .seeds").is_displayed()
     finally:
         page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 

@@ -53,8 +53,6 @@ function sortable(block) {
       said.textContent = `${shown} of ${body.rows.length} rows`;
     });
   }
-  const single = block.querySelector("input[data-seeds]");
-  if (single) single.addEventListener("change", () => block.classList.toggle("with-seeds", single.checked));
 }
 
 function make(tag, attributes, ...children) {
