@@ -196,6 +196,14 @@ def test_a_printed_configuration_holds_no_password(bench: Any) -> None:
         assert "hush" not in out + err
 
 
+def test_hydras_multirun_writes_no_password(folder: Path, bench: Any) -> None:
+    """It keeps its overrides in multirun.yaml."""
+    status, out, err = bench("run", "-m", "seed=1,2", "tracking.uri='postgresql://me:hush 12@db.example/runs'")
+    assert (status, "multirun.yaml" in err) == (2, True)
+    assert "hush" not in out + err
+    assert not any(folder.iterdir())
+
+
 def test_hydras_own_flags_work(folder: Path, bench: Any) -> None:
     status, out, _ = bench("run", "--cfg", "job", "model=cnn", "optim.lr=0.5", "model.pool_size=3")
     assert status == 0

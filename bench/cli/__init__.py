@@ -26,6 +26,7 @@ import sys
 from bench.cli.verbs import VERBS, Parser, parser_of
 from bench.disk import FULL, disk_full
 from bench.schema.errors import RequestError, unknown_name
+from bench.schema.secrets import remember
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 
@@ -34,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point of the console script. Exit status: 0 done, 1 a run failed, 2 the request was wrong."""
     argv = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in argv
+    for word in argv:
+        if "://" in word:
+            remember(word)
     try:
         return _dispatch([a for a in argv if a != "--debug"])
     except RequestError as error:

@@ -95,6 +95,11 @@ def hydra_app(args: argparse.Namespace) -> int:
             if word.startswith("-") or takes_value:
                 words.append(word)
             else:
+                if multirun and (shown := redact_text(word)) != word:
+                    raise RequestError(
+                        f"{shown}: Hydra's --multirun writes its overrides into multirun.yaml, and this one holds "
+                        "credentials. Give the store's address in MLFLOW_TRACKING_URI, or call 'bench sweep'."
+                    )
                 several += parse([word])
                 words.append(check_override(several[-1], known, several=multirun))
         refuse_many(several)

@@ -6,6 +6,7 @@ Workers train and leave each outcome in the spool; they never touch the store. T
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from bench.sweep.plan import Point
 from bench.sweep.pool import Runner
 from bench.sweep.signals import Stopping
 from bench.track.lease import LeaseLost, Leases
+from bench.track.locks import Held
 from bench.track.owner import Owner
 from bench.track.record import Record
 from bench.track.spool import Spool
@@ -57,6 +59,8 @@ class Launch:
         self.told_waiting = False
         self.hopeful = True  # somebody who holds a point may be dead
         self.sealed: deque[Path] = deque()  # waiting for the store
+        self.kept: dict[Path, float] = {}  # those that another process delivers or keeps locked, since when
+        self.next_kept = 0.0
         self.away_since: float | None = None
         self.next_try = 0.0
         self.stop, self.waits, self.fail_fast, self.follow = stop, waits, fail_fast, follow
@@ -147,6 +151,8 @@ class Launch:
                 return
             if idle and self.away_since is not None and time.monotonic() - self.away_since > self.patience:
                 return
+            if idle and not self.queue and self.sealed and self._all_kept(self.patience):
+                return
             for place in dispatcher.collect(0.2):
                 self.sealed.append(place)
             if not self._ending():
@@ -202,7 +208,11 @@ class Launch:
 
     def _open_deliveries(self) -> bool:
         """Whether outcomes can be brought to a store that answers."""
-        return bool(self.sealed) and self.away_since is None
+        return bool(self.sealed) and self.away_since is None and not self._all_kept()
+
+    def _all_kept(self, seconds: float = 0.0) -> bool:
+        """Whether another process has kept each outcome that waits for so long."""
+        return all(time.monotonic() - self.kept.get(place, math.inf) >= seconds for place in self.sealed)
 
     def _ask(self, question: object) -> None:
         """Do something with the store, or note that it is away."""
@@ -261,19 +271,31 @@ class Launch:
         self.dispatcher.add(more)
 
     def _deliver(self) -> None:
-        while self.sealed:
-            place = self.sealed[0]
+        for place in list(self.sealed):
+            if place in self.kept and time.monotonic() < self.next_kept:
+                continue
             try:
                 record = self.holder.deliver(place)
+            except Held as error:
+                if not self.kept:
+                    self.view.say(str(error))
+                self.kept.setdefault(place, time.monotonic())
+                self.next_kept = time.monotonic() + RETRY_SECONDS
+                continue
             except LeaseLost:
-                self.sealed.popleft()
+                self._forget(place)
                 self.holder.leases.lose(Spool.key(place))
                 self._lost(self.points[Spool.key(place)])
                 continue
-            self.sealed.popleft()
+            self._forget(place)
             self.outcome.ran.append(record)
             self.view.done(self.points[record.key], record)
             self._add(record)
+
+    def _forget(self, place: Path) -> None:
+        """An outcome waits no more."""
+        self.sealed.remove(place)
+        self.kept.pop(place, None)
 
     def _leave(self) -> None:
         """End the workers, and let go of what was taken and not brought to an end."""

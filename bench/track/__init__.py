@@ -3,11 +3,12 @@
 address       addresses of stores: the default one, and the form that may be shown
 artifacts     files of runs: where a store keeps them
 connection    opening a store, its experiments
-attempt         the run of an attempt at a point: what an interrupted one left, or a new one
+attempt       the run of an attempt at a point: what an interrupted one left, or a new one
 delivery      a sealed outcome from the spool into its run, whole and once
 importing     runs of another store into this one
 index         reading a database directly, without importing MLflow
 lease         who runs which point
+locks         locks between processes, waited for so long and no longer
 outcome       what every outcome of a run has: its Record, and its settings as a file
 owner         a launch that holds leases, and whether it still lives
 pages         how MLflow's pages show an experiment's runs

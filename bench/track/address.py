@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bench.schema.errors import RequestError
-from bench.schema.secrets import redact
+from bench.schema.secrets import redact, redact_text, remember
 
 KINDS = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 HERE = ("::1", "0.0.0.0", "::")
@@ -30,6 +30,7 @@ def checked_uri(uri: str | None) -> str:
         RequestError: for a kind of store that MLflow refuses, or a SQLite file in a folder that is not there.
     """
     uri = uri or default_uri()
+    remember(uri)
     for short in ("postgresql://", "postgres://"):
         if uri.startswith(short):
             uri = "postgresql+psycopg2://" + uri.removeprefix(short)
@@ -87,8 +88,12 @@ def sqlite_file(uri: str) -> Path | None:
 
 def without_secrets(text: str, uri: str) -> str:
     """`text` without the URI's user name, password and query, however a library has spelled them."""
-    text = text.replace(uri, redact(uri))
-    parts = urlsplit(uri)
+    remember(uri)
+    text = redact_text(text)
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # brackets in a password
+        parts = urlsplit(redact(uri))
     # What should have been written as %2F or %40 splits a password: a library may tell any part of it.
     user = uri.partition("://")[2].rpartition("@")[0]
     text = _without_parts(text, user.partition(":")[2])

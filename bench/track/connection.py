@@ -17,6 +17,7 @@ from bench.schema.names import checked_name
 from bench.track.address import address, checked_uri, redact, sqlite_file, without_secrets
 from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
+from bench.track.locks import Held, lock
 from bench.track.unavailable import refusal, store_errors
 
 # A server that is not there must be noticed in seconds, before anything is trained.
@@ -30,6 +31,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 # MLflow experiment with one run a sweep: who runs what (`bench.track.lease`). Its name is that of version 0.1.
 LEASES = "imagebench-claims"
+MIGRATES = 120.0  # seconds that making or migrating a database may take, until whoever does it is taken for suspended
 MIGRATION = 0x696D616765  # number of PostgreSQL's lock: "image"
 
 
@@ -106,21 +108,22 @@ class Connection:
                 if file is not None:
                     relocate(file)
             return client
+        except Held:
+            raise
         except Exception as error:
             raise refusal(self.uri, error) from None
 
     def _migration_lock(self) -> Any:
         """Processes that open a new database together race in its migration: one at a time."""
-        from filelock import FileLock
-
         file = sqlite_file(self.uri)
         if file is not None:
-            return FileLock(file.with_name(f".{file.name}.lock"))
+            return lock(file.with_name(f".{file.name}.lock"), MIGRATES)
         if self.uri.startswith("http"):
             return nullcontext()
         if self.uri.startswith("postgresql+psycopg2:"):
             return _advisory_lock(self.uri)
-        return FileLock(Path(tempfile.gettempdir()) / f"imagebench-{os.getuid() if hasattr(os, 'getuid') else 0}.lock")
+        mine = f"imagebench-{os.getuid() if hasattr(os, 'getuid') else 0}.lock"
+        return lock(Path(tempfile.gettempdir()) / mine, MIGRATES)
 
     def _clean(self, error: BaseException) -> str:
         """The error's first line without the URI's credentials."""
@@ -212,6 +215,7 @@ def _advisory_lock(uri: str) -> Iterator[None]:
     connection = psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1), connect_timeout=5)
     try:
         connection.autocommit = True
+        connection.cursor().execute(f"SET lock_timeout = {1000 * MIGRATES:.0f}")
         connection.cursor().execute("SELECT pg_advisory_lock(%s)", (MIGRATION,))
         yield
     finally:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock
 
 from bench.schema.errors import RequestError
 from bench.track.artifacts import clear_parts, plain_files
 from bench.track.attempt import attempt_of
 from bench.track.index import Row
 from bench.track.lease import LeaseLost
+from bench.track.locks import lock
 from bench.track.record import Record, parse_json
 from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
@@ -41,44 +40,47 @@ def deliver(store: SweepRuns, place: Path, fresh: bool = False) -> str:
 
     Raises:
         FileNotFoundError: when another process has delivered it before this one could read it.
+        Held: when another one delivers it, and does not come to an end.
         LeaseLost: when the point has been taken over since this outcome was begun; it stays where it is.
         StoreUnavailable: when the store does not answer; the outcome stays where it is.
     """
     record, meta = Spool.read(place)
-    try:
-        lock = FileLock(place / ".lock")
-        lock.acquire()
-    except FileNotFoundError:  # the folder went away in this moment
-        return _run_of(store, record, meta)
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(lock(place / ".lock"))
+        except FileNotFoundError:  # the folder went away in this moment
+            return _run_of(store, record, meta)
         if not (place / OUTCOME).exists():  # another process has just delivered it
             Spool.clear(place)
             return _run_of(store, record, meta)
-        experiment = store.experiment(meta["experiment"])
-        # An ended run whose tags somebody broke counts for nobody: it neither holds this outcome nor takes it.
-        earlier = [r for r in store.runs_of_key(record.key, experiment) if r.status not in ENDED or counts(r)]
-        same = [r for r in earlier if r.tags.get("outcome") == meta["id"]]
-        if not same and not fresh:
-            same = [r for r in earlier if r.status == "FINISHED"]
-        ended = next((r for r in same if r.status in ENDED), None)
-        # The lease of another store says nothing here: somebody moves the outcome by hand.
-        here = Spool.store_of(place) in ("", store.address)
-        lease = Spool.lease(place) if here and not fresh else None
-        if ended is None:
-            run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
-            with fence(record):
-                _log(store, run_id, record, meta, place)
-                store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
-        else:
-            run_id = ended.run_id
-            for run in earlier:  # begun for this outcome, which is not needed any more
-                ours = lease is not None and run.run_id == lease[1] and attempt_of(run) <= lease[0]
-                if ours and run.status not in ENDED:
-                    store.remove(run.run_id)
-        Spool.clear(place)
-        return run_id
-    finally:
-        lock.release()
+        return _deliver(store, place, record, meta, fresh)
+
+
+def _deliver(store: SweepRuns, place: Path, record: Record, meta: dict[str, Any], fresh: bool) -> str:
+    """The same, for whoever holds the lock."""
+    experiment = store.experiment(meta["experiment"])
+    # An ended run whose tags somebody broke counts for nobody: it neither holds this outcome nor takes it.
+    earlier = [r for r in store.runs_of_key(record.key, experiment) if r.status not in ENDED or counts(r)]
+    same = [r for r in earlier if r.tags.get("outcome") == meta["id"]]
+    if not same and not fresh:
+        same = [r for r in earlier if r.status == "FINISHED"]
+    ended = next((r for r in same if r.status in ENDED), None)
+    # The lease of another store says nothing here: somebody moves the outcome by hand.
+    here = Spool.store_of(place) in ("", store.address)
+    lease = Spool.lease(place) if here and not fresh else None
+    if ended is None:
+        run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
+        with fence(record):
+            _log(store, run_id, record, meta, place)
+            store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
+    else:
+        run_id = ended.run_id
+        for run in earlier:  # begun for this outcome, which is not needed any more
+            ours = lease is not None and run.run_id == lease[1] and attempt_of(run) <= lease[0]
+            if ours and run.status not in ENDED:
+                store.remove(run.run_id)
+    Spool.clear(place)
+    return run_id
 
 
 def _run_for(

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.track.address import sqlite_file
-from bench.track.unavailable import StoreUnavailable
+from bench.track.unavailable import StoreUnavailable, refusal
 
 # Alembic revisions of MLflow's schema whose tables experiments, experiment_tags, runs, tags, params and
 # latest_metrics are known to be as they are read here. MLflow 3.17: dc11669786a5.
@@ -82,11 +82,17 @@ class Index:
         """A cursor on a snapshot of the database.
 
         Raises:
-            StoreUnavailable: when PostgreSQL does not answer, or goes away meanwhile.
+            StoreUnavailable: when PostgreSQL does not answer or goes away meanwhile, or SQLite's file stays locked.
+            RequestError: when that file cannot be read.
         """
         if self.sqlite is not None:
-            with self._reading() as cursor:
-                yield cursor
+            try:
+                with self._reading() as cursor:
+                    yield cursor
+            except sqlite3.Error as error:
+                if "locked" in str(error):
+                    raise StoreUnavailable.of(self.uri, error) from None
+                raise refusal(self.uri, error) from None
             return
         import psycopg2
 

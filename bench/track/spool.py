@@ -39,6 +39,7 @@ from bench.disk import disk_errors, sync, write_atomically
 from bench.schema.names import checked_name
 from bench.track.address import address
 from bench.track.lease import LeaseLost
+from bench.track.locks import lock
 from bench.track.record import Record
 from bench.track.starts import Starts
 
@@ -100,18 +101,18 @@ class Spool:
         place = self.place(key)
         with disk_errors(self.root):
             self.running.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.running / place.name, mode=0o666)  # it stays, for other users of the folder too
+            alone = FileLock(self.running / place.name, mode=0o666)  # it stays, for other users of the folder too
             try:
-                lock.acquire(blocking=False)
+                alone.acquire(blocking=False)
             except Timeout:
                 say("The same run is going on in this folder: waiting for its end.")
-                lock.acquire()
+                alone.acquire()
         try:
             yield
         finally:
             with suppress(OSError):  # nothing has begun, or all of it was delivered
                 place.rmdir()
-            lock.release()
+            alone.release()
 
     def folder(self, key: str, joins: bool = False) -> Path:
         """The folder for the run's files; of an attempt that was interrupted or stopped only its checkpoint is left.
@@ -184,7 +185,7 @@ class Spool:
         """Keep an outcome that waits for another store, where the same point is begun for this one."""
         if not self.store or not os.access(place / OUTCOME, os.R_OK):
             return
-        with suppress(FileNotFoundError), FileLock(place / ".lock"):  # not in the middle of a delivery
+        with suppress(FileNotFoundError), lock(place / ".lock"):  # not in the middle of a delivery
             if self.store_of(place) not in ("", self.store):
                 place.rename(place.with_name(f"{place.name}.{uuid.uuid4().hex[:8]}"))
 

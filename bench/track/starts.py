@@ -11,12 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock
-
 from bench.disk import disk_errors
 from bench.schema.errors import Missing
 from bench.schema.names import checked_name
 from bench.schema.transfer import Transfer
+from bench.track.locks import Held, lock
 from bench.track.owner import Owner
 from bench.track.record import Record
 
@@ -92,7 +91,7 @@ class Starts:
         """Remove what no launch reads any more, now that this one has ended."""
         if not self.root.is_dir():
             return
-        with suppress(OSError), self._users() as users:  # another user's, or a disk that became read-only
+        with suppress(OSError, Held), self._users() as users:  # another user's, or a disk that became read-only
             read = set()
             for file in users.iterdir():
                 launch, _, run = file.name.partition(".")
@@ -109,7 +108,7 @@ class Starts:
         """The folder with a file for each launch and each run that it reads, for one process at a time."""
         users = self.root / ".users"
         users.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / ".lock", mode=0o666):
+        with lock(self.root / ".lock"):
             yield users
 
     def artifact(self, run: str, name: str, folder: Path) -> Path:

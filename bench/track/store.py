@@ -18,6 +18,7 @@ from bench.track import delivery
 from bench.track.address import checked_uri, default_uri, redact, sqlite_file
 from bench.track.connection import LEASES
 from bench.track.lease import LeaseLost
+from bench.track.locks import Held
 from bench.track.pages import VIEW, view
 from bench.track.record import Record
 from bench.track.rows import ENDED, counts, odd_because, oddities, record_of
@@ -152,6 +153,7 @@ class Store(SweepRuns):
         count = 0
         others: Counter[str] = Counter()
         refused: list[str] = []
+        held: list[str] = []
         for place in places:
             with suppress(FileNotFoundError, LeaseLost):
                 meant = Spool.store_of(place)
@@ -160,6 +162,9 @@ class Store(SweepRuns):
                     continue
                 try:
                     self.deliver(place, fresh)
+                except Held as error:
+                    held.append(str(error))
+                    continue
                 except delivery.NotTaken as error:  # one outcome keeps no other one waiting
                     refused.append(f"{error} It waits in {place}.")
                     continue
@@ -167,6 +172,8 @@ class Store(SweepRuns):
         if others:
             waiting = ", ".join(f"{n} for {store}" for store, n in sorted(others.items()))
             say(f"Results wait for other stores: {waiting}. bench sync tracking.uri=STORE delivers them.")
+        if held:
+            say(f"Results that wait for delivery: {len(held)}. {held[0]}")
         if refused:
             raise delivery.NotTaken("\n".join(refused))
         return count

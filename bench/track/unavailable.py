@@ -38,6 +38,10 @@ USER = (
     "sight; for an MLflow server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
 )
 FOLDER = "Work in a folder that you may write, or name a database in one: tracking.uri=sqlite:////FOLDER/mlflow.db."
+LOCKED = (
+    "One that was suspended (Ctrl-Z, SIGSTOP) may: 'jobs' and 'fuser -v FILE' show it. Let it go on, or end it; "
+    "nothing that it had finished is lost."
+)
 DAMAGED = (
     "Put a copy back, or save what can be saved with 'sqlite3 FILE .recover'; another tracking.uri begins anew, and "
     "'bench sync FILE' brings runs of a copy."
@@ -58,6 +62,10 @@ CAUSES = (
         ("timed out", "timeout expired", "Timeout"), away=True,
     ),
     Cause("no way there from this machine", START, ("No route to host", "Network is unreachable"), away=True),
+    Cause(
+        "another process keeps it locked", LOCKED,
+        ("database is locked", "database table is locked", "lock timeout", "Lock wait timeout"), away=True,
+    ),
     Cause(
         "its certificate is not trusted here", "MLFLOW_TRACKING_SERVER_CERT_PATH=FILE names one that is.",
         ("CERTIFICATE_VERIFY_FAILED",),

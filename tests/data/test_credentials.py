@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import shlex
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.schema.secrets import redact, redact_text
+from bench.schema.secrets import redact, redact_text, remember
 from tests.data.conftest import picture
 
 SECRETS = ("geheim", "t0kenvalue", "s1gnature")
@@ -64,6 +66,9 @@ def found_in(folder: Path) -> list[str]:
         ("postgresql://bob:1234/5678@host/db", "postgresql://host/db"),
         ("postgresql://bob:1234/5678@host", "postgresql://host"),
         ("postgresql://bob:ge'he<im@host/db", "postgresql://host/db"),
+        ("postgresql://bob::geheim@host/db", "postgresql://host/db"),  # no chain of fsspec's
+        ("http://bob:5432/x@geheim@host", "http://host"),
+        ("sqlite:////home/me@host/a.db", "sqlite:////home/me@host/a.db"),
         ("http://[::1]:5000/a", "http://[::1]:5000/a"),
         ("s3://KEY:geheim@bucket/a.csv", "s3://bucket/a.csv"),
         ("https://host/a.csv?X-Amz-Signature=s1gnature&X-Amz-Date=1", "https://host/a.csv"),
@@ -86,6 +91,20 @@ def test_an_address_as_it_may_be_shown(address: str, shown: str) -> None:
 def test_words_after_an_address_stay() -> None:
     said = "http://localhost:5000 is away (see http://[::1]:5000); write to somebody@host"
     assert redact_text(said) == said
+
+
+@pytest.mark.parametrize(
+    "password", ["12 34", "12 34@56 78", "4321 gehe im", "gehe'im", 'gehe"im', "[geheim]", "g@e/h?e#i%m", "5432/x@y"]
+)
+def test_an_address_that_is_known_is_shown_in_no_spelling(password: str) -> None:
+    """What the command line or the store's setting names need not be guessed out of a sentence."""
+    address = f"postgresql://bob:{password}@host/db"
+    assert password not in redact_text(f"The store {address} does not answer.")
+    remember(f"tracking.uri='{address}'")
+    other = address.replace("postgresql:", "postgresql+psycopg2:")
+    for said in (f"to {other} or not", f"{[address]!r}", json.dumps({"uri": address}), shlex.join(["a", address])):
+        assert password not in redact_text(said)
+        assert redact_text(said).count("@") == 0
 
 
 @pytest.mark.parametrize("storage", ["map", "stream"])

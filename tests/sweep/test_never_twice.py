@@ -13,10 +13,12 @@ from typing import Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
-from bench.sweep import pool
+from bench.sweep import launch, pool
 from bench.sweep.plan import Point, at_scale, points
 from bench.sweep.worker import work
+from bench.track import locks
 from bench.track.record import write_csv
 from bench.track.spool import Spool
 from bench.track.store import Store
@@ -332,3 +334,37 @@ def test_a_run_whose_outcome_a_looker_delivers_is_not_run_again(
     rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
     assert [r.status for r in rows if r.tags["run_key"] in ran] == ["FINISHED"] * len(ran)
     assert not list((folder / ".imagebench" / "spool").glob("*"))
+
+
+@pytest.mark.parametrize("wakes", [True, False])
+def test_a_looker_that_is_suspended_in_its_delivery_holds_nobody_up(
+    folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch, wakes: bool
+) -> None:
+    """It has one outcome's lock: the other runs go on, and the sweep waits no longer than its patience."""
+    monkeypatch.setattr(locks, "SECONDS", 0.05)
+    monkeypatch.setattr(launch, "RETRY_SECONDS", 0.1)
+    locked: list[FileLock] = []
+
+    def suspended(given: Sequence[Point], *rest: Any) -> Any:
+        found = work(given, *rest)
+        if not locked:
+            (place,) = Spool().pending()
+            locked.append(FileLock(place / ".lock"))
+            locked[0].acquire()
+            assert Store().deliver_waiting([place], said.append) == 0
+        elif wakes:
+            locked[0].release()
+        return found
+
+    said: list[str] = []
+    monkeypatch.setattr(pool, "work", suspended)
+    words = ("sweep", "--axes", "optim.lr=0.1,0.01", "dataset=digits", "model=linear", "trainer.epochs=1")
+    words += ("--seeds", "1", "trainer.stack=off", "hydra/launcher=basic", "--patience", "0.02")
+    status, _, err = bench(*words)
+    assert "was suspended (Ctrl-Z" in said[0]
+    assert "was suspended (Ctrl-Z" in err
+    assert (status, len(Store().records("adhoc"))) == ((0, 2) if wakes else (1, 1)), err
+    locked[0].release()
+    assert bench(*words)[0] == 0
+    rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
+    assert [r.status for r in rows] == ["FINISHED"] * 2
