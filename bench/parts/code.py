@@ -14,7 +14,8 @@ computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`,
 folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
 by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
 `bench.parts.reads` refuses what is opened besides, while the part is imported and tried; what another program opens it
-does not hear. A setting that names a file counts by `bench.parts.resolve`.
+does not hear. A setting that names a file counts by
+`bench.parts.named`.
 """
 
 from __future__ import annotations
@@ -27,15 +28,14 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePath
-from typing import Any
 
 from bench.parts.listing import folders, is_installed
 from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names, reads_text
-from bench.parts.walk import files_below, matches
+from bench.parts.walk import State, TooMany, digest, few_files_below, files_below, matches, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
 
@@ -44,7 +44,6 @@ ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
 ENTRIES = 2000  # files of folders elsewhere that patterns may mean
 KEPT = 2**20  # bytes of a text file that the code names and a run keeps
-State = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -83,56 +82,10 @@ def code(part: Listed) -> Code:
     return made
 
 
-def named_files(part: Listed, values: Mapping[str, Any]) -> dict[str, str]:
-    """Setting -> SHA-256 of the file or folder that its value names; what a dataset reads is in its images."""
-    if part.kind == "dataset" or part.package:
-        return {}
-    return {name: digest for name, (_, digest) in places_named(part, values).items()}
-
-
-def places_named(part: Listed, values: Mapping[str, Any]) -> dict[str, tuple[Path, str]]:
-    """The same, with the place: the part's folder, the one around it, or the working directory, as code looks there."""
-    found = {}
-    for name, text in _texts(values):
-        for place in (part.file.parent, part.file.parent.parent, Path.cwd()):
-            path = place / Path(os.path.expanduser(text))
-            state = state_of(path)
-            if state is not None and path.is_file():
-                found[name] = path.absolute(), _digest(path, state)
-            elif state is not None and path.is_dir() and len(Path(text).parts) > 1:
-                files = [f"{file.relative_to(path)}: {_digest(file, state_of(file))}" for file in files_below(path)]
-                found[name] = path.absolute(), hashlib.sha256("\n".join(files).encode()).hexdigest()
-            else:
-                continue
-            break
-    return found
-
-
-def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted name, text) of each text in settings that may be the name of a file."""
-    if isinstance(value, Mapping):
-        for inner, one in value.items():
-            yield from _texts(one, f"{name}.{inner}" if name else str(inner))
-    elif isinstance(value, list | tuple):
-        for i, one in enumerate(value):
-            yield from _texts(one, f"{name}.{i}")
-    elif isinstance(value, str) and value.strip("./ ") and len(value) < 500 and not {"\n", "\0"} & set(value):
-        yield name, value
-
-
 def search_path(folder: Path) -> list[str]:
     """Where a part's imports are looked for: its folder and the one around it last, so that none hides a package."""
     own = [str(place) for chosen in (folder, *folders()) for place in (chosen, chosen.parent)]
     return list(dict.fromkeys([*(place for place in sys.path if place not in ADDED), *own]))
-
-
-def state_of(path: Path) -> State:
-    """(inode, ctime, size, mtime): no change of a file's content leaves all of them as they were."""
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):
-        return None
-    return stat.st_ino, stat.st_ctime_ns, stat.st_size, stat.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=256)
@@ -143,11 +96,11 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     use.follow()
     try:
         use.data()
-    except _TooMany as error:
+    except TooMany as error:
         raise RequestError(
-            f"{file.parent.name}/{file.name}: '{name}' names the folder {error}, and by names that it computes it may "
-            f"mean any of more than {ENTRIES} files there, which would all be in its key. Put those that it reads "
-            "into the part's folder, or write their names in full."
+            f"{file.parent.name}/{file.name}: '{name}' names the folder {error}, and may mean any of the many files "
+            "there, which would all be in its key. Write the names of those that it reads in full, in a folder with "
+            "few others, or pack them into one file."
         ) from None
     sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
     if use.verbatim:
@@ -158,10 +111,6 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     names = frozenset((path, name) for path, module in use.modules.items()
                       for name, bound in module.binds.items() if use.used[path].issuperset(bound))  # fmt: skip
     return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths, names), tuple(use.states.items())
-
-
-class _TooMany(Exception):
-    """Of this folder."""
 
 
 class _Use:
@@ -293,7 +242,7 @@ class _Use:
     def _compiled(self, path: Path, name: str) -> None:
         self.states[path] = state = state_of(path)
         if state is not None:
-            self.found.add(f"module {name.strip('.')}: {_digest(path, state)}")
+            self.found.add(f"module {name.strip('.')}: {digest(path, state)}")
 
     def _all_files(self) -> None:
         """Every Python file, compiled or not, of the part's folder, and of the modules and packages beside it."""
@@ -332,7 +281,13 @@ class _Use:
             path = place / text
             if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
                 self.states[path] = state_of(path)
-                for file in files_below(path):
+                try:
+                    below = few_files_below(path)
+                except TooMany:
+                    if not self._is_dataset:
+                        raise
+                    below = []
+                for file in below:
                     self._file(label + file.relative_to(place).as_posix(), file)
             elif path.is_dir():
                 if text in texts or self._near(place):
@@ -367,7 +322,7 @@ class _Use:
             if self._elsewhere > ENTRIES:
                 if self._is_dataset:
                     return
-                raise _TooMany(place)
+                raise TooMany(place)
         yield from (name for name in found if not name.endswith(".py") or text.endswith(".py"))
 
     def _near(self, place: Path) -> bool:
@@ -378,8 +333,8 @@ class _Use:
         if path in self.modules:
             return
         self.states[path] = state = state_of(path)
-        if state is not None:
-            self.found.add(f"file {text}: {_digest(path, state)}")
+        if state is not None and path.is_file():
+            self.found.add(f"file {text}: {digest(path, state)}")
             root = next((p for p in (self.folder, self.folder.parent) if p in path.parents), None)
             if root is not None and ".." not in path.parts and state[2] <= KEPT:
                 with contextlib.suppress(UnicodeDecodeError):
@@ -389,12 +344,6 @@ class _Use:
 
 def _may_be_names(texts: Iterable[str]) -> Iterator[str]:
     return (t for t in texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
-
-
-@functools.lru_cache(maxsize=1024)
-def _digest(path: Path, state: State) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _join(package: str, level: int, name: str | None) -> str:

@@ -17,13 +17,15 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from bench.parts.code import ADDED, State, code, named_files, places_named, search_path, state_of
+from bench.parts.code import ADDED, code, search_path
 from bench.parts.declare import MARK, Declared
 from bench.parts.listing import all_parts, folders, is_installed
 from bench.parts.loaders import import_loaders
+from bench.parts.named import named_files, places_named
 from bench.parts.patches import note, same_draws, take_back, threads_noted
 from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
+from bench.parts.walk import State, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import REGISTERED, Listed, parts_of
 from bench.schema.own import Own

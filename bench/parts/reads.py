@@ -115,7 +115,7 @@ def watch_reads(
         raise RequestError(
             f"{what} reads {path} ({where}), and the hash of its code does not see that: when the file changes, "
             "nothing would run again. Put it into the part's folder and write its name as a text, or import it from "
-            "there; or make its name a setting (weights: str = 'first.pt')."
+            "there; or make its name a setting (weights: str = 'first.pt', folder: str = './first')."
         )
     for name, where in watch.variables.items() if not only else ():
         raise RequestError(

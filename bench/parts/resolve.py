@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.parts import listing
-from bench.parts.code import code, named_files
+from bench.parts.code import code
 from bench.parts.declare import BESIDE, MARK
 from bench.parts.load import _unreadable, load
 from bench.parts.metrics import enter_listed
+from bench.parts.named import named_files
 from bench.parts.outline import outline
 from bench.parts.signature import check_settings, defaults, takes_norm
 from bench.schema.errors import RequestError, suggestion, unknown_name

@@ -1,11 +1,21 @@
-"""Every file below a folder, whether a folder on the way is a link or not."""
+"""Every file below a folder, whether a folder on the way is a link or not, and what is in a file."""
 
 from __future__ import annotations
 
+import functools
 import glob
+import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+BELOW = 20000  # files below a folder that is named, by a setting or in the part's folder
+State = tuple[int, ...] | None
+
+
+class TooMany(Exception):
+    """Of this folder."""
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -33,3 +43,31 @@ def matches(folder: Path, pattern: str, most: int | None = None) -> tuple[list[s
 
 def _glob(folder: Path, pattern: str) -> list[str]:
     return sorted(glob.glob(pattern, root_dir=folder, recursive=True, include_hidden=True))
+
+
+def few_files_below(folder: Path) -> list[Path]:
+    """Its files, without links that lead nowhere, devices and the like.
+
+    Raises:
+        TooMany: for more than BELOW.
+    """
+    found = [*itertools.islice(filter(Path.is_file, files_below(folder)), BELOW + 1)]
+    if len(found) > BELOW:
+        raise TooMany(folder)
+    return found
+
+
+def state_of(path: Path) -> State:
+    """(inode, ctime, size, mtime): no change of a file's content leaves all of them as they were."""
+    try:
+        stat = path.stat()
+    except (OSError, ValueError):
+        return None
+    return stat.st_ino, stat.st_ctime_ns, stat.st_size, stat.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=1024)
+def digest(path: Path, state: State) -> str:
+    """SHA-256 of a file that is as `state` says."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -172,6 +173,24 @@ def test_a_file_that_a_setting_names_is_in_the_key(write: Write) -> None:
     assert {k for k in flat_settings(one) if k.startswith("model.weights")} == {"model.weights", "model.weights/sha256"}
 
 
+def test_a_folder_that_a_setting_names_is_in_the_key(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a text with a slash, as a word may be anything; a huge one is told, what is no file in it is left out."""
+    write("parts/net.py", NET.format("WIDTH = 4").replace(
+        "    return nn", "    WIDTH = int(next(Path(weights).glob('*.txt')).read_text())\n    return nn"))  # fmt: skip
+    write("few/a.txt", "8")
+    Path("few/gone").symlink_to("nowhere")
+    os.mkfifo("few/pipe")
+    one = asked("model.weights=./few")
+    assert width(one) == 8
+    assert not {k for k in flat_settings(asked("model.weights=few")) if k.endswith("/sha256")}
+    write("few/a.txt", "16")
+    assert run_key(asked("model.weights=few/"), "") != run_key(one, "")
+    write("few/b.txt", "16")
+    monkeypatch.setattr("bench.parts.walk.BELOW", 1)
+    with pytest.raises(RequestError, match=r"model.weights names the folder .*/few, which holds more than"):
+        asked("model.weights=./few")
+
+
 def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> None:
     write("lib/far", "4")
     write(
@@ -206,7 +225,7 @@ def test_a_folder_of_elsewhere_is_not_walked(
     assert code(part).hash != before.hash
     monkeypatch.setattr("bench.parts.code.ENTRIES", 1)
     (far / "c.pt").write_text("1")
-    with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .* more than 1 files.*in full"):
+    with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .*in full"):
         code(part)
 
 
