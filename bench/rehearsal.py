@@ -28,21 +28,27 @@ from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.offered import GROUPS, REGISTERED
 from bench.schema.own import Own, own_parts
+from bench.train import own_step
 from bench.train.fit import fit
 from bench.train.own_metrics import own_metrics
+from bench.train.own_step import Brought
 
 FEW = 16  # training images
 BATCH = 8
 OF_ITS_OWN = "Draw from a generator of its own, numpy.random.default_rng(0)"
 
 
-def rehearse(experiments: Sequence[Experiment]) -> None:
+def rehearse(experiments: Sequence[Experiment]) -> list[Brought]:
     """Try the own parts of experiments, each combination of them once.
+
+    Returns:
+        What their LightningModules bring, each once.
 
     Raises:
         RequestError: for the first that does not do what its kind does, naming it, its line and the remedy.
     """
     seen = set()
+    found: list[Brought | None] = []
     for exp in experiments:
         owns = own_parts(exp)
         what = (tuple(owns), exp.dataset, exp.model, exp.norm_layer, exp.transfer.mode, bool(exp.corrupt.names))
@@ -50,10 +56,11 @@ def rehearse(experiments: Sequence[Experiment]) -> None:
             seen.add(what)
             forget_modules()
             with _keep_random_state():
-                _rehearse(exp)
+                found.append(_rehearse(exp))
+    return [one for one in dict.fromkeys(found) if one is not None]
 
 
-def _rehearse(exp: Experiment) -> None:
+def _rehearse(exp: Experiment) -> Brought | None:
     if exp.dataset.source == "own":
         _same_images(exp)
     data = images.load(exp.dataset, exp.split)
@@ -63,10 +70,11 @@ def _rehearse(exp: Experiment) -> None:
             frozenset().union(*some) for some in zip(*(places_in_key(kind, own) for kind, own in owns), strict=True)
         )
         with watch_reads(_those(exp), files, names=names, tell=True):
-            _rehearse_parts(exp, data)
+            return _rehearse_parts(exp, data)
+    return None
 
 
-def _rehearse_parts(exp: Experiment, data: ImageData) -> None:
+def _rehearse_parts(exp: Experiment, data: ImageData) -> Brought | None:
     """Every part but the dataset, as the run will call it."""
     few = dataclasses.replace(data, train=data.train[:FEW], val=data.val[:BATCH], test=data.val[:BATCH])
     batch = torch.from_numpy(np.ascontiguousarray(data.images[few.train[:BATCH]]))
@@ -95,7 +103,8 @@ def _rehearse_parts(exp: Experiment, data: ImageData) -> None:
                 "scores",
             )
     if exp.trains and exp.transfer.mode == "scratch":
-        _rehearse_training(exp, few, batch)
+        return _rehearse_training(exp, few, batch)
+    return None
 
 
 def _kind(exp: Experiment, group: str) -> str:
@@ -158,7 +167,7 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "dr
         )
 
 
-def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> None:
+def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brought | None:
     """One epoch on a handful of images, by the loop that trains."""
     net = models.build(exp, few.shape, len(few.classes))
     named = f"model '{exp.model_name}'"
@@ -180,6 +189,7 @@ def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> None:
     )  # fmt: skip
     try:
         fit(dataclasses.replace(exp, trainer=small), few, net)
+        return own_step.brought(exp, net)
     except RequestError:
         raise
     except RunFailed as error:

@@ -19,13 +19,13 @@ def say(text: str) -> None:
     print(make_printable(redact_text(text)), file=sys.stderr, flush=True)
 
 
-def begins(exp: Experiment, data: ImageData) -> str:
-    """Data, model, recipe and device of a run that is about to start."""
+def begins(exp: Experiment, data: ImageData, optimizer: str = "") -> str:
+    """Data, model, recipe and device of a run that is about to start; an optimizer where the network brings one."""
     channels, height, width = data.shape
     images = f"{len(data.train):,} / {len(data.val):,} / {len(data.test):,} images to train, choose and test on"
     lines = [f"data   {source(exp)}: {images}, {height}x{width}, {_colours(channels)}, {len(data.classes)} classes"]
     lines += [f"       {remark}" for remark in data.remarks]
-    return "\n".join([*lines, f"model  {exp.model_name}, {recipe(exp)}; on {device(exp)}; seed {exp.seed}"])
+    return "\n".join([*lines, f"model  {exp.model_name}, {recipe(exp, optimizer)}; on {device(exp)}; seed {exp.seed}"])
 
 
 def source(exp: Experiment) -> str:
@@ -39,7 +39,7 @@ def source(exp: Experiment) -> str:
     return found.source
 
 
-def recipe(exp: Experiment) -> str:
+def recipe(exp: Experiment, optimizer: str = "") -> str:
     """How it is trained, in a few words."""
     parts = [] if exp.transfer.mode == "scratch" else [f"{exp.transfer.mode} from {exp.transfer.weights}"]
     if exp.norm_layer.name != "native":
@@ -56,7 +56,8 @@ def recipe(exp: Experiment) -> str:
     name = exp.optim.own.name if exp.optim.own else exp.optim.name
     chosen = {"loss": exp.loss, "schedule": exp.schedule, "training": exp.training, "augment": exp.augment}
     parts += [f"{group} {node.own.name}" for group, node in chosen.items() if node is not None and node.own is not None]
-    return ", ".join([*parts, f"{name} at lr {exp.optim.lr:g}", f"{length} batches of {trainer.batch_size}"])
+    stepped = optimizer or f"{name} at lr {exp.optim.lr:g}"
+    return ", ".join([*parts, stepped, f"{length} batches of {trainer.batch_size}"])
 
 
 def device(exp: Experiment) -> str:

@@ -201,10 +201,6 @@ def run_or_find(
         store.deliver_waiting([place] if (place := spool.find_sealed(key)) is not None else [], fresh=fresh)
         if not fresh and (known := _find_finished(store, key, name)) is not None:
             return known, False, store.shown
-        if tell:
-            from bench.cli.announce import begins
-
-            print(begins(exp, data.load(exp.dataset, exp.split)), file=sys.stderr, flush=True)
         from bench.protocol.lint import findings, require, warn_untested
 
         with without_collector():
@@ -212,10 +208,17 @@ def run_or_find(
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
         warn_untested([exp])
+        brought = []
         if uses_own_code([exp]):
             from bench.rehearsal import rehearse
 
-            rehearse([exp])
+            brought = rehearse([exp])
+        if tell:
+            from bench.cli.announce import begins, say
+
+            say(begins(exp, data.load(exp.dataset, exp.split), *[one.optimizer for one in brought]))
+            for one in brought:
+                say(f"       {one}")
         store.experiment(name)
         with bar(exp.trainer.whole_epochs, exp.trains) as step:
             (place,) = execute([exp], spool=spool, on_epoch=step)

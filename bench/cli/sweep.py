@@ -185,7 +185,8 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
     if uses_own_code(p.experiment for p in planned):
         from bench.rehearsal import rehearse
 
-        rehearse([p.experiment for p in planned])
+        for one in rehearse([p.experiment for p in planned]):
+            say(str(one))
     for finding in found:
         if finding.name not in sweep.allow:
             say(f"{finding.level}: {finding.name}: {finding.reason}")

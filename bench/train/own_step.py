@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -160,10 +161,6 @@ class LightningStep(TrainingStep):
         if exp.trainer.devices * exp.trainer.num_nodes > 1 or exp.trainer.accumulate > 1:
             raise RequestError(f"{type(net).__name__} has a training_step of its own, which works on one device and "
                                "whole batches: trainer.devices=1 trainer.accumulate=1.")  # fmt: skip
-        unused = [name for name in UNUSED if _defines(net, name)]
-        if unused:
-            print(f"{type(net).__name__}: not used: {', '.join(unused)}. Validation and test are the benchmark's.",
-                  file=sys.stderr, flush=True)  # fmt: skip
         self.module, self.number = net, 0
 
     def begin(self, net: nn.Module, epoch: int) -> None:
@@ -176,6 +173,40 @@ class LightningStep(TrainingStep):
         self.number += 1
         made = made.get("loss") if isinstance(made, dict) else made
         return scalar(made, f"{type(self.module).__name__}.training_step")
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a LightningModule brings besides its network.
+
+    Attributes:
+        module: its class.
+        optimizer: "SGD at lr 0.05", "" where it configures none.
+        step: whether it has a training_step.
+        unused: what it defines that is not used.
+    """
+
+    module: str
+    optimizer: str
+    step: bool
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        has = [*(["its own training_step"] if self.step else []), *([self.optimizer] if self.optimizer else [])]
+        used = f"{self.module}: {' and '.join(has)}." if has else f"{self.module}:"
+        if not self.unused:
+            return used
+        return f"{used} Not used: {', '.join(self.unused)}. Validation and test are the benchmark's."
+
+
+def brought(exp: Experiment, net: nn.Module) -> Brought | None:
+    """That of an Experiment's network; None where it is no LightningModule."""
+    if not _is_lightning(net):
+        return None
+    made = optimizer_of(exp, net)
+    named = f"{type(made).__name__} at lr {made.param_groups[0]['lr']:g}" if made is not None else ""
+    unused = tuple(name for name in UNUSED if _defines(net, name))
+    return Brought(type(net).__name__, named, _defines(net, "training_step"), unused)
 
 
 def optimizer_of(exp: Experiment, net: nn.Module) -> torch.optim.Optimizer | None:

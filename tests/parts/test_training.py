@@ -201,7 +201,7 @@ LIGHTNING = """
     """
 
 
-def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.CaptureFixture[str], bench: Any) -> None:
     write("parts/theirs.py", LIGHTNING)
     base = [w for w in BASE if not w.startswith(("optim", "model"))]
 
@@ -218,8 +218,12 @@ def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.Cap
     mine, ours = run("model=theirs"), run("model=linear", "optim=sgd", "optim.lr=0.05")
     for a, b in zip(mine.state.values(), ours.state.values(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
-    told = capsys.readouterr().err
-    assert "Theirs: not used: validation_step. Validation and test are the benchmark's." in told
+    assert "Theirs" not in capsys.readouterr().err
+    status, _, told = bench("run", *base, "model=theirs", "trainer.epochs=1")
+    assert status == 0
+    assert "model  theirs, SGD at lr 0.05, 1 epoch of batches of 128; on " in told
+    said = "Theirs: its own training_step and SGD at lr 0.05. Not used: validation_step. Validation and test are"
+    assert told.count("Theirs") == told.count(said) == 1
     with pytest.raises(RequestError, match=r"Theirs configures its optimizer, so that optim.\* changes nothing"):
         run("model=theirs", "optim.lr=0.5")
     with pytest.raises(RequestError, match="works on one device and whole batches"):
