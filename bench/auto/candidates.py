@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.data.imagedata import ImageData
@@ -34,16 +35,18 @@ class Family:
         backbone: how often the backbone runs over a train image, forwards and backwards, in an epoch, in units of one
             pass at the published size; 0 where its features are computed already, or it has none.
         features: needs the features of all images, computed once.
+        of: the overrides that name the backbone.
     """
 
     name: str
     candidates: tuple[Candidate, ...]
     backbone: float = 0.0
     features: bool = False
+    of: tuple[str, ...] = BACKBONE
 
 
-def families(data: ImageData) -> list[Family]:
-    """What suits these images."""
+def families(data: ImageData, others: Sequence[Family] = ()) -> list[Family]:
+    """What suits these images; `others` come before fine-tuning."""
     side = max(data.shape[1:])
     smallest = min(len(data.train), 15)
     frozen = (*BACKBONE, "transfer=frozen")
@@ -91,5 +94,6 @@ def families(data: ImageData) -> list[Family]:
         Family("neighbours and means on frozen features", tuple(nearest), features=True),
         Family("linear heads on frozen features", tuple(heads), features=True),
         Family("small CNN from scratch", tuple(cnns)),
+        *others,
         Family("fine-tuning", tuple(tuned), backbone=3 * (TUNED / 224) ** 2),
     ]

@@ -13,6 +13,7 @@ from bench.compose import compose
 from bench.data.finding import by_number
 from bench.data.imagedata import ImageData
 from bench.data.inspection import Inspection, inspect
+from bench.data.sources.folder import no_folder
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment
 
@@ -38,8 +39,7 @@ def read(folder: Path) -> tuple[ImageData, Inspection]:
         RequestError: for no such folder, one class, or a class with too few images to be learned and tested.
     """
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise RequestError(f"{folder} {what}. Expected a folder with one sub-folder of images a class.")
+        raise no_folder(folder, folder)
     exp = to_experiment(base(folder))
     data = images.load(exp.dataset, exp.split)
     counts = np.bincount(data.labels, minlength=len(data.classes))

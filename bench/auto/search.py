@@ -76,8 +76,8 @@ class Search:
     ) -> None:
         self.data, self.base, self.deadline, self.tell = without_test(data), base, deadline, tell
         self.tried: list[Tried] = []
-        self.pass_seconds: float | None = None  # of the backbone, an image at its published size
-        self.features_kept = False
+        self.pass_seconds: dict[tuple[str, ...], float] = {}  # of a backbone, an image at its published size
+        self.features_kept: set[tuple[str, ...]] = set()  # of which backbones
 
     @property
     def best(self) -> Tried | None:
@@ -111,33 +111,32 @@ class Search:
             outcome = self._try(family, candidate, min(epochs, candidate.epochs) if epochs else 0, study)
             self._note(outcome)
             if outcome.result is not None and family.features:
-                self.features_kept = True
+                self.features_kept.add(family.of)
 
     def _fitting(self, family: Family, epochs: int) -> tuple[int, str]:
         """(epochs that fit, "") or (0, why the family is left out)."""
-        if family.features and not self.features_kept:
+        if family.features and family.of not in self.features_kept:
             images = len(self.data.train) + len(self.data.val)
-            needed = SPARE * images * self._pass()
+            needed = SPARE * images * self._pass(family.of)
             if needed > self.left:
                 return 0, f"features of {images:,} images would take {needed:.0f} s, {max(0, self.left):.0f} s are left"
         if family.backbone:
-            each = SPARE * len(self.data.train) * family.backbone * self._pass()
+            each = SPARE * len(self.data.train) * family.backbone * self._pass(family.of)
             fitting = min(epochs, int(self.left / each))
             if fitting < TUNED_LEAST:
                 return 0, f"an epoch would take {each:.0f} s, {max(0, self.left):.0f} s are left"
             return fitting, ""
         return epochs, ""
 
-    def _pass(self) -> float:
-        """Seconds that the backbone takes for one image."""
-        if self.pass_seconds is None:
+    def _pass(self, of: tuple[str, ...]) -> float:
+        """Seconds that a backbone takes for one image."""
+        if of not in self.pass_seconds:
             import torch
 
             from bench import models
-            from bench.auto.candidates import BACKBONE
             from bench.models import preprocess
 
-            exp = to_experiment([*self.base, *BACKBONE, "transfer=frozen"])
+            exp = to_experiment([*self.base, *of, "transfer=frozen"])
             net = models.build(exp, self.data.shape, len(self.data.classes)).eval()
             prepare = preprocess.make(exp, self.data)
             chosen = torch.from_numpy(np.asarray(self.data.images[self.data.train[:PROBE]]))
@@ -147,8 +146,8 @@ class Search:
                     started = time.perf_counter()
                     net(prepare(chosen))
                     times.append((time.perf_counter() - started) / len(chosen))
-            self.pass_seconds = times[-1]
-        return self.pass_seconds
+            self.pass_seconds[of] = times[-1]
+        return self.pass_seconds[of]
 
     def _try(self, family: Family, candidate: Candidate, epochs: int, study: Any) -> Tried:
         """Train one candidate; again with fewer epochs where its first one shows that all would take too long."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -39,9 +40,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Search, finish, and say how to use what was found."""
     started = time.monotonic()
-    if args.minutes <= 0:
+    if not 0 < args.minutes < math.inf:  # nan too
         raise RequestError(f"--minutes: expected more than 0, got {args.minutes:g}.")
     from bench.auto import finish, folder
+    from bench.auto.cached import cached_families
     from bench.auto.candidates import families
     from bench.auto.search import Search, sampler
     from bench.track.store import Store
@@ -56,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
     search = Search(data, base, started + 60 * args.minutes * (1 - REPORT), say.tell)
     stopped = False
     try:
-        search.run(families(data))
+        search.run(families(data, cached_families()))
     except KeyboardInterrupt:
         stopped = True
     say.end()
@@ -86,6 +88,9 @@ def main(args: argparse.Namespace) -> int:
         f"test    {accuracy:.1%} right, 95% interval {low:.1%} to {high:.1%} ({len(data.test)} images, looked at once)"
     )
     print(f"        val {best.accuracy:.1%}; macro F1 on test {record.metrics['test/macro_f1']:.1%}")
+    for finding in found.findings:
+        if finding.level == "error":
+            print(f"        not to be relied on: {finding.reason}")
     print(f"report  {page}   (open it in a browser)")
     if problem:
         print(f"        not exported: {problem}")

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from bench.auto import candidates, finish
-from bench.auto.candidates import Candidate, Family, families
+from bench.auto.cached import cached_families
+from bench.auto.candidates import BACKBONE, Candidate, Family, families
 from bench.auto.folder import base, read, to_experiment, without_test
 from bench.auto.search import Search, Tried
 from bench.schema.errors import RequestError
@@ -63,7 +64,7 @@ def test_a_folder_becomes_a_classifier(
         Family("neighbours", tuple(Candidate(f"{k} nearest", ("model=knn", f"model.k={k}")) for k in (1, 3))),
         Family("linear", (Candidate("linear", (*LINEAR, "optim.lr=0.01"), 20),)),
     ]
-    monkeypatch.setattr(candidates, "families", lambda data: quick)
+    monkeypatch.setattr(candidates, "families", lambda data, others: quick)
     (stripes / "down" / "broken.png").write_bytes(b"nothing")
     found = bench_json("auto", str(stripes), "--minutes", "5")
     done = [t for t in found["tried"] if t["val_accuracy"] is not None]
@@ -115,7 +116,7 @@ def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> Non
     """What does not fit is left out with its reason, or runs fewer epochs; something always comes to its end."""
     data, _ = read(stripes)
     made = Search(data, base(stripes), time.monotonic() + 3, lambda text, outcome: None)
-    made.pass_seconds = 10.0  # a backbone that takes ten seconds an image
+    made.pass_seconds[BACKBONE] = 10.0  # a backbone that takes ten seconds an image
     quick = Family("linear", (Candidate("linear", (*LINEAR, "optim.lr=0.01"), 2),))
     made.run([*families(data)[:1], quick, families(data)[-1]])
     left_out = [t.note for t in made.tried if t.result is None]
@@ -123,6 +124,30 @@ def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> Non
     assert "are left" in left_out[0]
     assert "an epoch would take" in left_out[1]
     assert made.best is not None
+
+
+def test_backbones_in_the_hubs_cache_are_tried(folder: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files as the hub's library keeps them, with weights of no training: found, named, used, without a network."""
+    import huggingface_hub
+    import timm
+    from safetensors.torch import save_file
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert cached_families() == []
+    for name in ("mobilenetv3_small_050.lamb_in1k", "nosuchnet.in1k", "tf_efficientnet_lite0.in1k"):
+        place = folder / "hub" / f"models--timm--{name}"
+        (place / "snapshots" / "abc").mkdir(parents=True)
+        (place / "refs").mkdir()
+        (place / "refs" / "main").write_text("abc")
+        state = timm.create_model("mobilenetv3_small_050").state_dict()
+        save_file({n: t.contiguous() for n, t in state.items()}, place / "snapshots" / "abc" / "model.safetensors")
+    (family,) = cached_families()
+    made = search(stripes, [dataclasses.replace(family, candidates=family.candidates[:1])])
+    assert [t.name for t in made.tried] == ["5 nearest features of mobilenetv3_small_050.lamb_in1k"]
+    assert made.tried[0].result is not None, made.tried[0].note
+    data, _ = read(stripes)
+    assert families(data, [family])[-2] is family
 
 
 def test_ctrl_c_keeps_the_best(folder: Path, stripes: Path, bench: Any, monkeypatch: Any) -> None:
@@ -144,7 +169,9 @@ def test_ctrl_c_keeps_the_best(folder: Path, stripes: Path, bench: Any, monkeypa
 
 def test_folders_that_cannot_be_learned_from(folder: Path, tmp_path: Path, bench: Any) -> None:
     assert "does not exist" in bench("auto", "nowhere")[2]
-    assert "more than 0" in bench("auto", ".", "--minutes", "0")[2]
+    for minutes in ("0", "nan", "inf"):
+        assert "more than 0" in bench("auto", ".", "--minutes", minutes)[2]
+    assert "is an address" in bench("auto", "https://host/images.zip")[2]
     one = images(tmp_path / "one", {"across": 5})
     assert "at least two classes" in bench("auto", str(one))[2]
     few = images(tmp_path / "few", {"across": 20, "down": 1})

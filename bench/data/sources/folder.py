@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def _list_files(dataset: Any) -> Listing:
     """Every file below the root in the order of its path, and "file reason" for what has no place there."""
     root = _root(dataset)
     if not root.is_dir() or not str(dataset.root):
-        raise _no_folder(dataset.root, root)
+        raise no_folder(dataset.root, root)
     bad: list[str] = []
     aside: list[str] = []
     texts: list[str] = []
@@ -102,10 +103,11 @@ def _list_files(dataset: Any) -> Listing:
     return Listing(listed, bad, str(root.resolve()), {"folder": inside}, tuple(notes), tuple(remarks))
 
 
-def _no_folder(said: str, root: Path) -> RequestError:
+def no_folder(said: str | Path, root: Path) -> RequestError:
+    """The error for a root that is no folder: an address, an archive, a list, nothing."""
     if not str(said):
         return RequestError("dataset.root is empty. Expected a folder with one sub-folder of images a class.")
-    if "://" in str(said):
+    if re.match(r"\w{2,}:/", str(said)):
         what = "is an address, and folders are read from this machine: download it, or list its files (dataset=csv)"
     elif root.name.lower().endswith(ARCHIVES):
         what = "is an archive: unpack it and name its folder" if root.exists() else "does not exist"
