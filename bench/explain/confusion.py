@@ -41,5 +41,5 @@ def draw(subject: Subject) -> list[Picture]:
     caption = (
         f"What the {len(subject.labels)} images of {subject.split} were taken for; {accuracy:.1%} are on the diagonal, "
         "that is, right. A row is a true class, a column what was said."
-    )
+    ) + (" An image between two classes that tie counts in parts." if (matrix % 1).any() else "")
     return [Picture("confusion", "What is taken for what", caption, figure)]

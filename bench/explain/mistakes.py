@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bench.explain.picture import NotFor, Picture, cells, grid, label, name, show, style
+from bench.explain.picture import WIDTH, NotFor, Picture, cells, grid, label, name, show, side_for, style
 from bench.explain.subject import Subject
 
 SHOWN = 24
@@ -51,8 +51,10 @@ def _pairs(subject: Subject, wrong: np.ndarray) -> Picture:
         pairs.setdefault((int(min(labels[i], chosen[i])), int(max(labels[i], chosen[i]))), []).append(int(i))
     worst = sorted(pairs.items(), key=lambda p: (-len(p[1]), p[0]))[:PAIRS]
     with style():
-        columns = min(EACH, max(4, *(len(places) for _, places in worst)))
-        figure, made = cells(len(worst), columns, 1.0, left=1.6, text=0.16)
+        titles = [f"{name(classes, labels[i])} → {name(classes, chosen[i])}" for _, some in worst for i in some]
+        side = side_for(titles, 1.0)
+        columns = min(EACH, int(WIDTH / side), max(4, *(len(places) for _, places in worst)))
+        figure, made = cells(len(worst), columns, side, left=1.6, text=0.16)
         for line, ((a, b), places) in zip(made, worst, strict=True):
             label(line[0], f"{name(classes, a)} and\n{name(classes, b)}: {len(places)}")
             for cell, i in zip(line, places, strict=False):

@@ -20,6 +20,7 @@ from bench.data.preview import shorten_name
 from bench.disk import write_atomically
 
 DPI = 130
+WIDTH = 8.6  # of a row of images, in inches
 STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 8,
@@ -119,11 +120,15 @@ def label(cell: Axes, text: str) -> None:
     cell.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=8)
 
 
-def grid(
-    images: Sequence[NDArray[Any]], titles: Sequence[str], columns: int = 8, side: float = 1.05, lines: int = 2
-) -> Figure:
-    """Images with a title each, row by row."""
-    columns = min(columns, max(1, len(images)))
+def side_for(titles: Sequence[str], least: float) -> float:
+    """The side in inches, `least` or more, of a cell above which the longest line of these titles fits."""
+    return max(least, 0.062 * max((len(line) for title in titles for line in title.splitlines()), default=0))
+
+
+def grid(images: Sequence[NDArray[Any]], titles: Sequence[str], side: float = 1.05, lines: int = 2) -> Figure:
+    """Images with a title each, row by row, as many a row as the page is wide."""
+    side = side_for(titles, side)
+    columns = min(int(WIDTH / side), max(1, len(images)))
     with style():
         figure, made = cells(math.ceil(len(images) / columns), columns, side, text=0.16 * lines)
         for cell, image, title in zip(made.flat, images, titles, strict=False):

@@ -41,9 +41,7 @@ def draw(subject: Subject) -> list[Picture]:
             dash = "-" if place < 10 else "--"
             axes.plot(r, p, dash, color=f"C{place % 10}", lw=1.3, label=f"{name(classes, int(k))}  AP {area:.3f}")
         axes.axhline(subject.precision, color="#777777", lw=0.8, ls=":")
-        axes.text(
-            0.01, subject.precision, f" wanted: {subject.precision:.0%}", va="bottom", fontsize=7, color="#555555"
-        )
+        axes.text(1.02, subject.precision, f"wanted: {subject.precision:.0%}", va="center", fontsize=7, color="#555555")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     of = f" (the {CURVES} hardest classes)" if len(classes) > CURVES else ""

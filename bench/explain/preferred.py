@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from bench.explain.picture import NotFor, Picture, cells, name, show, style
+from bench.explain.picture import NotFor, Picture, cells, name, show, side_for, style
 from bench.explain.subject import Subject
 
 MOST, STEPS, LARGE = 10, 200, 96  # classes; steps; side from which fewer of both are made
@@ -21,14 +21,17 @@ def draw(subject: Subject) -> list[Picture]:
     net = subject.trained.net
     if net is None or subject.trained.nearest is not None:
         raise NotFor("only a network's score can be climbed.")
+    if max(subject.trained.shape[1:]) < 4:
+        raise NotFor("points of the plane are seen best in the decision regions.")
     large = max(subject.prepare(subject.examples[0][:1]).shape[-2:]) > LARGE
     count = min(len(subject.classes), 6 if large else MOST)
     climbed, probability = ascend(subject, list(range(count)), STEPS // 4 if large else STEPS)
     columns = min(5, count)
     with style():
-        figure, made = cells(-(-count // columns), columns, 1.2, text=0.16)
-        for cell, image, k in zip(made.flat, climbed, range(count), strict=False):
-            show(cell, image, f"{name(subject.classes, k)} ({probability[k]:.0%})")
+        titles = [f"{name(subject.classes, k)} ({probability[k]:.0%})" for k in range(count)]
+        figure, made = cells(-(-count // columns), columns, side_for(titles, 1.2), text=0.16)
+        for cell, image, title in zip(made.flat, climbed, titles, strict=False):
+            show(cell, image, title)
     caption = (
         "Images that start as the mean training image and are changed, step by step, so that the score of one class "
         "rises; kept smooth and shifted a little on the way, so that no pattern of single pixels wins. Above each, the "

@@ -13,25 +13,32 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from bench.explain.picture import Picture, cells, label, show, style
+from bench.explain.picture import NotFor, Picture, cells, label, show, style
 from bench.explain.subject import Subject
 from bench.explain.trace import ADAPTIVE, DULL, POOLS, layers
 from bench.schema.errors import RequestError
 from bench.trained import Trained
 
 Map = NDArray[np.float64]  # [H, W] of a stored image; larger: more for the class
+READ_AS = {
+    "Grad-CAM": "Grad-CAM (Selvaraju et al. 2017) is coarse and tells where the last maps answered",
+    "integrated gradients": "integrated gradients (Sundararajan et al. 2017) share the score out to single pixels, "
+    "against a black image",
+    "occlusion": "occlusion (Zeiler & Fergus 2014) covers one square after another and sees how far the probability "
+    "falls",
+}
 OCCLUDED = 7  # squares a side that occlusion covers one after the other
 
 
 def draw(subject: Subject) -> list[Picture]:
     """A row an example: the image, and for its predicted class each method that the model allows."""
+    if max(subject.trained.shape[1:]) < 4:
+        raise NotFor("points of the plane are seen best in the decision regions.")
     images, titles = subject.examples
     trained = subject.trained
     methods = {"Grad-CAM": grad_cam, "integrated gradients": integrated_gradients, "occlusion": occlusion}
     chosen = {said: method for said, method in methods.items() if _allows(trained, said)}
-    if len(chosen) == 1 or trained.shape[1] < 4:  # a network that is dear to occlude has the two others
-        chosen = chosen or {"occlusion": occlusion}
-    elif max(trained.shape[1:]) > 64:
+    if len(chosen) > 1 and max(trained.shape[1:]) > 64:  # dear to occlude, and there are others
         chosen.pop("occlusion")
     targets = trained.classify(torch.from_numpy(images)).argmax(1).tolist()
     with style():
@@ -43,12 +50,11 @@ def draw(subject: Subject) -> list[Picture]:
                 over(cell, image, method(trained, image, target))
         for cell, said in zip(made[0][1:], chosen, strict=True):
             cell.set_title(said, fontsize=8)
+    read = "; ".join(READ_AS[said] for said in chosen)
+    read = f"{read[0].upper()}{read[1:]}."
     caption = (
-        "Red: what speaks for the class that was predicted; blue: what speaks against it. Grad-CAM (Selvaraju et al. "
-        "2017) is coarse and tells where the last maps answered; integrated gradients (Sundararajan et al. 2017) "
-        "share the score out to single pixels, against a black image; occlusion (Zeiler & Fergus 2014) covers one "
-        "square after another and sees how far the probability falls. A bright place off the object is a reason to "
-        "look at the data; 'nothing': the maps hold nothing that speaks for the class."
+        f"Red: what speaks for the class that was predicted; blue: what speaks against it. {read} A bright place off "
+        "the object is a reason to look at the data; 'nothing': no place speaks for or against it."
     )
     return [Picture("saliency", "Where the decision comes from", caption, figure)]
 
@@ -56,9 +62,9 @@ def draw(subject: Subject) -> list[Picture]:
 def over(cell: Any, image: NDArray[np.uint8], found: Map) -> None:
     """A map over a pale copy of its image."""
     show(cell, 128 + np.asarray(image, np.float64).mean(0, keepdims=True) / 2)
-    if most := largest(found):
-        cell.imshow(found, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.65)
-    else:
+    most = largest(found)
+    cell.imshow(found, cmap="RdBu_r", vmin=-(most or 1), vmax=most or 1, alpha=0.65)
+    if not most:
         cell.set_xlabel("nothing", fontsize=7, labelpad=1)
 
 

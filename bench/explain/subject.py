@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.explain.picture import name
 from bench.track.store import Store
 from bench.trained import Trained
 
@@ -75,7 +76,7 @@ class Subject:
         """
         if self.image is not None:
             said = self.trained.classify(torch.from_numpy(self.image[None])).numpy()[0]
-            return self.image[None], [f"said {self.classes[int(said.argmax())]} ({np.exp(said.max()):.0%})"]
+            return self.image[None], [f"said {name(self.classes, int(said.argmax()))} ({np.exp(said.max()):.0%})"]
         right = self.chosen == self.labels
         first = [int(np.flatnonzero(right & (self.labels == k))[0]) for k in np.unique(self.labels[right])]
         wrong = np.flatnonzero(~right)[np.argsort(-self.confidence[~right], kind="stable")][: EXAMPLES // 2]
@@ -84,7 +85,7 @@ class Subject:
 
     def title(self, place: int) -> str:
         """What an image is and what was said of it."""
-        true, said = self.classes[self.labels[place]], self.classes[self.chosen[place]]
+        true, said = (name(self.classes, k) for k in (self.labels[place], self.chosen[place]))
         if true == said:
             return f"{true} ({self.confidence[place]:.0%})"
         return f"{true}\nsaid {said} ({self.confidence[place]:.0%})"

@@ -17,6 +17,8 @@ VARIATION = 1000  # training images
 
 def draw(subject: Subject) -> list[Picture]:
     """The weights of each class (linear), or of the first layer's units (dnn)."""
+    if max(subject.trained.shape[1:]) < 4:
+        raise NotFor("points of the plane are seen best in the decision regions.")
     net = subject.trained.net
     first = None if net is None else next((m for m in net.modules() if isinstance(m, nn.Linear | nn.Conv2d)), None)
     shape = input_shape(subject) if net is not None else (0, 0, 0)

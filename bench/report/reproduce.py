@@ -131,7 +131,10 @@ def _compare_paired(
     interval = t_interval(changes, level)
     shown = Digits(described, [abs(interval.mean), interval.half])
     if interval.n < 2 or interval.sd == 0:
-        return "different", f"same seeds, other numbers by {shown(interval.mean)} {described.difference}".strip()
+        by = shown(interval.mean)
+        if not by.strip("-+0."):  # the third of an image that a tie is worth
+            by = f"{described.factor * interval.mean:.1g}"
+        return "different", f"same seeds, other numbers by {by} {described.difference}".strip()
     miss = max(abs(interval.low), abs(interval.high))
     said = f"same seeds, other numbers: {shown(interval.mean)} [{shown(interval.low)}, {shown(interval.high)}]"
     said = f"{said} {described.difference}".strip()

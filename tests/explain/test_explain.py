@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from scipy.signal import correlate2d
 from sklearn.metrics import precision_score, recall_score
@@ -23,7 +25,7 @@ from bench.explain.exciting import patch
 from bench.explain.label_errors import candidates
 from bench.explain.misleading import equally_far
 from bench.explain.neighbours import reference
-from bench.explain.picture import NotFor, cells
+from bench.explain.picture import NotFor, cells, grid
 from bench.explain.precision_recall import threshold
 from bench.explain.preferred import ascend
 from bench.explain.saliency import grad_cam, integrated_gradients, occlusion, over
@@ -214,3 +216,12 @@ def test_a_single_bright_place_is_seen_and_an_empty_map_is_said_to_be_empty() ->
         over(cell, np.zeros((1, 28, 28), np.uint8), found)
     assert made[0][0].images[-1].get_clim() == (-2.0, 2.0)  # not of the size of rounding
     assert made[0][1].get_xlabel() == "nothing"
+
+
+def test_titles_of_neighbouring_images_do_not_meet() -> None:
+    titles = ["a long class name\nsaid T-shirt or top (96%)"] * 9
+    figure = grid([np.zeros((1, 28, 28), np.uint8)] * 9, titles)
+    FigureCanvasAgg(figure).draw()
+    boxes = [cell.title.get_window_extent() for cell in figure.axes[:4]]
+    assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes) if a.y0 == b.y0)
+    assert figure.get_figwidth() < 9

@@ -93,6 +93,8 @@ def test_one_committed_seed_cannot_say_what_noise_is() -> None:
     assert found.word == "undecided"
     (found,) = reproduce.judge([runs({0: 0.9})], [runs({0: 0.8})], ["test/accuracy"])
     assert found.word == "different"
+    (found,) = reproduce.judge([runs({0: 0.9})], [runs({0: 0.9 + 1 / 36_000})], ["test/accuracy"])
+    assert found.why == "same seeds, other numbers by 0.003 points"  # a third of an image of 12,000, not 0.00
 
 
 def test_a_spread_of_zero_allows_no_other_value() -> None:
