@@ -9,7 +9,8 @@ A file that the code names counts with its content: `"table.json"`, `"weights/fi
 (`Path("weights") / "first.bin"`), in the part's folder, beside it, in the working directory and beside the file of code
 that is imported; not where it is only written (`open("net.log", "a")`). A folder in the part's
 folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
-with wildcards alone (`"*"`, `"**/*.txt"`) in the part's folder and in folders that are named. A name that is partly
+with wildcards alone (`"*"`, `"**/*.txt"`), or that has neither a dot nor a slash, in the part's folder and in folders
+that are named. A name that is partly
 computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
 folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
 by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
@@ -42,6 +43,7 @@ from bench.schema.offered import Listed
 VERSION = 3  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
+OF_RUNS = ("mlflow.db", ".imagebench", "mlruns", "mlartifacts")  # what runs write into the working directory
 ENTRIES = 2000  # files of folders elsewhere that patterns may mean
 KEPT = 2**20  # bytes of a text file that the code names and a run keeps
 
@@ -305,9 +307,14 @@ class _Use:
                 words = Path(text).parts
                 text = "/".join("*" if w == "**" else w for w in words[words[0] == "**" and len(words) > 1 :])
             # "*" is seldom a pattern; the working directory's files, of which runs write some, are not meant by it.
-            alone = named.startswith(ANYWHERE) or not any(map(str.isalnum, Path(text).parts[0]))
-            if place == self.folder or place not in self.places or not alone:
+            # `f"m{i}"` is the name of a layer: without a dot or a folder it is none of a file there (mlflow.db).
+            alone = (
+                named.startswith(ANYWHERE) or not any(map(str.isalnum, Path(text).parts[0])) or not {*"./"} & {*text}
+            )
+            if place == self.folder or place not in self.places:
                 yield from self._glob(place, text)
+            elif not alone:
+                yield from (n for n in self._glob(place, text) if not n.startswith(OF_RUNS))
             if place == self.folder:
                 self.states |= {Path(here): state_of(Path(here)) for here, *_ in os.walk(place)}
                 names = (PurePath(file.relative_to(place).as_posix()) for file in files_below(place))

@@ -298,6 +298,19 @@ def test_files_that_a_pattern_matches_count(write: Write, how: str, file: str) -
     assert hashes()[0] == one[0] or how == "Path('far').glob('*')"  # it is a pattern of the part's folder, too
 
 
+@pytest.mark.parametrize("named", ['f"m{i}"', 'f"{i}.m{i}"', 'f"m{i}.{i}"', '"m" + str(i)', '"m%d" % i'])
+def test_names_of_layers_are_no_files_of_runs(write: Write, named: str) -> None:
+    """The store lies in the working directory, and is another after each run."""
+    write(
+        "parts/net.py",
+        PART.format("from torch import nn", f"[nn.Identity().add_module({named}, 1) for i in shape]") + OTHER,
+    )
+    before = hashes()
+    for file in ("mlflow.db", "mlflow.db-wal", "m1", "m.1.txt/notes", ".imagebench/m1.2"):
+        write(file, "1")
+    assert hashes() == before
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_of_using_a_file_is_missed(write: Write, way: str) -> None:
     text, files, both = WAYS[way]
