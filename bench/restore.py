@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bench.compose import compose
 from bench.parts.resolve import resolve_parts
+from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment
 from bench.track.record import Record
 
@@ -32,6 +34,8 @@ def experiment_of(record: Record, seed: int, threads: int | None, overrides: Map
     kept = DEVICES if record.config.get("trainer.sync_batchnorm") is False else ()  # there they may be the experiment
     left_out = {*ELSEWHERE, "seed"} - {*kept}
     here = {name: value for name, value in record.config.items() if name not in left_out}
+    if record.config.get("dataset.source") == "folder" and "dataset.root" not in overrides:
+        here["dataset.root"] = _images_of(record.config.get("dataset.root"))
     config = nest({**here, **overrides})
     for part, value in compose([]).items():
         config.setdefault(part, value)  # a part that is younger than the record: its default means "as before"
@@ -39,6 +43,14 @@ def experiment_of(record: Record, seed: int, threads: int | None, overrides: Map
     config["seed"] = seed
     config.setdefault("trainer", {})["threads"] = threads
     return experiment(config)
+
+
+def _images_of(root: Any) -> str:
+    """The folder that a run read its images from, where it is here too; its fingerprint is checked by who reads it."""
+    if isinstance(root, str) and Path(root).is_dir():
+        return root
+    read = f" They were read from {root}, which is not a folder here." if root else ""
+    raise RequestError(f"Where are the images of these runs? Say dataset.root=DIR.{read}")
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:

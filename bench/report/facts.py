@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.report.evidence import Evidence
 from bench.report.length import trains
-from bench.report.naming import axis, replicates, reword
+from bench.report.naming import axis, dataset, replicates, reword
 from bench.report.runs import shared_settings
 from bench.report.selection import judged_records, tuning_records
 from bench.report.statement import counts
@@ -48,7 +48,7 @@ def tuning(sweep: Sweep) -> str:
 def datasets(evidence: Evidence) -> list[str]:
     """Names of the data sets of the finished runs."""
     finished = [r for r in evidence.records if r.status == "finished"]
-    return sorted({str(r.config["dataset.source"]) for r in finished if "dataset.source" in r.config})
+    return sorted({name for r in finished if (name := dataset(r.config))})
 
 
 def date(evidence: Evidence) -> str:
@@ -101,6 +101,7 @@ def protocol(evidence: Evidence) -> list[tuple[str, str]]:
         over = ", ".join(axis(name) for name in sweep.select.over)
         on = f" of seeds {', '.join(map(str, sweep.select.seeds))}" if sweep.select.seeds else ""
         out.insert(int(trained), ("hyperparameters", f"{over}: chosen on {metric(sweep.select.by).title}{on}"))
+    config = {**config, "dataset.source": ", ".join(datasets(evidence))} if "dataset.source" in config else config
     return out + [
         (name, config[key])
         for name, key in _SETTINGS.items()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.composer import Composer
-from bench.report import evidence, facts, figures, readme, single_run, site, write
+from bench.report import evidence, facts, figures, naming, readme, single_run, site, write
 from bench.report.figures import chart
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
@@ -225,6 +225,24 @@ def test_what_is_not_trained_has_no_epochs_in_its_protocol(tmp_path: Path, batch
     said = dict(facts.protocol(evidence.read(tmp_path / "made")))
     assert {"selected epoch", "epochs", "batch size"} & set(said) == set()
     assert said["dataset"] == "mnist5k"
+
+
+def test_one_s_own_images_are_called_by_their_folder_or_file(tmp_path: Path, batchnorm_records: list[Record]) -> None:
+    made = [
+        dataclasses.replace(r, config={**r.config, "dataset.source": "folder", "dataset.root": "/data/my photos/"})
+        for r in batchnorm_records
+    ]
+    claim = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
+    given = {"name": "made", "question": "Does it?", "axes": AXES, "claims": [claim], "figure": {"x": "optim.lr"}}
+    write(sweep(given, "made.yaml"), made, tmp_path / "made")
+    site.build(tmp_path)
+    page, index = ((tmp_path / name).read_text() for name in ("made/index.html", "index.html"))
+    for text in ("dataset my photos", "Dataset: my photos.", "on my photos, ", "<dd>my photos</dd>"):
+        assert text in page
+    assert 'data-datasets="my photos"' in index
+    assert naming.dataset({"dataset.source": "csv", "dataset.file": "a/list.csv"}) == "list.csv"
+    assert naming.dataset({"dataset.source": "huggingface", "dataset.name": "a/b"}) == "a/b"
+    assert naming.dataset({"dataset.source": "mnist5k"}) == "mnist5k"
 
 
 def test_the_list_tells_two_scales_of_one_sweep_apart(results: Path, batchnorm_records: list[Record]) -> None:

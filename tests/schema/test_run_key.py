@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from bench.compose import compose
 from bench.restore import experiment_of
+from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment, flat_settings, run_key, science
 from bench.schema.own import Own
 from bench.track.record import Record
@@ -193,6 +195,22 @@ def test_a_record_of_several_devices_is_run_again_with_as_many_where_they_matter
         again = experiment_of(record, 0, None, {})
         assert run_key(again, "d") == run_key(exp, "d")
         assert again.trainer.devices == devices
+
+
+def test_own_images_are_read_where_they_were_unless_told_else(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    exp = experiment(compose(["dataset=folder", f"dataset.root={photos}", "model=linear"]))
+    record = Record(key="", sweep="", axes={}, seed=0, status="finished", config=flat_settings(exp))
+    assert experiment_of(record, 0, None, {}) == dataclasses.replace(
+        exp, trainer=experiment_of(record, 0, None, {}).trainer
+    )
+    photos.rename(tmp_path / "elsewhere")
+    with pytest.raises(
+        RequestError, match=r"Say dataset\.root=DIR\. They were read from .*photos, which is not a folder here"
+    ):
+        experiment_of(record, 0, None, {})
+    assert experiment_of(record, 0, None, {"dataset.root": "there"}).dataset.root == "there"  # type: ignore[union-attr]
 
 
 def test_what_says_how_fast_counts_where_a_clock_ends_training() -> None:

@@ -310,7 +310,7 @@ function sweeps(block) {
     let kept = 0;
     cards.forEach((card, i) => {
       const fits = matches(card.textContent.toLowerCase(), wanted)
-        && selects.every((s) => !s.value || card.dataset[s.dataset.by].split(" ").includes(s.value));
+        && selects.every((s) => !s.value || card.dataset[s.dataset.by].split("\n").includes(s.value));
       card.hidden = lines[i].hidden = !fits;
       kept += fits;
     });
