@@ -7,6 +7,7 @@ import errno
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -110,13 +111,20 @@ def disk_errors(folder: Path, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        number = error_number(error)
+        if number in FULL:
             raise disk_full(folder, remedy) from None
-        if error.errno in FORBIDDEN:
+        if number in FORBIDDEN:
             raise RequestError(
-                f"Cannot write to {folder}: {error.strerror}. {remedy or 'Run from a folder that you may write.'}"
+                f"Cannot write to {folder}: {os.strerror(number)}. {remedy or 'Run from a folder that you may write.'}"
             ) from None
         raise
+
+
+def error_number(error: OSError) -> int:
+    """Its errno; that of the first file where a whole folder was copied, whose error has none of its own; else 0."""
+    found = re.search(r"\[Errno (\d+)\]", str(error)) if isinstance(error, shutil.Error) else None
+    return int(found[1]) if found else error.errno or 0
 
 
 def disk_full(place: Path | str | None, remedy: str = "") -> DiskFull:

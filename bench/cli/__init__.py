@@ -18,16 +18,18 @@ sweep_outcome     what is said of a launch that is over
 from __future__ import annotations
 
 import atexit
+import errno
 import json
 import os
 import signal
 import sys
 
 from bench.cli.verbs import VERBS, Parser, parser_of
-from bench.disk import FULL, disk_full
+from bench.disk import FULL, disk_full, error_number
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.secrets import remember
 
+CLOSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 
 
@@ -54,8 +56,14 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if debug:
             return show_traceback()
-        if isinstance(error, OSError) and error.errno in FULL:  # out of some library
+        if isinstance(error, OSError) and error_number(error) in FULL:  # out of some library
             return complain(str(disk_full(error.filename)), "--json" in argv)
+        if isinstance(error, OSError) and error_number(error) in CLOSED:
+            return complain(
+                f"{os.strerror(error_number(error))}: {error.filename or error}. Open it to this user, or work in a "
+                "folder that you may read and write.",
+                "--json" in argv,
+            )
         return complain(f"{type(error).__name__}: {error}\nRun again with --debug for the traceback.", "--json" in argv)
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.schema.errors import RequestError
+
 SECONDS = 1.0  # a size of batch is timed for
 BATCH = 32
 
@@ -27,6 +29,7 @@ def measure_model(job: dict[str, Any]) -> dict[str, float]:
     """Milliseconds an image alone, images a second in batches of 32, peak MB of the whole process.
 
     Raises:
+        RequestError: as the process did.
         RuntimeError: with the last line of what the process said, where it failed.
     """
     done = subprocess.run(
@@ -37,6 +40,8 @@ def measure_model(job: dict[str, Any]) -> dict[str, float]:
         check=False,
     )
     if done.returncode:
+        if refused := done.stderr.partition("RequestError: ")[2].strip():
+            raise RequestError(refused)
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return json.loads(done.stdout.splitlines()[-1])
 

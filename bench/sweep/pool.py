@@ -7,6 +7,7 @@ It also gives each worker its own share of cores, or its own GPUs.
 
 from __future__ import annotations
 
+import errno
 import os
 import warnings
 from collections.abc import Iterator
@@ -29,10 +30,12 @@ from bench.sweep.worker import begin, warm, work
 Died = BrokenProcessPool
 # loky replaces a process that has grown by 300 MB, which a large network does; nothing is lost by it.
 warnings.filterwarnings("ignore", "A worker stopped while some jobs were given to the executor")
+HERE = "hydra/launcher=basic runs them in this process."
 SEMAPHORES = (
     "They need semaphores, which Linux keeps in /dev/shm: let it be there, writable and not full (docker run "
-    "--shm-size=1g). Or run them in this process: hydra/launcher=basic."
+    f"--shm-size=1g). {HERE}"
 )
+WITHOUT = (errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOSYS)  # what their lack gives
 STARTS = 3  # a worker that dies so often before its first run will not start at all
 
 
@@ -66,7 +69,8 @@ class Worker:
             with interrupt_later():
                 self.future = self.executor.submit(warm)
         except OSError as error:
-            raise RequestError(f"Worker processes cannot be started: {error.strerror}. {SEMAPHORES}") from None
+            why = SEMAPHORES if error.errno in WITHOUT else HERE
+            raise RequestError(f"Worker processes cannot be started: {error.strerror}. {why}") from None
 
     def started(self) -> bool:
         """Whether it is ready for a point, once `future` of its start is done; a failed start is tried again.

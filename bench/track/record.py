@@ -62,6 +62,7 @@ class Record:
 
 
 FIXED = ("key", "sweep", "seed", "status", "reason", "run_id")
+SHARED = 1000  # different values of one column that rows share
 PREFIXES = ("axis.", "cost/", "config.", "prov.")
 
 
@@ -100,7 +101,7 @@ def read_csv(path: Path) -> list[Record]:
     path = Path(path)
     records: list[Record] = []
     seen: dict[tuple[str, str, int], int] = {}
-    columns: list[str] = []
+    columns: list[_Column] = []
     number = 0
     try:
         # Line by line, as it may be large; spreadsheets put a byte-order mark in front.
@@ -110,7 +111,7 @@ def read_csv(path: Path) -> list[Record]:
                 number = reader.line_num
                 where = f"{path}, line {number}"
                 if not columns:
-                    columns = _header(row, where)
+                    columns = [_Column(name) for name in _header(row, where)]
                 elif row:
                     record = _record(columns, row, where)
                     point = (record.sweep, json.dumps(record.axes, sort_keys=True), record.seed)
@@ -209,28 +210,53 @@ def _header(columns: list[str], where: str) -> list[str]:
     return columns
 
 
-def _record(columns: list[str], row: list[str], where: str) -> Record:
+class _Column:
+    """How the cells of one column are read. Many rows say the same: they share one object, and memory with it.
+
+    Attributes:
+        group: prefix of the records' mapping that it belongs to; None for a column that every record has.
+        key: its name there.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.group = None if name in FIXED else next((p for p in PREFIXES if name.startswith(p)), "")
+        self.key = name.removeprefix(self.group) if self.group not in (None, "", "cost/") else name
+        kind: tuple[Callable[[str], Any], str] = (_from_text, "text") if self.group is None else _KINDS[self.group]
+        self._read, self._kind = kind
+        self._known: dict[str, Any] = {}
+
+    def value(self, cell: str, where: str) -> Any:
+        """What a cell says; checked."""
+        if cell in self._known:
+            return self._known[cell]
+        if self.name in ("seed", "status"):
+            return cell
+        value = _parse(self._read, cell, self.name, where, self._kind)
+        if self.group in ("", "cost/"):
+            self._check_metric(value, cell, where)
+        if len(self._known) < SHARED and not isinstance(value, list | dict):  # which somebody might change
+            self._known[cell] = value
+        return value
+
+    def _check_metric(self, value: float, cell: str, where: str) -> None:
+        described = METRICS.get(last_part(self.name))
+        if described is not None and described.outside(value):
+            ends = f"{described.low:g} to {described.high:g}" if described.ends else f"{described.low:g} and more"
+            unit = ", a fraction" if described.unit == "%" else ""
+            raise RequestError(f"{where}: {self.name} is {cell}. Expected {ends}{unit}.")
+
+
+def _record(columns: list[_Column], row: list[str], where: str) -> Record:
     if len(row) != len(columns):
         raise RequestError(f"{where}: {len(row)} cells, but the header has {len(columns)} columns.")
     fixed: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {"axis.": {}, "cost/": {}, "config.": {}, "prov.": {}, "": {}}
-    for name, cell in zip(columns, row, strict=True):
-        if name in ("seed", "status"):
-            fixed[name] = cell
-        elif name in FIXED:
-            fixed[name] = _parse(_from_text, cell, name, where, "text")
+    for column, cell in zip(columns, row, strict=True):
+        if column.group is None:
+            fixed[column.name] = column.value(cell, where)
         elif cell != "":
-            prefix = next((p for p in PREFIXES if name.startswith(p)), "")
-            read, kind = _KINDS[prefix]
-            key = name if prefix in ("", "cost/") else name.removeprefix(prefix)
-            groups[prefix][key] = _parse(read, cell, name, where, kind)
-            if prefix not in ("", "cost/"):
-                continue
-            described = METRICS.get(last_part(name))
-            if described is not None and described.outside(groups[prefix][key]):
-                ends = f"{described.low:g} to {described.high:g}" if described.ends else f"{described.low:g} and more"
-                unit = ", a fraction" if described.unit == "%" else ""
-                raise RequestError(f"{where}: {name} is {cell}. Expected {ends}{unit}.")
+            groups[column.group][column.key] = column.value(cell, where)
     if fixed["status"] not in get_args(Status):
         raise unknown_name(
             "status", fixed["status"], get_args(Status), f"In {where}; expected {', '.join(get_args(Status))}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def test_a_full_disk(
 def test_verbs_that_write_on_a_full_disk(
     folder: Path, small_disk: tuple[Path, Callable[[str], None]], bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line with the remedy, and no half of a file."""
+    """One line with the remedy, and no half of a file; then the same where the disk may not be written at all."""
     place, enlarge = small_disk
     monkeypatch.chdir(place)
     enlarge("16m")
@@ -71,6 +72,8 @@ def test_verbs_that_write_on_a_full_disk(
     shipped = REPO / "results" / "batchnorm" / "records.csv"
     verbs.append(("table", "batchnorm", "--records", str(shipped), "--out", "out"))
     verbs.append(("compare", str(shipped.parent), str(shipped.parent)))
+    shutil.copytree(shipped.parent, folder / "published" / "batchnorm")
+    verbs.append(("publish", "site", "--results", str(folder / "published")))
     for words in verbs:
         before = {p for p in place.rglob("*") if p.is_file()}
         with (place / "fill").open("ab") as fill, contextlib.suppress(OSError):
@@ -82,6 +85,17 @@ def test_verbs_that_write_on_a_full_disk(
         new = {p for p in place.rglob("*") if p.is_file()} - before
         halves = [p for p in new if p.name.startswith(".") or p.stat().st_size == 0]
         assert not [p for p in halves if not p.name.endswith(".lock")], words
+    for options in (["--bind", str(place), str(place)], ["-o", "remount,bind,ro", str(place)]):
+        subprocess.run(["mount", *options], check=True)
+    monkeypatch.chdir(place)
+    try:  # Hydra's multirun.yaml is written by Hydra, in halves too
+        quick = [words for words in verbs if words[0] != "export"]  # which imports everything in a new process
+        for words in (*quick, ("run", "-m", "seed=1,2", "dataset=digits", "model=linear", "trainer.epochs=1")):
+            status, _, err = bench(*words)
+            assert (status, "Read-only file system" in err, "--debug" in err) == (2, True, False), (words, err)
+    finally:
+        monkeypatch.chdir(folder)
+        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_no_place_for_semaphores(tmp_path: Path) -> None:
