@@ -15,7 +15,7 @@ from pydantic import Field
 from bench.schema.dataset import Dataset, Split
 from bench.schema.model import Knn, Model, NormLayer, OwnModel, Resnet, Timm, Torchvision
 from bench.schema.offered import SHIPPED
-from bench.schema.own import Metrics, Own, codes_by_name
+from bench.schema.own import Metrics, Own, codes_by_name, own_parts
 from bench.schema.part import build, part
 from bench.schema.pixels import Augment, Corrupt, PixelNorm
 from bench.schema.secrets import redact
@@ -230,11 +230,16 @@ def _default(field: dataclasses.Field[Any]) -> Any:
 def devices_matter(exp: Experiment) -> bool:
     """Whether the number of devices is part of the experiment: each would normalise by its own share of a batch.
 
-    A network of timm or torchvision with its own norms may have batch norm, and so may a norm_layer of one's own.
+    A network of timm or torchvision with its own norms may have batch norm, and so may a norm_layer of one's own. What
+    drops out is drawn on each device, and what somebody's own network, loss, optimizer or training does on a share of a
+    batch nobody knows; an augmentation draws from what is the same on any number of devices.
     """
+    if exp.trainer.devices * exp.trainer.num_nodes == 1 or not exp.trains:
+        return False
     norm = exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name
-    several = exp.trainer.devices * exp.trainer.num_nodes > 1
-    return several and not exp.trainer.sync_batchnorm and exp.trains and norm in ("batch", "native", "own")
+    own = any(group in ("model", "loss", "optim", "training") for group, _ in own_parts(exp))
+    drops = bool(getattr(exp.model, "dropout", 0) or getattr(exp.model, "drop_path", 0))
+    return own or drops or (not exp.trainer.sync_batchnorm and norm in ("batch", "native", "own"))
 
 
 def named_norm(exp: Experiment) -> bool:

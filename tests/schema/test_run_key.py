@@ -84,6 +84,23 @@ def test_devices_are_science_where_each_normalises_by_its_own_share(model: str) 
     assert key(*model.split()) == key(*model.split(), two)
 
 
+@pytest.mark.parametrize(
+    "words", ["model=dnn model.dropout=0.5", "model=resnet20 model.drop_path=0.1", "model=cnn optim=lion"]
+)
+def test_devices_are_science_where_each_draws(words: str) -> None:
+    several = key(*words.split(), "norm_layer=group", "trainer.devices=2")
+    assert (several == key(*words.split(), "norm_layer=group")) == ("optim" in words)  # lion is ours
+
+
+def test_devices_are_science_where_own_code_sees_a_share_of_a_batch(folder: Path) -> None:
+    (folder / "parts").mkdir()
+    for kind, takes in (("loss", "logits, targets"), ("corruption", "images, severity, generator")):
+        text = f"from bench.parts import {kind}\n@{kind}\ndef mine({takes}): return 1\n"
+        (folder / "parts" / f"{kind}.py").write_text(text)
+    assert key("loss=mine") != key("loss=mine", "trainer.devices=2")
+    assert key("corrupt.names=[mine]") == key("corrupt.names=[mine]", "trainer.devices=2")
+
+
 @pytest.mark.parametrize("model", ["model=cnn", "model=cnn norm_layer=group", "model=resnet18 norm_layer=layer"])
 def test_devices_are_no_science_without_batch_norm(model: str) -> None:
     words = (*model.split(), "trainer.sync_batchnorm=false")
