@@ -112,5 +112,14 @@ def without_graph_breaks(kind: Any) -> Any:
             with torch.set_grad_enabled(self.defaults["differentiable"]):
                 return step(self, closure)
 
+        def __reduce__(self) -> Any:  # by name, pickle would look for torch's own
+            return _unpickle, (kind, self.__getstate__())
+
     Same.__name__ = Same.__qualname__ = kind.__name__
     return Same
+
+
+def _unpickle(kind: Any, state: dict[str, Any]) -> Any:
+    made: Any = object.__new__(without_graph_breaks(kind))
+    made.__setstate__(state)
+    return made

@@ -1,6 +1,8 @@
 """Schedules against their formulas, and against PyTorch's own where it has them."""
 
+import copy
 import math
+import pickle
 from itertools import pairwise
 
 import pytest
@@ -107,3 +109,19 @@ def test_optimizers_are_pytorchs(name):
             ((parameter - target) ** 2).sum().backward()
             opt.step()
     torch.testing.assert_close(mine, other)
+
+
+def test_an_optimizer_is_pickled_and_copied_with_its_weights_and_state():
+    net = torch.nn.Linear(2, 1)
+    made = optimizer(Optim(name="sgd", lr=0.1, momentum=0.9), net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    made.step()
+    for copied, again in (copy.deepcopy((net, made)), pickle.loads(pickle.dumps((net, made)))):
+        assert type(again) is type(made)
+        assert again.param_groups[0]["params"][0] is copied.weight
+        assert torch.equal(again.state[copied.weight]["momentum_buffer"], made.state[net.weight]["momentum_buffer"])
+        copied.zero_grad()
+        copied(torch.ones(1, 2)).sum().backward()
+        again.step()
+    made.step()
+    assert torch.equal(copied.weight, net.weight)
