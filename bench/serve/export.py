@@ -66,8 +66,11 @@ def export(model: OfRun, form: str, folder: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             (_onnx if form == "onnx" else _torch)(module, example, path)
     except (RequestError, ImportError):
-        path.unlink(missing_ok=True)  # no half of a model
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)  # no half of a model
         raise
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be written ({error.strerror or error}). Say another --out.") from None
     except Exception as error:
         where = culprit(module, error)
         reason = (str(error) or type(error).__name__).splitlines()[0][:300]

@@ -120,3 +120,7 @@ def test_what_cannot_be_exported_names_the_layer(ids: dict[str, str], tmp_path: 
     assert (status, "no layers to quantize" in err, str(tmp_path / "model.onnx") in out) == (1, True, True)
     assert "--format onnx" in bench("export", ids["knn"], "--int8", "--format", "torch")[2]
     assert "no override" in bench("export", ids["knn"], "photo.jpg")[2]
+    (tmp_path / "file").write_text("")
+    for place in (str(tmp_path / "file"), "/proc/no/such"):
+        status, _, err = bench("export", ids["knn"], "--no-timing", "--out", place)
+        assert (status, place in err, "Serve the run" in err, "Errno" in err) == (2, True, False, False)
