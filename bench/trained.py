@@ -36,6 +36,7 @@ from bench.pretrained import HERE, derive_input, fetch_weights
 from bench.restore import experiment_of
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
+from bench.schema.label import dataset_name
 from bench.schema.model import Knn, Ncm
 from bench.schema.part import build
 from bench.schema.transfer import Input
@@ -92,7 +93,7 @@ class Trained:
         """For people: the model and the first characters of the run's id."""
         model = str(getattr(self.exp.model, "name", self.exp.model.family))
         head = f" + {self.exp.transfer.head}" if self.exp.transfer.mode == "frozen" else ""
-        return f"{model}{head} · {self.exp.dataset.source} · run {self.record.run_id[:12]}"
+        return f"{model}{head} · {dataset_name(self.record.config)} · run {self.record.run_id[:12]}"
 
     @cached_property
     def data(self) -> ImageData:

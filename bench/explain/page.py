@@ -23,7 +23,8 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; p
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.2rem; margin: 2.6rem 0 .3rem; }
 p { max-width: 46rem; margin: .4rem 0; } nav a { margin-right: .9rem; white-space: nowrap; }
 .faint { color: var(--faint); }
-figure { margin: .8rem 0; overflow-x: auto; } img { max-width: max(100%, 42rem); background: white; border-radius: 4px; }
+figure { margin: .8rem 0; overflow-x: auto; }
+img { max-width: max(100%, 42rem); background: white; border-radius: 4px; }
 .scroll { overflow-x: auto; max-height: 34rem; overflow-y: auto; }
 table { border-collapse: collapse; font-size: .86rem; }
 th, td { text-align: right; padding: .15rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }

@@ -7,10 +7,11 @@ from typing import Any
 
 from bench.report.evidence import Evidence
 from bench.report.length import trains
-from bench.report.naming import axis, dataset, replicates, reword
+from bench.report.naming import axis, replicates, reword
 from bench.report.runs import shared_settings
 from bench.report.selection import judged_records, tuning_records
 from bench.report.statement import counts
+from bench.schema.label import dataset_name
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 
@@ -48,7 +49,7 @@ def tuning(sweep: Sweep) -> str:
 def datasets(evidence: Evidence) -> list[str]:
     """Names of the data sets of the finished runs."""
     finished = [r for r in evidence.records if r.status == "finished"]
-    return sorted({name for r in finished if (name := dataset(r.config))})
+    return sorted({name for r in finished if (name := dataset_name(r.config))})
 
 
 def date(evidence: Evidence) -> str:

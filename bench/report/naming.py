@@ -23,16 +23,6 @@ _AXES = {
 _UNSAID = (".name", ".source", ".mode", ".family")  # `dataset.source` says which dataset
 
 
-_OWN = {"folder": "dataset.root", "csv": "dataset.file", "huggingface": "dataset.name", "own": "dataset.name"}
-
-
-def dataset(config: Mapping[str, Any]) -> str:
-    """What a run's data are called: one's own images by their folder or file, others as they are known; "" unsaid."""
-    source = str(config.get("dataset.source") or config.get("dataset.name") or "")
-    place = str(config.get(_OWN.get(source, "")) or "").rstrip("/")
-    return (place if source in ("huggingface", "own") else place.rpartition("/")[2]) or source
-
-
 def axis(name: str) -> str:
     """How an axis or a setting is called: `optim.lr` is the learning rate; otherwise the last part that says what."""
     if name in _AXES:

@@ -8,11 +8,11 @@ from typing import Any
 from bench.report.contrast import averaged_over, order_values, terms
 from bench.report.frame import Frame, value
 from bench.report.length import UNITS, lengths, spans, trains
-from bench.report.naming import Digits, axis, dataset
+from bench.report.naming import Digits, axis
 from bench.report.replicates import SPLIT
 from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical_text, show
+from bench.schema.label import canonical_text, dataset_name, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -86,7 +86,7 @@ def scope(claim: Claim, frame: Frame) -> str:
     """On what a verdict holds: `on mnist5k, 3,600 training images, 10 epochs; on this split and this test set`."""
     found = [r for records in sides_of(claim, frame) for r in records]
     parts = []
-    data = sorted({name for r in found if (name := dataset(r.config))})
+    data = sorted({name for r in found if (name := dataset_name(r.config))})
     if data:
         parts.append(", ".join(data[:4]))
     images = sorted({n for r in found if (n := _training_images(r)) is not None})

@@ -6,6 +6,7 @@ import functools
 import json
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -64,3 +65,13 @@ def _items(value: Any) -> list[Any] | None:
         except ValueError:
             return None
     return list(value) if isinstance(value, list | tuple) else None
+
+
+_OWN = {"folder": "dataset.root", "csv": "dataset.file", "huggingface": "dataset.name", "own": "dataset.name"}
+
+
+def dataset_name(config: Mapping[str, Any]) -> str:
+    """What a run's data are called: one's own images by their folder or file, others as they are known; "" unsaid."""
+    source = str(config.get("dataset.source") or config.get("dataset.name") or "")
+    place = str(config.get(_OWN.get(source, "")) or "").rstrip("/")
+    return (place if source in ("huggingface", "own") else place.rpartition("/")[2]) or source

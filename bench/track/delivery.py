@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.schema.errors import RequestError
+from bench.schema.label import dataset_name
 from bench.track.artifacts import clear_parts, plain_files
 from bench.track.attempt import attempt_of
 from bench.track.index import Row
@@ -207,7 +208,7 @@ def _inputs(record: Record) -> list[Any]:
     if not digest:
         return []
     source = str(record.config.get("dataset.source") or "dataset")
-    name = str(record.config.get("dataset.name") or source)[:500]
+    name = dataset_name(record.config)[:500] or source
     data = Dataset(name=name, digest=digest[:DIGEST], source_type="imagebench", source=json.dumps({"source": source}))
     return [DatasetInput(dataset=data, tags=[InputTag("mlflow.data.context", "train, val and test")])]
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from bench.composer import Composer
-from bench.report import evidence, facts, figures, naming, readme, single_run, site, write
+from bench.report import evidence, facts, figures, readme, single_run, site, write
 from bench.report.figures import chart
 from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.report.runs import listing
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat_settings
-from bench.schema.label import canonical_text
+from bench.schema.label import canonical_text, dataset_name
 from bench.schema.sweep import Figure
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record
@@ -240,9 +240,9 @@ def test_one_s_own_images_are_called_by_their_folder_or_file(tmp_path: Path, bat
     for text in ("dataset my photos", "Dataset: my photos.", "on my photos, ", "<dd>my photos</dd>"):
         assert text in page
     assert 'data-datasets="my photos"' in index
-    assert naming.dataset({"dataset.source": "csv", "dataset.file": "a/list.csv"}) == "list.csv"
-    assert naming.dataset({"dataset.source": "huggingface", "dataset.name": "a/b"}) == "a/b"
-    assert naming.dataset({"dataset.source": "mnist5k"}) == "mnist5k"
+    assert dataset_name({"dataset.source": "csv", "dataset.file": "a/list.csv"}) == "list.csv"
+    assert dataset_name({"dataset.source": "huggingface", "dataset.name": "a/b"}) == "a/b"
+    assert dataset_name({"dataset.source": "mnist5k"}) == "mnist5k"
 
 
 def test_the_list_tells_two_scales_of_one_sweep_apart(results: Path, batchnorm_records: list[Record]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.report.frame import Cell, Frame, select_frame
-from bench.report.naming import axis, dataset, point, reword
+from bench.report.naming import axis, point, reword
 from bench.report.selection import tuning_records
-from bench.schema.label import to_number
+from bench.schema.label import dataset_name, to_number
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
@@ -95,7 +95,7 @@ def small_print(
     parts = [READ_AS[kind_of(figure, frame)], f"n = {n} {what}{'s'[: kept != [1]]}", fixed_text(figure), *more]
     parts = [reword(part, frame.replicates) for part in parts]
     records = [r for c in cells for r in c.records]
-    data = sorted({name for r in records if (name := dataset(r.config))})
+    data = sorted({name for r in records if (name := dataset_name(r.config))})
     if len(data) == 1:
         parts.append(f"Dataset: {data[0]}")
     absent = sum(c.failed + c.missing + c.running for c in {id(c.records[0]): c for c in cells}.values())
