@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from bench.report.claims import Verdict, judge
+from bench.report.figures.verdicts import effect_label
 from bench.report.verdict import line
 from bench.schema.errors import RequestError
 from bench.track.record import Record
@@ -56,6 +57,7 @@ def test_optimism_is_what_chose_minus_what_was_not_seen() -> None:
     assert found.p == pytest.approx(stats.ttest_1samp(wanted, 0).pvalue)
     what = "val accuracy where val accuracy chose - test accuracy where val accuracy chose"
     assert found.tested.startswith(f"{what}, of each its best k (neighbours) at fold 1: expected > 0")
+    assert effect_label(found) == "val accuracy - test accuracy (points)"
 
 
 def test_folds_that_nothing_fixes_are_cross_validation_and_less_nll_is_better() -> None:

@@ -9,7 +9,7 @@ from bench.report.claims import Verdict
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 from bench.report.naming import Digits, axis, reword
 from bench.report.verdict import is_crossed
-from bench.schema.claim import Across, Bound, Compare, Equivalence, Trend
+from bench.schema.claim import Across, Bound, Choice, Compare, Equivalence, Trend
 from bench.schema.metric import metric
 
 MEAN, SEED = 0, 1  # what a mark of such a panel is: its `series`
@@ -109,4 +109,8 @@ def effect_label(verdict: Verdict) -> str:
     if isinstance(claim, Trend):
         per = {"step": "a step of", "value": "per unit of", "log": "per tenfold"}[claim.spacing]
         return f"change of {shown.title} {per} {axis(claim.over)}{unit}"
+    if isinstance(claim, Choice):
+        one, other = (metric(way.reads or claim.metric).title for way in (claim.compare, claim.against))
+        if one != other:
+            return f"{one} - {other}{unit}"
     return f"difference in {shown.title}{unit}"
