@@ -7,6 +7,9 @@ takes minutes to print.
 from __future__ import annotations
 
 import functools
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ from bench.schema.errors import RequestError
 LARGEST = 2**20  # bytes of a file
 ENTRIES = 50_000  # with aliases followed
 BITS = 4000  # of a number
+
+
+class NotRead(RequestError):
+    """A file is no YAML, or cannot be read."""
 
 
 def read_yaml(path: Path, loader: type[Any] = yaml.SafeLoader) -> Any:
@@ -30,11 +37,12 @@ def read_yaml(path: Path, loader: type[Any] = yaml.SafeLoader) -> Any:
             raise RequestError(f"{path.name} has {path.stat().st_size:,} bytes; {LARGEST:,} are the most.")
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)
     except (yaml.YAMLError, ValueError) as error:  # no UTF-8, a number of thousands of digits, the 40th of January
-        raise RequestError(f"{path.name} is not YAML: {error}") from None
+        endless = isinstance(error, ValueError) and "integer string conversion" in str(error)
+        raise (RequestError if endless else NotRead)(f"{path.name} is not YAML: {error}") from None
     except RecursionError:
         raise RequestError(f"{path.name} is nested too deeply.") from None
     except OSError as error:
-        raise RequestError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise NotRead(f"{path}: cannot be read ({error.strerror}).") from None
     _refuse_unbounded(data, path.name)
     return data
 
@@ -59,25 +67,26 @@ def _refuse_unbounded(data: Any, where: str) -> None:
             waiting += part
 
 
-def check_folder(folder: Path) -> None:
-    """See that every YAML file below a folder of somebody's own settings is within the limits.
+def check_folder(folder: Path, groups: Iterable[str]) -> None:
+    """See that every YAML file of somebody's own settings is within the limits: config.yaml, and those of the groups.
 
     Raises:
-        RequestError: for the first that is not. What is no YAML is left to whoever reads it.
+        RequestError: for the first that is not. What is no YAML, or cannot be read, is left to whoever reads it.
     """
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in [
+        folder / "config.yaml",
+        *(path for group in groups for path in sorted((folder / group).rglob("*.yaml"))),
+    ]:
         try:
             about = path.stat()
         except OSError:
             continue
-        _check(path, about.st_size, about.st_mtime_ns)
+        if stat.S_ISREG(about.st_mode):
+            _check(path, about.st_size, about.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1000)
 def _check(path: Path, size: int, changed: int) -> None:
     """The same for one file, in this state."""
-    try:
+    with suppress(NotRead):
         read_yaml(path)
-    except RequestError as error:
-        if "is not YAML" not in str(error) or "digits" in str(error):
-            raise

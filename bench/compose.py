@@ -57,7 +57,7 @@ class OwnConfFirst(SearchPathPlugin):
         """Called by Hydra for every search path it makes."""
         own = Path.cwd() / "conf"
         if own.is_dir() and own.resolve() != shipped_folder("conf").resolve():
-            check_folder(own)
+            check_folder(own, GROUPS)
             search_path.prepend(provider="user", path=f"file://{own}")
         search_path.append(provider="own parts", path=f"{SCHEME}://")
 

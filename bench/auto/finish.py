@@ -42,9 +42,14 @@ def record_best(best: Tried, data: ImageData, store: Store) -> Record:
     spool, started = Spool(store=store.address), time.time() - best.seconds
     store.experiment(EXPERIMENT)
     key = run_key(exp, data.fingerprint)
-    with spool.alone(key, lambda text: print(text, file=sys.stderr)):
+
+    def waits(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    with spool.alone(key, waits):
         # An earlier command may not have lived to deliver it.
-        store.deliver_waiting([place] if (place := spool.find_sealed(key)) is not None else [], fresh=True)
+        sealed = [place] if (place := spool.find_sealed(key)) is not None else []
+        store.deliver_waiting(sealed, waits, fresh=True, patient=True)
         if best.result.classify is None:  # neighbours and means on features: nothing is trained twice
             (place,) = execute([exp], spool=spool)
         else:

@@ -198,7 +198,8 @@ def run_or_find(
     # Machines that take part in one run may share the folder: the first one keeps it for all of them.
     with contextlib.nullcontext() if exp.joins else spool.alone(key, waits):
         # Another command has had it, and may not have lived to deliver it.
-        store.deliver_waiting([place] if (place := spool.find_sealed(key)) is not None else [], fresh=fresh)
+        sealed = [place] if (place := spool.find_sealed(key)) is not None else []
+        store.deliver_waiting(sealed, waits, fresh=fresh, patient=True)
         if not fresh and (known := _find_finished(store, key, name)) is not None:
             return known, False, store.shown
         from bench.protocol.lint import findings, require, warn_untested

@@ -62,9 +62,10 @@ def once(reader: Reader) -> Reader:
 
 
 def limit(records: Iterable[Record], reader: Reader, drawn: Sequence[str] = ()) -> tuple[Reader, str]:
-    """The same for the first replicates, whole ones, that fit into MOST bytes, one at least; and what to say of that.
+    """The same for the first replicates, whole ones, that fit into MOST bytes, two at least; and what to say of that.
 
-    What is written is judged by what is kept, so that the files of a folder give the same verdicts again.
+    What is written is judged by what is kept, so that the files of a folder give the same verdicts again. It takes two
+    replicates to tell that a model does not vary, and is to be judged by its images.
 
     Args:
         drawn: the sweep's replicates besides the seed.
@@ -75,10 +76,10 @@ def limit(records: Iterable[Record], reader: Reader, drawn: Sequence[str] = ()) 
             name = (record.seed, *(record.axes.get(axis) for axis in drawn))
             replicates.setdefault(name, []).append(record)
     size, kept, some = 0, set(), 0
-    for name in sorted(replicates, key=lambda name: [(isinstance(v, str), v) for v in name]):
+    for name in sorted(replicates, key=lambda name: [(v is None, isinstance(v, str), v or 0) for v in name]):
         found = [(r, arrays) for r in replicates[name] if (arrays := of(r, reader)) is not None]
         size += sum(_size(arrays) for _, arrays in found)
-        if size > MOST and some:
+        if size > MOST and some >= 2:
             break
         kept |= {r.key or r.run_id for r, _ in found}
         some += bool(found)

@@ -13,7 +13,12 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 # Digits are a port, and no password, where they end an address, and where behind a slash or a blank no @ comes that a
 # host follows; one that ends in a blank, as that of an e-mail does, only so many words later.
 HOST = r"@[\w.\[\]-]+"
-NO_FILE = r"(?<!\.csv|\.tsv|\.zip|\.png|\.jpg|\.npz|\.tar|\.txt)"  # https://host:8080/a@b.csv has no password
+# https://host:8080/a@b.csv has no password. One look back for each length, as the expressions want it.
+ENDINGS = (
+    "gz xz h5 pt csv tsv zip png jpg gif bmp tif npy npz tar tgz txt bin jpeg webp tiff json heic avif yaml jsonl onnx"
+)
+ENDINGS += " parquet safetensors"
+NO_FILE = "".join(rf"(?<!\.{ending})" for ending in ENDINGS.split())
 BLANK = rf"\s(?!(?:(?!://)[^'\"<>\n])*{HOST}(?:[/:'\",;)]|$)|(?:[^\s'\"<>]+ )?[^\s'\"<>]*{HOST}(?:\s|$))"
 PORT = rf"\d+(?:['\"<>]|$|[/?#](?!\S*{HOST}(?:[/:]|{NO_FILE}(?:[\s'\",;)]|$)))|{BLANK})"
 LOGIN = rf"[^\s@/:'\"<>\[]*:(?!{PORT})(?:[^'\"<>\n]*@|\S*@)"

@@ -136,6 +136,7 @@ class Store(SweepRuns):
         say: Callable[[str], None] = lambda _: None,
         moved: Collection[str] = (),
         fresh: bool = False,
+        patient: bool = False,
     ) -> int:
         """Bring what waits in the spool for this store, or for none, into it; how many there were.
 
@@ -146,6 +147,7 @@ class Store(SweepRuns):
             say: told in one line what waits for other stores.
             moved: addresses of stores whose outcomes are to come here.
             fresh: as of `deliver`.
+            patient: wait for another process that delivers one of them, however long it takes.
 
         Raises:
             NotTaken: for outcomes that MLflow refuses, once all others are delivered.
@@ -161,7 +163,7 @@ class Store(SweepRuns):
                     others[meant] += 1
                     continue
                 try:
-                    self.deliver(place, fresh)
+                    self._deliver_patiently(place, say, fresh) if patient else self.deliver(place, fresh)
                 except Held as error:
                     held.append(str(error))
                     continue
@@ -177,6 +179,16 @@ class Store(SweepRuns):
         if refused:
             raise delivery.NotTaken("\n".join(refused))
         return count
+
+    def _deliver_patiently(self, place: Path, say: Callable[[str], None], fresh: bool) -> str:
+        told = False
+        while True:
+            try:
+                return self.deliver(place, fresh)
+            except Held as error:
+                if not told:
+                    say(f"{error} Waiting for its end.")
+                told = True
 
     def deliver(self, place: Path, fresh: bool = False) -> str:
         """Bring a sealed outcome of the spool into the store; see `bench.track.delivery.deliver`."""

@@ -77,6 +77,8 @@ def found_in(folder: Path) -> list[str]:
         ("memory://a.csv?token=t0kenvalue", "memory://a.csv"),
         ("https://[not-six]/a?token=t0kenvalue", "https://[not-six]/a"),
         ("https://host:8080/a@b.csv", "https://host:8080/a@b.csv"),
+        ("https://host:8080/img@2x.jpeg", "https://host:8080/img@2x.jpeg"),
+        ("https://host:8080/set@2.parquet", "https://host:8080/set@2.parquet"),
         ("photos/what?.csv", "photos/what?.csv"),
     ],
 )

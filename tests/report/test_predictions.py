@@ -44,7 +44,12 @@ def text(found: dict[str, np.ndarray]) -> str:
 
 @pytest.fixture
 def runs() -> tuple[list[Record], dict[str, str]]:
-    made = make_records({"model": ["a", "b"]}, lambda _: 0.5, seeds=2)
+    return of_seeds(2)
+
+
+def of_seeds(seeds: int) -> tuple[list[Record], dict[str, str]]:
+    """The runs of two models, and what each left."""
+    made = make_records({"model": ["a", "b"]}, lambda _: 0.5, seeds=seeds)
     found = [arrays(10 + 5 * i, i) for i in range(len(made))]
     records = [record(one, r) for one, r in zip(found, made, strict=True)]
     return records, {r.key: text(one) for r, one in zip(records, found, strict=True)}
@@ -95,17 +100,17 @@ def test_a_tied_image_counts_as_the_share_that_its_metrics_gave_it() -> None:
 
 
 def test_of_very_many_runs_the_predictions_of_the_first_replicates_are_kept(
-    runs: tuple[list[Record], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whole replicates; what is kept gives the same choice, the same bytes and the same words again."""
-    records, texts = runs
+    """Whole replicates, two at least; what is kept gives the same choice, the same bytes and the same words again."""
+    records, texts = of_seeds(3)
     everything, nothing_said = predictions.limit(records, lambda r, _: texts.get(r.key))
     assert nothing_said == ""
     assert predictions.keep(records, everything) == predictions.keep(records, lambda r, _: texts.get(r.key))
     monkeypatch.setattr(predictions, "MOST", 1000)  # a run takes some 500
     some, said = predictions.limit(list(reversed(records)), lambda r, _: texts.get(r.key))
-    assert said == "Predictions image by image: of 1 of 2 replicates."
-    assert [r.seed for r in records if some(r, predictions.FILE) is not None] == [0, 0]
+    assert said == "Predictions image by image: of 2 of 3 replicates."
+    assert [r.seed for r in records if some(r, predictions.FILE) is not None] == [0, 1, 0, 1]
     assert some(records[-1], "another.json") == texts[records[-1].key]  # this reader knows no names
     body = predictions.keep(records, some)
     assert body is not None

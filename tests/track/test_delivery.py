@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.track import locks
 from bench.track.delivery import NotTaken
 from bench.track.record import Record
 from bench.track.spool import Spool
@@ -126,3 +128,22 @@ def test_an_outcome_that_mlflow_refuses_keeps_no_other_waiting(folder: Path) -> 
     (run,) = store.runs_of_key("endless", store.experiment("delivered"))
     assert run.status == "FINISHED"
     assert run.metrics == {"val/loss": math.inf}  # which MLflow keeps as the largest number
+
+
+def test_who_is_patient_waits_for_another_process_that_delivers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bench run` does: to go on would train again what is being delivered."""
+    monkeypatch.setattr(locks, "SECONDS", 0.05)
+    spool = Spool(sweep="delivered")
+    record = Record(key="one", sweep="", axes={}, seed=0, status="finished", metrics={"val/accuracy": 0.5})
+    spool.folder("one")
+    place, store, said = spool.put(record, "one", "delivered"), Store(), []
+    with locks.lock(place / ".lock"):
+        assert store.deliver_waiting([place], said.append) == 0
+        waiting = threading.Thread(target=lambda: store.deliver_waiting([place], said.append, patient=True))
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not place.exists()
+    assert [text.endswith("Waiting for its end.") for text in said] == [False, True]
+    assert store.find(["one"], "delivered")["one"].status == "finished"
