@@ -55,8 +55,8 @@ class Call:
 
         Args:
             elsewhere: in namespaces of its own, as another machine would be.
-            clock: by how many seconds somebody has set the clock. No namespace of time holds that one: Python's is moved
-                in it and its children, and where this user may mount, what the kernel tells as boot time too.
+            clock: by how many seconds somebody has set the clock. No namespace of time holds that one: Python's is
+                moved in it and its children, and where this user may mount, what the kernel tells as boot time too.
         """
         code = "import sys; from bench.cli import shell; sys.exit(shell())"
         self.words = words
