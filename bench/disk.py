@@ -21,6 +21,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 )  # fmt: skip
+SIGNS = frozenset("=@+-\uff1d\uff20\uff0b\uff0d")  # those of full width too, which some take for the others
+BLANK = "".join(map(chr, (*range(0x21), 0xA0, 0x200B, 0x2003, 0x3000, 0xFEFF)))  # what is trimmed, or not seen
+NUMBER = re.compile(r"[+-](\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
 Content = str | bytes | Callable[[BinaryIO], object]
 
 
@@ -67,16 +70,18 @@ def write_table(path: Path, rows: Iterable[Sequence[object]]) -> None:
         RequestError: for a full disk or a folder that may not be written.
     """
     out = io.StringIO(newline="")
-    csv.writer(out).writerows([[_cell(value) for value in row] for row in rows])
+    csv.writer(out).writerows([[show_cell(value) for value in row] for row in rows])
     write_atomically(path, out.getvalue().encode(errors="surrogateescape"))
 
 
 def formula(text: str) -> bool:
-    """Whether a spreadsheet would calculate a cell instead of showing it."""
-    return text.lstrip()[:1] in ("=", "@", "+", "-") and not text.lstrip()[1:2].isdigit()
+    """Whether a spreadsheet would calculate a cell instead of showing it: `=1+1`, `-2+3`; `-0.5` is a number."""
+    shown = text.lstrip(BLANK)
+    return shown[:1] in SIGNS and not NUMBER.fullmatch(shown)
 
 
-def _cell(value: object) -> object:
+def show_cell(value: object) -> object:
+    """A cell that a spreadsheet shows: text that it would calculate is put in quotes of its own."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) and formula(value) else value
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.disk import show_cell
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def main(args: argparse.Namespace) -> int:
     rows: list[dict[str, Any]] = []
     writer = csv.writer(sys.stdout, lineterminator="\n")  # a CR is no text for a terminal
     if args.csv:
-        writer.writerow(["image", "class", "probability", *model.classes])
+        writer.writerow(["image", "class", "probability", *map(show_cell, model.classes)])
     for place, row, problem in classify_all(model, places(words, sys.stdin)):
         if problem:
             failed += 1
@@ -74,7 +75,9 @@ def main(args: argparse.Namespace) -> int:
             continue
         best = max(range(len(row)), key=lambda k: row[k])
         if args.csv:
-            writer.writerow([place, model.classes[best], f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)])
+            writer.writerow(
+                [*map(show_cell, (place, model.classes[best])), f"{row[best]:.6f}", *(f"{p:.6f}" for p in row)]
+            )
         elif args.json:
             named = dict(zip(model.classes, row, strict=True))
             rows.append({"image": place, "class": model.classes[best], "probabilities": named})

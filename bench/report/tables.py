@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.disk import show_cell
 from bench.report.frame import select_frame
 from bench.report.grid import Grid, Panel, number, pivot, remarks
 from bench.report.naming import point
@@ -98,15 +99,15 @@ def tidy_csv(grid: Grid) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     head = [*axes, *(f"selected {name}" for name in chosen), "metric", "n", "mean", "ci_low", "ci_high", "sd"]
-    writer.writerow([*head, *counts, "mark", "values"])
+    writer.writerow([*map(show_cell, head), *counts, "mark", "values"])
     for panel in grid.panels:
         for body, marks in zip(panel.cells, panel.marks, strict=True):
             for cell, mark in zip(body, marks, strict=True):
                 if cell is None:
                     continue
                 i = cell.interval
-                row: list[Any] = [show(cell.at[name]) if name in cell.at else "" for name in axes]
-                row += [show(cell.chosen[name]) if name in cell.chosen else "" for name in chosen]
+                row: list[Any] = [show_cell(show(cell.at[name])) if name in cell.at else "" for name in axes]
+                row += [show_cell(show(cell.chosen[name])) if name in cell.chosen else "" for name in chosen]
                 row += [cell.metric, i.n, *("" if math.isnan(v) else repr(v) for v in (i.mean, i.low, i.high, i.sd))]
                 row += [getattr(cell, name) for name in counts]
                 row += [mark, " ".join(f"{seed}:{value!r}" for seed, value in cell.values.items())]

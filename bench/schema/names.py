@@ -38,7 +38,8 @@ def make_printable(text: str) -> str:
     return "".join(c if c in "\n\t" or c.isprintable() else "?" for c in text)
 
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all that steer a terminal, but for line ends and tabs
+# All that steer a terminal, but for line ends and tabs; and what turns the direction of writing, or ends lines, unseen.
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Harmless:

@@ -48,11 +48,12 @@ def workers_of(call: Call) -> list[psutil.Process]:
 
 
 def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> None:
-    """From two folders, as from two machines, into one store that does not exist yet."""
+    """From two folders into one store that does not exist yet; between their starts somebody sets the clock."""
     uri = f"tracking.uri=sqlite:///{tmp_path}/shared.db"
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    calls = [Call(tmp_path / name, "sweep", *TINY, uri, "--workers", "1", "--json") for name in ("one", "two")]
+    words = ("sweep", *TINY, uri, "--workers", "1", "--json")
+    calls = [Call(tmp_path / name, *words, clock=clock) for name, clock in (("one", 0.0), ("two", 3600.0))]
     for call in calls:
         assert call.finish() == 0, call.said
     found = [call.json() for call in calls]

@@ -15,9 +15,13 @@ import pytest
 
 from bench.cli import complain
 from bench.cli.compare import of_run
+from bench.report.frame import select_frame
+from bench.report.grid import pivot
+from bench.report.tables import tidy_csv
 from bench.schema.errors import RequestError
 from bench.schema.names import Harmless, checked_name, make_printable, tolerate_narrow_encoding
 from bench.schema.sweep import steps_of
+from bench.schema.sweep_file import sweep
 from bench.track.artifacts import local
 from bench.track.importing import Unbelievable, _own_place, bring
 from bench.track.record import Record, read_csv, to_csv
@@ -232,15 +236,28 @@ def test_a_sweep_named_outside_is_refused(folder: Path, bench: Any) -> None:
 
 def test_cells_are_no_formulas(tmp_path: Path) -> None:
     """A spreadsheet shows them; they come back as they were."""
-    texts = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-cmd", "-0.5", "a"]
+    texts = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-cmd", "-0.5", "a", "-2+3+cmd|x", "+1-2"]
+    texts += ["\t=1+1", "\u00a0=1", "\ufeff=1", "\uff1d1+1"]
     records = [
         Record(key=str(i), sweep="s", axes={"a": t}, seed=i, status="failed", reason=t) for i, t in enumerate(texts)
     ]
     (tmp_path / "records.csv").write_text(to_csv(records))
     assert read_csv(tmp_path / "records.csv") == records
     cells = [cell for row in csv.reader(io.StringIO(to_csv(records))) for cell in row if cell]
-    assert [c for c in cells if c[0] in "=@+-" and not c[1:2].isdigit()] == []
-    assert "-0.5" in cells
+    assert [c for c in cells if c.strip("\t\u00a0\ufeff")[:1] in set("=@+-\uff1d")] == ["-0.5"]
+
+
+def test_cells_of_a_table_are_no_formulas() -> None:
+    axes = {"=how": {"=1+1": ["optim.lr=0.1"], "-2+3": ["optim.lr=0.2"]}}
+    made = sweep({"name": "s", "question": "?", "base": [], "axes": axes, "seeds": 1, "table": {"rows": "=how"}}, "s")
+    records = [
+        Record(key=t, sweep="s", axes={"=how": t}, seed=0, status="finished", metrics={"test/accuracy": 0.5})
+        for t in axes["=how"]
+    ]
+    cells = [
+        cell for row in csv.reader(io.StringIO(tidy_csv(pivot(select_frame(made, records), made)))) for cell in row
+    ]
+    assert {'"=how"', '"=1+1"', '"-2+3"'} <= set(cells)
 
 
 def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -249,7 +266,8 @@ def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixtu
     assert "\x1b" not in capsys.readouterr().err
     out = io.StringIO()
     print("a\x1b[2J\r\0\x9b2J\u00a0±", file=Harmless(out))
-    assert out.getvalue() == "a?[2J???2J\u00a0±\n"
+    print("a\u202eb\u2066c\u2028d", file=Harmless(out))
+    assert out.getvalue() == "a?[2J???2J\u00a0±\na?b?c?d\n"
     with pytest.raises(RequestError, match="are no label"):
         steps_of("model", {"a\x1b[2J": [], "b": []})
 
