@@ -18,6 +18,12 @@ function legend(spec) {
   const list = document.createElement("ul");
   list.className = "legend";
   list.setAttribute("aria-label", spec.lines || "series");
+  if (spec.lines) {
+    const head = document.createElement("li");
+    head.className = "of";
+    head.append(`${spec.lines}:`);
+    list.append(head);
+  }
   const lined = ["line", "trace"].includes(spec.kind);
   spec.series.forEach((name, i) => {
     const item = document.createElement("li");
@@ -68,7 +74,9 @@ function scale(axis, range, width) {
   if (axis.ticks.length) ticks = thinned(axis.ticks, range, log, width);
   else if (log) ticks = decades(range);
   else if (axis.whole) ticks = d3.ticks(...range, most).filter(Number.isInteger);
-  return { ...base, type: log ? "log" : "linear", domain: range, ticks, tickFormat: axis.ticks.length ? String : plain };
+  // D3 leaves out the labels of a logarithmic axis that lie far from a power of its base (64 of 16, 64, 256): with a
+  // base beyond all numbers it writes each tick that is given. It must be no whole number, or D3 counts up to it.
+  return { ...base, ...(log ? { type: "log", base: 1e9 + 0.5 } : { type: "linear" }), domain: range, ticks, tickFormat: axis.ticks.length ? String : plain };
 }
 
 const threads = (panel) => panel.threads.map(([i, points]) => Plot.line(points, { stroke: colour(i), strokeWidth: 0.8, strokeOpacity: 0.5, ariaHidden: "true" }));
@@ -214,7 +222,7 @@ function draw(box, spec) {
   const parts = [];
   if (spec.series.length > 1 && spec.kind !== "heat") parts.push(legend(spec));
   const grid = document.createElement("div");
-  grid.className = spec.panels.length > 1 ? "panels" : "panels one";
+  grid.className = ["panels", { 1: "one", 4: "four" }[spec.panels.length]].filter(Boolean).join(" ");
   box.replaceChildren(...parts, grid);
   const places = spec.panels.map((panel) => {
     const place = document.createElement("div");
@@ -306,8 +314,6 @@ function sortable(block) {
       said.textContent = `${shown} of ${body.rows.length} rows`;
     });
   }
-  const single = block.querySelector("input[data-seeds]");
-  if (single) single.addEventListener("change", () => block.classList.toggle("with-seeds", single.checked));
 }
 
 function make(tag, attributes, ...children) {
@@ -376,7 +382,7 @@ function own(spec, panel) {
 
 function curves(files) {
   const rank = (name) => ["val_accuracy", "val_loss", "val_nll", "train_loss"].indexOf(name) + 1 || 9;
-  const told = Object.entries(files.curves).filter(([name, values]) => values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1));
+  const told = Object.entries(files.curves).filter(([name, values]) => name !== "seconds" && values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1)); // seconds are of all seeds that were stacked
   return told.sort((a, b) => rank(a[0]) - rank(b[0])).map(([name, values]) => {
     const share = /accuracy|top5|f1|ece/.test(name), factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");
     const marks = files.epochs.map((x, i) => ({ x, y: values[i] === null ? null : values[i] * factor, tip: [`epoch ${x}`, `${label}: ${Number((values[i] * factor).toPrecision(5))}`] }));
@@ -415,7 +421,7 @@ function run(i) {
   }
   if (files.counts) picture("Confusion matrix", confusion(files));
   if (files.mistakes?.length) section("Most frequent mistakes", make("ol", {}, ...files.mistakes.map(([n, all, a, b]) => make("li", {}, `${a} taken for ${b}: ${n} of ${all} images`))));
-  if (files.bins) picture(`Reliability (calibration error ${files.ece}%)`, reliability(files));
+  if (files.bins) picture(`Reliability (calibration error ${written(files.ece, 2)}%)`, reliability(files));
   if (DATA.command[i] !== null && DATA.command[i] !== undefined) {
     const text = `${DATA.command_names[DATA.command[i]]} seed=${DATA.seed[i]}`, copy = make("button", { type: "button", class: "push" }, "Copy");
     copy.addEventListener("click", () => navigator.clipboard.writeText(text).then(() => { copy.textContent = "Copied"; }, () => { copy.textContent = "Select it to copy"; }));
@@ -482,9 +488,9 @@ function runs(block) {
     select.addEventListener("change", choose);
     fields.push([column, select]);
   }
-  const haystack = [];
+  const haystack = [], all = DATA.order ?? [...Array(count).keys()];
   for (let i = 0; i < count; i++) haystack.push(columns.filter((c) => c.field).map((c) => cell(i, c)).concat(DATA.run_id[i], DATA.key[i]).join(" ").toLowerCase());
-  let kept = [...Array(count).keys()], first = 0, sorting = null;
+  let kept = all, first = 0, sorting = null;
   tools.hidden = false;
 
   function row(i) {
@@ -518,7 +524,7 @@ function runs(block) {
 
   function choose() {
     const wanted = words(filter.value), fixed = fields.filter(([, select]) => select.value !== "");
-    kept = [...Array(count).keys()].filter((i) => fixed.every(([c, select]) => String(c.values[i]) === select.value) && matches(haystack[i], wanted));
+    kept = all.filter((i) => fixed.every(([c, select]) => String(c.values[i]) === select.value) && matches(haystack[i], wanted));
     if (sorting) {
       const keyed = kept.map((i) => [cell(i, columns[sorting.column]), i]);
       keyed.sort((a, b) => order(a[0], b[0], sorting.down));
@@ -565,7 +571,7 @@ function sweeps(block) {
     let kept = 0;
     cards.forEach((card, i) => {
       const fits = matches(card.textContent.toLowerCase(), wanted)
-        && selects.every((s) => !s.value || card.dataset[s.dataset.by].split(" ").includes(s.value));
+        && selects.every((s) => !s.value || card.dataset[s.dataset.by].split("\n").includes(s.value));
       card.hidden = lines[i].hidden = !fits;
       kept += fits;
     });
