@@ -24,7 +24,7 @@ from bench.train.result import Result
 
 FEWEST = 2  # epochs worth running
 TUNED_LEAST = 4  # of a backbone that is fine-tuned
-PROBE = 8  # images by which the backbone is timed
+PROBE = 8  # images by which the backbone is timed, twice: the first time warms up
 SPARE = 1.25  # how much longer than estimated things may take
 
 
@@ -98,7 +98,10 @@ class Search:
 
     def _family(self, family: Family, study_of: Callable[[int], Any]) -> None:
         longest = max((c.epochs for c in family.candidates), default=0)
-        epochs, why = self._fitting(family, longest)
+        try:
+            epochs, why = self._fitting(family, longest)
+        except (RunFailed, RequestError) as error:  # a backbone's files may be damaged, or of another version
+            epochs, why = 0, _failed(error)
         if why:
             self._note(Tried(family.name, family.name, note=why))
             return
@@ -129,7 +132,7 @@ class Search:
         return epochs, ""
 
     def _pass(self, of: tuple[str, ...]) -> float:
-        """Seconds that a backbone takes for one image."""
+        """Seconds that a backbone takes for one image; where timing it well would take too long, by a single one."""
         if of not in self.pass_seconds:
             import torch
 
@@ -140,13 +143,17 @@ class Search:
             net = models.build(exp, self.data.shape, len(self.data.classes)).eval()
             prepare = preprocess.make(exp, self.data)
             chosen = torch.from_numpy(np.asarray(self.data.images[self.data.train[:PROBE]]))
-            times = []
-            with torch.inference_mode():
-                for _ in range(2):  # the first one warms up
-                    started = time.perf_counter()
-                    net(prepare(chosen))
-                    times.append((time.perf_counter() - started) / len(chosen))
-            self.pass_seconds[of] = times[-1]
+
+            def timed(images: torch.Tensor) -> float:
+                started = time.perf_counter()
+                with torch.inference_mode():
+                    net(prepare(images))
+                return (time.perf_counter() - started) / len(images)
+
+            self.pass_seconds[of] = timed(chosen[:1])
+            if 2 * PROBE * self.pass_seconds[of] <= self.left:
+                timed(chosen)
+                self.pass_seconds[of] = timed(chosen)
         return self.pass_seconds[of]
 
     def _try(self, family: Family, candidate: Candidate, epochs: int, study: Any) -> Tried:
@@ -179,7 +186,7 @@ class Search:
             out.note = str(reason)
         except (RunFailed, RequestError) as error:
             study.tell(trial, state=_state("FAIL"))
-            out.note = f"failed: {str(error).splitlines()[0]}"
+            out.note = _failed(error)
         else:
             found = metrics(result.val_scores, self.data.labels[self.data.val])
             out.accuracy, out.nll, out.result = found["accuracy"], found["nll"], result
@@ -213,6 +220,10 @@ def sampler() -> Callable[[int], Any]:
         return optuna.create_study(direction="maximize", pruner=pruner)
 
     return study
+
+
+def _failed(error: Exception) -> str:
+    return f"failed: {str(error).splitlines()[0]}"
 
 
 def _state(name: str) -> Any:

@@ -24,7 +24,9 @@ from bench.disk import show_cell
 from bench.schema.errors import RequestError
 
 if TYPE_CHECKING:
+    from bench.serve.classifier import OfRun
     from bench.serve.ensemble import Classifier
+    from bench.serve.exported import Exported
 
 SUMMARY = "class probabilities of images, by a run's model"
 
@@ -136,8 +138,8 @@ def classifier(args: argparse.Namespace, overrides: list[str]) -> Classifier:
     """The model that the words ask for."""
     words = [word for word in args.run.split(",") if word]
     members = [one(word, args, overrides) for word in words]
-    titles = [member.title for member in members]
-    if twice := next((word for word, title in zip(words, titles, strict=True) if titles.count(title) > 1), ""):
+    named = [_resolved(member) for member in members]
+    if twice := next((word for word, what in zip(words, named, strict=True) if named.count(what) > 1), ""):
         raise RequestError(f"{args.run}: '{twice}' and another one are the same model. Name each once.")
     if not members:
         raise RequestError("No run was named: expected a run's id, its first characters, or 'last'.")
@@ -148,7 +150,14 @@ def classifier(args: argparse.Namespace, overrides: list[str]) -> Classifier:
     return Ensemble(members)
 
 
-def one(word: str, args: argparse.Namespace, overrides: list[str]) -> Classifier:
+def _resolved(model: OfRun | Exported) -> str:
+    """What a word named: the run's id, or the file of an exported model; the same title may stand for several."""
+    from bench.serve.exported import Exported
+
+    return str(model.file.resolve()) if isinstance(model, Exported) else model.trained.record.run_id
+
+
+def one(word: str, args: argparse.Namespace, overrides: list[str]) -> OfRun | Exported:
     """A run, or the folder of an exported model."""
     from bench.serve.exported import Exported, is_exported
 

@@ -1,6 +1,9 @@
 """Files that libraries open in C, of which Python's audit events say nothing: heard where the library is asked.
 
-`bench.parts.reads` listens. A function of a library is wrapped while somebody listens, and as it was after that.
+`bench.parts.reads` listens. A function of a library is wrapped while somebody listens, and as it was after that; one
+that `from ... import` has kept only calls the function when nobody listens. A class stays the class that it is, as
+users inherit from it and ask for it: its `__init__` is wrapped. Where a class does not let that be set (OSFile,
+VideoCapture and others that are written in C), what it opens is not heard.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-# Module -> functions whose first argument names a file. Each is looked up in the module when it is called.
+# Module -> functions and classes whose first argument names a file. Each is looked up in the module when it is called.
 LOADERS = {
     "torch.jit": ("load",),
     "safetensors": ("safe_open",),
@@ -32,6 +35,7 @@ LOADERS = {
     "polars": ("read_csv", "read_parquet", "read_ipc", "scan_csv", "scan_parquet", "scan_ipc"),
     "onnxruntime": ("InferenceSession",),
 }
+_hearers: list[Callable[[str], None]] = []
 
 
 def import_loaders(texts: Iterable[str]) -> None:
@@ -47,28 +51,62 @@ def import_loaders(texts: Iterable[str]) -> None:
 def listen(hear: Callable[[str], None]) -> Iterator[None]:
     """Inside, `hear` gets the name of each file that is asked for."""
     before: list[tuple[Any, str, Any]] = []
+    classes: dict[type, tuple[Any, Any]] = {}  # one class may stand in several modules
     for module_name, names in LOADERS.items():
         module = sys.modules.get(module_name)
         for name in names if module is not None else ():
-            function = getattr(module, name, None)
-            if function is not None:
-                before.append((module, name, function))
-                setattr(module, name, _wrap(function, hear))
+            found = getattr(module, name, None)
+            if isinstance(found, type):
+                if found not in classes:
+                    wrapped = _wrap_init(found)
+                    with suppress(TypeError):  # one written in C
+                        classes[found] = vars(found).get("__init__"), wrapped
+                        found.__init__ = wrapped  # type: ignore[misc]
+            elif found is not None:
+                before.append((module, name, found))
+                setattr(module, name, _wrap(found))
+    _hearers.append(hear)
     try:
         yield
     finally:
+        _hearers.remove(hear)
         for module, name, function in before:
             setattr(module, name, function)
+        for kind, (init, wrapped) in classes.items():
+            if vars(kind).get("__init__") is not wrapped:
+                continue
+            if init is None:
+                del kind.__init__  # type: ignore[misc]
+            else:
+                kind.__init__ = init  # type: ignore[misc]
 
 
-def _wrap(function: Any, hear: Callable[[str], None]) -> Any:
-    @functools.wraps(function, updated=())
+def _wrap(function: Any) -> Any:
+    @functools.wraps(function)
     def wrapped(*given: Any, **by_name: Any) -> Any:
-        for value in (*given[:1], *by_name.values()):
-            if isinstance(value, str | bytes | os.PathLike):
-                path = os.fsdecode(value).removeprefix("file://")
-                if os.path.isfile(path):
-                    hear(path)
+        _hear(given, by_name)
         return function(*given, **by_name)
 
     return wrapped
+
+
+def _wrap_init(kind: Any) -> Any:
+    """For a class: what its `__init__` does, heard before it."""
+    init = kind.__init__
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *given: Any, **by_name: Any) -> None:
+        _hear(given, by_name)
+        if init is not object.__init__:  # that takes no arguments; `__new__` had them
+            init(self, *given, **by_name)
+
+    return wrapped
+
+
+def _hear(given: tuple[Any, ...], by_name: dict[str, Any]) -> None:
+    for value in (*given[:1], *by_name.values()) if _hearers else ():
+        if isinstance(value, str | bytes | os.PathLike):
+            path = os.fsdecode(value).removeprefix("file://")
+            if os.path.isfile(path):
+                for hear in _hearers:
+                    hear(path)

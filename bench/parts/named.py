@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ def places_named(part: Listed, values: Mapping[str, Any]) -> dict[str, tuple[Pat
     found = {}
     for name, text in _texts(values):
         for place in (part.file.parent, part.file.parent.parent, Path.cwd()):
-            path = place / Path(text).expanduser()
-            if not path.is_file() and not (path.is_dir() and "/" in text):
+            path = place / os.path.expanduser(text)  # these leave and deny what cannot be: a name too long, ~nobody
+            if not os.path.isfile(path) and not ("/" in text and os.path.isdir(path)):
                 continue
             setting = f"{KINDS[part.kind].group}.{name}"
             try:

@@ -10,6 +10,7 @@ program that is started it is said that what it reads is not known.
 
 from __future__ import annotations
 
+import dis
 import importlib.util
 import os
 import re
@@ -17,13 +18,15 @@ import sys
 import sysconfig
 import tempfile
 import urllib.parse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from bench.parts.loaders import listen
 from bench.schema.errors import RequestError
+from bench.schema.names import make_printable
+from bench.schema.secrets import redact_text
 
 BENCH = str(Path(__file__).resolve().parents[1]) + os.sep
 # What is not the user's: Python and what is installed, the system, what libraries keep for themselves.
@@ -51,6 +54,7 @@ OF_THE_MACHINE = re.compile(
 )
 PASSING = ("os", "collections.abc", "subprocess")  # modules between a user's code and what it asks for
 _watches: list[_Watch] = []
+_copying: tuple[Any, int] | None = None  # code and place in it of the last that asked the environment for its keys
 _hooked = False
 
 
@@ -103,8 +107,8 @@ def watch_reads(
         _watches[:] = [other for other in _watches if other is not watch]
     if tell:
         for program, where in watch.programs.items():
-            print(f"{what} starts another program, {program} ({where}). What that reads is not in the key of its code.",
-                  file=sys.stderr, flush=True)  # fmt: skip
+            told = f"{what} starts another program, {program} ({where}). What that reads is not in the key of its code."
+            print(make_printable(told), file=sys.stderr, flush=True)
     # One file has several names: by a link, by "..", from a folder that is a link.
     own = {name for path in known for name in (os.path.abspath(path), os.path.realpath(path))} if watch.read else set()
     for text, where in watch.read.items():
@@ -184,29 +188,81 @@ def _open(name: Any, mode: Any, flags: Any) -> None:
 
 
 class _Environment(type(os.environ)):  # type: ignore[misc]
-    """`os.environ`, which notices who reads a variable."""
+    """`os.environ`, which notices who reads a variable; not who passes all on, to programs that are started most often.
+
+    A variable that is set or taken out is read where the value that this gives back is used.
+    """
 
     def __getitem__(self, key: Any) -> Any:
         """Its value."""
-        if _watches and isinstance(key, str) and not OF_THE_MACHINE.fullmatch(key):
-            _note("variables", key, _whose_line(sys._getframe(1)))
+        frame = sys._getframe(1)
+        if _copying != (frame.f_code, frame.f_lasti):  # `{**os.environ}`, `dict(os.environ)`: keys and values in one
+            self._read(key, frame)
         return super().__getitem__(key)
+
+    @staticmethod
+    def _read(key: Any, frame: Any) -> None:
+        if _watches and isinstance(key, str) and not OF_THE_MACHINE.fullmatch(key):
+            _note("variables", key, _whose_line(frame))
+
+    def keys(self) -> Any:
+        """As of a dict."""
+        global _copying
+        frame = sys._getframe(1)
+        _copying = frame.f_code, frame.f_lasti
+        return super().keys()
 
     def copy(self) -> dict[Any, Any]:
-        """As of a dict; for programs that are started, most often."""
+        """As of a dict."""
         return {key: super(_Environment, self).__getitem__(key) for key in self}
 
+    def items(self) -> Any:
+        """As of a dict."""
+        return self.copy().items()
+
+    def values(self) -> Any:
+        """As of a dict."""
+        return self.copy().values()
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | dict(other) if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Any) -> Any:
+        return dict(other) | self.copy() if isinstance(other, Mapping) else NotImplemented
+
     def setdefault(self, key: Any, value: Any) -> Any:
-        """As of a dict; most often to set it."""
+        """As of a dict."""
         if key not in [*self]:
             self[key] = value
+        elif not _is_left(frame := sys._getframe(1)):
+            self._read(key, frame)
         return super().__getitem__(key)
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """As of a dict."""
+        if not _is_left(frame := sys._getframe(1)):
+            self._read(key, frame)
+        value = self.copy().pop(key, *default)
+        if key in [*self]:
+            del self[key]
+        return value
+
+    def clear(self) -> None:
+        """As of a dict."""
+        for key in [*self]:
+            del self[key]
+
+
+def _is_left(frame: Any) -> bool:
+    """Whether the code that calls drops what it is given back: a statement that is a call and nothing more."""
+    after = (one for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)
+    return next((one.opname for one in after), "") == "POP_TOP"
 
 
 def _program(event: str, arguments: tuple[Any, ...]) -> str:
     given = arguments[1] if event == "subprocess.Popen" else arguments[0]
     words = [os.fsdecode(w) for w in ([given] if isinstance(given, str | bytes | os.PathLike) else [*given])]
-    return repr(" ".join(words)[:60])
+    return repr(redact_text(" ".join(words))[:60])  # cut afterwards: what ends a password may lie behind that
 
 
 def _database(name: Any) -> Any:

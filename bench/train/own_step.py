@@ -200,13 +200,14 @@ class Brought:
 
 
 def brought(exp: Experiment, net: nn.Module) -> Brought | None:
-    """That of an Experiment's network; None where it is no LightningModule."""
+    """That of an Experiment's network; None where it is no LightningModule, or there is nothing to say of it."""
     if not _is_lightning(net):
         return None
     made = optimizer_of(exp, net)
     named = f"{type(made).__name__} at lr {made.param_groups[0]['lr']:g}" if made is not None else ""
     unused = tuple(name for name in UNUSED if _defines(net, name))
-    return Brought(type(net).__name__, named, _defines(net, "training_step"), unused)
+    found = Brought(type(net).__name__, named, _defines(net, "training_step"), unused)
+    return found if found.step or named or unused else None
 
 
 def optimizer_of(exp: Experiment, net: nn.Module) -> torch.optim.Optimizer | None:

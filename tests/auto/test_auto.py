@@ -126,6 +126,30 @@ def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> Non
     assert made.best is not None
 
 
+def test_a_backbone_that_cannot_be_built_or_timed_ends_no_search(
+    folder: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench import models
+
+    odd = ("model=timm", "model.name=nosuchnet", "transfer.weights=timm")
+    features = Candidate("features", (*odd, "transfer=frozen"))
+    nearest = Candidate("3 nearest", ("model=knn", "model.k=3"))
+    made = search(stripes, [Family("odd", (features,), features=True, of=odd), Family("neighbours", (nearest,))])
+    assert "failed: " in made.tried[0].note
+    assert made.best is made.tried[1]
+    build, seen = models.build, list[int]()
+
+    def watched(*args: Any) -> Any:
+        net = build(*args)
+        net.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+        return net
+
+    monkeypatch.setattr(models, "build", watched)
+    made = Search(made.data, base(stripes), time.monotonic(), lambda text, outcome: None)
+    made._pass(BACKBONE)
+    assert seen == [1]  # sixteen more would take longer than what is left
+
+
 def test_backbones_in_the_hubs_cache_are_tried(folder: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files as the hub's library keeps them, with weights of no training: found, named, used, without a network."""
     import huggingface_hub

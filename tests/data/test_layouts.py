@@ -13,6 +13,7 @@ from PIL import Image
 from bench.data import ImageData, load
 from bench.data.sources.classes import in_order, note_several
 from bench.data.sources.decode import BadImage, header, rule
+from bench.data.sources.huggingface import check_local
 from bench.data.sources.split_names import hidden_splits
 from bench.schema.dataset import Csv, Folder, HuggingFace, Split
 from bench.schema.errors import RequestError
@@ -83,12 +84,19 @@ def test_folders_that_are_no_classes_are_told(tops: str, remark: str, tmp_path: 
 
 
 def test_a_class_folder_that_is_a_link_to_nothing_is_no_silent_loss(tmp_path: Path) -> None:
-    (tmp_path / "dog").symlink_to(tmp_path / "away")
+    (tmp_path / "dog").symlink_to(tmp_path / "away" / "dog")
     with pytest.raises(RequestError, match="dog is a link that leads nowhere"):
         folder(tmp_path, "bird cat")
     (tmp_path / "dog").unlink()
     (tmp_path / "README.md").symlink_to(tmp_path / "away")
-    assert folder(tmp_path, "bird cat nan").notes[0][0] == "label_missing"
+    (tmp_path / "latest").symlink_to(tmp_path / "run7")
+    data = folder(tmp_path, "bird cat nan")
+    assert data.notes[0][0] == "label_missing"
+    assert "latest (a link that leads nowhere)" in data.remarks[0]
+    (tmp_path / "latest").unlink()
+    (tmp_path / "latest").symlink_to(tmp_path / "a.JPG")
+    with pytest.raises(RequestError, match="latest is a link that leads nowhere"):
+        folder(tmp_path, "bird cat")
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -151,6 +159,32 @@ def test_lists_that_look_odd_and_are_right(images: Path) -> None:
     assert listed(images, rows("train bus boat")).classes == ("boat", "bus", "train")
     assert listed(images, "\ufeff\ufeffpath, label\n" + rows('"x" "y"').partition("\n")[2].replace(",", ", ")).classes
     assert listed(images, rows("x y", "path,label,test_score", ",0.5 ,0.25")).classes == ("x", "y")
+    for column, values in (("valid", ",0 ,1"), ("test", ",yes ,no"), ("test image", ",x ,")):
+        assert "not taken as a split" in listed(images, rows("x y", f"path,label,{column}", values)).remarks[0]
+    assert listed(images, rows("x y", "path,label,phase", ",1 ,")).classes == ("x", "y")
+    with pytest.raises(RequestError, match="column 'test' seems to say"):
+        listed(images, rows("x y", "path,label,valid,test", ",0,1 ,1,0"))
+    quoted = "\n".join(f'a/{i:02}.png,{"xy"[i % 2]}, "tall" one' for i in range(12))
+    assert listed(images, f"path,label,note\n{quoted}").classes == ("x", "y")
+    with pytest.raises(RequestError, match="line 3: not a readable CSV line"):
+        listed(images, 'path,label\na/00.png,x\n"a/01.png"b,y')
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "train station,val d'isere,beach",
+        "bullet train,test tube,cup",
+        "training ground,development site,beach",
+        "CV1,CV2",
+    ],
+)
+def test_things_that_are_called_with_a_word_of_splits(names: str, images: Path, tmp_path: Path) -> None:
+    classes = names.split(",")
+    text = "\n".join(["path,label", *(f"a/{i:02}.png,{classes[i % len(classes)]}" for i in range(12))])
+    assert set(listed(images, text).classes) == set(classes)
+    class_folders(tmp_path, tuple(classes), each=4, size=(4, 4))
+    assert set(load(Folder(source="folder", root=str(tmp_path)), Split(val=0.3, test=0.3)).classes) == set(classes)
     (note,) = listed(images, rows("TBD x y")).notes
     assert note[1].startswith("4 images are of a class 'TBD'")
 
@@ -179,6 +213,7 @@ def test_names_of_classes() -> None:
     assert note_several(["sea lion", "sea", "lion", "a/b", "R&D"]) == []
     assert in_order(["10", "2", "1"])[1] == ("Classes are in the order of their numbers: 1, 2, 10.",)
     assert hidden_splits(["trainer", "tester", "bus"]) == []
+    assert hidden_splits(["train_cat", "test_cat", "other"]) == ["train_cat", "test_cat"]
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32])
@@ -220,6 +255,21 @@ def test_folders_of_which_the_hubs_library_takes_a_part(tops: str, message: str,
     class_folders(tmp_path / "set", tuple(tops.split()), each=2, size=(4, 4))
     with pytest.raises(RequestError, match=rf"{message}(.|\n)*dataset=folder dataset\.root="):
         load(HuggingFace(source="huggingface", name=str(tmp_path / "set")), Split(val=0.3, test=0.3))
+
+
+@pytest.mark.parametrize("said", ["data_dir: {0}", 'data_files: [{{split: train, path: "{0}/train/**"}}]'])
+def test_files_of_a_hub_folders_other_configs_are_not_lost(said: str, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    for config in ("full", "tiny"):
+        class_folders(tmp_path / "set" / config / "train", each=4, size=(4, 4))
+    configs = "\n".join(f"- config_name: {name}\n  {said.format(name)}" for name in ("full", "tiny"))
+    (tmp_path / "set" / "README.md").write_text(f"---\nconfigs:\n{configs}\n---\n")
+    dataset = HuggingFace(source="huggingface", name=str(tmp_path / "set"), config="tiny")
+    check_local(dataset)
+    if "data_dir" in said:
+        class_folders(tmp_path / "set" / "more", each=1, size=(4, 4))
+        with pytest.raises(RequestError, match="2 of 19 files are in no split"):
+            check_local(dataset)
 
 
 def test_16_bits_and_vanished_classes_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

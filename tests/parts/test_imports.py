@@ -13,9 +13,11 @@ import pytest
 
 from bench import models
 from bench.compose import compose
+from bench.parts import loaders
 from bench.parts.code import code
 from bench.parts.listing import find
 from bench.parts.load import forget_modules, function
+from bench.parts.named import named_files
 from bench.parts.reads import watch_reads
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
@@ -414,6 +416,41 @@ def test_variables_of_the_machine_and_those_that_it_sets_are_free(write: Write) 
     assert width(asked()) == 4
 
 
+@pytest.mark.parametrize(
+    "word", ["x" * 330, "~nobody-of-that-name", "~nobody/" + "x" * 330, "./" + "x/" * 200, "a/\ud800"]
+)
+def test_words_that_can_name_no_file_are_words(write: Write, word: str) -> None:
+    write("parts/net.py", NET.format("WIDTH = 4"))
+    assert named_files(find("model", "net"), {"weights": word}) == {}
+
+
+@pytest.mark.parametrize("line", [
+    "ENV = {**os.environ, 'X': '1'}",
+    "ENV = dict(os.environ)",
+    "ENV = os.environ | {'X': '1'}",
+    "ENV = {'X': '1'} | os.environ",
+    "ENV = dict(os.environ.items(), X='1')\nassert '4' in os.environ.values()",
+    "subprocess.run(['true'], env={**os.environ, 'X': '1'}, check=True)",
+    "subprocess.run(['true'], env=os.environ, check=True)",
+    "os.environ.pop('MY_WIDTH', None)",
+    "os.environ.setdefault('MY_WIDTH', '5')",
+    "for name in os.environ.keys():\n    KEPT = os.environ[name]",
+    "KEPT = os.environ.pop('MY_WIDTH', '4')",
+    "KEPT = os.environ.setdefault('MY_WIDTH', '4')",
+    "os.environ.keys()\nKEPT = os.environ['MY_WIDTH']",
+])  # fmt: skip
+def test_variables_that_are_passed_on_or_taken_out_are_not_read(
+    write: Write, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_WIDTH", "4")
+    write("parts/net.py", NET.format("import os, subprocess\nWIDTH = 4\n{}").replace("{}", line))
+    if "KEPT" not in line:
+        assert width(asked()) == 4
+        return
+    with pytest.raises(RequestError, match=r"model 'net' reads the environment variable \w+ \(net.py, line \d+\)"):
+        compose(["model=net"])
+
+
 def test_classes_that_a_pickle_asks_for_are_known(write: Write) -> None:
     """Whole networks are often kept so: of what their class does the file says nothing."""
     write("parts/helper.py", "def made(): return 4")
@@ -460,12 +497,71 @@ def test_what_libraries_open_in_c_is_heard(write: Write, lines: str, tmp_path_fa
     assert (torch.jit.load, safetensors.torch.safe_open) == before
 
 
+def test_classes_of_libraries_are_those_that_they_are(write: Write, tmp_path_factory: pytest.TempPathFactory) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import safetensors
+    import torch
+
+    far = tmp_path_factory.mktemp("far")
+    pq.write_table(pa.table({"a": [4]}), far / "a.parquet")
+    safetensors.torch.save_file({"a": torch.tensor(4)}, far / "w.bin")
+    lines = """
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import safe_open
+from torch.jit import load
+class Rows(pq.ParquetFile):
+    def __init__(self, file: pq.ParquetFile | str | None) -> None:
+        super().__init__(file)
+KEPT: "safe_open | None" = None
+assert isinstance(pq.ParquetFile, type) and isinstance(safe_open, type) and isinstance(pa.OSFile, type)
+WIDTH = 4
+"""
+    init = vars(pq.ParquetFile)["__init__"]
+    write("parts/net.py", NET.format(lines))
+    assert width(asked()) == 4
+    for line in (
+        f"assert isinstance(Rows(Path('{far}') / ('a.par' + 'quet')), pq.ParquetFile)",
+        f"safe_open(filename='{far}/w' + '.b' + 'in', framework='pt')",
+    ):
+        write("parts/net.py", NET.format(lines + line))
+        with pytest.raises(RequestError, match=r"model 'net' reads .*(a.parquet|w.bin) \(net.py, line \d+\)"):
+            compose(["model=net"])
+    assert vars(pq.ParquetFile)["__init__"] is init
+    assert safetensors.safe_open.__init__ is object.__init__
+    with safetensors.safe_open(far / "w.bin", framework="pt") as file:
+        assert int(file.get_tensor("a")) == 4
+
+
+def test_what_from_import_kept_only_calls_the_function_after_it(tmp_path: Path) -> None:
+    from torch import jit
+
+    heard: list[str] = []
+    (tmp_path / "a.pt").write_text("none")
+    with loaders.listen(heard.append):
+        kept = jit.load
+    for listening in (nullcontext(), loaders.listen(heard.append)):
+        with listening, pytest.raises(RuntimeError):
+            kept(str(tmp_path / "a.pt"))
+        assert len(heard) == (not isinstance(listening, nullcontext))
+
+
 def test_another_program_is_named(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     write("parts/net.py", NET.format("import subprocess\nWIDTH = len(subprocess.check_output(['echo', '123']))"))
     rehearse([experiment(compose(["model=net", "dataset=digits"]))])
     told = capsys.readouterr().err
     assert told.count("starts another program") == 1
     assert "model 'net' starts another program, 'echo 123' (net.py, line 8)" in told
+
+
+def test_a_password_of_another_program_is_not_shown(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["true", "https://bob:s3cret" + "t" * 60 + "@host/w.pt"]
+    write("parts/net.py", NET.format(f"import subprocess\nWIDTH = 4\nsubprocess.run({words})"))
+    rehearse([experiment(compose(["model=net", "dataset=digits"]))])
+    told = capsys.readouterr().err
+    assert "starts another program, 'true https://host/w.pt' (net.py" in told
+    assert "s3cret" not in told
 
 
 def test_what_registers_only_once_is_told_as_that(write: Write) -> None:

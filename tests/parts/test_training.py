@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from bench.compose import compose
 from bench.parts.load import forget_modules
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment, flat_settings, run_key
-from bench.train import checkpoint
+from bench.train import checkpoint, own_step
 from bench.train.fit import fit
 from tests.conftest import REPO
 
@@ -228,6 +229,15 @@ def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.Cap
         run("model=theirs", "optim.lr=0.5")
     with pytest.raises(RequestError, match="works on one device and whole batches"):
         run("model=theirs", "trainer.accumulate=2")
+
+
+def test_of_a_lightning_module_with_only_a_forward_nothing_is_said(write: Write) -> None:
+    text = textwrap.dedent(LIGHTNING)
+    only = text[: text.index("    def training_step")] + text[text.index("@model") :]
+    write("parts/theirs.py", only)
+    exp = experiment(compose(["dataset=digits", "model=theirs"]))
+    net = models.build(exp, (1, 8, 8), 10)
+    assert own_step.brought(exp, net) is None
 
 
 @pytest.mark.parametrize(

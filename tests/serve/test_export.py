@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import packages_distributions, requires
@@ -89,6 +90,9 @@ def test_the_verb_its_table_and_predicting_without_torch(
     )
     assert "onnxruntime==" in (out / "requirements.txt").read_text()
     assert "takes no views" in bench("predict", str(out), str(digit), "--views", "2")[2]
+    other = shutil.copytree(out, tmp_path / "other")  # as a second export of the run, calibrated or not
+    assert "mean of 2" in bench_json("predict", f"{out},{other}", str(digit))["model"]
+    assert "the same model" in bench("predict", f"{out},{out / 'model.onnx'}", str(digit))[2]
     (out / "model.onnx").write_bytes(b"nothing")
     assert "cannot be loaded" in bench("predict", str(out), str(digit))[2]
     (out / "model.json").write_text("{}")

@@ -97,6 +97,7 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
             f"{shown}: no column is named '{wanted}' (dataset.split_column).{suggestion(wanted, columns)} "
             f"Its columns: {', '.join(columns)}. dataset.split_column=null draws the splits."
         )
+    bare: list[str] = []
     for i, name in enumerate(columns):
         filled = {row[i].strip() for row in rows if len(row) == len(columns)}
         values = filled - {""}
@@ -112,7 +113,11 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
         if name in (dataset.path_column, dataset.label_column) or not (values and 1 < len(filled) <= MANY):
             continue
         plain = re.sub(r"[^a-z]", "", name.casefold())
-        numbers = len(values) <= 3 and plain in SPLIT_COLUMNS and all(map(_is_number, values))
+        if _is_bare(name) and {value.casefold() for value in values} <= FLAGS:
+            bare.append(name)
+            if len(bare) == 1:
+                continue
+        numbers = 1 < len(values) <= 3 and plain in SPLIT_COLUMNS and all(map(_is_number, values))
         if numbers or _is_flag(name, values) or hidden_splits(values):
             raise RequestError(
                 f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
@@ -120,7 +125,17 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
                 "dataset.split_column=null to draw others."
             )
     folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold")]
-    return -1, tuple(f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds)
+    remarks = [f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds]
+    remarks += [
+        f"Column {name} is not taken as a split: for that, call it split, with train and test." for name in bare
+    ]
+    return -1, tuple(remarks)
+
+
+def _is_bare(name: str) -> bool:
+    """Whether a column is called valid or test and no more: alone, it may tell of quality, or of a medical test."""
+    words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
+    return [word for word in words if word not in ("image", "images", "img")] in (["valid"], ["test"])
 
 
 def _is_flag(name: str, values: set[str]) -> bool:

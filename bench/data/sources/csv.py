@@ -157,7 +157,19 @@ def _rows(dataset: Any, text: str) -> tuple[list[int], list[list[str]]]:
 
     delimiter = max(DELIMITERS, key=lambda d: (len(wanted & columns(d)), first.count(d), d == ","))
     delimiter = stated.group(1) if stated else delimiter
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=True)
+    try:
+        lines, rows = _parse(text, delimiter, skip=True)
+    except csv.Error as error:
+        try:  # a quote behind a blank may be a letter: a.png,b, "x" y
+            lines, rows = _parse(text, delimiter, skip=False)
+        except csv.Error:
+            raise RequestError(f"{redact(dataset.file)}, {error}.") from error
+    return (lines[1:], rows[1:]) if stated else (lines, rows)
+
+
+def _parse(text: str, delimiter: str, skip: bool) -> tuple[list[int], list[list[str]]]:
+    """The same by a delimiter; `skip`: blanks before a field count for nothing. Raises csv.Error naming the line."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter, skipinitialspace=skip)
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
@@ -166,10 +178,8 @@ def _rows(dataset: Any, text: str) -> tuple[list[int], list[list[str]]]:
                 lines.append(reader.line_num)
                 rows.append(row)
     except csv.Error as error:
-        raise RequestError(
-            f"{redact(dataset.file)}, line {reader.line_num}: not a readable CSV line ({error})."
-        ) from error
-    return (lines[1:], rows[1:]) if stated else (lines, rows)
+        raise csv.Error(f"line {reader.line_num}: not a readable CSV line ({error})") from error
+    return lines, rows
 
 
 def _check_row(where: str, path: str, label: str) -> None:

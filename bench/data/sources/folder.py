@@ -134,12 +134,21 @@ def _folders(folder: Path, bad: list[str], aside: list[str]) -> list[Path]:
         if is_dir(entry):
             found.append(Path(entry.path))
         elif (where := leads_nowhere(entry)) and not is_text(entry.name):
-            bad.append(f"{entry.path} is a link that leads {where}")
+            if _was_meant(entry):
+                bad.append(f"{entry.path} is a link that leads {where}")
+            else:
+                aside.append(f"{entry.name} (a link that leads {where})")
         elif entry.name.lower().endswith(IMAGES):
             bad.append(f"{entry.path} lies beside the class folders, so it has no class")
         else:
             aside.append(entry.name)
     return found
+
+
+def _was_meant(link: os.DirEntry[str]) -> bool:
+    """Whether a link that leads nowhere was to an image, or to a class: dog -> away/animals/dog, not latest -> run7."""
+    target = os.path.basename(os.readlink(link.path).rstrip(os.sep))
+    return link.name.lower().endswith(IMAGES) or target.lower().endswith(IMAGES) or target == link.name
 
 
 FOLDER = Source(_identity, _read)

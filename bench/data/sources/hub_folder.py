@@ -16,7 +16,11 @@ from bench.schema.errors import RequestError
 DATA = (*IMAGES, *ARCHIVES, ".parquet", ".arrow")  # what holds images; lists and texts beside them are left aside
 
 
-def check_folder(name: str, taken: Mapping[object, Sequence[str]] | None) -> None:
+def check_folder(
+    name: str,
+    taken: Mapping[object, Sequence[str]] | None,
+    others: Iterable[Mapping[object, Sequence[str]] | None] = (),
+) -> None:
     """Raise RequestError where files of the folder are in no split, or in another one than their folder says.
 
     The library knows few names of splits: it leaves out `holdout/` beside `train/` and `test/`, and takes `Training/`
@@ -24,15 +28,15 @@ def check_folder(name: str, taken: Mapping[object, Sequence[str]] | None) -> Non
 
     Args:
         taken: split -> its files, as the library found them.
+        others: the same of the folder's other configs, whose files are not lost.
     """
     if not taken:
         return
     root = Path(name).resolve()
-    split: dict[str, str] = {}
-    for which, files in taken.items():
-        split |= {os.path.relpath(os.path.realpath(file), root): str(which) for file in files}
+    split = _split_of_files(taken, root)
+    known = set(split).union(*(_split_of_files(other or {}, root) for other in others))
     there = sorted(os.path.relpath(p, root) for p in files_below(root) if p.is_file())
-    left = [path for path in there if path.lower().endswith(DATA) and path not in split]
+    left = [path for path in there if path.lower().endswith(DATA) and path not in known]
     remedy = (
         "Call the folders train, validation and test; where they hold one folder a class, "
         f"dataset=folder dataset.root={shlex.quote(name)} reads them too."
@@ -52,6 +56,13 @@ def check_folder(name: str, taken: Mapping[object, Sequence[str]] | None) -> Non
             if folder in found and split_of(split[path]) != found[folder]:
                 raise RequestError(f"{name}: the hub's library takes {path} as a part of {split[path]}. {remedy}")
     _check_one(name, set(split.values()), folders.values(), remedy)
+
+
+def _split_of_files(taken: Mapping[object, Sequence[str]], root: Path) -> dict[str, str]:
+    """File below the root -> its split."""
+    return {
+        os.path.relpath(os.path.realpath(file), root): str(which) for which, files in taken.items() for file in files
+    }
 
 
 def _check_one(name: str, splits: set[str], folders: Iterable[list[str]], remedy: str) -> None:

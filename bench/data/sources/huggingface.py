@@ -166,7 +166,7 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         raise RequestError("dataset=huggingface needs the extra: pip install 'imagebench[huggingface]'.") from error
     try:
         if Path(dataset.name).is_dir():
-            check_folder(dataset.name, datasets.load_dataset_builder(dataset.name, dataset.config).config.data_files)
+            check_local(dataset)
         found = datasets.load_dataset(dataset.name, dataset.config, revision=dataset.revision)
     except RequestError:
         raise
@@ -200,6 +200,24 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
             raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {kind}, no images.")
         known[name] = rows.cast_column(dataset.image_column, datasets.Image(decode=False))
     return known, parts, notes
+
+
+def check_local(dataset: Any) -> None:
+    """Raise RequestError where the library takes a local folder otherwise than its folders say.
+
+    Where the folder's own README says which files are in which split (`configs:` with `data_files:`), that is meant.
+    """
+    import datasets
+    from huggingface_hub import RepoCard
+
+    readme = Path(dataset.name) / "README.md"
+    said = RepoCard.load(readme, ignore_metadata_errors=True).data.to_dict() if readme.is_file() else {}
+    if any("data_files" in config for config in said.get("configs") or []):
+        return
+    chosen = datasets.load_dataset_builder(dataset.name, dataset.config).config
+    names = [name for name in datasets.get_dataset_config_names(dataset.name) if name != chosen.name]
+    others = [datasets.load_dataset_builder(dataset.name, name).config.data_files for name in names]
+    check_folder(dataset.name, chosen.data_files, others)
 
 
 def _note_revision(dataset: Any) -> list[Note]:

@@ -56,17 +56,31 @@ def _words(name: str) -> list[str]:
 
 
 def hidden_splits(names: Iterable[str]) -> list[str]:
-    """The names that hold those of splits, where train and another one are: trainA, testA, cats_test, traincat."""
+    """The names that hold those of splits, where train and another one are: trainA, testA, cats_test, traincat.
+
+    Either all of them do, or two say the same beside the split (cat_train, cat_test): a bullet train, a test tube and
+    a cup are things.
+    """
     names = list(names)
-    found = {name: {split for word in _words(name) if (split := split_of(word)) is not None} for name in names}
-    said = {split for splits in found.values() for split in splits}
-    return [name for name, splits in found.items() if splits] if TRAIN in said and len(said) > 1 else _glued(names)
+    found: dict[str, set[int | str]] = {}
+    of: dict[str, set[int | str]] = {}  # what a name says beside the split -> splits
+    for name in names:
+        words = _words(name)
+        split_at = {word: split for word in words if (split := split_of(word)) is not None}
+        found[name] = set(split_at.values())
+        rest = " ".join(word for word in words if word not in split_at and word not in FILLERS)
+        of.setdefault(rest, set()).update(found[name])
+    said = set().union(*found.values())
+    shared = any(TRAIN in splits and len(splits) > 1 for splits in of.values())
+    if TRAIN in said and len(said) > 1 and (shared or all(found.values())):
+        return [name for name, splits in found.items() if splits]
+    return _glued(names)
 
 
 def fold_names(names: Iterable[str]) -> list[str]:
-    """All names, where there are several and each says fold and a number; else none."""
+    """All names, where there are several and each says fold and a number; else none. CV1 may be anything."""
     names = list(names)
-    folds = [name for name in names if re.fullmatch(r"(k?folds?|cv|splits?)[\W_]*\d+", name, re.IGNORECASE)]
+    folds = [name for name in names if re.fullmatch(r"(k?folds?|splits?)[\W_]*\d+", name, re.IGNORECASE)]
     return folds if len(folds) == len(names) > 1 else []
 
 
