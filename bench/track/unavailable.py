@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bench.schema.errors import RequestError
-from bench.track.address import redact, without_secrets
+from bench.track.address import redact, sqlite_file, without_secrets
 
 # MLflow's codes for "try again later". INTERNAL_ERROR is what its REST client says when nobody listens.
 TEMPORARY = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "ABORTED"})
@@ -38,6 +39,7 @@ USER = (
     "sight; for an MLflow server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
 )
 FOLDER = "Work in a folder that you may write, or name a database in one: tracking.uri=sqlite:////FOLDER/mlflow.db."
+MOVED = "Put it back, or go on where it is now: 'bench sync FOLDER/mlflow.db' there brings what was recorded here."
 LOCKED = (
     "One that was suspended (Ctrl-Z, SIGSTOP) may: 'jobs' and 'fuser -v FILE' show it. Let it go on, or end it; "
     "nothing that it had finished is lost."
@@ -138,6 +140,10 @@ def _known_cause(error: BaseException, uri: str) -> tuple[str, str, bool]:
     """Cause, remedy, and whether the store may come back by itself."""
     text = without_secrets(str(error) or type(error).__name__, uri)
     known = next((cause for cause in CAUSES if any(sign in text for sign in cause.signs)), None)
+    file = sqlite_file(uri)
+    gone = file is not None and not file.exists() and os.access(file.parent, os.W_OK) == file.parent.is_dir()
+    if gone and known is not None and known.remedy == FOLDER:
+        return "its file is there no more, was the folder moved or deleted?", MOVED, True
     if known is None:
         return text.splitlines()[0][:200].rstrip(". "), START, False
     if known.remedy == UPGRADE:

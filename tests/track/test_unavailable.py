@@ -188,3 +188,12 @@ def test_an_untested_device_is_told_as_any_other_notice(folder: Path, bench: Any
     )
     assert status == 2
     assert "UserWarning" not in err
+
+
+def test_a_store_that_was_moved_away_beside_a_running_sweep_is_told_as_that(folder: Path) -> None:
+    (folder / "a").mkdir()
+    store = Store(f"sqlite:///{folder}/a/mlflow.db")
+    store.start("x", "y", {})
+    (folder / "a").rename(folder / "b")
+    with pytest.raises(RequestError, match="its file is there no more, was the folder moved"):
+        store.start("x", "y", {})
