@@ -266,6 +266,10 @@ def test_files_of_a_hub_folders_other_configs_are_not_lost(said: str, tmp_path: 
     (tmp_path / "set" / "README.md").write_text(f"---\nconfigs:\n{configs}\n---\n")
     dataset = HuggingFace(source="huggingface", name=str(tmp_path / "set"), config="tiny")
     check_local(dataset)
+    if "data_files" in said:  # other images at the same place are no old ones
+        assert len(load(dataset, Split(val=0.3, test=0.3)).labels) == 8
+        class_folders(tmp_path / "set" / "tiny" / "train", each=5, size=(4, 4))
+        assert len(load(dataset, Split(val=0.3, test=0.3)).labels) == 10
     if "data_dir" in said:
         class_folders(tmp_path / "set" / "more", each=1, size=(4, 4))
         with pytest.raises(RequestError, match="2 of 19 files are in no split"):

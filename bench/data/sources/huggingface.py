@@ -165,9 +165,11 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     except ImportError as error:
         raise RequestError("dataset=huggingface needs the extra: pip install 'imagebench[huggingface]'.") from error
     try:
+        kept = None  # where the library keeps what it read
         if Path(dataset.name).is_dir():
             check_local(dataset)
-        found = datasets.load_dataset(dataset.name, dataset.config, revision=dataset.revision)
+            kept = str(Path(datasets.config.HF_DATASETS_CACHE) / "imagebench" / _state(Path(dataset.name)))
+        found = datasets.load_dataset(dataset.name, dataset.config, revision=dataset.revision, cache_dir=kept)
     except RequestError:
         raise
     except Exception as error:  # the hub's, fsspec's, pyarrow's and the network's own errors come through
@@ -200,6 +202,20 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
             raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {kind}, no images.")
         known[name] = rows.cast_column(dataset.image_column, datasets.Image(decode=False))
     return known, parts, notes
+
+
+def _state(folder: Path) -> str:
+    """Where a folder is, and its files' names, sizes and times, as 32 letters.
+
+    The library keeps a config of a README by its name alone: another folder of that name, or other files, came out as
+    the first ones.
+    """
+    found = hashlib.sha256(os.fsencode(folder.resolve()))
+    for path in files_below(folder):
+        if path.is_file():
+            stat = path.stat()
+            found.update(os.fsencode(path) + f"\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return found.hexdigest()[:32]
 
 
 def check_local(dataset: Any) -> None:
