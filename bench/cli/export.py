@@ -84,7 +84,7 @@ def forms(args: argparse.Namespace, model: Any, folder: Path) -> tuple[list[dict
         rows[0]["accuracy"] = found.original
         row = {"form": form, "file": str(path), "difference": found.difference, "accuracy": found.accuracy}
         rows.append(row)
-        if found.difference > ALLOWED:
+        if not found.difference <= ALLOWED:  # nan too
             failed = True
             path.unlink()
             row["file"] = ""

@@ -99,9 +99,12 @@ def test_the_verb_its_table_and_predicting_without_torch(
     assert "damaged" in bench("predict", str(out), str(digit))[2]
 
 
-def test_what_differs_is_not_left_behind(ids: dict[str, str], tmp_path: Path, bench: Any, monkeypatch: Any) -> None:
-    """A tolerance that nothing can meet stands in for a kernel that rounds otherwise."""
-    monkeypatch.setattr(exporting, "ALLOWED", -1.0)
+@pytest.mark.parametrize("allowed", [-1.0, float("nan")])
+def test_what_differs_is_not_left_behind(
+    ids: dict[str, str], tmp_path: Path, bench: Any, monkeypatch: Any, allowed: float
+) -> None:
+    """A tolerance that nothing can meet stands in for a kernel that rounds otherwise, or gives what is no number."""
+    monkeypatch.setattr(exporting, "ALLOWED", allowed)
     status, _, err = bench("export", ids["ncm"], "--no-timing", "--out", str(tmp_path))
     assert status == 1
     assert "differs by" in err
