@@ -39,12 +39,15 @@ def score_by_distance(exp: Experiment, data: ImageData) -> Result:
     labels, classes = data.labels[data.train], len(data.classes)
     fitted = time.perf_counter()  # "fit" is nothing but laying out the train images
     keep, count = exp.transfer.cache, len(data.val) + len(data.test)
-    if keep and exp.split.folds_share_images and (common := shared_scale(exp, data)) is not None:
+    common = shared_scale(exp, data) if keep and exp.split.kind == "kfold" else None
+    if common is not None and exp.split.folds_share_images:
         everything = rows_of(common, data, data.used)
         scores, seconds = score_folds(exp.model, everything, data, device)
     else:
-        both = np.concatenate([pixels(exp, data, data.val), pixels(exp, data, data.test)])
-        scores, seconds = score_queries(exp.model, train, labels, both, classes, device, keep)
+        # Where nothing is shared either, the same pixels: rounded otherwise, equal distances would not stay equal.
+        rows, val, test = (rows_of(common or scale, data, part) for part in (data.train, data.val, data.test))
+        both = np.concatenate([val, test])
+        scores, seconds = score_queries(exp.model, rows, labels, both, classes, device, keep)
     own = score_queries(exp.model, train, labels, train, classes, device, keep)[0] if exp.metrics.train else None
     params, compared = (0, len(train)) if isinstance(exp.model, Knn) else (classes * train.shape[1], classes)
 
