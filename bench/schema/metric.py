@@ -97,6 +97,22 @@ def from_facts(name: str, facts: Mapping[str, Any]) -> Metric:
     return Metric(name, title, unit, facts.get("higher_is_better", True), *ends)
 
 
+# What a run costs, under `cost/`.
+_COSTS = (
+    Metric("params", "parameters", low=0.0),
+    Metric("flops", "FLOPs per image", low=0.0),
+    Metric("fit_seconds", "fit time", "s", low=0.0),
+    Metric("feature_seconds", "feature seconds"),
+    Metric("images_per_second", "throughput", "images/s", low=0.0),
+    Metric("peak_memory_mb", "peak memory", "MB", low=0.0),
+    Metric("cpu_joules", "energy of the processors, with all else that ran", "J", False, 0.0),
+    Metric("selected_epoch", "selected epoch", low=0.0),
+    Metric("target_seconds", "time to target", "s", False, 0.0),
+    Metric("target_epochs", "epochs to target", "", False, 0.0),
+    Metric("target_steps", "steps to target", "", False, 0.0),
+    _share("target_reached", "share of runs that reach the target"),
+)
+
 METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
@@ -109,17 +125,7 @@ METRICS: dict[str, Metric] = {
         Metric("brier", "Brier score", "", False, 0.0, 2.0),
         Metric("loss", "loss", "", False),
         _share("failed", "share of failed runs", higher_is_better=False),
-        Metric("params", "parameters", low=0.0),
-        Metric("flops", "FLOPs per image", low=0.0),
-        Metric("fit_seconds", "fit time", "s", low=0.0),
-        Metric("images_per_second", "throughput", "images/s", low=0.0),
-        Metric("peak_memory_mb", "peak memory", "MB", low=0.0),
-        Metric("cpu_joules", "energy of the processors, with all else that ran", "J", False, 0.0),
-        Metric("selected_epoch", "selected epoch", low=0.0),
-        Metric("target_seconds", "time to target", "s", False, 0.0),
-        Metric("target_epochs", "epochs to target", "", False, 0.0),
-        Metric("target_steps", "steps to target", "", False, 0.0),
-        _share("target_reached", "share of runs that reach the target"),
+        *_COSTS,
     )
 }
 
@@ -133,6 +139,7 @@ def last_part(name: str) -> str:
     return scope.rpartition("/")[2] if last.isdigit() and "/" in scope else last
 
 
+COSTS = tuple(f"cost/{cost.name}" for cost in _COSTS)
 OURS = tuple(METRICS.values())  # without those that somebody enters later
 
 

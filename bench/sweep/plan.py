@@ -17,7 +17,7 @@ from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import canonical_text, show, to_number
-from bench.schema.metric import ON_REQUEST, last_part
+from bench.schema.metric import COSTS, ON_REQUEST, last_part
 from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
 from bench.schema.sweep_file import excluded_values
 from bench.track.record import Record
@@ -221,13 +221,20 @@ def with_metrics(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
 
     These are ours on request, those of somebody's own, and those of the training images. What an override names is
     measured too, and takes the place of nothing that the sweep needs.
+
+    Raises:
+        RequestError: for a cost that no run has.
     """
     offered = (*enter_listed(), *ON_REQUEST)
     asked = [sweep.table.metric] if sweep.table is not None else []
     asked += [figure.y for figure in (sweep.figure, *sweep.figures) if figure is not None]
     asked += [name for claim in sweep.claims for name in metrics_of(claim)]
     asked += [sweep.select.by] if sweep.select is not None else []
+    asked += [figure.cost for figure in (sweep.figure, *sweep.figures) if figure is not None]
     words = [w for entry in asked for w in (entry if isinstance(entry, list) else [entry])]
+    for word in words:
+        if word.startswith("cost/") and word not in COSTS:  # told before the runs, not when the table is made
+            raise unknown_name(f"cost in sweep {sweep.name}:", word, COSTS)
     mine = {last_part(w) for w in words if w} & set(offered)
     train = any(w.startswith("train/") for w in words)
     out = []

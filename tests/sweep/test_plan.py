@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from bench.schema.errors import RequestError
 from bench.schema.sweep_file import sweep
 from bench.sweep import file
 from bench.sweep.plan import at_scale, points
@@ -102,3 +103,16 @@ def test_a_budget_asked_for_takes_the_place_of_the_files() -> None:
     assert point.experiment.trainer.steps == 50
     (point,) = points(sweep(content, "b.yaml"), ["trainer.epochs=4"])
     assert (point.experiment.trainer.steps, point.experiment.trainer.epochs) == (None, 4)
+
+
+@pytest.mark.parametrize("part", ["table", "figure", "claim"])
+def test_a_cost_that_no_run_has_is_told_before_the_runs(part: str) -> None:
+    asked = {
+        "table": {"table": {"rows": "model", "metric": ["test/accuracy", "cost/trainable_params"]}},
+        "figure": {"figure": {"kind": "pareto", "lines": "model", "cost": "cost/trainable_params"}},
+        "claim": {"claims": [{"says": "a", "compare": {"model": "dnn"}, "against": {"model": "linear"},
+                              "metric": "cost/trainable_params"}]},
+    }  # fmt: skip
+    stated = {"name": "costly", "question": "Which?", "base": ["dataset=digits"], "axes": {"model": ["linear", "dnn"]}}
+    with pytest.raises(RequestError, match=r"'cost/trainable_params'\. Did you mean 'cost/params'"):
+        points(sweep({**stated, **asked[part]}, "costly.yaml"))
