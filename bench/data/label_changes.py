@@ -6,6 +6,7 @@ What the label is follows from the set where we know it, else from the names of 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -66,7 +67,7 @@ def labels_of(exp: Experiment, data: ImageData) -> dict[str, str]:
     """What the classes are told apart by -> how that is known, for a message; empty where nothing is known."""
     if isinstance(exp.dataset, Shapes):
         return {exp.dataset.label: f" of {exp.dataset.source}"}
-    found = {kind: f" ({pair})" for kind, words in WORDS.items() if (pair := _pair(data.classes, words))}
+    found = {kind: f" ({pair})" for kind, pair in _pairs(tuple(data.classes)).items()}
     if exp.dataset.source in WRITTEN:
         found["writing"] = f" of {exp.dataset.source}"
     elif _signs(data):
@@ -84,6 +85,12 @@ def _flips(a: Augment, what: dict[str, str]) -> Iterator[Finding]:
     vertical: list[str] = [k for k in (*both, "height") if k in what and a.flip_vertical]
     for kind in dict.fromkeys(horizontal + vertical):
         yield _changes("flip", f"A mirrored image may be of another class or of none: the label is {kind}{what[kind]}.")
+
+
+@functools.lru_cache(maxsize=16)  # ten thousand points have few sets of images
+def _pairs(classes: tuple[str, ...]) -> dict[str, str]:
+    """Kind of word -> two classes that differ in it only."""
+    return {kind: pair for kind, words in WORDS.items() if (pair := _pair(classes, words))}
 
 
 def _pair(classes: Sequence[str], words: set[str]) -> str:

@@ -17,7 +17,6 @@ import base64
 import csv
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,25 +62,24 @@ def read_kept(folder: Path) -> Reader:
 
 
 class Files(Protocol):
-    """A store that runs' files can be fetched from."""
+    """A store that runs' files can be read from."""
 
-    def artifact(self, run_id: str, name: str, folder: Path) -> Path:
-        """Fetch one file of a run into `folder`; RequestError where it has none."""
+    def read_file(self, run_id: str, name: str) -> bytes:
+        """The content of one file of a run; Missing where it has none."""
 
 
 def read_stored(store: Files) -> Reader:
     """Read from a store; a run without the file, as kNN has no curves, gives None."""
 
     def read(record: Record, name: str) -> str | None:
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                path = store.artifact(record.run_id, name, Path(folder))
-                # A reader gives text: binary files come in base64.
-                if path.suffix == ".npz":
-                    return base64.b64encode(path.read_bytes()).decode()
-                return path.read_text(encoding="utf-8")
-            except Missing:
-                return None
+        try:
+            content = store.read_file(record.run_id, name)
+        except Missing:
+            return None
+        # A reader gives text: binary files come in base64.
+        if name.endswith(".npz"):
+            return base64.b64encode(content).decode()
+        return io.StringIO(content.decode("utf-8"), newline=None).read()
 
     return read
 

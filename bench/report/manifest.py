@@ -82,11 +82,14 @@ def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings that all configurations share."""
     if not configs:
         return {}
-    return {
-        name: value
-        for name, value in configs[0].items()
-        if name != "seed" and all(name in c and canonical_text(c[name]) == canonical_text(value) for c in configs)
-    }
+    return {name: value for name, value in configs[0].items() if name != "seed" and _is_shared(name, configs)}
+
+
+def _is_shared(name: str, configs: list[dict[str, Any]]) -> bool:
+    if not all(name in config for config in configs):
+        return False
+    spelled = {repr(config[name]): config[name] for config in configs}  # ten thousand runs have few values of it
+    return len({canonical_text(value) for value in spelled.values()}) == 1
 
 
 def _count(records: list[Record], name: str) -> dict[str, int]:

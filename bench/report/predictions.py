@@ -36,6 +36,8 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
     """The arrays of a run's predictions.npz; None where it left none, as runs of earlier versions."""
+    if isinstance(reader, Once):
+        return reader.arrays(record)
     text = reader(record, FILE)
     if text is None:
         return None
@@ -46,23 +48,37 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
 
 
-def once(reader: Reader) -> Reader:
-    """The same, which fetches each run's predictions once."""
-    known: dict[str, str | None] = {}
+class Once:
+    """A Reader that fetches and unpacks each run's predictions once.
 
-    def read(record: Record, name: str) -> str | None:
-        if name != FILE:
-            return reader(record, name)
+    Attributes:
+        kept: places (run key, or run id) of the runs whose predictions it gives; None: of all.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.kept: set[str] | None = None
+        self._known: dict[str, dict[str, NDArray[np.generic]] | None] = {}
+
+    def __call__(self, record: Record, name: str) -> str | None:
+        """A file of a run, as of the Reader."""
+        return self.reader(record, name) if name != FILE or self._gives(record) else None
+
+    def arrays(self, record: Record) -> dict[str, NDArray[np.generic]] | None:
+        """See `of`."""
+        if not self._gives(record):
+            return None
         place = record.key or record.run_id
-        if place not in known:
-            known[place] = reader(record, name)
-        return known[place]
+        if place not in self._known:
+            self._known[place] = of(record, self.reader)
+        return self._known[place]
 
-    return read
+    def _gives(self, record: Record) -> bool:
+        return self.kept is None or (record.key or record.run_id) in self.kept
 
 
 def limit(records: Iterable[Record], reader: Reader, drawn: Sequence[str] = ()) -> tuple[Reader, str]:
-    """The same for the first replicates, whole ones, that fit into MOST bytes, two at least; and what to say of that.
+    """Predictions of the first replicates, whole ones, that fit into MOST bytes, two at least; and what to say of that.
 
     What is written is judged by what is kept, so that the files of a folder give the same verdicts again. It takes two
     replicates to tell that a model does not vary, and is to be judged by its images.
@@ -76,19 +92,18 @@ def limit(records: Iterable[Record], reader: Reader, drawn: Sequence[str] = ()) 
             name = (record.seed, *(record.axes.get(axis) for axis in drawn))
             replicates.setdefault(name, []).append(record)
     size, kept, some = 0, set(), 0
+    once = Once(reader)
     for name in sorted(replicates, key=lambda name: [(v is None, isinstance(v, str), v or 0) for v in name]):
-        found = [(r, arrays) for r in replicates[name] if (arrays := of(r, reader)) is not None]
+        found = [(r, arrays) for r in replicates[name] if (arrays := of(r, once)) is not None]
         size += sum(_size(arrays) for _, arrays in found)
         if size > MOST and some >= 2:
             break
         kept |= {r.key or r.run_id for r, _ in found}
         some += bool(found)
 
-    def read(record: Record, name: str) -> str | None:
-        return reader(record, name) if name != FILE or (record.key or record.run_id) in kept else None
-
+    once.kept = kept
     of_some = f"Predictions image by image: of {some} of {len(replicates)} replicates."
-    return read, of_some if 0 < some < len(replicates) else ""
+    return once, of_some if 0 < some < len(replicates) else ""
 
 
 def _size(arrays: Arrays) -> int:

@@ -121,7 +121,7 @@ def write(
     said = notes(grid, frame, sweep, records, context)
     theirs = compare_published(frame, sweep)
     if reader is not None:
-        reader, of_some = predictions.limit(judged_records(sweep, records), predictions.once(reader), frame.drawn)
+        reader, of_some = predictions.limit(judged_records(sweep, records), reader, frame.drawn)
         said += [Note(of_some)] if of_some else []
     verdicts = judge(sweep, records, context, reader)
     files: dict[str, str | bytes] = {

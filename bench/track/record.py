@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from collections.abc import Callable, Iterable
@@ -161,9 +162,12 @@ def _from_text(cell: str) -> str:
 
 def _value(value: Any) -> str:
     """A setting: strings as they are where they cannot be mistaken for another type, all else as JSON."""
-    if isinstance(value, str) and _text(value) == value and _from_value(value) == value:
-        return value
-    return json.dumps(value)
+    return _word(value) if isinstance(value, str) else json.dumps(value)
+
+
+@functools.lru_cache(maxsize=2**12)  # ten thousand runs have few different words among their settings
+def _word(value: str) -> str:
+    return value if _text(value) == value and _from_value(value) == value else json.dumps(value)
 
 
 def _from_value(cell: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -98,6 +100,12 @@ def record_of(row: Row) -> Record:
 
 
 def _value(text: str) -> Any:
+    value = _parsed(text)
+    return copy.deepcopy(value) if isinstance(value, list | dict) else value
+
+
+@functools.lru_cache(maxsize=2**12)  # ten thousand runs have few different settings
+def _parsed(text: str) -> Any:
     try:
         return parse_json(text)
     except ValueError:

@@ -8,6 +8,7 @@ curves, `val/...`, `test/...` and `cost/...` the final numbers, each logged once
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -113,11 +114,7 @@ class Store(SweepRuns):
         """
         from mlflow.exceptions import MlflowException
 
-        own = self.files_of(run_id)
-        if own is not None:
-            file = (own / name).resolve()
-            if not file.is_file() or not file.is_relative_to(own.resolve()):  # a link leads out of it
-                raise Missing(f"Run '{run_id}' has no artifact '{name}' in {own}.")
+        if (file := self._own_file(run_id, name)) is not None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             return Path(shutil.copyfile(file, folder / name))
         try:
@@ -129,6 +126,23 @@ class Store(SweepRuns):
                 return Path(self.client.download_artifacts(run_id, name, str(folder)))
         except (MlflowException, OSError) as error:
             raise Missing(f"Run '{run_id}' has no artifact '{name}': {self._clean(error)}") from None
+
+    def read_file(self, run_id: str, name: str) -> bytes:
+        """The content of one artifact of a run; errors as of `artifact`."""
+        if (file := self._own_file(run_id, name)) is not None:
+            return file.read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            return self.artifact(run_id, name, Path(folder)).read_bytes()
+
+    def _own_file(self, run_id: str, name: str) -> Path | None:
+        """An artifact that lies on this machine; None where only MLflow reaches it."""
+        own = self.files_of(run_id)
+        if own is None:
+            return None
+        file = (own / name).resolve()
+        if not file.is_file() or not file.is_relative_to(own.resolve()):  # a link leads out of it
+            raise Missing(f"Run '{run_id}' has no artifact '{name}' in {own}.")
+        return file
 
     def deliver_waiting(
         self,
