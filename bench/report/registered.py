@@ -92,7 +92,9 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"Claims were changed after {other} of {len(said)} runs."
     elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:
         yield "Claims were changed after the runs."
-    looked = {entry["claim"] for one in context.get("looks", ()) for entry in one.get("verdicts", ())}
+    # By the first look: a later one has judged the new claims too, as the second time that this table is made.
+    first = next((one["verdicts"] for one in context.get("looks", ()) if one.get("verdicts")), ())
+    looked = {entry["claim"] for entry in first}
     if looked and (new := sum(identity_of(claim) not in looked for claim in sweep.claims)):
         yield f"{new} claim{'s were' if new > 1 else ' was'} changed or added after a look at the results."
 

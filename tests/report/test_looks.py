@@ -52,6 +52,16 @@ def test_looks_at_other_settings_do_not_count_and_are_told(tmp_path: Path) -> No
     assert again.looks.spent
 
 
+def test_a_claim_that_came_after_a_look_is_told_each_time_that_the_table_is_made(tmp_path: Path) -> None:
+    """The second time it had been looked at, too, and the table said nothing."""
+    looks: list[dict[str, Any]] = []
+    judged(made(), looks, tmp_path)
+    more = make_sweep(AXES, claims=[CLAIM, {**CLAIM, "says": "It hurts", "direction": "less"}], seeds=3)
+    for _ in range(2):
+        judged(made(), looks, tmp_path, more)
+        assert "1 claim was changed or added after a look" in (tmp_path / "table.md").read_text(encoding="utf-8")
+
+
 def of_one_arm(records: list[Record], arm: str, **settings: Any) -> list[Record]:
     return [
         dataclasses.replace(r, config={**r.config, **settings}) if r.axes["norm_layer"] == arm else r for r in records
