@@ -177,7 +177,10 @@ def _close_up(panel: Panel, y: Scale) -> Panel | None:
     out = [m for m in panel.marks if m.y is not None and sign * m.y <= bound]
     threads = tuple((s, line) for s, line in panel.threads if all(sign * v > bound + gap / 2 for _, v in line))
     side = "below" if sign > 0 else "above"
-    said = f"{', '.join(m.text for m in out)} {side}" if len(out) < 4 else f"{len(out)} means {side}"
+    if len(out) > 1 and len({m.text for m in out}) == 1:
+        said = f"{len(out)} means of {out[0].text} {side}"
+    else:
+        said = f"{', '.join(m.text for m in out)} {side}" if len(out) < 4 else f"{len(out)} means {side}"
     title = f"{panel.title}, close-up" if panel.title else "close-up"
     return dataclasses.replace(panel, title=title, marks=tuple(kept), threads=threads, out=said)
 
