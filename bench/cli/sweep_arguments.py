@@ -97,17 +97,19 @@ def confirming(
     import dataclasses
 
     from bench.protocol import register
-    from bench.schema.sweep import seeds_of
-    from bench.sweep.completed import CONFIRM, records_file
+    from bench.schema.sweep import CONFIRM, seeds_of
+    from bench.sweep.completed import records_file
     from bench.sweep.plan import points
     from bench.track.record import read_csv
     from bench.track.store import existing
 
     own = f"{title}{CONFIRM}"
-    launches = [e for e in register.read(register.log_file(own)) if e["event"] == "launch"]
     planned = seeds_of(sweep.seeds)
-    # Judged or about to be, wherever it was: a look at any of them may have led to the claim.
     store = existing(points(sweep, overrides)[0].experiment.tracking.uri)
+    # The folder may be gone, or another user's: the store has its log too.
+    known = register.merge(register.read(register.log_file(own)), register.read_stored(store, own))
+    launches = [entry for entry in known if entry["event"] == "launch"]
+    # Judged or about to be, wherever it was: a look at any of them may have led to the claim.
     entries = [*register.read(register.log_file(title)), *register.read_stored(store, title)]
     records = [*(store.records(title) if store is not None else ())]
     records += read_csv(records_file(title)) if records_file(title).is_file() else []

@@ -67,7 +67,8 @@ def main(args: argparse.Namespace) -> int:
     home = register.log_file(title)
     read = (home, out / register.FILE, *([args.records.parent / register.FILE] if args.records else []))
     logs = [register.read(path) for path in dict.fromkeys(read)]
-    entries = register.merge(*logs, context.pop("log", ()))
+    stored = context.pop("log", ())
+    entries = register.merge(*logs, stored)
     for kind, name in (("launch", "registered"), ("look", "looks")):
         if found := register.merge(context.get(name, ()), [e for e in entries if e["event"] == kind]):
             context[name] = found
@@ -78,9 +79,11 @@ def main(args: argparse.Namespace) -> int:
     }
     sweep = dataclasses.replace(sweep, base=redact_all(sweep.base), axes=redact_all(sweep.axes), scales=scales)
     written = report.write(sweep, records, out, context, reader)
-    if written.look and written.look["verdicts"] not in [one["verdicts"] for one in context.get("looks", ())]:
-        for path in dict.fromkeys((home, out / register.FILE)):
-            register.append(path, written.look)
+    is_new = written.look and written.look["verdicts"] not in [one["verdicts"] for one in context.get("looks", ())]
+    for path in dict.fromkeys((home, out / register.FILE)):
+        # What the store remembers goes with the results too: whoever gets them has no store.
+        for entry in (*register.unknown(stored, register.read(path)), *([written.look] if is_new else ())):
+            register.append(path, entry)
     if store is not None and sweep.claims:
         register.publish(store, title, home)
         write_verdicts(store, title, out / "verdict.md")

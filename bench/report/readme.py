@@ -10,7 +10,7 @@ from urllib.parse import quote
 from bench.report.evidence import Evidence
 from bench.report.page import MEANINGS
 from bench.report.tables import escape_md
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import CONFIRM, Sweep
 
 SIGN = {"supported": "✅ supported", "refuted": "❌ refuted", "open": "❔ open"}
 
@@ -65,13 +65,20 @@ def gallery(text: str, sweeps: Sequence[Sweep], contents: Sequence[dict[str, Any
     lines = ["| theme | sweep | question | verdicts | cost |", "| --- | --- | --- | --- | --- |"]
     for sweep in sorted(sweeps, key=lambda s: (not s.theme, s.theme.lower(), s.name)):
         content = results.get(sweep.name)
-        words = [v["word"] for v in content["verdicts"]] if content else []
-        said = ", ".join(f"{words.count(word)} {word}" for word in SIGN if word in words)
-        found = f"[{said or 'no claims'}](../results/{quote(sweep.name)}/)" if content else "not run yet"
+        found = _counted(content) if content else "not run yet"
+        if (fresh := results.get(sweep.name + CONFIRM)) is not None:
+            found += f"; on fresh seeds {_counted(fresh)}"
         cost = content["summary"].split(" · ")[-1] if content else ""
         link = f"[{escape_md(sweep.name)}]({quote(sweep.name)}.yaml)"
         lines.append(f"| {escape_md(sweep.theme)} | {link} | {escape_md(sweep.question)} | {found} | {cost} |")
     return "\n".join([before + BEGIN, *lines, END + after])
+
+
+def _counted(content: dict[str, Any]) -> str:
+    """How many claims came out as what, as a link to the sweep's page."""
+    words = [v["word"] for v in content["verdicts"]]
+    said = ", ".join(f"{words.count(word)} {word}" for word in SIGN if word in words)
+    return f"[{said or 'no claims'}](../results/{quote(content['name'])}/)"
 
 
 def _section(evidence: Evidence, content: dict[str, Any]) -> list[str]:

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.looks import identity_of, launches_at, planned_seeds
+from bench.report.looks import ENDED, identity_of, launches_at, planned_seeds
 from bench.report.naming import axis, key, point
 from bench.report.planned import Plan
-from bench.report.settings import settings_of_records
+from bench.report.settings import differing, settings_of_records
 from bench.schema.claim import digest
 from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, values
@@ -23,13 +23,17 @@ def stamps(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) 
         if faults := context.get(name):
             more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
             out.append(f"Changed {what}: {'; '.join(faults[:3])}{more}.")
-    return [*out, *_seeds(sweep, records, context), *_claims(sweep, records, context)]
+    return [*out, *_seeds(sweep, records, context), *_claims(sweep, records, context), *_late(sweep, context)]
 
 
 def broken_promises(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> list[str]:
-    """What contradicts a plan: planned seeds without a record, claims that are not those of before, edited records."""
+    """What contradicts a plan: planned seeds without a record, claims that are not those of before, edited records.
+
+    Claims that came after a look at other runs, an earlier design's, and before these are told and contradict nothing.
+    """
     edited = [f"edited before it was made: {fault}" for fault in context.get("edited", ())]
     said = [*_seeds(sweep, records, context), *_claims(sweep, records, context)]
+    said += [] if _are_before(sweep, records, context) else _late(sweep, context)
     return [*edited, *(text for text in said if not text.startswith("Planned for"))]
 
 
@@ -92,11 +96,25 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"Claims were changed after {other} of {len(said)} runs."
     elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:
         yield "Claims were changed after the runs."
-    # By the first look: a later one has judged the new claims too, as the second time that this table is made.
+
+
+def _late(sweep: Sweep, context: Mapping[str, Any]) -> Iterator[str]:
+    """Claims that the first look did not judge; a later one has, as the second time that a table is made."""
     first = next((one["verdicts"] for one in context.get("looks", ()) if one.get("verdicts")), ())
     looked = {entry["claim"] for entry in first}
     if looked and (new := sum(identity_of(claim) not in looked for claim in sweep.claims)):
         yield f"{new} claim{'s were' if new > 1 else ' was'} changed or added after a look at the results."
+
+
+def _are_before(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> bool:
+    """Whether every run carries the claims as they are, and who looked without them looked at other runs."""
+    now, settings, seeds = digest(sweep.claims), settings_of_records(sweep, records), {r.seed for r in records}
+    ran = [r for r in records if r.status in ENDED]
+    claims = {identity_of(claim) for claim in sweep.claims}
+    others = [one for one in context.get("looks", ()) if claims - {v["claim"] for v in one.get("verdicts", ())}]
+    return all(r.provenance.get("claims_sha256") == now for r in ran) and all(
+        seeds.isdisjoint(one.get("seeds", ())) or differing(one, settings) for one in others
+    )
 
 
 def unregistered_note(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> str:

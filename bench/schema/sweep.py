@@ -184,3 +184,4 @@ def _grammar(value: Any) -> str:
 
 
 REPLICATES = ("seed", "split.seed", "split.fold")
+CONFIRM = "-confirm"  # behind the name of a sweep: its claims on fresh seeds

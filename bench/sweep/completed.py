@@ -12,14 +12,12 @@ from bench.report.naming import key
 from bench.report.seal import faults
 from bench.report.selection import was_tuning
 from bench.schema.errors import RequestError
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import CONFIRM, Sweep
 from bench.sweep.launch_result import LaunchResult
 from bench.sweep.plan import Point
 from bench.track.record import Record, read_csv
 from bench.track.store import Store
 from bench.track.unavailable import StoreUnavailable
-
-CONFIRM = "-confirm"  # behind the name of a sweep: its claims on fresh seeds
 
 
 @dataclass

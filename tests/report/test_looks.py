@@ -60,6 +60,15 @@ def test_a_claim_that_came_after_a_look_is_told_each_time_that_the_table_is_made
     for _ in range(2):
         judged(made(), looks, tmp_path, more)
         assert "1 claim was changed or added after a look" in (tmp_path / "table.md").read_text(encoding="utf-8")
+    here = {"looks": looks}
+    assert broken_promises(more, made(), here) == ["1 claim was changed or added after a look at the results."]
+    # Of an earlier design, before the runs of this one: told, and no contradiction.
+    fresh = [
+        dataclasses.replace(r, seed=r.seed + 10, provenance={"claims_sha256": digest(more.claims)}) for r in made()
+    ]
+    assert broken_promises(dataclasses.replace(more, seeds=[10, 11, 12]), fresh, {"looks": looks[:1]}) == []
+    unsaid = [dataclasses.replace(r, provenance={}) for r in fresh]
+    assert len(broken_promises(dataclasses.replace(more, seeds=[10, 11, 12]), unsaid, {"looks": looks[:1]})) == 1
 
 
 def of_one_arm(records: list[Record], arm: str, **settings: Any) -> list[Record]:

@@ -71,6 +71,19 @@ def test_fresh_seeds_are_judged_on_themselves(here: Path) -> None:
     assert look["verdicts"][0]["full"]
 
 
+def test_fresh_seeds_are_known_without_their_folder(here: Path, bench: Callable[..., Any]) -> None:
+    """ "No fresh seeds of depth were run": after they had been, and were in the store."""
+    kept = (here / "results" / "tiny-confirm").rename(here / "kept")
+    try:
+        assert bench("table", "tiny", "--confirm")[0] == 0
+        assert {r.seed for r in read(here / "results" / "tiny-confirm").records} == {2, 3}
+        log = register.read(here / "results" / "tiny-confirm" / register.FILE)
+        assert [entry["event"] for entry in log] == ["launch", "look"]
+    finally:
+        shutil.rmtree(here / "results" / "tiny-confirm", ignore_errors=True)
+        kept.rename(here / "results" / "tiny-confirm")
+
+
 @pytest.mark.parametrize("verb", ["sweep", "table"])
 def test_seeds_that_were_judged_are_none_to_confirm_on(here: Path, bench: Callable[..., Any], verb: str) -> None:
     status, _, err = bench(verb, "tiny", "--confirm", "--seeds", "1,5")
