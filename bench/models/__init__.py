@@ -15,6 +15,7 @@ Networks of timm and torchvision
     native.py           whether a norm that is asked for is the one that is there
     swap.py             other norms, activations and first convolutions
     own.py              networks of the user's own
+    drops.py            what is left out at random in training
     bias.py             biases that a norm makes useless
 All networks
     build.py            the network that an Experiment describes

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from bench.models import swap
 from bench.models.bias import before_norms
 from bench.models.cost import blank_output
+from bench.models.drops import check_drops, drop_nothing_else, no_dropout, nothing_to_drop
 from bench.models.stem import patches, small_stem
 from bench.parts import listing
 from bench.parts.load import function
@@ -43,8 +43,8 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
         check_patches(net, model.name, shape)
         with before_norms(net) as biased:
             logits = _logits(net, shape)
-        if model.family == "timm" and model.drop_path:
-            check_drop_path(model, kind, shape)
+        if isinstance(model, Timm):
+            check_drops(lambda: construct(make, model, kind, shape, 2), model, shape)
     except RequestError:
         raise
     except Exception as error:  # whatever a library's network raises while it is built or looked at
@@ -98,32 +98,6 @@ def check_patches(net: nn.Module, name: str, shape: tuple[int, int, int]) -> Non
             f"{name} cuts images into patches of {patch}x{patch}, and of {shape[1]}x{shape[2]} it would never see "
             f"{unseen} pixel{'s' * (unseen > 1)} at an edge. Use a multiple: transfer.size={least}{hint}."
         )
-
-
-def check_drop_path(model: Timm, kind: NormLayer, shape: tuple[int, int, int]) -> None:
-    """Whether something is dropped: a few networks take the setting and have no residual block that heeds it.
-
-    Raises:
-        RequestError: nothing is.
-    """
-    with torch.device("meta"), torch.no_grad(), _Draws() as draws:
-        construct(_timm, model, kind, shape, 2).train()(torch.zeros(2, *shape))
-    if not draws.seen:
-        raise _nothing_to_drop(model.name)
-
-
-class _Draws(TorchFunctionMode):
-    """Notes whether masks are drawn within, as timm's stochastic depth does."""
-
-    seen = False
-
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.seen = self.seen or getattr(function, "__name__", "") in ("bernoulli_", "bernoulli", "rand")
-        return function(*args, **(kwargs or {}))
-
-
-def _nothing_to_drop(name: str) -> RequestError:
-    return RequestError(f"model.drop_path: {name} has no residual blocks that could be dropped.")
 
 
 def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3) -> int:
@@ -238,11 +212,15 @@ def _timm(model: Timm, kind: NormLayer, shape: tuple[int, int, int], classes: in
     if plain_vgg and kind.name in swap.INSERTED:
         options["norm_layer"] = nn.BatchNorm2d  # where `swap.replace_norms` then puts what is wanted
     try:
-        return timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)
+        net = timm.create_model(model.name, pretrained=False, num_classes=classes, in_chans=shape[0], **options)
     except TypeError as error:
         if "drop_path_rate" in str(error):
-            raise _nothing_to_drop(model.name) from None
+            raise nothing_to_drop(model.name) from None
+        if "drop_rate" in str(error):
+            raise no_dropout(model.name) from None
         raise
+    drop_nothing_else(net, model)
+    return net
 
 
 def _torchvision(model: Torchvision, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:

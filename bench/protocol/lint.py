@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bench.protocol.ledger import looks
 from bench.schema.errors import RequestError
+from bench.schema.idle import remarks
 
 if TYPE_CHECKING:
     from bench.data import ImageData
@@ -118,7 +119,9 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
 
 
 def warn_untested(experiments: Sequence[Experiment]) -> None:
-    """Say of a device that nobody here has ever used."""
+    """Say of a device that nobody here has ever used, and of settings that change nothing."""
+    for line in remarks(experiments):
+        print(f"warning: {line}", file=sys.stderr, flush=True)
     if any(exp.trainer.accelerator == "tpu" for exp in experiments):
         print(
             "warning: trainer.accelerator=tpu is untested: nothing in this project ever ran on a TPU.",

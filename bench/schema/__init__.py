@@ -2,6 +2,7 @@
 
 experiment   one run's settings, resolved; which of them are science, and the run key
 dataset, pixels, model, training, transfer   its parts
+idle         settings that change nothing because of another one
 own, offered own parts in an experiment; the kinds there are
 part         how a dataclass is validated, and built of plain data with errors that teach
 sweep, claim a question: axes, seeds, table, figures; its claims; sweep_file: that they fit each other

@@ -85,6 +85,14 @@ class Experiment:
         return self.model.family not in ("knn", "ncm") and self.transfer.head not in ("knn", "ncm")
 
     @property
+    def augment_made(self) -> bool:
+        """Whether training images are changed at all."""
+        augment = self.augment
+        small = ("flip", "flip_vertical", "shift", "crop", "rotate", "scale", "brightness", "contrast", "saturation")
+        rest = ("hue", "grey", "blur", "cutout", "erase", "mixup", "cutmix", "own")
+        return augment.policy != "none" or any(getattr(augment, name) for name in (*small, *rest))
+
+    @property
     def joins(self) -> bool:
         """Whether this machine only takes part in a run that another one records."""
         return self.trainer.node > 0 and self.trains
@@ -137,6 +145,13 @@ NORM_IN_HEAD = ("levit", "efficientvit_m", "repvit", "shvit", "iformer")
 
 # Families of timm that can have dropout inside their classifier.
 DROPS_IN_HEAD = ("caformer", "convformer")
+
+# Of timm, some drop by themselves, which at first they did where model.dropout and model.drop_path say 0.
+DROPPED_BY_THEMSELVES = (
+    "swin", "focalnet", "nest", "nextvit", "ghostnet", "repghostnet", "rexnet", "legacy_se", "cpubone", "fasternet",
+    "tiny_vit", "efficientformerv2", "coatnet_rmlp", "maxvit_rmlp", "maxxvit", "vit_relpos", "vit_srelpos",
+    "test_vit_relpos", "bat_resnext",
+)  # fmt: skip
 
 # Raise this when a default or an algorithm changes so that old results no longer answer for new ones.
 SCIENCE_VERSION = 1
@@ -238,7 +253,8 @@ def devices_matter(exp: Experiment) -> bool:
         return False
     norm = exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name
     own = any(group in ("model", "loss", "optim", "training") for group, _ in own_parts(exp))
-    drops = bool(getattr(exp.model, "dropout", 0) or getattr(exp.model, "drop_path", 0))
+    # Without a word, torchvision's networks drop as their papers do.
+    drops = bool(getattr(exp.model, "dropout", 0) is None or _drops(exp.model))
     return own or drops or (not exp.trainer.sync_batchnorm and norm in ("batch", "native", "own"))
 
 
@@ -261,6 +277,25 @@ def drops_in_head(model: Model) -> bool:
     if isinstance(model, Timm):
         return model.name.startswith(DROPS_IN_HEAD) and model.dropout > 0
     return isinstance(model, OwnModel)
+
+
+def _drops(model: Model) -> bool:
+    return bool(getattr(model, "dropout", 0) or getattr(model, "drop_path", 0))
+
+
+def dropped_by_itself(exp: Experiment) -> bool:
+    """Whether at first a network of timm dropped what its settings do not say."""
+    model = exp.model
+    if not isinstance(model, Timm) or model.own is not None or exp.transfer.mode == "frozen":
+        return False
+    return model.name.startswith(DROPPED_BY_THEMSELVES) and not (model.dropout and model.drop_path)
+
+
+def dropped_in_backbone(exp: Experiment) -> tuple[str, ...]:
+    """What of a model's settings drops in the backbone only, where that is frozen."""
+    if exp.transfer.mode != "frozen" or drops_in_head(exp.model) or isinstance(exp.model, OwnModel):
+        return ()
+    return tuple(name for name in ("dropout", "drop_path") if hasattr(exp.model, name))
 
 
 def mixes_class_weights(exp: Experiment) -> bool:
@@ -332,6 +367,8 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.transfer.mode == "frozen" and str(getattr(exp.model, "name", "")).startswith(NORM_IN_HEAD):
         # At first this norm was trained with the head.
         settings["transfer.head_rule"] = 2
+    if dropped_by_itself(exp):
+        settings["model.drop_rule"] = 2
     if exp.transfer.mode == "frozen" and exp.trains and drops_in_head(exp.model):
         # At first dropout and batch norm of a head slept wherever the backbone ran in every epoch.
         settings["transfer.head_mode"] = 2

@@ -140,8 +140,8 @@ class Timm:
     name: str  # as `bench models` and timm call it
     stem: Literal["native", "small"] = "native"  # small: 3x3 stride-1 stem and no early pooling
     activation: Activation | None = None  # None: the model's own
-    dropout: Probability = 0.0  # where the model has it, mostly before the head
-    drop_path: Probability = 0.0  # stochastic depth, as in `Resnet`
+    dropout: Probability = 0.0  # where the model has it, mostly before the head; 0: nowhere, whatever timm's default
+    drop_path: Probability = 0.0  # stochastic depth, as in `Resnet`; 0: none, where timm's default is another too
     own: Own | None = None  # where a file of the user's registers it
 
 

@@ -11,12 +11,13 @@ from torch import nn
 from bench.compose import shipped_folder
 from bench.models import Backbone, Readout, build, head_names, readout, stages
 from bench.models.cost import flops, parameters
+from bench.models.drops import _Draws, check_drops
 from bench.models.overview import count, smallest_useful_input
 from bench.models.registry import REGISTRY
 from bench.models.swap import supported_norms
-from bench.models.zoo import smallest_input
+from bench.models.zoo import smallest_input, zoo
 from bench.schema.errors import RequestError
-from bench.schema.model import Model, NormLayer
+from bench.schema.model import Model, NormLayer, Timm
 from bench.schema.part import build as part
 from tests.models.experiments import MNIST, make
 
@@ -255,6 +256,34 @@ def test_activation_stochastic_depth_and_dropout_reach_timm():
     assert net.drop_rate == 0.3
     with pytest.raises(RequestError, match="activation is fixed"):
         net_of("googlenet", activation="elu", stem="small")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [  # one for each way in which timm's networks drop by themselves
+        *("rexnet_100", "ghostnet_050", "legacy_seresnet18", "cpubone_nano", "bat_resnext26ts", "test_vit_relpos"),
+        *("swin_tiny_patch4_window7_224", "swinv2_cr_tiny_224", "focalnet_tiny_srf", "nest_tiny", "fasternet_t1"),
+    ],
+)
+def test_a_network_of_timm_drops_only_what_the_settings_say(name):
+    """By the draws of a forward pass in training: rexnet has dropout by itself, and swin stochastic depth."""
+
+    def drawn(net):
+        with torch.device("meta"), torch.no_grad(), _Draws() as draws:
+            net.train()(torch.zeros(2, *size))
+        return draws.masks or max(draws.rates, default=0) > 0
+
+    size = timm.models.get_pretrained_cfg(name).input_size
+    with torch.device("meta"):
+        alone = timm.create_model(name, num_classes=3)
+        quiet = zoo(Timm(family="timm", name=name), NormLayer(), size, 3)
+        loud = zoo(Timm(family="timm", name=name, dropout=0.3), NormLayer(), size, 3)
+    assert [drawn(alone), drawn(quiet), drawn(loud)] == [True, False, True]
+
+
+def test_dropout_that_a_network_has_no_place_for_is_refused():
+    with pytest.raises(RequestError, match=r"model\.dropout: test_deaf has no dropout"):
+        check_drops(lambda: nn.Flatten(), Timm(family="timm", name="test_deaf", dropout=0.1), (1, 2, 2))
 
 
 def test_the_same_seed_gives_the_same_zoo_model():

@@ -75,7 +75,9 @@ def test_science_changes_the_key(override: str) -> None:
     assert key(*BASE) != key(*BASE, override)
 
 
-@pytest.mark.parametrize("model", ["model=cnn norm_layer=batch", "model=resnet", "model=resnet18", "model=googlenet"])
+@pytest.mark.parametrize(
+    "model", ["model=cnn norm_layer=batch", "model=resnet", "model=resnet18", "model=googlenet model.dropout=0"]
+)
 def test_devices_are_science_where_each_normalises_by_its_own_share(model: str) -> None:
     words, two = (*model.split(), "trainer.sync_batchnorm=false"), "trainer.devices=2"
     assert key(*words) != key(*words, two)
@@ -85,7 +87,11 @@ def test_devices_are_science_where_each_normalises_by_its_own_share(model: str) 
 
 
 @pytest.mark.parametrize(
-    "words", ["model=dnn model.dropout=0.5", "model=resnet20 model.drop_path=0.1", "model=cnn optim=lion"]
+    "words",
+    [
+        *("model=dnn model.dropout=0.5", "model=resnet20 model.drop_path=0.1", "model=cnn optim=lion"),
+        *("model=alexnet", "model=squeezenet1_1"),  # which have dropout without a word
+    ],
 )
 def test_devices_are_science_where_each_draws(words: str) -> None:
     several = key(*words.split(), "norm_layer=group", "trainer.devices=2")
@@ -171,6 +177,21 @@ def test_a_frozen_networks_dropout_inside_the_head_has_another_key_since_it_drop
         words = ["model=timm", f"model.name={name}", f"model.dropout={dropout}", "transfer=frozen"]
         exp = experiment(compose([*words, "transfer.weights=timm"]))
         assert (run_key(exp, "d") != unversioned(exp)) is changed, name
+
+
+def test_networks_that_dropped_by_themselves_have_another_key_where_the_settings_said_no() -> None:
+    swin = "swin_tiny_patch4_window7_224"
+    for words, changed in (
+        (f"model.name={swin}", True),
+        (f"model.name={swin} model.drop_path=0.1", True),  # no dropout either, which others have
+        (f"model.name={swin} model.drop_path=0.1 model.dropout=0.1", False),
+        (f"model.name={swin} transfer=frozen transfer.weights=timm", False),
+        ("model.name=rexnet_100", True),
+        ("model.name=resnet18", False),
+        ("model.name=swiftformer_xs", False),
+    ):
+        exp = experiment(compose(["model=timm", *words.split()]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed, words
 
 
 def test_two_augmentations_of_one_package_are_two_experiments() -> None:

@@ -1,0 +1,153 @@
+"""Settings that an Experiment has and that change none of its numbers, because of another setting, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.schema.experiment import Experiment, dropped_in_backbone, flat_settings, science
+from bench.schema.model import Cnn, Dnn, Fractal, Knn
+
+# Optimizers that have `momentum`; others have betas, or nothing of the kind.
+MOMENTUM = frozenset({
+    "sgd", "rmsprop", "adafactorbv", "adafactorbvc", "adamuon", "larc", "lars", "madgrad", "madgradw", "muon",
+    "nadamuon", "nesterov", "nlarc", "nlars", "nmuon", "rmsproptf", "sgdp", "sgdw", "own",
+})  # fmt: skip
+# Setting of `optim` -> the schedules that read it.
+OF_SCHEDULES = {
+    "step_every": ("step", "exponential"),
+    "step_factor": ("step", "multistep", "exponential"),
+    "milestones": ("multistep",),
+    "power": ("poly",),
+    "cycles": ("restarts",),
+    "cooldown": ("wsd",),
+}
+# Of the trainer: what decides numbers of a training by gradient steps only.
+OF_TRAINING = (
+    "epochs", "steps", "seconds", "batch_size", "sampling", "select", "patience", "target", "sync_batchnorm",
+    "accumulate", "clip", "precision",
+)  # fmt: skip
+OF_WEIGHTS = ("weights", "sha256", "entry", "preprocess", "input", "lr_backbone", "head", "hidden", "k", "metric",
+              "votes", "views")  # fmt: skip
+
+
+def idle_settings(exp: Experiment) -> dict[str, str]:
+    """Name -> why its value changes nothing here, whatever it is; of settings that decide numbers elsewhere."""
+    return dict([*_training(exp), *_optim(exp), *_transfer(exp), *_model(exp), *_pixels(exp)])
+
+
+def remarks(experiments: Sequence[Experiment]) -> list[str]:
+    """What to say before compute is spent, a line a setting and reason.
+
+    Of a single Experiment, and of a set all of which are alike in this: what is set and changes nothing. Of others:
+    what is varied among runs in which it changes nothing, so that they are one run under several names.
+    """
+    idle = [idle_settings(exp) for exp in experiments]
+    flat = [flat_settings(exp) for exp in experiments]
+    set_by_hand = [science(exp) for exp in experiments]
+    out = []
+    for name in dict.fromkeys(name for one in idle for name in one):
+        where = [i for i, one in enumerate(idle) if name in one]
+        everywhere = len(where) == len(idle) and any(name in set_by_hand[i] for i in where)
+        if not everywhere and not _varies(name, [flat[i] for i in where]):
+            continue
+        for reason, count in Counter(idle[i][name] for i in where).items():
+            value = f"={flat[where[0]][name]}" if len(experiments) == 1 else ""
+            runs = f" in {count} of {len(experiments)} runs" if len(experiments) > 1 else ""
+            out.append(f"{name}{value} changes nothing{runs}: {reason}.")
+    return out
+
+
+def _varies(name: str, settings: Sequence[dict[str, Any]]) -> bool:
+    """Whether two Experiments differ in this setting alone."""
+    others = [json.dumps({k: v for k, v in one.items() if k != name}, sort_keys=True, default=str) for one in settings]
+    values = {(other, str(one.get(name))) for other, one in zip(others, settings, strict=True)}
+    return len(values) > len(set(others))
+
+
+Idle = Iterator[tuple[str, str]]
+
+
+def _training(exp: Experiment) -> Idle:
+    if not exp.trains:
+        what = exp.model_name if exp.model.family in ("knn", "ncm") else f"transfer.head={exp.transfer.head}"
+        for name in [*flat_settings(exp.optim, "optim."), *(f"trainer.{name}" for name in OF_TRAINING)]:
+            yield name, f"{what} is not trained by gradient steps"
+        if exp.transfer.mode == "scratch":
+            for name in flat_settings(exp.augment, "augment."):
+                yield name, f"{what} is not trained on augmented images"
+    elif exp.trainer.devices * exp.trainer.num_nodes == 1:
+        yield "trainer.sync_batchnorm", "there is one device"
+
+
+def _optim(exp: Experiment) -> Idle:
+    optim = exp.optim
+    if not exp.trains:
+        return
+    if optim.name not in MOMENTUM:
+        yield "optim.momentum", f"{optim.name} has none"
+    if not optim.weight_decay and optim.own is None:
+        yield "optim.decayed", "optim.weight_decay is 0"
+    for name, schedules in OF_SCHEDULES.items():
+        if optim.schedule not in schedules:
+            named = exp.schedule.own.name if exp.schedule is not None else optim.schedule
+            yield f"optim.{name}", f"schedule '{named}' has none"
+
+
+def _transfer(exp: Experiment) -> Idle:
+    transfer, mode = exp.transfer, exp.transfer.mode
+    if mode == "scratch":
+        for name in OF_WEIGHTS:
+            yield f"transfer.{name}", "transfer.mode=scratch starts from random weights"
+        return
+    if mode == "frozen":
+        yield "transfer.lr_backbone", "a frozen backbone is not trained"
+    if mode != "frozen" or not exp.augment_made:
+        yield "transfer.views", "it is for a frozen backbone and augmented images"
+    for name, heads in {"hidden": ("dnn",), "k": ("knn",), "votes": ("knn",), "metric": ("knn", "ncm")}.items():
+        if transfer.head not in heads:
+            yield f"transfer.{name}", f"transfer.head={transfer.head} has none"
+    published = transfer.weights in ("bundled", "timm") or transfer.input is not None
+    if transfer.preprocess == "weights" and published:
+        yield "pixel_norm.name", "pixels are scaled as for the weights (transfer.preprocess=own: by pixel_norm)"
+
+
+def _model(exp: Experiment) -> Idle:
+    model = exp.model
+    if exp.norm_layer.name != "group":
+        yield "norm_layer.groups", f"norm_layer={exp.norm_layer.name} has no groups"
+    for name in dropped_in_backbone(exp):
+        yield f"model.{name}", "a frozen backbone is in evaluation mode and drops nothing"
+    if isinstance(model, Cnn):
+        if model.pooling == "none":
+            yield "model.pool_size", "model.pooling=none"
+        if not model.dense:
+            yield "model.dropout", "it follows dense layers, and model.dense has none"
+    if isinstance(model, Dnn) and not model.hidden:
+        for name in ("model.dropout", "model.activation", "norm_layer.name"):
+            yield name, "model.hidden has no layers"
+    if isinstance(model, Fractal):
+        if len(model.filters) == 1:
+            yield "model.dropout", "it rises from 0 after the first block, and model.filters has one"
+        if model.columns == 1:
+            yield "model.drop_path", "one column has no joins"
+    if isinstance(model, Knn) and model.k == 1:
+        yield "model.weights", "model.k=1 asks one neighbour"
+
+
+def _pixels(exp: Experiment) -> Idle:
+    augment, corrupt = exp.augment, exp.corrupt
+    if augment.policy != "randaugment":
+        for name in ("policy_ops", "policy_magnitude"):
+            yield f"augment.{name}", f"augment.policy={augment.policy} has none"
+    if not augment.crop:
+        yield "augment.crop_fill", "augment.crop is 0"
+    if not augment.blur:
+        yield "augment.blur_sigma", "augment.blur is 0"
+    if not corrupt.names and not corrupt.own:
+        for name in ("severities", "seed"):
+            yield f"corrupt.{name}", "corrupt.names is empty"
+    if exp.split.kind == "kfold":
+        yield "split.test", "the folds of split=kfold decide"
