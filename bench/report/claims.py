@@ -186,8 +186,8 @@ def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | 
 
 def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float], largest: float) -> Sample:
     """What a test rests on; data sets have no seeds and splits to be crossed."""
-    if largest > 1:
-        values = {name: without_noise(value, largest) for name, value in values.items()}
+    if len({without_noise(value, largest) for value in values.values()}) == 1:
+        values = dict.fromkeys(values, next(iter(values.values())))  # rounding is no spread
     return sample(list(values.values())) if isinstance(claim, Across) else summary(values, frame.overlap)
 
 

@@ -33,7 +33,7 @@ def draw_chart(chart: Chart) -> Drawing:
         keys, columns = _legend_size(chart)
         across = _columns(chart)
         down = math.ceil(len(chart.panels) / across)
-        head = (title.count("\n") + 1) * LINE * 1.25 + (LINE * (keys + 1) + 4 + max(0, keys - 4) if keys else 0) + 4
+        head = (title.count("\n") + 1) * LINE * 1.25 + (LINE * (keys + 1) + 4 + max(0, keys - 6) if keys else 0) + 4
         foot = (caption.count("\n") + 1) * LINE + 6 if caption else 2
         body = _panel_height(chart, across) * down
         height = head + body + foot
@@ -201,7 +201,7 @@ def _legend_size(chart: Chart) -> tuple[int, int]:
     names = _keys(chart)
     if not names:
         return 0, 0
-    columns = max(1, min(len(names), int((WIDTH - 4) / (38 + LETTER * max(map(len, names))))))
+    columns = max(1, min(len(names), 4, int(WIDTH / (34 + LETTER * max(map(len, names))))))
     return math.ceil(len(names) / columns), columns
 
 
