@@ -25,6 +25,7 @@ NAMES: dict[str, str] = {
     "classes_alike": "two classes differ in their spelling only",
     "label_missing": "a class's name reads as if its images had no label (None, NA, ?)",
     "several_labels": "a label seems to name several classes at once (cat|dog)",
+    "range_exceeded": "files hold values beyond the range that they state: those are cut off",
     "sliver_of_range": "pixels use a small part of their range: most of their levels are lost",
     "revision_unsaid": "nothing says which commit of a set of the hub is meant",
     "splits_left_out": "the hub's set has splits that are neither train, val nor test",

@@ -36,9 +36,12 @@ def scores(
     means, counts = class_means(train_x, train_y, classes, unit=model.metric == "cosine")
     squared = _squared_distances(queries, means, unit=model.metric == "cosine")
     own = _squared_distances(train_x, means, unit=model.metric == "cosine")[np.arange(len(train_y)), train_y]
-    # Unbiased: each class's mean was fitted to its samples. One sample a class leaves nothing to measure.
-    freedom = max(1, int(counts.sum()) - classes) * train_x.shape[1]
-    variance = max(float(own.sum()) / freedom, np.finfo(np.float32).tiny)
+    # Unbiased: each class's mean was fitted to its samples.
+    freedom = (int(counts.sum()) - classes) * train_x.shape[1]
+    variance = float(own.sum()) / freedom if freedom else 0.0
+    everything = float(_unit(train_x, model.metric == "cosine").var(0, dtype=np.float64).mean())
+    if variance <= 1e-12 * everything:  # each answer would be certain, and a wrong one infinitely wrong
+        variance = everything or 1.0
     from scipy.special import log_softmax  # slow to import
 
     return log_softmax(-squared / (2 * variance), axis=1).astype(np.float32)

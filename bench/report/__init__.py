@@ -10,6 +10,7 @@ Judged
     statement, verdict                      a claim in words; the outcome
     stats, resampling, outcome, rates       tests and intervals; those without normality; what a test says; shares
     looks, settings                         earlier looks and their price; at which settings, those of single arms too
+    subject, rounding                       what a claim is about, however it is written; where digits end
     power, registered                       what n seeds can find; what was planned
     images, whole_images, fairness, across  other test images; whole numbers of images; equal training; many data sets
 Written

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.report.artifacts import Reader
-from bench.report.contrast import contrast, steps, terms
+from bench.report.contrast import contrast, steps, terms, threshold
 from bench.report.fairness import Doubt, doubts_of
 from bench.report.frame import Frame, select_frame
 from bench.report.images import OnImages, on_images
-from bench.report.looks import Looks, looks_at
+from bench.report.looks import Looks, looks_at, taken_out
 from bench.report.naming import axis
 from bench.report.outcome import Outcome
 from bench.report.replicates import Contrast, Replicate, summary
 from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.report.rounding import without_noise
 from bench.report.settings import settings_of_records
 from bench.report.statement import differing, equal, scope, sentence
 from bench.report.stats import (
@@ -132,10 +133,11 @@ def judge(
         return []
     frame = select_frame(sweep, list(records))
     tested = [_test_contrast(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
-    factors = holm_factors([t.p * t.stricter for t in tested])
     settings = settings_of_records(sweep, records)
+    gone = taken_out(sweep, frame, context or {}, settings)
+    factors = holm_factors([*(t.p * t.stricter for t in tested), *gone.values()])[: len(tested)]
     looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}, settings) for t in tested]
-    return [_verdict(frame, sweep, *one) for one in zip(tested, factors, looked, strict=True)]
+    return [_verdict(frame, sweep, *one, len(tested) + len(gone)) for one in zip(tested, factors, looked, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class _Tested:
     claim: Claim
     contrast: Contrast
     sample: Sample
+    counted: Sample | None  # with the runs that did not finish as the worst there can be
     outcome: Outcome
     p: float  # two-sided; for equivalence twice the smaller of both one-sided questions
     toward: bool  # the estimate lies on the claimed side
@@ -154,7 +157,7 @@ class _Tested:
 
 def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | None) -> _Tested:
     found = contrast(frame, claim)
-    given = _sample(claim, frame, found.values)
+    given = _sample(claim, frame, found.values, found.largest)
     outcome, p, toward = _test(claim, sweep, given, LEVEL)
     # Seeds without kept predictions may say something else: then the seeds decide.
     equal = len(set(found.values.values())) == 1
@@ -162,11 +165,12 @@ def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | 
     if images is not None and by_images:
         outcome, p = images.outcome(given.n), images.p
         toward = (outcome.estimate > 0) == (isinstance(claim, Compare) and claim.direction == "greater")
-    failures = None
+    failures, counted = None, None
     if found.dropped:
         effect, other, other_toward = math.nan, math.nan, toward
         if found.counted is not None:
-            outcome_too, other, other_toward = _test(claim, sweep, _sample(claim, frame, found.counted), LEVEL)
+            counted = _sample(claim, frame, found.counted, found.largest)
+            outcome_too, other, other_toward = _test(claim, sweep, counted, LEVEL)
             effect = outcome_too.estimate
         # Without a worst value a run that diverged counts as nothing, and what is left proves nothing.
         if found.counted is None:
@@ -177,11 +181,13 @@ def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | 
         if not math.isnan(p):
             p = 1.0 if not agree else p if found.counted is None else max(p, other)
     stricter = STRICTER if isinstance(claim, Bound) and claim.metric != "run/failed" else 1.0
-    return _Tested(claim, found, given, outcome, p, toward, failures, stricter, images, by_images)
+    return _Tested(claim, found, given, counted, outcome, p, toward, failures, stricter, images, by_images)
 
 
-def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float]) -> Sample:
+def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float], largest: float) -> Sample:
     """What a test rests on; data sets have no seeds and splits to be crossed."""
+    if len({without_noise(value, largest) for value in values.values()}) == 1:
+        values = dict.fromkeys(values, next(iter(values.values())))  # rounding is no spread
     return sample(list(values.values())) if isinstance(claim, Across) else summary(values, frame.overlap)
 
 
@@ -197,6 +203,7 @@ def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outc
         lower = one_sample(given, -claim.margin, test, level)
         inside = max(upper.p_less, lower.p_greater)
         outside = min(upper.p_greater, lower.p_less)
+        upper = replace(upper, low=lower.low)  # each end is that of the test at its own margin
         return upper, _two_sided(inside, outside), inside < outside
     if claim.metric != "run/failed":
         outcome = one_sample(given, threshold(claim), test, level)
@@ -204,22 +211,11 @@ def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outc
     return outcome, _two_sided(outcome.p_less, outcome.p_greater), rising == (claim.direction == "greater")
 
 
-def threshold(claim: Claim) -> float:
-    """What a claim's contrast is tested against; for equivalence the upper end of its margin."""
-    if isinstance(claim, Equivalence):
-        return claim.margin
-    if isinstance(claim, Bound):
-        return claim.bound
-    if isinstance(claim, Compare):
-        return claim.by if claim.direction == "greater" else -claim.by
-    return 0.0
-
-
 def _two_sided(one: float, other: float) -> float:
     return math.nan if math.isnan(one) or math.isnan(other) else min(1.0, 2 * min(one, other))
 
 
-def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: Looks) -> Verdict:
+def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: Looks, among: int) -> Verdict:
     claim, found = tested.claim, tested.contrast
     paid = tested.stricter * factor * looks.factor
     p_all = min(1.0, tested.p * paid) if not math.isnan(tested.p) else math.nan
@@ -231,13 +227,17 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     alone = tested.p * tested.stricter <= 1 - LEVEL
     if found.absent:
         note = f"these records have no {found.absent}"
-    elif not settled and tested.failures and not tested.failures.agrees:
+    elif not settled and tested.failures and not tested.failures.agrees and not math.isnan(tested.p):
         said = "left out or counted, the runs that did not finish decide the word"
         if found.counted is None:
             said = "runs that did not finish may be worse than any number here"
         note = "a run that is missing might have been chosen" if isinstance(claim, Choice) else said
+    elif not settled and tested.failures and _leaves_out(tested.outcome, claim) and not alone:
+        note = "with the runs that did not finish counted nothing is settled"
     elif not settled and alone and tested.p * tested.stricter * factor > 1 - LEVEL:
-        note = f"significant alone, but not among the {len(sweep.claims)} claims of this sweep"
+        more = among - len(sweep.claims)
+        note = f"significant alone, but not among the {among} claims of this sweep"
+        note += f", {more} of which {'were' if more > 1 else 'was'} taken out after a look" if more else ""
     if isinstance(claim, Trend) and not found.absent:
         word, note = _shape(frame, claim, word, note)
     if looks.decided and found.values and not found.absent:
@@ -249,6 +249,8 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     outcome, _, _ = _test(claim, sweep, tested.sample, 1 - alpha)
     if tested.images is not None and tested.by_images:
         outcome = tested.images.outcome(tested.sample.n, 1 - alpha)
+    if tested.failures and not settled and _leaves_out(outcome, claim):
+        outcome = _span_both(outcome, tested, claim, sweep, 1 - alpha)
     low, high = _inside(claim, frame, outcome.low, outcome.high)
     return Verdict(
         claim=claim,
@@ -275,6 +277,24 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         doubts=doubts_of(claim, frame, sweep),
         images=tested.images,
     )
+
+
+def _leaves_out(outcome: Outcome, claim: Claim) -> bool:
+    """Whether the interval alone would settle the claim."""
+    if isinstance(claim, Equivalence):
+        inside = -claim.margin < outcome.low and outcome.high < claim.margin
+        return inside or outcome.high < -claim.margin or outcome.low > claim.margin
+    return outcome.low > threshold(claim) or outcome.high < threshold(claim)
+
+
+def _span_both(outcome: Outcome, tested: _Tested, claim: Claim, sweep: Sweep, level: float) -> Outcome:
+    """The interval that holds both ways of counting runs that did not finish; none where they may be any worse."""
+    if tested.counted is None:
+        return replace(outcome, low=math.nan, high=math.nan)
+    other, _, _ = _test(claim, sweep, tested.counted, level)
+    if math.isnan(other.low):
+        return replace(outcome, low=math.nan, high=math.nan)
+    return replace(outcome, low=min(outcome.low, other.low), high=max(outcome.high, other.high))
 
 
 def _shape(frame: Frame, claim: Trend, word: Word, note: str) -> tuple[Word, str]:

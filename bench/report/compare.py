@@ -10,6 +10,7 @@ from typing import Any, Literal
 from bench.report.frame import value
 from bench.report.naming import axis
 from bench.report.reproduce import Difference, environment
+from bench.report.rounding import without_noise
 from bench.report.selection import only_judged
 from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.schema.errors import RequestError, unknown_name
@@ -57,6 +58,8 @@ class Pair:
     difference: Interval
     values: dict[int, tuple[float, float]]
     p: float = math.nan  # two-sided, corrected (Holm) for all rows of the comparison
+    failed: tuple[int, int] = (0, 0)  # runs of a and of b that failed where the other side's finished
+    unsure: bool = False  # counted as the worst there can be, those turn the difference round, or have no worst
 
     @property
     def word(self) -> str:
@@ -69,6 +72,8 @@ class Pair:
         if not math.isfinite(d.half):
             return "some values are not finite"
         sure = self.metric.startswith("cost/") and d.sd == 0  # parameters, say, are counted and not drawn
+        if not sure and self.unsure:
+            return "not told apart: runs failed"
         if not sure and not self.p <= 1 - LEVEL:
             return "not told apart"
         better = metric(self.metric).better
@@ -117,8 +122,11 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     points: dict[tuple[tuple[str, str], ...], list[tuple[Record, Record]]] = {}
     for one, other in matched:
         points.setdefault(_place(one) if rule != "the two runs" else (), []).append((one, other))
+    lost = _failed(a, b, left, right) if rule == "axes and seed" else {}
     pairs = [made for runs in points.values() for name in wanted if (made := _pair(runs, name, rule)) is not None]
-    adjusted = holm([_p(pair) for pair in pairs])
+    pairs, alone = _with_failures(pairs, lost), [_p(_differences(pair.values)) for pair in pairs]
+    counted = [_p(_counted(pair, lost)) for pair in pairs]
+    adjusted = holm([p if math.isnan(more) else max(p, more) for p, more in zip(alone, counted, strict=True)])
     pairs = [replace(pair, p=p) for pair, p in zip(pairs, adjusted, strict=True)]
     return Comparison(
         a=a,
@@ -133,14 +141,61 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     )
 
 
-def _p(pair: Pair) -> float:
+Lost = Mapping[tuple[tuple[str, str], ...], list[tuple[Record | None, Record | None]]]  # point -> a's or b's run alone
+
+
+def _failed(a: Side, b: Side, left: Sequence[Record], right: Sequence[Record]) -> Lost:
+    """For each point the finished runs of one side whose partner, of the other side, failed."""
+    out: dict[tuple[tuple[str, str], ...], list[tuple[Record | None, Record | None]]] = {}
+    for mine, other, swap in ((left, b, False), (right, a, True)):
+        ended = {(_place(r), r.seed) for r in only_judged(other.records) if r.status == "finished"}
+        bad = {(_place(r), r.seed) for r in only_judged(other.records) if r.status == "failed"} - ended
+        for record in mine:
+            if (_place(record), record.seed) in bad:
+                out.setdefault(_place(record), []).append((None, record) if swap else (record, None))
+    return out
+
+
+def _counted(pair: Pair, lost: Lost) -> list[float]:
+    """Differences of a row with the runs that failed as the worst there can be; none where nothing failed."""
+    runs, worst = (
+        lost.get(tuple(sorted((n, canonical_text(v)) for n, v in pair.at.items())), []),
+        metric(pair.metric).worst,
+    )
+    if not runs or worst is None:
+        return []
+    values = dict(pair.values)
+    for one, other in runs:
+        record = one or other
+        assert record is not None
+        number = value(record, pair.metric)
+        if number is not None:
+            values[record.seed] = (number, worst) if one is not None else (worst, number)
+    return _differences(values)
+
+
+def _with_failures(pairs: Sequence[Pair], lost: Lost) -> list[Pair]:
+    """The rows, with what failed and whether it turns them: whoever fails is not better for being left out."""
+    out = []
+    for pair in pairs:
+        runs = lost.get(tuple(sorted((n, canonical_text(v)) for n, v in pair.at.items())), [])
+        shown, differences = metric(pair.metric), _counted(pair, lost)
+        turned = bool(differences) and math.fsum(differences) * pair.difference.mean <= 0
+        unsure = bool(runs) and bool(shown.better) and (shown.worst is None or turned)
+        failed = sum(other is None for _, other in runs), sum(one is None for one, _ in runs)
+        out.append(replace(pair, failed=failed[::-1], unsure=unsure))
+    return out
+
+
+def _p(differences: Sequence[float]) -> float:
     """Two-sided p of a row alone; NaN where it cannot be tested, as where all seeds differ by the same."""
-    outcome = one_sample(_differences(pair.values))
+    outcome = one_sample(differences)
     return min(1.0, 2 * min(outcome.p_less, outcome.p_greater)) if not math.isnan(outcome.p_less) else math.nan
 
 
 def _differences(values: Mapping[int, tuple[float, float]]) -> list[float]:
-    return [round(y - x, 13) for x, y in values.values()]  # beyond 13 digits there is only rounding
+    largest = max((abs(v) for both in values.values() for v in both if math.isfinite(v)), default=0.0)
+    return [without_noise(y - x, largest) for x, y in values.values()]
 
 
 def settings(left: Sequence[Record], right: Sequence[Record]) -> list[Setting]:

@@ -34,6 +34,10 @@ def text(found: Comparison) -> str:
         lines.append(f"  Words are corrected for the {len(found.pairs)} rows (Holm); intervals are of each row alone.")
     if found.only_a or found.only_b:
         lines += ["", f"Without a partner: {found.only_a} finished runs of a, {found.only_b} of b."]
+    if failed := {f"{point(p.at)}": p.failed for p in found.pairs if any(p.failed)}:
+        one, other = (sum(count[i] for count in failed.values()) for i in (0, 1))
+        lines += ["", f"Failed where the other side finished: {one} runs of a, {other} of b. Left out of the numbers; "
+                  "a word holds only where it also does with them counted as the worst there can be."]  # fmt: skip
     if found.tuning:
         lines += ["", f"Left out: {found.tuning} runs that chose hyperparameters; they are not judged."]
     if found.environment:
@@ -72,6 +76,7 @@ def data(found: Comparison) -> dict[str, Any]:
                 "high": _finite(p.difference.high),
                 "n": p.difference.n,
                 "p_corrected": _finite(p.p),
+                "failed": list(p.failed),
                 "verdict": p.word,
                 "values": {str(seed): [_finite(x) for x in both] for seed, both in p.values.items()},
             }

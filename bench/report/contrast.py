@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,10 @@ from bench.report.choosing import choice
 from bench.report.frame import Frame, value
 from bench.report.naming import axis
 from bench.report.replicates import Contrast, Replicate, in_order
-from bench.schema.claim import Across, Bound, Choice, Claim, Interaction, Trend, sides
+from bench.report.rounding import without_noise
+from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Trend, sides
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical_text, show, to_number
+from bench.schema.label import canonical_text, in_size, show, to_number
 from bench.schema.metric import metric
 
 Term = tuple[float, dict[str, Any]]  # weight, axis -> value
@@ -35,7 +36,7 @@ def terms(claim: Claim, frame: Frame) -> list[Term]:
         levels = order_values(claim, frame)
         x = _positions(claim, levels)
         centred = x - x.mean()
-        slope = centred / (centred**2).sum()
+        slope = centred / ((centred**2).sum() or 1.0)  # of one value there is none
         return [(float(w), {**claim.at, claim.over: level}) for w, level in zip(slope, levels, strict=True)]
     pair = [(1.0, {**claim.at, **claim.compare}), (-1.0, {**claim.at, **claim.against})]
     if isinstance(claim, Interaction):
@@ -43,13 +44,22 @@ def terms(claim: Claim, frame: Frame) -> list[Term]:
     return pair
 
 
+def threshold(claim: Claim) -> float:
+    """What a claim's contrast is tested against; for equivalence the upper end of its margin."""
+    if isinstance(claim, Equivalence):
+        return claim.margin
+    if isinstance(claim, Bound):
+        return claim.bound
+    if isinstance(claim, Compare):
+        return claim.by if claim.direction == "greater" else -claim.by
+    return 0.0
+
+
 def order_values(claim: Trend, frame: Frame) -> list[Any]:
-    """The values along a trend's axis: numbers by size, names as the sweep lists them."""
+    """The values along a trend's axis: what has a size by it, names as the sweep lists them."""
     levels = frame.levels[claim.over]
-    numbers = [n for level in levels if (n := to_number(level)) is not None]
-    if len(numbers) < len(levels):
-        return levels
-    return [levels[i] for i in np.argsort(numbers, kind="stable")]
+    sizes = in_size(levels)
+    return levels if sizes is None else [levels[i] for i in np.argsort(sizes, kind="stable")]
 
 
 def _positions(claim: Trend, levels: list[Any]) -> np.ndarray:
@@ -75,7 +85,8 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
             frame.need_metric(way.reads or claim.metric)
         for name in claim.over:
             frame.need_axis(name, f"claim '{claim.says}'")
-        lacking = _absent(frame, claim, sides(claim).values())
+        ways = [{**claim.at, **claim.compare.at}, {**claim.at, **claim.against.at}]
+        lacking = _absent(frame, claim, sides(claim).values()) or _never_run(frame, ways)
         return Contrast(absent=lacking) if lacking else choice(frame, claim)
     if isinstance(claim, Trend):
         frame.need_axis(claim.over, f"claim '{claim.says}'")
@@ -84,7 +95,9 @@ def contrast(frame: Frame, claim: Claim) -> Contrast:
     if isinstance(claim, Across):
         frame.need_axis(claim.over, f"claim '{claim.says}'")
     parts = terms(claim, frame)
-    if lacking := _absent(frame, claim, [at for _, at in parts]):
+    points = [at for _, at in parts]
+    free = [{n: v for n, v in at.items() if n != claim.over} if isinstance(claim, Trend) else at for at in points]
+    if lacking := _absent(frame, claim, points) or _never_run(frame, free):
         return Contrast(absent=lacking)
     return over_sets(frame, claim, parts) if isinstance(claim, Across) else combine(frame, parts, claim.metric)
 
@@ -94,21 +107,27 @@ def over_sets(frame: Frame, claim: Across, parts: list[Term]) -> Contrast:
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}
     averaged: dict[str, int] = {}
-    dropped, hopeless = [], False
+    dropped, hopeless, largest = [], False, 0.0
     for level in frame.levels[claim.over]:
         found, name = combine(frame, [(w, {**at, claim.over: level}) for w, at in parts], claim.metric), show(level)
         if found.absent:
             continue
         averaged |= found.averaged
         if found.values:
-            values[name] = round(sum(found.values.values()) / len(found.values), 13)
+            values[name] = _mean(found.values)
         if found.dropped:
             dropped.append(name)
         if found.counted is None:
             hopeless = True
         elif found.counted:
-            counted[name] = round(sum(found.counted.values()) / len(found.counted), 13)
-    return Contrast(values, None if hopeless else counted, _worst(claim.metric), dropped, averaged)
+            counted[name] = _mean(found.counted)
+        largest = max(largest, found.largest)
+    return Contrast(values, None if hopeless else counted, _worst(claim.metric), dropped, averaged, largest=largest)
+
+
+def _mean(values: Mapping[Replicate, float]) -> float:
+    mean = sum(values.values()) / len(values)
+    return _rounded(mean, abs(mean)) if math.isfinite(mean) else mean
 
 
 def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> str:
@@ -118,6 +137,25 @@ def _absent(frame: Frame, claim: Claim, points: Iterable[Mapping[str, Any]]) -> 
             frame.need_axis(name, f"claim '{claim.says}'")
             if canonical_text(at[name]) not in {canonical_text(v) for v in frame.levels[name]}:
                 return f"{axis(name)} {show(at[name])}"
+    return ""
+
+
+def _never_run(frame: Frame, points: Sequence[Mapping[str, Any]]) -> str:
+    """Which planned value of an axis that `points` leave free no record has, though no side leaves it out; "" for none.
+
+    A claim over the others would be another claim.
+    """
+    for name in frame.axes:
+        known = {canonical_text(v) for v in frame.levels[name]}
+        for level in frame.planned.get(name, ()):
+            if canonical_text(level) in known or any(name in at for at in points):
+                continue
+            others = [other for other in frame.axes if other != name]
+            rests = itertools.product(*(frame.planned.get(other) or frame.levels[other] for other in others))
+            for rest in rests:
+                there = {**dict(zip(others, rest, strict=True)), name: level}
+                if not any(frame.plan.leaves_out({**there, **frame.plan.whole(at)}) for at in points):
+                    return f"{axis(name)} {show(level)}"
     return ""
 
 
@@ -141,9 +179,10 @@ def combine(frame: Frame, parts: list[Term], of: str) -> Contrast:
     worst = _worst(of)
     values: dict[Replicate, float] = {}
     counted: dict[Replicate, float] = {}
-    dropped = []
+    dropped, largest = [], 0.0
     for name in in_order({name for _, found in groups for name in found}):
         found = [value(group[name], of) if name in group else None for _, group in groups]
+        largest = max([largest, *(abs(v) for v in found if v is not None and math.isfinite(v))])
         weights = [w for w, _ in groups]
         if all(v is not None for v in found):
             values[name] = counted[name] = _sum(weights, found)
@@ -158,6 +197,7 @@ def combine(frame: Frame, parts: list[Term], of: str) -> Contrast:
         worst=worst,
         dropped=dropped,
         averaged={name: count for name, count in averaged.items() if count > 1},
+        largest=largest,
     )
 
 
@@ -183,7 +223,15 @@ def _sum(weights: list[float], values: list[float | None]) -> float:
     terms = [w * v for w, v in zip(weights, values, strict=True) if v is not None]
     if not all(map(math.isfinite, terms)):
         return sum(terms)  # inf - inf is NaN: nobody can say which diverged further
-    return round(math.fsum(terms), 13)  # beyond 13 digits there is only rounding
+    return _rounded(math.fsum(terms), max(map(abs, terms), default=0.0))
+
+
+SMALL = 1e-3  # where 13 decimals are fewer than 10 digits
+
+
+def _rounded(value: float, largest: float) -> float:
+    """A contrast to 13 decimals, or to as many digits where its numbers are small."""
+    return without_noise(value, largest) if 0 < largest < SMALL else round(value, 13)
 
 
 def _worst(of: str) -> float:

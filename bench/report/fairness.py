@@ -16,6 +16,7 @@ from bench.schema.label import canonical_text, show, to_number
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
+ENDS = {"model.k": 1, "trainer.batch_size": 1, "optim.lr": None}  # the least that a setting can be, where it is not 0
 Doubt = tuple[str, str]  # name, as in a sweep file's `allow`, and what is the matter
 
 
@@ -150,7 +151,9 @@ def _edge(frame: Frame, sweep: Sweep) -> Iterator[Doubt]:
                 # Candidates that differ in several settings, each with a number of its own, were drawn: no grid has an
                 # edge there, and of so many draws one is always the largest.
                 drawn = len(varied) > 1 and len(numbers) == len(tried) > 2
-                if len(numbers) > 1 and not drawn and to_number(number) in (min(numbers), max(numbers)):
+                if len(numbers) < 2 or drawn or to_number(number) == min(numbers) == ENDS.get(setting, 0):
+                    continue  # no weight decay, one neighbour: there is nothing beyond
+                if to_number(number) in (min(numbers), max(numbers)):
                     edge.add(show(chosen[name]))
         if edge:
             said = ", ".join(sorted(edge))

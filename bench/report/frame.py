@@ -63,6 +63,7 @@ class Frame:
         levels: axis -> its values in the sweep's order, those that only records have after them.
         points: canonical point -> replicate (a seed) -> Record.
         plan: which points the sweep has.
+        planned: axis -> its values in the sweep; none without a sweep.
         drawn: the sweep's replicates besides the seed.
         replicates: all of them in words: `seeds and splits`.
         own_splits: each seed has a split of its own, without that being stated as a replicate.
@@ -84,6 +85,7 @@ class Frame:
             for name, value in record.axes.items():
                 found[name].setdefault(canonical_text(value), value)
         planned = {name: {canonical_text(v): v for v in values} for name, values in sweep.axes.items()} if sweep else {}
+        self.planned = {name: list(values.values()) for name, values in planned.items()}
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]

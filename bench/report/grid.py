@@ -10,6 +10,7 @@ from typing import Any
 from bench.report.frame import Cell, Frame
 from bench.report.naming import Digits, axis, key
 from bench.report.replicates import summary
+from bench.report.rounding import without_noise
 from bench.report.stats import LEVEL, one_sample
 from bench.schema.label import show
 from bench.schema.metric import Metric, metric
@@ -194,8 +195,11 @@ def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float 
 
 def _better(one: Cell, other: Cell, sign: float, overlap: float) -> float:
     """One-sided p for "`one` is better", paired by replicate; 1 where no test can say so."""
-    # Beyond 13 digits there is only rounding, which is no spread. Equal differences prove nothing: no test can say so.
-    changes = {n: round(sign * (v - other.values[n]), 13) for n, v in one.values.items() if n in other.values}
+    # Rounding is no spread. Equal differences prove nothing: no test can say so.
+    largest = max((abs(v) for cell in (one, other) for v in cell.values.values() if math.isfinite(v)), default=0.0)
+    changes = {
+        n: without_noise(sign * (v - other.values[n]), largest) for n, v in one.values.items() if n in other.values
+    }
     p = one_sample(summary(changes, overlap)).p_greater
     return 1.0 if math.isnan(p) else p
 

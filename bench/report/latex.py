@@ -67,7 +67,15 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
             legend_of_marks("\\textbf{bold}", "\\textit{italic}") if note.text == MARKED else _breakable(note.text)
         )
         lines += ["", f"\\par\\raggedright {sentence}"]
-    return "\n".join([*lines, f"\\end{{{kind}}}"]) + "\n"
+    lines.append(f"\\end{{{kind}}}")
+    if foreign := sorted({sign for line in lines for sign in line if _is_foreign(sign)}):
+        lines.insert(1, f"% {' '.join(foreign[:12])}: compile with LuaLaTeX or XeLaTeX, and a font that has them")
+    return "\n".join(lines) + "\n"
+
+
+def _is_foreign(sign: str) -> bool:
+    """Whether pdfLaTeX stops at it: what is neither ASCII, nor a letter of a Latin alphabet, nor its punctuation."""
+    return ord(sign) > 0x17E and not 0x2010 <= ord(sign) <= 0x2026 and sign != "€"
 
 
 # Cells, columns of row names, blocks of columns, and whether every block is narrow enough.
@@ -131,6 +139,8 @@ def _tabular(
         names = [
             f"\\raggedright {_breakable(of[i])}" if one else tex(of[i]) for of, one in zip(left, long, strict=True)
         ]
+        if names[:1] and names[0].startswith(("[", "*")):  # after the line before, these would be its argument
+            names[0] = "{}" + names[0]
         lines.append(" & ".join([*names, *(body[j] for j in block)]) + " \\\\")
     return [*lines, "\\bottomrule", "\\end{tabular}"]
 
@@ -221,6 +231,8 @@ _TEX = {
     "→": "$\\rightarrow$",
     "…": "\\dots{}",
     "–": "--",
+    "\u2212": "$-$",
+    **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", ""),  # nothing to be seen of them
 }
 _TEX |= {sign: "\\" + sign for sign in "&%$#_{}"}
 _TEX |= {"<": "$<$", ">": "$>$"}  # letters of other signs in the older font encoding

@@ -76,7 +76,9 @@ class Digits:
             return si(shown)
         if float(shown).is_integer() and self.metric.unit not in ("%", "nats"):
             return f"{shown:,.0f}"
-        return f"{shown:,.{self.decimals}f}".replace("-0." + "0" * self.decimals, "0." + "0" * self.decimals)
+        text = f"{shown:,.{self.decimals}f}".replace("-0." + "0" * self.decimals, "0." + "0" * self.decimals)
+        small = shown and self.metric.unit == "" and not text.strip("-0.")
+        return f"{shown:.2g}" if small and abs(shown) < 1e-6 else text
 
 
 def si(value: float) -> str:

@@ -6,7 +6,8 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.looks import ENDED, identity_of, launches_at, planned_seeds
+from bench.report.frame import select_frame
+from bench.report.looks import ENDED, identity_of, launches_at, planned_seeds, taken_out
 from bench.report.naming import axis, key, point
 from bench.report.planned import Plan
 from bench.report.settings import differing, settings_of_records
@@ -96,6 +97,13 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"Claims were changed after {other} of {len(said)} runs."
     elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:
         yield "Claims were changed after the runs."
+    if gone := len(taken_out(sweep, select_frame(sweep, list(records)), context, settings_of_records(sweep, records))):
+        what = (
+            "claims were taken out after a look at the results, and count"
+            if gone > 1
+            else ("claim was taken out after a look at the results, and counts")
+        )
+        yield f"{gone} {what} in the correction."
 
 
 def _late(sweep: Sweep, context: Mapping[str, Any]) -> Iterator[str]:

@@ -35,6 +35,7 @@ class Contrast:
         dropped: replicates in `counted` only.
         averaged: axis -> number of values that the contrast averages over within each replicate.
         absent: which point the records do not have, or "".
+        largest: the largest number that went into it, by which its last digits are rounding.
     """
 
     values: dict[Replicate, float] = field(default_factory=dict)
@@ -43,6 +44,7 @@ class Contrast:
     dropped: list[Replicate] = field(default_factory=list)
     averaged: dict[str, int] = field(default_factory=dict)
     absent: str = ""
+    largest: float = 0.0
 
 
 def replicate(record: Record, axes: Sequence[str]) -> Replicate:
@@ -107,10 +109,11 @@ def grid_of(values: Mapping[Replicate, float]) -> NDArray[np.float64]:
     """Values of crossed replicates as a grid [seeds, splits]; seeds that lack a split are left out."""
     places = [str(name).partition("/")[::2] for name in values]
     seeds, splits = (list(dict.fromkeys(p[i] for p in places)) for i in (0, 1))
-    grid = np.full((len(seeds), len(splits)), math.nan)
+    grid, there = np.full((len(seeds), len(splits)), math.nan), np.zeros((len(seeds), len(splits)), dtype=bool)
     for (seed, split), value in zip(places, values.values(), strict=True):
-        grid[seeds.index(seed), splits.index(split)] = value
-    return grid[~np.isnan(grid).any(axis=1)]
+        place = seeds.index(seed), splits.index(split)
+        grid[place], there[place] = value, True  # a NaN is a number that somebody measured, and nothing that is missing
+    return grid[there.all(axis=1)]
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,8 @@ def crossed_mean(grid: NDArray[np.float64], ratio: float = 0.0) -> Sample:
     flat = tuple(float(v) for v in grid.ravel())
     if not flat:
         return sample([])
+    if not np.isfinite(grid).all():
+        return Sample(flat, sum(flat), math.nan, len(flat) - 1, math.nan)
     mean = math.fsum(flat) / len(flat)
     if len(set(flat)) == 1:
         return Sample(flat, flat[0], 0.0 if len(flat) > 1 else math.nan, len(flat) - 1, 0.0)

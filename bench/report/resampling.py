@@ -3,36 +3,66 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 
 from bench.report.outcome import Outcome
+from bench.report.rounding import without_noise
 
 RESAMPLES = 9999
 FEWEST_FOR_BOOTSTRAP = 10  # below that a resample is too often one value many times
 
 
 def wilcoxon(values: Sequence[float], threshold: float, level: float) -> Outcome:
-    """Wilcoxon's (1945) signed-rank test, exact where there are no ties or zeros.
+    """Wilcoxon's (1945) signed-rank test, exact; values at the threshold are left out, equal ones share their ranks.
 
     The estimate is Hodges and Lehmann's (1963) median of the Walsh averages; its interval takes the Walsh averages
-    whose rank the exact null distribution allows, and is infinite where n is too small for the level.
+    whose rank the exact null distribution without ties allows, and is infinite where n is too small for the level.
+    Among ties test and interval can differ by a step: there the interval follows the test.
     """
     x = np.asarray(values, dtype=float)
-    n = len(x)
+    n, alpha = len(x), (1 - level) / 2
     walsh = np.sort(((x[:, None] + x[None, :]) / 2)[np.triu_indices(n)])
-    cut = _signed_rank_quantile(n, (1 - level) / 2)
-    low, high = (walsh[cut], walsh[-1 - cut]) if cut >= 0 else (-math.inf, math.inf)
-    d = x - threshold
+    cut = _signed_rank_quantile(n, alpha)
+    low, high = (float(walsh[cut]), float(walsh[-1 - cut])) if cut >= 0 else (-math.inf, math.inf)
+    d = np.array([without_noise(v - threshold, max(abs(v), abs(threshold))) for v in x])
     if not d.any():
-        return Outcome(float(np.median(walsh)), float(low), float(high), n, 0.5, 0.5)
-    less = float(stats.wilcoxon(d, alternative="less").pvalue)
-    greater = float(stats.wilcoxon(d, alternative="greater").pvalue)
+        return Outcome(float(np.median(walsh)), low, high, n, 0.5, 0.5)
+    less, greater = signed_ranks(d)
+    low = max(low, float(np.nextafter(threshold, math.inf))) if greater <= alpha else min(low, threshold)
+    high = min(high, float(np.nextafter(threshold, -math.inf))) if less <= alpha else max(high, threshold)
     need = fewest_for_wilcoxon(1 - level)
     note = f"Wilcoxon's test needs at least {need} seeds" if n < need else ""
-    return Outcome(float(np.median(walsh)), float(low), float(high), n, less, greater, note)
+    return Outcome(float(np.median(walsh)), low, high, n, less, greater, note)
+
+
+def signed_ranks(differences: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    """One-sided p for "their centre is below / above 0": exact, over all signs, as scipy's is only without ties.
+
+    Differences of 0 are left out; equal ones share their ranks (the values of `scipy.stats.wilcoxon`).
+    """
+    d = np.asarray(differences, dtype=float)
+    d = d[d != 0]
+    if not len(d):
+        return 1.0, 1.0
+    ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(int)  # halves are shared ranks: twice them are whole
+    positive = int(ranks[d > 0].sum())
+    null = _null(ranks)
+    return float(null[: positive + 1].sum()), float(null[positive:].sum())
+
+
+def _null(ranks: Iterable[int]) -> NDArray[np.float64]:
+    """Probability of each sum of the positive ones of these ranks, where every sign is as likely: convolve."""
+    shares = np.ones(1)
+    for rank in ranks:
+        longer = np.zeros(len(shares) + rank)
+        longer[: len(shares)] += shares / 2
+        longer[rank:] += shares / 2
+        shares = longer
+    return shares
 
 
 def fewest_for_wilcoxon(alpha: float) -> int:
@@ -42,13 +72,7 @@ def fewest_for_wilcoxon(alpha: float) -> int:
 
 def _signed_rank_quantile(n: int, alpha: float) -> int:
     """Largest k with P(W <= k) <= alpha under the null; -1 for none. W is the sum of the positive ranks."""
-    counts = np.ones(1)
-    for rank in range(1, n + 1):  # each rank is positive or not: convolve
-        longer = np.zeros(len(counts) + rank)
-        longer[: len(counts)] += counts
-        longer[rank:] += counts
-        counts = longer
-    return int(np.searchsorted(np.cumsum(counts / counts.sum()), alpha, side="right")) - 1
+    return int(np.searchsorted(np.cumsum(_null(range(1, n + 1))), alpha, side="right")) - 1
 
 
 def bootstrap(values: Sequence[float], threshold: float, level: float) -> Outcome:

@@ -12,7 +12,7 @@ from bench.report.naming import Digits, axis
 from bench.report.replicates import SPLIT
 from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
-from bench.schema.label import canonical_text, dataset_name, show
+from bench.schema.label import canonical_text, dataset_name, in_size, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -44,6 +44,8 @@ def sentence(claim: Claim, frame: Frame, sweep: Sweep) -> str:
     if isinstance(claim, Trend):
         levels = order_values(claim, frame) if claim.over in frame.levels else []
         ends = f" from {show(levels[0])} to {show(levels[-1])}" if levels else ""
+        if len(levels) > 2 and in_size(levels) is None:
+            ends = f", in the order {', '.join(map(show, levels))}"
         way = "rise" if claim.direction == "greater" else "fall"
         return f"{shown.title} over {axis(claim.over)}{ends}{at}: expected to {way}"
     if isinstance(claim, Choice):

@@ -133,7 +133,10 @@ def _looks(verdict: Verdict) -> list[str]:
         if looks.factor > 1:
             out.append(f"Not all planned seeds have ended: a look before that has {5 / looks.factor:g}%.")
         return out
-    before = "; ".join(f"n = {look.n}: {look.word}" for look in looks.earlier)
+    before = "; ".join(
+        f"n = {look.n}: {look.word}{', of something else claimed of the same runs' if look.other else ''}"
+        for look in looks.earlier
+    )
     out.append(f"Judged before at {before}.")
     if looks.decided:
         return out

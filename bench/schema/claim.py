@@ -5,7 +5,8 @@ a seed's metric over an axis, the difference of two differences, of two choices,
 does not fix are averaged over within the seed, so n is always the number of seeds (of replicates, where a sweep states
 others). A claim across data sets has one number a data set instead.
 
-A claim without a direction takes the one that is better: less for NLL and calibration error, greater for accuracy.
+A claim without a direction takes the one that is better: less for NLL, calibration error and costs, greater for
+accuracy and throughput. Where neither is better it has to state one.
 `metric: run/failed` is 1 for a run that failed and 0 for one that finished, so that a rate of failures can be a claim.
 """
 
@@ -19,8 +20,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text
-from bench.schema.metric import Metric, metric
+from bench.schema.metric import METRICS, Metric, last_part, metric
 from bench.schema.part import part
 
 Direction = Literal["greater", "less"]  # none stated: the one that is better
@@ -240,11 +242,23 @@ class Bound:
 
 
 def add_direction(claim: Any) -> Any:
-    """A claim's plain data, with the better direction of its metric where it states none."""
+    """A claim's plain data, with the direction that its metric's claims hope for where it states none.
+
+    Raises:
+        RequestError: for a metric that we know, of which neither direction is better.
+    """
     if not isinstance(claim, dict) or "direction" in claim or claim.get("kind") == "equivalence":
         return claim
     of = claim.get("metric", "test/accuracy")
-    return {**claim, "direction": metric(of).better or "greater"} if isinstance(of, str) else claim
+    if not isinstance(of, str):
+        return claim
+    shown = metric(of)
+    if not shown.hoped and last_part(of) in METRICS:
+        raise RequestError(
+            f"Claim '{claim.get('says', '')}': of {of} neither less nor more is better, so that the claim has to say "
+            "what it expects. Add direction: greater, or direction: less."
+        )
+    return {**claim, "direction": shown.hoped or "greater"}
 
 
 Claim = Annotated[Compare | Trend | Interaction | Equivalence | Choice | Across | Bound, Field(discriminator="kind")]

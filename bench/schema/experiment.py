@@ -337,11 +337,16 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
     if exp.neighbours:
         # At first classes with the same vote stood in the order of their numbers, in top5 as torch happened to.
         settings["model.tie_rule" if isinstance(exp.model, Knn) else "transfer.tie_rule"] = 2
+    if "ncm" in (exp.model.family, exp.transfer.head) and exp.split.train_per_class == 1:
+        # At first a single image's spread about itself, none, was taken for that of its class.
+        settings["model.width_rule"] = 2
     if exp.trains and exp.trainer.precision in ("16-mixed", "bf16-mixed"):
         # Likewise for scores of 16 bits, where two classes often have the same.
         settings["trainer.tie_rule"] = 2
         if reached_by_16_bits(exp):
-            settings["trainer.precision_rule"] = 2
+            # Corrupted images met the head of a frozen backbone in 32 bits for longer.
+            corrupted = exp.corrupt.names or exp.corrupt.own
+            settings["trainer.precision_rule"] = 3 if exp.transfer.mode == "frozen" and corrupted else 2
     if mixes_class_weights(exp):
         # At first a mixed image counted by its mean weight for both of its labels alike.
         settings["optim.class_weights_rule"] = 2
@@ -363,6 +368,9 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
         settings["optim.step_rule"] = 2
     if exp.trains and exp.optim.decayed == "weights" and str(getattr(exp.model, "name", "")).startswith("xcit"):
         # At first patterns among what timm excepts ("pos_embed.*") were taken for names, and so excepted nothing.
+        settings["optim.decayed_rule"] = 2
+    if exp.trains and exp.optim.decayed == "weights" and any(g in ("model", "norm_layer") for g, _ in own_parts(exp)):
+        # Nor were scales and shifts of more axes than one.
         settings["optim.decayed_rule"] = 2
     if exp.transfer.mode == "frozen" and str(getattr(exp.model, "name", "")).startswith(NORM_IN_HEAD):
         # At first this norm was trained with the head.

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -43,6 +43,28 @@ def to_number(value: Any) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def in_size(values: Sequence[Any]) -> list[float] | None:
+    """The sizes of values that plainly have one; None for names, and for any that go with none of the others.
+
+    Numbers; dates (2024-05-31); whole numbers between equal words (resnet18, 8x8 as 8 by 8, 50 epochs); percentages.
+    """
+    numbers = [n for value in values if (n := to_number(value)) is not None]
+    if len(numbers) == len(values):
+        return numbers
+    if not all(isinstance(value, str) for value in values):
+        return None
+    if all(re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value) for value in values) and len(set(map(len, values))) == 1:
+        return [float(value.replace("-", "")) for value in values]
+    found = [
+        re.fullmatch(r"(\D*)(\d+)(\D*)", value)
+        or re.fullmatch(r"()(\d+\.\d+)([\s%a-zA-Zµ]*)", value)
+        or re.fullmatch(r"()(\d+)(x)\2", value)
+        for value in values
+    ]
+    words = {(one[1].removesuffix("-"), one[3]) for one in found if one}
+    return [float(one[2]) for one in found if one] if all(found) and len(words) == 1 else None
 
 
 def show(value: Any) -> str:

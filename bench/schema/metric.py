@@ -49,6 +49,14 @@ class Metric:
         return {True: "greater", False: "less", None: ""}[self.higher_is_better]
 
     @property
+    def hoped(self) -> str:
+        """The direction that a claim means which states none: the better one, of a cost less, of throughput more.
+
+        Tables do not mark costs, as nobody trains for the least of them. "" where nothing says which.
+        """
+        return self.better or _CHEAPER.get(self.name.rpartition("/")[2], "")
+
+    @property
     def worst(self) -> float | None:
         """The worst value that there can be, as stored; None where it can always be worse."""
         return {True: self.low, False: self.high, None: None}[self.higher_is_better]
@@ -112,6 +120,11 @@ _COSTS = (
     Metric("target_steps", "steps to target", "", False, 0.0),
     _share("target_reached", "share of runs that reach the target"),
 )
+
+_CHEAPER = {
+    **dict.fromkeys(("params", "flops", "fit_seconds", "feature_seconds", "peak_memory_mb"), "less"),
+    "images_per_second": "greater",
+}
 
 METRICS: dict[str, Metric] = {
     m.name: m

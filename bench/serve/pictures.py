@@ -20,6 +20,7 @@ from bench.schema.errors import RequestError
 Shape = tuple[int, int, int]  # C, H, W
 Spans = Mapping[str, depth.Range]
 NO_SPANS: Spans = {}
+DEEP = 8  # a pixel of more than 8 bits takes as much memory on its way as so many others
 
 
 def places(words: Iterable[str], lines: Iterable[str] = ()) -> Iterator[str]:
@@ -88,7 +89,7 @@ def pixels(
     An image that has the set's size is taken as it is, any other is brought to it as `dataset.fit` says.
 
     Args:
-        most_pixels: refuse what unpacks to more.
+        most_pixels: refuse what unpacks to more; of more than 8 bits, an eighth of it.
         spans: int, float -> the values of the set's images of more than 8 bits that became 0 and 255. Of a kind that
             the set had none of, what the image says counts (`bench.data.sources.depth.ranges`).
 
@@ -97,8 +98,11 @@ def pixels(
     """
     channels, height, width = shape
     with open_image(raw) as image:
-        if most_pixels is not None and image.width * image.height > most_pixels:
-            raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {most_pixels:,} allowed")
+        if most_pixels is not None:
+            deep = depth.is_deep(image, raw)
+            most, of = (most_pixels // DEEP, " of more than 8 bits") if deep else (most_pixels, "")
+            if image.width * image.height > most:
+                raise BadImage(f"would unpack to {image.width} x {image.height} pixels{of}, more than {most:,} allowed")
         how = _rule(image, raw, channels, height if height == width else None, fit, spans)
         flat = np.array(how.pixels(image, raw))  # a copy: Pillow's own memory is read-only
     if flat.shape[1:] == (height, width):

@@ -171,7 +171,13 @@ def _head(
     trained_on = preprocess.as_input(prepare, preprocess.input_shape(exp, data.shape))
 
     def classify(images: Tensor) -> Tensor:
-        return score(net, prepare, images.to(device), torch.arange(len(images)), AT_ONCE)
+        images, everything = images.to(device), torch.arange(len(images))
+        if not exp.trainer.precision.endswith("mixed"):
+            return score(net, prepare, images, everything, AT_ONCE)
+        # As val and test: features of 32 bits, and the head in the precision that it was trained in.
+        net.eval()
+        backbone = Backbone(net)
+        return score(part, lambda rows: backbone(prepare(rows)), images, everything, AT_ONCE, fabric.autocast)
 
     return dataclasses.replace(result, state={**whole, **trained}, trained_on=trained_on, classify=classify)
 

@@ -80,14 +80,24 @@ def ece(logp: Tensor, target: Tensor) -> float:
     its own, above the last one (its issue 3510), and one that rounding has made greater than 1 is 1, and not a reason
     to take all scores for logits.
     """
-    confidence = logp.exp().clamp(max=1 - 2**-24).max(1).values
-    place = torch.bucketize(confidence, torch.linspace(0, 1, ECE_BINS + 1), right=True) - 1
+    confidence = _confidence(logp)
+    place = _bins(confidence)
     count, sure, right = (
         torch.zeros(ECE_BINS + 1).scatter_add_(0, place, values)
         for values in (torch.ones_like(confidence), confidence, among_first(logp, target).float())
     )
     mean_right, mean_sure = (torch.nan_to_num(total / count) for total in (right, sure))
     return float(((mean_right - mean_sure).abs() * (count / count.sum())).sum())
+
+
+def _confidence(logp: Tensor) -> Tensor:
+    """The greatest probability of each row, below 1."""
+    return logp.exp().clamp(max=1 - 2**-24).max(1).values
+
+
+def _bins(confidence: Tensor) -> Tensor:
+    """The bin of each confidence; one on an edge is in the upper bin."""
+    return torch.bucketize(confidence, torch.linspace(0, 1, ECE_BINS + 1), right=True) - 1
 
 
 def confusion(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.generic]:
@@ -115,7 +125,7 @@ def reliability(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[
     """
     confidence = np.exp(scores.max(axis=1))
     right = among_first(torch.from_numpy(scores), torch.from_numpy(np.ascontiguousarray(labels))).numpy()
-    place = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    place = _bins(_confidence(torch.from_numpy(scores))).numpy()
     out: dict[str, list[Any]] = {"edges": [i / ECE_BINS for i in range(ECE_BINS + 1)]}
     counts = [int((place == b).sum()) for b in range(ECE_BINS)]
     out["count"] = counts

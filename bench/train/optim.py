@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from bench.imports import without_graph_breaks
+from bench.models.norms import norms_of
 from bench.models.stages import stages
 from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
@@ -80,6 +81,15 @@ def own_optimizer(mine: Own, optim: Optim, parameters: list[Any]) -> torch.optim
     make = function("optimizer", mine)
     takes = inspect.signature(make).parameters
     given = {name: getattr(optim, name) for name in ("lr", "momentum", "weight_decay") if name in takes}
+    usual = Optim()
+    for name in ("momentum", "weight_decay", "betas", "eps"):
+        if name not in given and getattr(optim, name) != getattr(usual, name):
+            raise RequestError(
+                f"optim.{name}={getattr(optim, name)}: optim '{mine.name}' does not take it. Leave it out, or let the "
+                f"optimizer take a parameter {name}."
+                if name in ("momentum", "weight_decay")
+                else f"optim.{name}: optim '{mine.name}' has settings of its own, and is not given it. Leave it out."
+            )
     try:
         made = make(parameters, **given, **arguments(make, mine.values, "optimizer"))
     except RequestError:
@@ -111,20 +121,29 @@ def split_by_decay(groups: list[dict[str, Any]], net: nn.Module) -> list[dict[st
     """Groups of parameters, each cut in two: weights, and what does not decay.
 
     Norms and biases do not (Goyal et al. 2017, arXiv:1706.02677, section 5.3), nor what a model of timm excepts by name
-    or pattern, such as position embeddings.
+    or pattern, such as position embeddings. What has one axis is taken for the former; of more axes are a norm's over
+    whole images and somebody's own of the form [1, C, 1, 1].
     """
     names_of: Any = getattr(net, "no_weight_decay", set)
     patterns = tuple(names_of())
     names = {id(p): name for name, p in net.named_parameters()}
+    of_norms = {id(p) for path in norms_of(net) for p in _parameters_of_norm(net.get_submodule(path))}
     out = []
     for group in groups:
         weights: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for p in group["params"]:
-            excepted = any(fnmatch.fnmatchcase(names.get(id(p), ""), pattern) for pattern in patterns)
+            name = names.get(id(p), "")
+            excepted = id(p) in of_norms or name.rpartition(".")[2] == "bias"
+            excepted = excepted or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
             (others if p.ndim <= 1 or excepted else weights).append(p)
         out += [{**group, "params": weights}, {**group, "params": others, "weight_decay": 0.0}]
     return [group for group in out if group["params"]]
+
+
+def _parameters_of_norm(module: nn.Module) -> list[nn.Parameter]:
+    """None of a convolution or affine layer whose weight is normalised."""
+    return [] if isinstance(module, nn.Conv2d | nn.Linear) else list(module.parameters(recurse=False))
 
 
 def split_by_layer(groups: list[dict[str, Any]], net: nn.Module, optim: Optim) -> list[dict[str, Any]]:

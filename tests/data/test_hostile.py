@@ -17,6 +17,7 @@ import tifffile
 from PIL import Image
 
 from bench.data import ImageData, load
+from bench.data.sources import depth
 from bench.data.sources.classes import note_similar_names
 from bench.data.sources.decode import BadImage, header, open_image, rule
 from bench.data.sources.split_names import assign_splits
@@ -298,6 +299,50 @@ def test_twelve_bits_span_twelve_bits() -> None:
     raw = struct.pack("<2sHI", b"II", 42, 8 + len(packed)) + packed + struct.pack("<H", len(tags)) + entries + bytes(4)
     assert pixels(raw) == [255]
     assert pixels(raw, (0, 65535)) == [16]
+
+
+def stated(largest: int, scale: int = 1, **more: object) -> bytes:
+    tags = [(340, "H", 1, 0, True), (341, "H", 1, largest, True)]
+    return tiff(np.arange(64, dtype=np.uint16).reshape(8, 8) * scale, extratags=tags, **more)
+
+
+def test_files_that_state_different_ranges_are_asked_about() -> None:
+    """All of them became 0 to 65535: of 4095 and 1023 nothing but black was left."""
+    for other in (stated(1023), tiff(np.zeros((8, 8), np.uint16))):
+        heads = [header(stated(4095)), header(other)]
+        with pytest.raises(RequestError, match=r"state different ranges \(.*0 to 4095.*dataset\.range="):
+            rule(heads, None, "crop", "auto")
+        assert rule(heads, None, "crop", "auto", (0.0, 4095.0)).ints == (0, 4095)
+    heads = [header(stated(65535)), header(tiff(np.zeros((8, 8), np.uint16)))]
+    assert rule(heads, None, "crop", "auto").ints == (0, 65535)
+    beyond = [header(stated(255, 60))]
+    assert [note[0] for note in depth.slivers(beyond, {"int": (0.0, 255.0)})] == ["range_exceeded"]
+
+
+def test_a_camera_s_raw_file_is_no_preview(tmp_path: Path) -> None:
+    """Pillow reads the small copy in front of it, without a word."""
+    small, large = np.zeros((8, 8, 3), np.uint8), np.zeros((32, 32, 3), np.uint8)
+    with tifffile.TiffWriter(file := io.BytesIO()) as out:
+        out.write(small, photometric="rgb", subfiletype=1)
+        out.write(large, photometric="rgb")
+    for raw in (file.getvalue(), tiff(small, photometric="rgb", extratags=[(50706, "B", 4, (1, 4, 0, 0), True)])):
+        with pytest.raises(BadImage, match="a camera's raw file, or a TIFF that begins with a small copy"):
+            open_image(raw)
+    with tifffile.TiffWriter(file := io.BytesIO()) as out:  # a pyramid begins with the image itself
+        out.write(large, photometric="rgb")
+        out.write(small, photometric="rgb", subfiletype=1)
+    assert header(file.getvalue()).size == (32, 32)
+    assert header(tiff(small, photometric="rgb", subfiletype=1)).size == (8, 8)
+
+
+def test_a_png_whose_end_is_zeros_is_bad() -> None:
+    """Pillow makes what is missing black."""
+    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file := io.BytesIO(), "PNG")
+    raw = file.getvalue()
+    assert header(raw).size == (64, 64)
+    with pytest.raises(BadImage, match="the checksum of its pixels is wrong"):
+        header(raw[:6000] + bytes(len(raw) - 6000))
 
 
 def test_deep_colour_of_jpeg_2000_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,13 @@ def rows(labels: str, head: str = "path,label", more: str = "", where: str = "a"
         ("cat cat/deep/Training cat/deep/Testing dog", "cat/deep holds folders for splits"),
         ("val/cat val/dog", r"no folder train\. To use the images of val alone, say dataset\.root=.*/val"),
         ("train/a train/b test", "test is called as a split is and holds images without folders of classes"),
+        ("train/a train/b test/.keep", "test is called as a split is and holds no folder of a class"),
+        (
+            "train_set/train_set/a train_set/train_set/b test_set/test_set/a test_set/test_set/b",
+            "each split holds one folder, such as test_set/test_set, .* expected test_set/a",
+        ),
+        ("asl_train/asl_train/A asl_train/asl_train/B asl_test/asl_test", "expected asl_train/A"),
+        ("data/train/a data/train/b", r"the folder train lies in .*/data\. Point dataset\.root at .*/data\."),
         ("a\u202eb c", "cannot be shown"),
         ("images", "found only 'images'"),
         (".cat dog", r"found only 'dog'\. Folders left aside by their names: \.cat"),
@@ -141,6 +149,10 @@ def test_roots_that_are_no_folders(root: str, message: str, tmp_path: Path, monk
         (rows("x y", "path,label,train", ",1 ,0"), "column 'train' seems to say"),
         (rows("x y", "path,label,is_training_img", ",1 ,0"), "column 'is_training_img' seems to say"),
         (rows("x y", "path,label,Holdout", ",x ,"), "column 'Holdout' seems to say"),
+        (rows("x y", where="train test a"), "lie in the folders test, train"),
+        (rows("x y", "path,label,val_fold", ",1 ,0"), "column 'val_fold' seems to say"),
+        (rows("x y", "path,label,used_for_training", ",1 ,0"), "column 'used_for_training' seems to say"),
+        (rows("x y", "path,label,kind", ",tr ,te"), r"column 'kind' seems to say .*\(te, tr\)"),
         (rows("x y", "path,label,isTest", ",FALSE ,TRUE"), "column 'isTest' seems to say"),
         (rows("x y", "path,label,split", ",1 ,2"), r"unknown split '1'.*split_column=null draws"),
         (rows(f"{'x' * 300} y"), "the label has 300 letters"),
@@ -162,6 +174,10 @@ def test_lists_that_look_odd_and_are_right(images: Path) -> None:
     for column, values in (("valid", ",0 ,1"), ("test", ",yes ,no"), ("test image", ",x ,")):
         assert "not taken as a split" in listed(images, rows("x y", f"path,label,{column}", values)).remarks[0]
     assert listed(images, rows("x y", "path,label,phase", ",1 ,")).classes == ("x", "y")
+    assert listed(images, rows("x y", "path,label,language", ",tr ,en")).classes == ("x", "y")
+    assert listed(images, "path,label\n" + "\n".join(f"{c}/{i:02}.png,{c}" for c in ("a", "train") for i in range(12)))
+    said = "\n".join(f"a/{i:02}.png,{'xy'[i % 2]},{('train', '', 'test')[i % 3]}" for i in range(12))
+    assert "4 images of no split count as those of train" in listed(images, f"path,label,split\n{said}").remarks[0]
     with pytest.raises(RequestError, match="column 'test' seems to say"):
         listed(images, rows("x y", "path,label,valid,test", ",0,1 ,1,0"))
     quoted = "\n".join(f'a/{i:02}.png,{"xy"[i % 2]}, "tall" one' for i in range(12))
@@ -270,6 +286,16 @@ def test_files_of_a_hub_folders_other_configs_are_not_lost(said: str, tmp_path: 
         assert len(load(dataset, Split(val=0.3, test=0.3)).labels) == 8
         class_folders(tmp_path / "set" / "tiny" / "train", each=5, size=(4, 4))
         assert len(load(dataset, Split(val=0.3, test=0.3)).labels) == 10
+        for i, one in enumerate(
+            (tmp_path / "set" / "tiny").rglob("*.png")
+        ):  # of the same size and time as the old ones
+            Image.new("RGB", (4, 4), (i, 0, 0)).save(one, "BMP")
+            os.utime(one, ns=(1, 1))
+        before = load(dataset, Split(val=0.3, test=0.3)).images.sum()
+        for one in (tmp_path / "set" / "tiny").rglob("*.png"):
+            Image.new("RGB", (4, 4), (9, 9, 9)).save(one, "BMP")
+            os.utime(one, ns=(1, 1))
+        assert before != load(dataset, Split(val=0.3, test=0.3)).images.sum() == 10 * 48 * 9
     if "data_dir" in said:
         class_folders(tmp_path / "set" / "more", each=1, size=(4, 4))
         with pytest.raises(RequestError, match="2 of 19 files are in no split"):

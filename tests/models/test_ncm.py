@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits
 from sklearn.neighbors import NearestCentroid
@@ -11,6 +12,7 @@ from sklearn.neighbors import NearestCentroid
 from bench.models.ncm import scores
 from bench.schema.errors import RequestError
 from bench.schema.model import Ncm
+from bench.train.metrics import metrics
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,22 @@ def test_probabilities_are_those_of_one_gaussian_a_class(digits):
     logs = np.stack([multivariate_normal(m, variance * np.eye(64)).logpdf(queries[:20]) for m in means], 1)
     expected = np.exp(logs - logs.max(1, keepdims=True))
     np.testing.assert_allclose(ours, expected / expected.sum(1, keepdims=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine"])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_one_image_a_class_makes_no_answer_certain(digits, metric, copies):
+    """There is no spread within classes to measure: it is that of all images, and a wrong answer no infinity."""
+    train, y, queries, truth = digits
+    first = [int(np.flatnonzero(y == c)[0]) for c in range(10)] * copies
+    found = scores(Ncm(family="ncm", metric=metric), train[first], y[first], queries, 10)
+    rows = train[first].astype(np.float64)
+    seen = queries.astype(np.float64)
+    if metric == "cosine":
+        rows, seen = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rows, seen))
+    logs = -((seen[:, None] - rows[None, :10]) ** 2).sum(2) / (2 * ((rows - rows.mean(0)) ** 2).mean())
+    np.testing.assert_allclose(found, log_softmax(logs, 1), atol=1e-4)
+    assert metrics(found, truth)["nll"] < 10
 
 
 def test_a_class_without_images_is_an_error(digits):

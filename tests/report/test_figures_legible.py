@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from matplotlib.text import Text
 from bench.report import figures
 from bench.report.figures.chart import marks
 from bench.report.figures.style import COLOURS, COLUMN, DASHES, MARKERS, SMALLEST, look
+from bench.schema.sweep import Figure
 from bench.track.record import Record
+from tests.report.conftest import make_records, make_sweep
 from tests.report.drawn import KINDS, describe, draw, records
 
 
@@ -98,3 +101,27 @@ def test_ticks_of_a_wide_logarithmic_cost_do_not_meet() -> None:
     boxes = sorted((t.get_window_extent() for t in ax.get_xticklabels() if t.get_text()), key=lambda b: b.x0)
     assert len(boxes) >= 3
     assert all(a.x1 < b.x0 for a, b in itertools.pairwise(boxes))
+
+
+@pytest.mark.parametrize("kind", ["line", "bars", "heat"])
+def test_long_names_and_forty_lines_stay_on_the_paper(kind: str) -> None:
+    """Names of 80 letters took all of the width, and a legend of forty lost its last column."""
+    arms = ["$x_1$ & 50%", "日本語", *(f"{'a very long name ' * 5}{i}" for i in range(2))]
+    axes = {"arm": [*arms, *(f"m{i}" for i in range(36 * (kind == "line")))], "lr": [0.01, 0.1]}
+    names = ("arm", "lr") if kind == "bars" else ("lr", "arm")
+    figure = Figure(kind=kind, x=names[0], lines=names[1])  # type: ignore[arg-type]
+    drawing = figures.draw(figure, make_sweep(axes), make_records(axes, lambda _: 0.9))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures.png(drawing, dpi=100)
+    (ax, *_) = drawing.axes
+    assert ax.bbox.width > drawing.bbox.width / 4
+    shown = [
+        *(ax.get_yticklabels() if kind != "line" else []),
+        *(t for one in drawing.legends for t in one.get_texts()),
+    ]
+    boxes = [t.get_window_extent() for t in shown if t.get_text()]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= drawing.bbox.width
+    said = [t.get_text() for t in shown if "…" in t.get_text()]
+    assert len(set(said)) == 2

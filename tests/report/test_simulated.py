@@ -20,6 +20,8 @@ from tests.report.simulated import (
     looking,
     planted,
 )
+from tests.report.simulated_replicates import COUNTS, rates
+from tests.report.simulated_replicates import KINDS as REPLICATES
 
 
 def limit(draws: int) -> float:
@@ -83,3 +85,19 @@ def test_null_sweeps_of_every_shape(kind: str, n: int) -> None:
 def test_looks_are_paid_for() -> None:
     assert looking(3, 2, 15, 2000) <= limit(2000)
     assert looking(3, 1, 22, 1000, sequential=True) <= limit(1000)
+
+
+@pytest.mark.parametrize("kind", REPLICATES)
+def test_a_sample_of_null_sweeps_over_splits_folds_sets_and_choices(kind: str) -> None:
+    n, draws = 8 if kind.startswith("across") else 5, 60
+    for missing in ("nothing", "when bad"):
+        supported, refuted, _ = rates(kind, n, draws, missing)
+        assert supported + refuted <= limit(draws), missing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", REPLICATES)
+def test_null_sweeps_over_splits_folds_sets_and_choices(kind: str) -> None:
+    for n in COUNTS.get(kind, (3, 5, 10)):
+        for missing in ("nothing", "at random", "when bad"):
+            assert sum(rates(kind, n, 600, missing)[:2]) <= limit(600), (n, missing)

@@ -31,9 +31,12 @@ See %s.
 def hard_table() -> str:
     """Long names, many columns, several metrics, signs of LaTeX, a published number."""
     axes = {
-        "dataset": ["a name that no column holds in one line", "imagenet_v2-matched-frequency/2", EVIL],
+        "dataset": [
+            "a name that no column holds in one line", "imagenet_v2-matched-frequency/2", EVIL,
+            "[x] first", "*starred*", "\u2212 and \u200b",
+        ],
         "optim.lr": [0.0001, 0.001, 0.01, 0.1, 1.0],
-    }
+    }  # fmt: skip
     sweep = make_sweep(
         axes,
         question=f"Is {EVIL} safe?",
@@ -73,3 +76,10 @@ def test_every_table_fits_a_column_of_a_paper(tmp_path: Path) -> None:
     assert re.findall(r"Float too large for page by ([\d.]+)pt", log) == []
     assert "undefined" not in log
     assert "multiply" not in log
+
+
+def test_a_table_says_which_of_its_signs_need_another_latex() -> None:
+    axes = {"arm": ["日本", "ünïcodé – “a”"], "lr": [0.1, 0.2]}
+    sweep, made = make_sweep(axes), make_records(axes, lambda _: 0.9)
+    text = latex(pivot(select_frame(sweep, made), sweep))
+    assert text.splitlines()[1] == "% 日 本: compile with LuaLaTeX or XeLaTeX, and a font that has them"

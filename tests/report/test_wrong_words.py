@@ -172,6 +172,19 @@ def test_a_value_on_the_edge_of_the_search_is_said() -> None:
     assert "(0.1)" in said
 
 
+@pytest.mark.parametrize(
+    ("name", "tried", "sign", "said"),
+    [
+        ("optim.weight_decay", [0, 0.01, 0.1], -1, False), ("optim.weight_decay", [0, 0.01, 0.1], 1, True),
+        ("model.k", [1, 3, 5], -1, False), ("model.k", [3, 5, 9], -1, True), ("optim.lr", [0.001, 0.01], -1, True),
+    ],
+)  # fmt: skip
+def test_an_edge_beyond_which_there_is_nothing_is_none(name: str, tried: list[Any], sign: int, said: bool) -> None:
+    made = make_records({"model": ["a"], name: tried}, lambda p: 0.5 + sign * tried.index(p[name]) / 10)
+    sweep_ = make_sweep({"model": ["a"], name: tried}, select={"over": [name]})
+    assert any(d[0] == "grid_edge" for d in doubts(select_frame(sweep_, made), sweep_)) is said
+
+
 def test_marks_are_a_test() -> None:
     """With seven equal cells some cell was unmarked in 34 to 69% of tables."""
     axes = {"m": list("abcdefg")}

@@ -194,6 +194,12 @@ def test_networks_that_dropped_by_themselves_have_another_key_where_the_settings
         assert (run_key(exp, "d") != unversioned(exp)) is changed, words
 
 
+def test_means_of_single_images_have_another_key_since_their_width_is_measured() -> None:
+    for words, changed in (("split.train_per_class=1", True), ("split.train_per_class=2", False)):
+        exp = experiment(compose(["model=ncm", words]))
+        assert (run_key(exp, "d") != unversioned(exp)) is changed, words
+
+
 def test_two_augmentations_of_one_package_are_two_experiments() -> None:
     """Its version does not say which of its parts it is; the hash of a file's code does."""
     plain = experiment(compose(BASE))

@@ -170,6 +170,10 @@ def test_images_of_every_kind_become_the_set_s(tmp_path: Path) -> None:
             pixels(bad, (1, 8, 8))
     with pytest.raises(BadImage, match="more than 1,000,000"):
         pixels(raw(Image.new("L", (4000, 3000))), (1, 8, 8), most_pixels=1_000_000)
+    deep = raw(Image.new("I;16", (500, 300)))  # 16 bits take eight times the memory on their way
+    with pytest.raises(BadImage, match="500 x 300 pixels of more than 8 bits, more than 125,000 allowed"):
+        pixels(deep, (1, 8, 8), most_pixels=1_000_000)
+    assert pixels(deep, (1, 8, 8), most_pixels=1_200_000).shape == (1, 8, 8)
 
 
 def test_runs_that_cannot_classify_say_why(ids: dict[str, str], digit: Path, bench: Any, folder: Path) -> None:

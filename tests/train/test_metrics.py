@@ -22,6 +22,7 @@ from sklearn.metrics import (
 )
 
 from bench.cli.predict import line
+from bench.models.knn import log_scores
 from bench.report import artifacts
 from bench.report.single_run import KINDS
 from bench.run import train
@@ -220,3 +221,13 @@ def test_the_kept_matrix_and_the_named_class_say_ties_by_one_rule(tmp_path) -> N
     assert page["mistakes"] == [(0.5, 1, "a", "b"), (0.5, 2, "b", "a")]
     assert line(("a", "b", "c"), [0.4, 0.4, 0.2], 1) == "a 40% (2 classes are tied)"
     assert line(("a", "b", "c"), [0.3, 0.5, 0.2], 1) == "b 50%"
+
+
+def test_a_confidence_on_an_edge_lies_in_one_bin_wherever_it_is_counted():
+    """Votes of four neighbours among three classes, and one vote for all of them: multiples of a fifteenth."""
+    votes = np.array([[4, 0, 0], [3, 1, 0], [2, 1, 1], [2, 2, 0]])
+    scores, labels = log_scores((votes / 4).astype(np.float32), 4), np.array([0, 1, 2, 2])
+    bins = reliability(scores, labels)
+    filled = [i for i, count in enumerate(bins["count"]) if count]
+    gaps = [bins["count"][i] / 4 * abs(bins["confidence"][i] - bins["accuracy"][i]) for i in filled]
+    assert sum(gaps) == pytest.approx(metrics(scores, labels)["ece"], abs=1e-6)

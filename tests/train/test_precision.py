@@ -7,13 +7,16 @@ import torch
 from torch.nn import functional
 
 from bench import models
+from bench.models import preprocess
+from bench.models.hashes import file_sha256
 from bench.schema import experiment
 from bench.schema.experiment import run_key
 from bench.schema.training import Optim
 from bench.train.examples import of_images
 from bench.train.fabric import launch
+from bench.train.heads import fit_transfer
 from bench.train.loss import criterion
-from bench.train.scoring import on_cpu
+from bench.train.scoring import on_cpu, score
 from bench.train.single import Single
 
 CNN = ("model=cnn", "model.filters=[4]", "model.kernels=[3]", "model.dense=[]", "trainer.epochs=1",
@@ -52,6 +55,24 @@ def test_images_are_augmented_in_32_bits_and_the_network_is_scored_as_it_was_tra
     for precision, under in (("32", False), ("bf16-mixed", True)):  # what several processes leave to the caller
         with on_cpu(precision)():
             assert torch.is_autocast_enabled("cpu") == under
+
+
+def test_a_head_on_frozen_features_scores_other_images_as_it_scored_test(exp, digits, tmp_path):
+    """Features of 32 bits, the head in 16, wherever: corrupted images met the head in 32."""
+    file = tmp_path / "backbone.pt"
+    words = (*CNN, "model.filters=[16]", "transfer=frozen", f"transfer.weights=file:{file}", "transfer.preprocess=own")
+    torch.save(models.build(exp(*CNN, "model.filters=[16]"), digits.shape, 10).state_dict(), file)
+    words = (*words, f"transfer.sha256={file_sha256(file)}", "transfer.cache=false")
+    found = fit_transfer(exp(*words, HALF), digits)
+    images = torch.from_numpy(digits.images[digits.test])
+    again = found.classify(images).numpy()
+    assert (abs(again - found.test_scores).max(1) < 1e-6).mean() > 0.9
+    in_32 = exp(*words)
+    whole = models.build(in_32, digits.shape, 10)
+    whole.load_state_dict(found.state)
+    exact = score(whole, preprocess.make(in_32, digits), images, torch.arange(len(images))).numpy()
+    assert (abs(exact - found.test_scores).max(1) < 1e-6).mean() < 0.1
+    assert abs(exact - found.test_scores).max() < 0.1
 
 
 @pytest.mark.parametrize("loss", ["mse", "bce"])

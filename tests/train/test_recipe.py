@@ -12,8 +12,9 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from bench import models
+from bench.compose import compose
 from bench.schema.errors import RequestError
-from bench.schema.experiment import Experiment
+from bench.schema.experiment import Experiment, experiment
 from bench.schema.part import LIGHTNING
 from bench.schema.training import Optim, Trainer
 from bench.schema.where import settings as every
@@ -38,7 +39,7 @@ def test_an_optimizer_without_them_says_so(name, given):
         optimizer(Optim(name=name, **given), [nn.Parameter(torch.zeros(1))])
 
 
-@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "xcit_nano_12_p8_224"])  # xcit excepts by a pattern
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet", "test_nfnet", "xcit_nano_12_p8_224"])  # by a pattern
 def test_what_does_not_decay_is_what_timm_leaves_out(name):
     import timm
     from timm.optim import param_groups_weight_decay
@@ -51,6 +52,41 @@ def test_what_does_not_decay_is_what_timm_leaves_out(name):
     assert [g.get("weight_decay", 0.05) for g in ours] == [0.05, 0.0]
     assert {id(p) for p in ours[1]["params"]} == {id(p) for g in theirs if not g["weight_decay"] for p in g["params"]}
     assert all(g["lr"] == 0.1 for g in ours)
+
+
+def test_norms_and_biases_of_more_axes_than_one_do_not_decay_either():
+    class ChannelNorm(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.bias = (nn.Parameter(torch.ones(1, 3, 1, 1)) for _ in range(2))
+
+    class Head(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(1, 2))
+
+    net = nn.Sequential(nn.Conv2d(1, 3, 1), nn.LayerNorm([3, 4, 4]), ChannelNorm(), Head())
+    kept, others = split_by_decay([{"params": list(net.parameters())}], net)
+    names = {id(p): name for name, p in net.named_parameters()}
+    assert [names[id(p)] for p in kept["params"]] == ["0.weight", "3.weight"]
+    assert len(others["params"]) == 6
+    assert others["weight_decay"] == 0
+
+
+def test_what_an_own_optimizer_does_not_take_is_refused(folder):
+    (folder / "parts").mkdir()
+    text = "import torch\nfrom bench.parts import optimizer\n@optimizer\n"
+    text += "def mine(parameters, lr, momentum): return torch.optim.SGD(parameters, lr, momentum)\n"
+    (folder / "parts" / "mine.py").write_text(text)
+
+    def make(*words):
+        settings = experiment(compose(["model=linear", "dataset=digits", "optim=mine", *words])).optim
+        return optimizer(settings, [nn.Parameter(torch.zeros(1))])
+
+    assert make("optim.momentum=0.25").param_groups[0]["momentum"] == 0.25
+    for words, said in (("optim.weight_decay=0.1", "let the optimizer take"), ("optim.eps=0.1", "is not given it")):
+        with pytest.raises(RequestError, match=said):
+            make(words)
 
 
 def test_decay_of_weights_only_leaves_norms_and_biases(exp, digits, trained):

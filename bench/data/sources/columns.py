@@ -17,6 +17,20 @@ from bench.schema.secrets import redact
 FLAGS = {"0", "1", "0.0", "1.0", "true", "false", "t", "f", "yes", "no", "y", "n", "x", "on", "off"}
 SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
 MANY = 8  # different values; a column of splits has no more (Training, PublicTest, PrivateTest)
+SHORT = {
+    "tr",
+    "trn",
+    "tra",
+    "va",
+    "vl",
+    "vd",
+    "ts",
+    "te",
+    "tst",
+    "ev",
+}  # alone they say nothing; tr beside another does
+# What says nothing of which split a column marks: is_in_train, test_flag, val_fold, train_mask.
+MARKS = ("in", "for", "flag", "fold", "mask", "idx", "index", "indicator", "used", "belongs", "to")
 
 
 def find_columns(dataset: Any, columns: list[str]) -> tuple[tuple[int, int], tuple[str, ...]]:
@@ -118,13 +132,14 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
             if len(bare) == 1:
                 continue
         numbers = 1 < len(values) <= 3 and plain in SPLIT_COLUMNS and all(map(_is_number, values))
-        if numbers or _is_flag(name, values) or hidden_splits(values):
+        short = "tr" in (low := {value.casefold() for value in values}) and len(low) > 1 and low <= SHORT
+        if numbers or short or _is_flag(name, values) or hidden_splits(values):
             raise RequestError(
                 f"{shown}: column '{name}' seems to say which split an image belongs to ({', '.join(sorted(values))}), "
                 "in words that are no names of splits. Write train, val and test into a column split, or say "
                 "dataset.split_column=null to draw others."
             )
-    folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold")]
+    folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold", "cvfold")]
     remarks = [f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds]
     remarks += [
         f"Column {name} is not taken as a split: for that, call it split, with train and test." for name in bare
@@ -141,12 +156,16 @@ def _is_bare(name: str) -> bool:
 def _is_flag(name: str, values: set[str]) -> bool:
     """Whether a column tells of each row if it is in a split: is_test, holdout, is_training_img; true or false."""
     words = re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
-    words = [word.removeprefix("is") for word in words if word not in ("in", "for", "flag")]
+    words = [word.removeprefix("is") for word in words if word not in MARKS]
     return split_of(" ".join(words)) is not None and {value.casefold() for value in values} <= FLAGS
 
 
-def check_unsaid_splits(shown: str, column: str, listed: Sequence[Listed], paths: Sequence[str]) -> None:
-    """Raise RequestError where no column holds splits, and labels (train_cat), or folders in the paths, do."""
+def check_unsaid_splits(shown: str, column: str, listed: Sequence[Listed], paths: Sequence[str]) -> tuple[str, ...]:
+    """A remark where folders in the paths are folds.
+
+    Raises:
+        RequestError: where no column holds splits, and labels (train_cat), or folders in the paths, do.
+    """
     labels = {item.label for item in listed}
     if seem := hidden_splits(labels) or fold_names(labels):
         raise RequestError(
@@ -155,14 +174,25 @@ def check_unsaid_splits(shown: str, column: str, listed: Sequence[Listed], paths
             "are classes, say dataset.split_column=null."
         )
     folders = [re.split(r"[\\/]", path)[:-1] for path in paths]
+    remarks: list[str] = []
     for depth in range(min(map(len, folders))):
-        names = {folder[depth] for folder in folders}
-        if 1 < len(names) <= MANY and names == set(found := assign_splits(names)) and TRAIN in found.values():
+        at = [folder[depth] for folder in folders]
+        names = set(at)
+        if at == [item.label for item in listed] or not 1 < len(names) <= MANY:
+            continue
+        splits = set((found := assign_splits(names)).values())
+        if TRAIN in splits and (len(found) == len(names) or len(splits) > 1):
             raise RequestError(
-                f"{shown}: its images lie in the folders {', '.join(sorted(names))}, which are called as splits are, "
+                f"{shown}: its images lie in the folders {', '.join(sorted(found))}, which are called as splits are, "
                 "and no column says which split an image belongs to. Write train, val and test into a column split, "
                 "or say dataset.split_column=null to draw others."
             )
+        if fold_names(names):
+            remarks.append(
+                f"Folders {', '.join(sorted(names)[:3])} of the paths are not used: a column of their names, and "
+                "split.group=COLUMN, keeps each on one side."
+            )
+    return tuple(remarks)
 
 
 def _is_number(text: str) -> bool:

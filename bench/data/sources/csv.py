@@ -16,7 +16,7 @@ from typing import Any
 from bench.data.sources import files
 from bench.data.sources.classes import NO_LABEL, label_notes, unshown
 from bench.data.sources.columns import check_unsaid_splits, find_columns, split_column
-from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
+from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.fetch import fetch, is_remote
 from bench.data.sources.files import Listed, Listing
@@ -132,13 +132,18 @@ def _list_rows(dataset: Any) -> Listing:
         raise RequestError(f"{shown}: no rows below the header.")
     _check_places(shown, place_of, [row[path_at].strip() for row in rows[1:]], listed)
     if split_at == -1 and dataset.split_column is not None:
-        check_unsaid_splits(shown, columns[label_at], listed, [row[path_at].strip() for row in rows[1:]])
+        paths = [row[path_at].strip() for row in rows[1:]]
+        more = (*more, *check_unsaid_splits(shown, columns[label_at], listed, paths))
     others = {
         name: [row[i].strip() for row in rows[1:]] for i, name in enumerate(columns) if i not in (path_at, label_at)
     }
     where = (
         hashlib.sha256(file.encode()).hexdigest() if is_remote(file) else str(Path(os.path.expanduser(file)).resolve())
     )
+    said = {item.official for item in listed}
+    if {TRAIN, UNASSIGNED} <= said and not {VAL, TEST} <= said:
+        count = sum(item.official == UNASSIGNED for item in listed)
+        more = (*more, f"{count} images of no split count as those of train: val or test are drawn from both.")
     if place_of.respelled:
         more = (*more, f"Of {place_of.respelled} paths the files' names differ in upper and lower case, or form.")
     notes = label_notes(f"{shown}: column '{columns[label_at]}'", [item.label for item in listed])

@@ -32,6 +32,9 @@ TIFF_TAGS = {
     "extra": 338,
     "format": 339,
     "planar": 284,
+    "subfile": 254,
+    "subifds": 330,
+    "dng": 50706,
 }
 
 
@@ -59,6 +62,14 @@ def deep_colour(image: Image.Image, raw: bytes) -> str:
         return "PNG"
     bits = _tag(image, "bits")
     return "TIFF" if isinstance(bits, tuple) and len(bits) > 1 and bits[0] == 16 else ""
+
+
+def is_preview(image: Image.Image, raw: bytes) -> bool:
+    """Whether a TIFF's first page is a small copy of what the file holds: raw files of cameras (DNG, NEF, ARW, CR2)."""
+    if _tag(image, "dng") is not None or raw[8:10] == b"CR":
+        return True
+    small = _tag(image, "subfile") in (1, (1,))
+    return small and (_tag(image, "subifds") is not None or getattr(image, "n_frames", 1) > 1)
 
 
 def _is_misread(image: Image.Image) -> bool:
@@ -189,12 +200,12 @@ class Header(NamedTuple):
 def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
     """kind -> the range that becomes 0..255, for the kinds of deep images in a set.
 
-    What the user says counts, else what all files of the kind state, else 0..65535 for integers and, for floats,
+    What the user says counts, else what all files of the kind state alike, else 0..65535 for integers and, for floats,
     0..1 where all lie in it, 0..255 where all lie in that.
 
     Raises:
-        RequestError: where the values lie in none of these; where whole numbers of a type that says no white (signed,
-            or of 32 bits) use a sliver of 0..65535.
+        RequestError: where files state different ranges; where the values lie in none of these; where whole numbers
+            of a type that says no white (signed, or of 32 bits) use a sliver of 0..65535.
     """
     out: dict[str, Range] = {}
     for kind, deep in _by_kind(headers).items():
@@ -204,6 +215,12 @@ def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
             out[kind] = asked
         elif len(stated) == 1 and (only := stated.pop()) is not None and only[0] < only[1]:
             out[kind] = only
+        elif len(others := {INTS if span is None and kind == "int" else span for span in stated}) > 1:
+            shown = [f"{span[0]:g} to {span[1]:g}" if span is not None else "none" for span in sorted(others, key=str)]
+            raise RequestError(
+                f"The {kind} images of this set state different ranges ({', '.join(shown[:4])}), and one rule has to "
+                "hold for all. Save them alike, or say what is black and white in all of them: dataset.range=[0,4095]."
+            )
         else:
             known = ((0.0, 1.0), BITS8) if kind == "float" else (INTS,)
             fitting = next((span for span in known if span[0] <= low and high <= span[1]), None)
@@ -221,11 +238,20 @@ def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:
 
 
 def slivers(headers: Iterable[Header], spans: dict[str, Range]) -> list[tuple[str, str, str]]:
-    """(name, reason, remedy) for each kind of deep image that uses a sliver of its range."""
+    """(name, reason, remedy) for each kind of deep image that uses a sliver of its range, or more than files state."""
     out = []
     for kind, deep in _by_kind(headers).items():
         low, high = min(d.low for d in deep), max(d.high for d in deep)
         span = spans[kind]
+        if all(d.stated == span for d in deep) and (low < span[0] or high > span[1]):
+            out.append(
+                (
+                    "range_exceeded",
+                    f"The {len(deep)} {kind} images hold values from {low:g} to {high:g}, and state a range from "
+                    f"{span[0]:g} to {span[1]:g}: what lies outside is black or white.",
+                    "Say which values are black and white: dataset.range=[BLACK,WHITE].",
+                )
+            )
         if high > low and (high - low) * SLIVER < span[1] - span[0]:
             kept = int((high - low) * 255 / (span[1] - span[0])) + 1
             top = 2 ** max(1, int(np.ceil(np.log2(high + 1)))) - 1 if kind == "int" else high

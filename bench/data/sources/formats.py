@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 
 HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
 TIFF = (
@@ -58,6 +59,21 @@ def unread(raw: bytes) -> str:
         if raw.startswith(beginning) or start.startswith(beginning):
             return what
     return "is not an image in a format that Pillow reads"
+
+
+def damaged_chunk(png: bytes) -> int | None:
+    """Where the first chunk of pixels begins whose checksum is wrong; None where all are right.
+
+    Pillow does not compare them: a file whose end is zeros, as downloads leave that were cut off, gave black rows.
+    """
+    at = 8
+    while at + 12 <= len(png) and (kind := png[at + 4 : at + 8]) != b"IEND":
+        size = int.from_bytes(png[at : at + 4], "big")
+        end = at + 8 + size
+        if kind == b"IDAT" and zlib.crc32(memoryview(png)[at + 4 : end]) != int.from_bytes(png[end : end + 4], "big"):
+            return at
+        at = end + 4
+    return None
 
 
 def no_list(raw: bytes) -> str:

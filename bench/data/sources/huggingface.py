@@ -32,11 +32,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     """Name, config and the commit that the hub serves now; the content of the files where the name is a folder."""
     folder, digest = Path(dataset.name), ""
     if folder.is_dir():
-        places = sorted(str(p) for p in files_below(folder) if p.is_file())
-        names = "\n".join(os.path.relpath(place, folder) for place in places)
-        found = hashlib.sha256(scan(places, str(folder.resolve()), dataset.source).hashes.tobytes())
-        found.update(names.encode(errors="surrogateescape"))
-        digest = found.hexdigest()
+        digest = _content(folder)
     else:
         digest = commit(dataset.name, dataset.revision)
     columns = [dataset.image_column, dataset.label_column]
@@ -204,18 +200,21 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     return known, parts, notes
 
 
-def _state(folder: Path) -> str:
-    """Where a folder is, and its files' names, sizes and times, as 32 letters.
+def _content(folder: Path) -> str:
+    """Hex digest of the names and bytes of a folder's files."""
+    places = sorted(str(p) for p in files_below(folder) if p.is_file())
+    found = hashlib.sha256(scan(places, str(folder.resolve()), "huggingface").hashes.tobytes())
+    found.update("\n".join(os.path.relpath(place, folder) for place in places).encode(errors="surrogateescape"))
+    return found.hexdigest()
 
-    The library keeps a config of a README by its name alone: another folder of that name, or other files, came out as
-    the first ones.
+
+def _state(folder: Path) -> str:
+    """Where a folder is, and its files' names and content, as 32 letters: what the library's cache of it is called.
+
+    The library knows a config of a README by its name alone, and files by size and time: another folder of that name,
+    or other files, came out as the first ones.
     """
-    found = hashlib.sha256(os.fsencode(folder.resolve()))
-    for path in files_below(folder):
-        if path.is_file():
-            stat = path.stat()
-            found.update(os.fsencode(path) + f"\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return found.hexdigest()[:32]
+    return hashlib.sha256(os.fsencode(folder.resolve()) + _content(folder).encode()).hexdigest()[:32]
 
 
 def check_local(dataset: Any) -> None:

@@ -15,13 +15,19 @@ from bench.schema.errors import RequestError
 
 
 def check_splits(tops: Sequence[Path], classes: Sequence[Sequence[Path]]) -> None:
-    """Raise RequestError where a folder that is a split holds images, and no folders of classes."""
+    """Raise RequestError where a folder that is a split holds no folders of classes."""
     for top, found in zip(tops, classes, strict=True):
-        if not found and any(entry.name.lower().endswith(IMAGES) for entry in entries(top)):
+        if found:
+            continue
+        if any(entry.name.lower().endswith(IMAGES) for entry in entries(top)):
             raise RequestError(
                 f"{top} is called as a split is and holds images without folders of classes, so they have no labels. "
                 f"Sort them into folders of classes, or move {top.name} elsewhere: a split is drawn then."
             )
+        raise RequestError(
+            f"{top} is called as a split is and holds no folder of a class. Put its images there; without them take "
+            f"{top.name} away: a split is drawn then."
+        )
 
 
 def check_inside(folder: Path, below: set[str]) -> None:
@@ -69,14 +75,16 @@ def are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> bo
             f"{root} has two folders for one split: {', '.join(parts)}. Put their images into one; if they are "
             "classes, say dataset.splits=none."
         )
-    inside = [(top, names) for top in tops if len(names := sub_folders(top)) == 1]
-    if len(inside) == len(tops) and len({names[0] for _, names in inside}) == 1:
-        (top, (only,)) = inside[0]
-        if deeper := sub_folders(top / only):
-            raise RequestError(
-                f"{root}: each split holds one folder, {only}, so there is one class; the folders "
-                f"{', '.join(deeper[:3])} lie in {top.name}/{only}. Move them up: expected {top.name}/{deeper[0]}."
-            )
+    inside = [(top, names[0]) for top in tops if len(names := sub_folders(top)) == 1]
+    # train/images/cat, test/images/cat; training_set/training_set/cat, test_set/test_set/cat, as archives unpack.
+    only_names = {only for _, only in inside}
+    if len(inside) == len(tops) and (len(only_names) == 1 or assign_splits(only_names).keys() == only_names):
+        for top, only in inside:
+            if deeper := sub_folders(top / only):
+                raise RequestError(
+                    f"{root}: each split holds one folder, such as {top.name}/{only}, so no split has two classes; the "
+                    f"folders {', '.join(deeper[:3])} lie in it. Move them up: expected {top.name}/{deeper[0]}."
+                )
     return True
 
 
@@ -88,11 +96,11 @@ def check_tops(root: Path, tops: Sequence[Path]) -> None:
         deeper = only
         while len(names := sub_folders(deeper)) == 1 and split_of(names[0]) is None:
             deeper = deeper / names[0]
-        if len(names) > 1:
+        if len(names) > 1 or (names and sub_folders(deeper / names[0])):  # the latter: data/train/{cat,dog}
             shown = ", ".join(names[:3])
             raise RequestError(
-                f"{root} holds one folder, {only.name}; the folders {shown} lie in {deeper}. "
-                f"Point dataset.root at {deeper}."
+                f"{root} holds one folder, {only.name}; the {'folders' if len(names) > 1 else 'folder'} {shown} "
+                f"{'lie' if len(names) > 1 else 'lies'} in {deeper}. Point dataset.root at {deeper}."
             )
     if seem := hidden_splits(top.name for top in tops) or fold_names(top.name for top in tops):
         raise RequestError(

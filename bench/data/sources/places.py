@@ -22,11 +22,14 @@ class Places:
 
     def __init__(self, file: str) -> None:
         self.found = self.respelled = 0
-        self.chain, self.remote = "", is_remote(file)
+        self.caches, self.chain, self.remote = "", "", is_remote(file)
         if self.remote:
-            head, _, rest = file.partition("::")  # zip://lists/a.csv::https://host/b.zip
+            before, found, after = file.partition("://")
+            self.caches, _, protocol = before.rpartition("::")  # simplecache::s3://lists/a.csv
+            self.caches += "::" if self.caches else ""
+            head, _, rest = f"{protocol}{found}{after}".partition("::")  # zip://lists/a.csv::https://host/b.zip
             self.chain = f"::{rest}" if rest else ""
-            protocol, _, inner = head.split("?")[0].partition("://")
+            inner = head.split("?")[0].partition("://")[2]
             folder = inner.rpartition("/")[0]
             self.folder = f"{protocol}://{folder}/" if folder or not rest else f"{protocol}://"
         else:
@@ -38,7 +41,7 @@ class Places:
         if is_remote(path):
             return path
         if self.remote:
-            return f"{self.folder}{path}{self.chain}"
+            return f"{self.caches}{self.folder}{path}{self.chain}"
         place = os.path.join(self.folder, os.path.expanduser(path))
         if "\0" in place:
             return place

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from bench.report.artifacts import Reader
@@ -121,6 +122,7 @@ def _save(drawing: Drawing, kind: str, **how: object) -> bytes:
     from bench.report.figures.style import RC
 
     out = io.BytesIO()
-    with rc_context(RC):
+    with rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name's sign that the font lacks is a box
         drawing.savefig(out, format=kind, **how)  # type: ignore[arg-type]
     return out.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,15 @@ PLACES: tuple[tuple[float, float, str, str], ...] = (
 POINT = 5.0  # half the side of the square that a marker takes, in points
 
 
+MOST = 30  # letters of a name beside an axis: of more there is no room for what is drawn
+
+
+def abbreviate(names: Sequence[str]) -> list[str]:
+    """Names of at most MOST letters, cut in their middle, all of them still different."""
+    short = [name if len(name) <= MOST else f"{name[: MOST - 12]}…{name[-10:]}" for name in names]
+    return [f"{name} ({short[:i].count(name) + 1})" if short.count(name) > 1 else name for i, name in enumerate(short)]
+
+
 def place(drawing: Drawing, ax: Axes, named: Sequence[tuple[str, float, float]]) -> list[str]:
     """Write (text, x, y) beside the points of `ax`, the earlier ones first; what finds no room is left out.
 
@@ -26,7 +36,9 @@ def place(drawing: Drawing, ax: Axes, named: Sequence[tuple[str, float, float]])
     Returns:
         The texts that were left out.
     """
-    drawing.draw_without_rendering()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        drawing.draw_without_rendering()
     scale = drawing.dpi / 72
     spots = [ax.transData.transform((x, y)) for _, x, y in named]
     side = POINT * scale

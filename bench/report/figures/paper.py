@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 
 from bench.report.figures import paper_marks
 from bench.report.figures.chart import Chart, Panel, Scale
-from bench.report.figures.labels import place
+from bench.report.figures.labels import abbreviate, place
 from bench.report.figures.style import COLUMN, FAINT, RC, decade_steps, look
 from bench.report.naming import si
 from bench.schema.label import show
@@ -33,7 +33,7 @@ def draw_chart(chart: Chart) -> Drawing:
         keys, columns = _legend_size(chart)
         across = _columns(chart)
         down = math.ceil(len(chart.panels) / across)
-        head = (title.count("\n") + 1) * LINE * 1.25 + (LINE * (keys + 1) + 4 if keys else 0) + 4
+        head = (title.count("\n") + 1) * LINE * 1.25 + (LINE * (keys + 1) + 4 + max(0, keys - 6) if keys else 0) + 4
         foot = (caption.count("\n") + 1) * LINE + 6 if caption else 2
         body = _panel_height(chart, across) * down
         height = head + body + foot
@@ -74,7 +74,9 @@ def draw_together(charts: Sequence[Chart]) -> Drawing:
         for ax, chart in zip(places, charts, strict=True):
             _panel(ax, chart, chart.panels[0], 0, 1)
             ax.set_xlabel(ax.get_xlabel(), loc="right")  # beside long names the axis is narrower than its label
-        handles = [Line2D([], [], **look(i), markersize=3.6, label=name) for i, name in enumerate(charts[0].series)]
+        handles = [
+            Line2D([], [], **look(i), markersize=3.6, label=name) for i, name in enumerate(abbreviate(charts[0].series))
+        ]
         drawing.legend(
             handles=handles, title=title, loc="outside upper left", alignment="left", handlelength=3.2,
             title_fontproperties={"weight": "bold", "size": 8},
@@ -118,7 +120,7 @@ def _numbers(axis: Any, ends: tuple[float, float], scale: Scale, which: str) -> 
     """Limits and ticks of one axis."""
     ax = axis.axes
     if scale.kind == "names":
-        names = [show(v) for v in scale.ticks]
+        names = abbreviate([show(v) for v in scale.ticks])
         axis.set_major_locator(FixedLocator(range(len(names))))
         axis.set_major_formatter(FuncFormatter(lambda v, _: names[round(v)] if 0 <= round(v) < len(names) else ""))
         if which == "y":
@@ -172,7 +174,7 @@ def _columns(chart: Chart) -> int:
     if chart.kind in ("dots", "forest") or len(chart.panels) == 1:
         return 1
     if chart.kind == "heat":
-        wide = max(len(chart.x.ticks), 1) * 24 + 6 * max((len(s) for s in chart.series), default=0)
+        wide = max(len(chart.x.ticks), 1) * 24 + 6 * paper_marks.longest(chart.series)
         return 2 if wide < WIDTH * 0.36 else 1
     return 2
 
@@ -188,7 +190,7 @@ def _panel_height(chart: Chart, across: int) -> float:
     if chart.kind == "forest":
         return head + 62
     if chart.kind == "heat":
-        below = 4.2 * max((len(show(v)) for v in chart.x.ticks), default=0) if paper_marks.is_slanted(chart) else 8.0
+        below = 4.2 * paper_marks.longest(chart.x.ticks) if paper_marks.is_slanted(chart) else 8.0
         return max(90.0, head + 24 + below + max(1, len(chart.series)) * paper_marks.square_height(chart))
     two = LINE * _label(chart.x.label, WIDTH / across - 40).count("\n")
     return head + two + (118 if across == 2 else 150)
@@ -199,12 +201,12 @@ def _legend_size(chart: Chart) -> tuple[int, int]:
     names = _keys(chart)
     if not names:
         return 0, 0
-    columns = max(1, min(len(names), int(WIDTH / (34 + LETTER * max(map(len, names))))))
+    columns = max(1, min(len(names), 4, int(WIDTH / (34 + LETTER * max(map(len, names))))))
     return math.ceil(len(names) / columns), columns
 
 
 def _keys(chart: Chart) -> list[str]:
-    return list(chart.series) if len(chart.series) > 1 and chart.kind != "heat" else []
+    return abbreviate(chart.series) if len(chart.series) > 1 and chart.kind != "heat" else []
 
 
 def _legend(drawing: Drawing, chart: Chart, columns: int, top: float) -> None:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Transform, offset_copy
 
 from bench.report.figures.chart import Chart, Panel
+from bench.report.figures.labels import abbreviate
 from bench.report.figures.style import COLUMN, look
 from bench.report.figures.verdicts import MEAN, SEED
 from bench.schema.label import show
@@ -151,8 +152,8 @@ def heat(ax: Axes, chart: Chart, panel: Panel) -> None:
             )  # fmt: skip
     if len(across) <= 40:
         turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if is_slanted(chart) else {}
-        ax.set_xticks(range(len(across)), across, **turned)
-        ax.set_yticks(range(len(down)), down)
+        ax.set_xticks(range(len(across)), abbreviate(across), **turned)
+        ax.set_yticks(range(len(down)), abbreviate(down))
     ax.set_xlabel(chart.x.label)
     ax.set_ylabel(chart.lines)
     ax.grid(False)
@@ -169,15 +170,19 @@ def square_height(chart: Chart) -> float:
 
 def fits(chart: Chart) -> bool:
     """Whether the numbers fit into their squares at the smallest type."""
-    longest = max((len(t) for p in chart.panels for m in p.marks for t in m.text.split("\n")), default=0)
-    room = (COLUMN * 72 - 55 - 4.2 * max((len(s) for s in chart.series), default=0)) / max(1, len(chart.x.ticks))
-    return longest * 4.2 <= room
+    text = max((len(t) for p in chart.panels for m in p.marks for t in m.text.split("\n")), default=0)
+    room = (COLUMN * 72 - 55 - 4.2 * longest(chart.series)) / max(1, len(chart.x.ticks))
+    return text * 4.2 <= room
 
 
 def is_slanted(chart: Chart) -> bool:
     """Whether the names below a grid are too long to stand side by side."""
-    longest = max((len(show(v)) for v in chart.x.ticks), default=0)
-    return longest * 4.2 * len(chart.x.ticks) > COLUMN * 72 * 0.6
+    return longest(chart.x.ticks) * 4.2 * len(chart.x.ticks) > COLUMN * 72 * 0.6
+
+
+def longest(names: Sequence[Any]) -> int:
+    """Letters of the longest name, as it is written beside an axis."""
+    return max(map(len, abbreviate([show(name) for name in names])), default=0)
 
 
 def colour_bar(drawing: Drawing, axes: Sequence[Axes], chart: Chart) -> None:
