@@ -115,7 +115,8 @@ def test_sound_parts_pass_and_test_is_not_looked_at(convmixer: Path, monkeypatch
     real = room.fit
     monkeypatch.setattr(room, "fit", lambda exp, data, net: asked.append((data, exp)) or real(exp, data, net))
     rehearse([experiment(compose(["dataset=digits", "model=convmixer", f"seed={s}"])) for s in range(3)])
-    ((data, exp),) = asked  # once for all seeds
+    (data, exp), second = asked  # twice with one seed, once for all seeds
+    assert exp.seed == second[1].seed
     assert set(data.test) <= set(data.val)
     assert (len(data.train), exp.trainer.epochs) == (16, 1)
 
