@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench import data as images
 from bench import models
@@ -26,8 +26,7 @@ from bench.parts.load import error_of, forget_modules, places_in_key
 from bench.parts.reads import watch_reads
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
-from bench.schema.offered import GROUPS, REGISTERED
-from bench.schema.own import Own, own_parts
+from bench.schema.own import Own, kind_of, own_parts
 from bench.train import own_step
 from bench.train.fit import fit
 from bench.train.own_metrics import own_metrics
@@ -64,7 +63,7 @@ def _rehearse(exp: Experiment) -> Brought | None:
     if exp.dataset.source == "own":
         _same_images(exp)
     data = images.load(exp.dataset, exp.split)
-    owns = [(_kind(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
+    owns = [(kind_of(exp, group), own) for group, own in own_parts(exp) if group != "dataset"]
     if owns:
         files, names = (
             frozenset().union(*some) for some in zip(*(places_in_key(kind, own) for kind, own in owns), strict=True)
@@ -105,10 +104,6 @@ def _rehearse_parts(exp: Experiment, data: ImageData) -> Brought | None:
     if exp.trains and exp.transfer.mode == "scratch":
         return _rehearse_training(exp, few, batch)
     return None
-
-
-def _kind(exp: Experiment, group: str) -> str:
-    return REGISTERED.name if exp.model.family == "timm" and group == "model" else GROUPS[group].name
 
 
 def _same_images(exp: Experiment) -> None:
@@ -168,7 +163,30 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "dr
 
 
 def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brought | None:
-    """One epoch on a handful of images, by the loop that trains."""
+    """One epoch on a handful of images, by the loop that trains, twice: what comes out must be the same."""
+    found = []
+    for seed in (1, 2):
+        forget_modules()
+        torch.manual_seed(seed)  # the run seeds them, before it builds and before it trains
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
+        net, brought = _train_briefly(exp, few, batch)
+        found.append({name: value.detach().cpu() for name, value in net.state_dict().items()})
+    for name, value in found[0].items():
+        again = found[1].get(name)
+        same = again is not None and again.shape == value.shape
+        # Sums in another order, as a GPU makes them, differ a little.
+        if not same or not torch.allclose(value.double(), again.double(), rtol=0.01, atol=1e-4, equal_nan=True):  # type: ignore[union-attr]
+            raise RequestError(
+                f"{_those(exp)}: two trainings with one seed end with other weights ({name}), and no run could be "
+                "repeated: something is drawn from a generator that no seed of the run reaches, or from the clock. "
+                "Draw from torch's, NumPy's or random's global generator, which the run seeds, or from one with a "
+                "seed: numpy.random.default_rng(0)."
+            )
+    return brought
+
+
+def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor) -> tuple[nn.Module, Brought | None]:
     net = models.build(exp, few.shape, len(few.classes))
     named = f"model '{exp.model_name}'"
     prepare = preprocess.make(exp, few)
@@ -189,7 +207,7 @@ def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brough
     )  # fmt: skip
     try:
         fit(dataclasses.replace(exp, trainer=small), few, net)
-        return own_step.brought(exp, net)
+        return net, own_step.brought(exp, net)
     except RequestError:
         raise
     except RunFailed as error:

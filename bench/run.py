@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from torch import nn
 from bench import data as images
 from bench import models, offer
 from bench.data.imagedata import ImageData
-from bench.parts.load import forget_modules
-from bench.schema.errors import RequestError
+from bench.parts.load import forget_modules, places_in_key
+from bench.parts.reads import watch_reads
+from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment, run_key
+from bench.schema.offered import SHIPPED
+from bench.schema.own import kind_of, own_parts
 from bench.seal import reason_of, seal
 from bench.track.spool import RESUME, Spool
 from bench.track.starts import Starts
@@ -147,6 +151,27 @@ def train(
     Args:
         starts: where earlier runs were copied to, with `transfer.weights=run:ID`; None reads them from the store.
     """
+    with heard(exp):
+        return _train(exp, data, on_epoch, checkpoint, starts)
+
+
+def heard(exp: Experiment) -> AbstractContextManager[None]:
+    """Inside, an Experiment's own parts may read what its key knows; the small pass before does not see all epochs.
+
+    Raises:
+        RunFailed: after it, for what else they have read.
+    """
+    owns = [(kind_of(exp, group), own) for group, own in own_parts(exp)
+            if group != "dataset" and own.code != SHIPPED]  # fmt: skip
+    if not owns:
+        return nullcontext()
+    files, names = (frozenset().union(*some) for some in zip(*(places_in_key(*one) for one in owns), strict=True))
+    return watch_reads(", ".join(f"{kind} '{own.name}'" for kind, own in owns), files, names=names, fault=RunFailed)
+
+
+def _train(
+    exp: Experiment, data: ImageData, on_epoch: Told | None, checkpoint: Path | None, starts: Starts | None
+) -> Result:
     if exp.transfer.mode != "scratch":
         return transfer(exp, data, on_epoch, checkpoint, starts)
     if not exp.trains:

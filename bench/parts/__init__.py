@@ -23,8 +23,9 @@ How it works, by file:
 - images: what an own dataset gives back. metrics: own metrics in the one table of metrics, without running them.
 - source: the code as a run keeps it, and laid out again for `bench reproduce --with-parts`.
 - load: importing the file, anew in each run, one module for all parts that import it, and refusing code that is not
-  what the hash says. patches: taking back what it put into torch. reads: refusing files that the code reads and the
-  hash does not know. loaders: those that libraries open in C.
+  what the hash says. finders: where Python finds it, made from its text. patches: taking back what it put into
+  libraries. reads: refusing files that the code reads and the hash does not know. loaders: those that libraries open
+  in C.
 - signature: typed settings from the function's own signature.
 - resolve: a composed configuration in which own parts are named, with each as a `bench.schema.own.Own`: plain data,
   which workers, launchers and records carry. Only who calls the code loads it.

@@ -232,8 +232,8 @@ class _Use:
                 path = Path(spec.origin).absolute()
                 if is_installed(path):
                     return []
-                if path.suffix != ".py":  # compiled: its packages are what can be read
-                    self._compiled(path, name)
+                if path.suffix != ".py" or not path.is_file():  # compiled, or in an archive: its packages can be read
+                    self._compiled(next(p for p in (path, *path.parents) if p.exists()), name)
                     return chain
                 if not relative:
                     self.imported[name] = path

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
+import importlib.metadata
 import json
 import sys
 import threading
 import traceback
 import types
 import warnings
-from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.parts.code import ADDED, code, search_path
 from bench.parts.declare import MARK, Declared
+from bench.parts.finders import HASHED, package_of
 from bench.parts.listing import all_parts, folders, is_installed
 from bench.parts.loaders import import_loaders
 from bench.parts.named import named_files, places_named
-from bench.parts.patches import note, same_draws, take_back, threads_noted
+from bench.parts.patches import note, note_settings, same_draws, take_back, threads_noted
 from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
 from bench.parts.walk import State, state_of
@@ -30,12 +28,12 @@ from bench.schema.errors import RequestError
 from bench.schema.offered import REGISTERED, Listed, parts_of
 from bench.schema.own import Own
 
-PREFIX = "imagebench_own_"
 SOURCES: dict[str, dict[str, str]] = {}  # code -> files of what was run in this process
 _loaded: dict[Path, types.ModuleType] = {}  # file of a part -> its module
 _codes: dict[tuple[Path, str], str] = {}  # (file, part) -> the code that was imported
 _before: set[tuple[Path, str]] = set()  # (file, code) that was imported in this process
 _used: dict[Path, State] = {}  # files that were imported, as they were then
+_of_code: set[str] = set()  # entries of sys.path that the files which are loaded have added
 _lock = threading.RLock()
 
 
@@ -125,6 +123,7 @@ def forget_modules() -> None:
     with _lock:
         _forget(set(), set(_used))
         forget_settings()
+        note_settings()
 
 
 def _module(part: Listed) -> types.ModuleType:
@@ -138,14 +137,13 @@ def _module(part: Listed) -> types.ModuleType:
         return _loaded[part.file]
     _one_of_each_name(part)
     _none_of_timm(part.file)
-    places = search_path(folder)
-    ADDED.update(place for place in places if place not in sys.path)
-    sys.path[:] = places
+    _look_in(search_path(folder))
     importlib.invalidate_caches()
-    package = _package_of(folder)
+    package = package_of(folder)
+    HASHED.update(found.paths)
     note(found.files.values())
     import_loaders(found.files.values())
-    before = set(sys.modules)
+    before, path = set(sys.modules), set(sys.path)
     writing, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # a file written twice in one second is two files
     try:
         # What a dataset reads is in its images, which are in the key.
@@ -163,61 +161,19 @@ def _module(part: Listed) -> types.ModuleType:
         raise error if isinstance(error, RequestError) else _import_error(part, error, again) from error
     finally:
         sys.dont_write_bytecode = writing
+        _of_code.update(place for place in sys.path if place not in path)
+        ADDED.update(_of_code)
     _loaded[part.file] = module
     _before.add((part.file, found.hash))
     _used.update({path: state_of(path) for path in found.paths})
     return module
 
 
-def _package_of(folder: Path) -> str:
-    """The package that stands for a folder of parts, by whose name each of its files is imported once."""
-    package = PREFIX + hashlib.sha256(str(folder).encode()).hexdigest()[:12]
-    if package not in sys.modules:
-        made = types.ModuleType(package)
-        made.__path__ = [str(folder)]
-        sys.modules[package] = made
-    if not any(isinstance(finder, _OneModule) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _OneModule())
-    return package
-
-
-class _OneModule(MetaPathFinder):
-    """`import layers`, `from .layers import act` and `import parts.layers` of one file of the parts are one module.
-
-    Two would have two classes of one name, of which isinstance says that they have nothing to do with each other.
-    """
-
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: Any = None) -> ModuleSpec | None:
-        """The module of the folder's package, where the name means one of its files."""
-        if fullname.startswith(PREFIX):
-            return None
-        top, _, inside = fullname.partition(".")
-        for folder in folders():
-            below = fullname if top != folder.name else inside
-            file = folder.joinpath(*below.split("."))
-            if not below or not (file.with_suffix(".py").is_file() or (file / "__init__.py").is_file()):
-                continue
-            spec = PathFinder.find_spec(fullname, path)
-            if spec is not None and spec.origin and folder in Path(spec.origin).absolute().parents:
-                return importlib.util.spec_from_loader(fullname, _Same(f"{_package_of(folder)}.{below}"))
-        return None
-
-
-class _Same(Loader):
-    """Gives the module of another name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
-        """That module, imported where it is not yet."""
-        module = importlib.import_module(self.name)
-        self.spec = module.__spec__
-        return module
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        """It is run already."""
-        module.__spec__ = self.spec
+def _look_in(places: list[str]) -> None:
+    """Let imports look in places, and in those that code which is loaded has added itself."""
+    ADDED.update(place for place in places if place not in sys.path)
+    sys.path[:] = [place for place in sys.path if place not in ADDED or place in _of_code]
+    sys.path += [place for place in places if place not in sys.path]
 
 
 def _one_of_each_name(part: Listed) -> None:
@@ -269,6 +225,8 @@ def _of(module: Any, root: Path) -> bool:
 def _forget(places: set[Path], files: set[Path]) -> None:
     """Let go of users' modules of before, so that what is imported now is what is there now."""
     take_back()
+    sys.path[:] = [place for place in sys.path if place not in _of_code]
+    _of_code.clear()
     places = places | {path.parent for path in _loaded}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

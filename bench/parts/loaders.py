@@ -18,6 +18,9 @@ from typing import Any
 
 # Module -> functions and classes whose first argument names a file. Each is looked up in the module when it is called.
 LOADERS = {
+    "torch": ("from_file",),
+    "torch.export": ("load",),
+    "torch.package": ("PackageImporter",),
     "torch.jit": ("load",),
     "safetensors": ("safe_open",),
     "safetensors.torch": ("safe_open",),
@@ -34,6 +37,14 @@ LOADERS = {
     "pyarrow.feather": ("read_table", "read_feather"),
     "polars": ("read_csv", "read_parquet", "read_ipc", "scan_csv", "scan_parquet", "scan_ipc"),
     "onnxruntime": ("InferenceSession",),
+    "xgboost": ("Booster",),
+    "lightgbm": ("Booster",),
+    "netCDF4": ("Dataset",),
+    "tables": ("open_file",),
+    "rasterio": ("open",),
+    "SimpleITK": ("ReadImage",),
+    "openslide": ("OpenSlide", "open_slide"),
+    "soundfile": ("read", "SoundFile"),
 }
 _hearers: list[Callable[[str], None]] = []
 

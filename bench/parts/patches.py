@@ -6,23 +6,52 @@ that come after it and have no such file, of which no key says anything.
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import inspect
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bench.parts.reads import of_user
 
 WATCHED = ("torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
            "timm.layers", "numpy", "random", "math")  # fmt: skip
+# Of torch as a whole: how each is read, and set.
+SWITCHES: dict[str, tuple[Any, Any]] = {
+    "matmul": (lambda t: _matmul_precision(t), lambda t, v: t.set_float32_matmul_precision(v or "highest")),
+    "deterministic": (lambda t: t.get_deterministic_debug_mode(), lambda t, v: t.set_deterministic_debug_mode(v)),
+    "anomaly": (lambda t: t.is_anomaly_enabled(), lambda t, v: t.autograd.set_detect_anomaly(v)),
+    "autocast": (lambda t: t.is_autocast_enabled("cpu"), lambda t, v: t.set_autocast_enabled("cpu", v)),
+    "autocast dtype": (lambda t: t.get_autocast_dtype("cpu"), lambda t, v: t.set_autocast_dtype("cpu", v)),
+    "denormal": (
+        lambda t: t.tensor(1e-310, dtype=t.float64, device="cpu").mul(1).item() == 0,
+        lambda t, v: t.set_flush_denormal(v),
+    ),
+    **{
+        f"{name} attention": (
+            lambda t, name=name: getattr(t.backends.cuda, f"{name}_sdp_enabled")(),
+            lambda t, v, name=name: getattr(t.backends.cuda, f"enable_{name}_sdp")(v),
+        )
+        for name in ("flash", "mem_efficient", "math", "cudnn")
+    },
+    **{
+        f"cudnn.{name}": (
+            lambda t, name=name: getattr(t.backends.cudnn, name),
+            lambda t, v, name=name: setattr(t.backends.cudnn, name, v),
+        )
+        for name in ("enabled", "benchmark", "deterministic", "allow_tf32")
+    },
+}
 CHANGED_ALWAYS = ("__abstractmethods__", "_abc_impl", "__annotations__", "__doc__", "__dict__", "__weakref__")
+_MISSING = object()
 _as_it_was: dict[Any, dict[str, Any]] = {}  # module or class -> its names
 _defaults: dict[Any, tuple[Any, Any, Any]] = {}  # function -> its code and its defaults
 _settings: dict[str, Any] = {}
+_targets: list[tuple[Any, str, bool, Any]] = []  # what users' code assigns to: object, name, whether it has it, value
 _threads: list[tuple[int, int]] = []  # before and after a user's file was imported
 
 
@@ -48,8 +77,56 @@ def note(texts: Any) -> None:
             plain = getattr(value, "__func__", value)
             if inspect.isfunction(plain) and plain not in _defaults:
                 _defaults[plain] = plain.__code__, plain.__defaults__, dict(plain.__kwdefaults__ or {})
+    for place, name in targets(texts):
+        if not any(place is other and name == known for other, known, *_ in _targets):
+            own = _own_of(place)
+            _targets.append((place, name, name in own, own.get(name, getattr(place, name, _MISSING))))
+    note_settings()
+
+
+def note_settings() -> None:
+    """Remember the settings of torch and NumPy, where they are not yet."""
     for name, value in _now().items():
         _settings.setdefault(name, value)
+
+
+def _own_of(place: Any) -> dict[str, Any]:
+    return dict(vars(place)) if hasattr(place, "__dict__") else {}
+
+
+def targets(texts: Iterable[str]) -> Iterator[tuple[Any, str]]:
+    """(module, class or object of a library, name) that users' files assign to: `json.dumps = mine`.
+
+    A library that is assigned to is imported first.
+    """
+    for text in texts:
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            continue  # a data file
+        bound: dict[str, tuple[str, str]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                bound |= {a.asname or a.name.partition(".")[0]: (a.name if a.asname else a.name.partition(".")[0], "")
+                          for a in node.names}  # fmt: skip
+            elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+                bound |= {a.asname or a.name: (node.module, a.name) for a in node.names}
+        for node in ast.walk(tree):
+            words: list[str] = []
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+                words = ast.unparse(node).split(".")
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr") and len(node.args) > 1:
+                name = getattr(node.args[1], "value", "")
+                words = [*ast.unparse(node.args[0]).split("."), str(name)]
+            if words and words[0] in bound and all(map(str.isidentifier, words)):
+                module, name = bound[words[0]]
+                with suppress(Exception):  # their own file says what is missing
+                    place = importlib.import_module(module)
+                    for word in (*([name] if name else []), *words[1:-1]):
+                        place = getattr(place, word)
+                    file = getattr(sys.modules.get(getattr(place, "__module__", module)), "__file__", None)
+                    if file is None or not of_user(file):
+                        yield place, words[-1]
 
 
 @contextmanager
@@ -97,6 +174,13 @@ def take_back() -> None:
                 setattr(place, name, old)
             else:
                 delattr(place, name)
+    for place, name, had, old in _targets:
+        own = _own_of(place)
+        with suppress(AttributeError, TypeError, RuntimeError):
+            if name in own and not had:
+                delattr(place, name)
+            elif own.get(name, getattr(place, name, _MISSING)) is not old and old is not _MISSING:
+                setattr(place, name, old)
     for function, (code, defaults, by_name) in _defaults.items():
         if function.__code__ is not code:
             function.__code__ = code
@@ -114,6 +198,7 @@ def _now() -> dict[str, Any]:
         found["errors"] = numpy.geterr()
     if (torch := sys.modules.get("torch")) and "torch.optim" in sys.modules:  # imported whole
         hooks = vars(torch.nn.modules.module)
+        found |= {name: get(torch) for name, (get, _) in SWITCHES.items()}
         found |= {
             "dtype": torch.get_default_dtype(), "device": torch.get_default_device(),
             "grad": torch.is_grad_enabled(), "mkldnn": torch.backends.mkldnn.enabled,
@@ -122,12 +207,22 @@ def _now() -> dict[str, Any]:
     return found
 
 
+def _matmul_precision(torch: Any) -> str:
+    """As torch says it; "" where it is set for one backend alone, of which it only complains."""
+    try:
+        return str(torch.get_float32_matmul_precision())
+    except RuntimeError:
+        return ""
+
+
 def _take_back_settings() -> None:
     now = _now()
     changed = {name: value for name, value in _settings.items() if now.get(name) != value}
     if "errors" in changed:
         sys.modules["numpy"].seterr(**changed["errors"])
     torch: Any = sys.modules.get("torch")
+    for name in changed.keys() & SWITCHES.keys():
+        SWITCHES[name][1](torch, changed[name])
     if "dtype" in changed:
         torch.set_default_dtype(changed["dtype"])
     if "device" in changed:

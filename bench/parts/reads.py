@@ -10,6 +10,7 @@ program that is started it is said that what it reads is not known.
 
 from __future__ import annotations
 
+import ast
 import dis
 import importlib.util
 import os
@@ -45,16 +46,19 @@ ELSEWHERE = (
 )
 INSTALLED = re.compile(r"/(site-packages|[^/]+\.(egg|dist)-info)/")
 SOURCES = tuple(f"{os.sep}{name}.py" for name in ("linecache", "tokenize"))
-HEARING = tuple(f"{BENCH}parts{os.sep}{name}.py" for name in ("reads", "loaders", "load"))
+HEARING = tuple(f"{BENCH}parts{os.sep}{name}.py" for name in ("reads", "loaders", "load", "finders"))
 # Variables that say where things lie and how the machine works; which files are read by them is heard.
 OF_THE_MACHINE = re.compile(
     "HOME|USER|LOGNAME|PATH|PWD|SHELL|TERM|LANG|TZ|TMPDIR|TEMP|TMP|DISPLAY|COLUMNS|LINES|CI|EDITOR|HOSTNAME|RANK|"
     "WORLD_SIZE|(LOCAL|NODE|GROUP)_RANK|LOCAL_WORLD_SIZE|VIRTUAL_ENV|(LC_|XDG_|CUDA|NVIDIA_|NCCL_|GLOO_|OMP_|MKL_|"
-    "OPENBLAS_|KMP_|NUMEXPR_|TORCH|PYTORCH_|TRITON_|HF_|SLURM_|MASTER_|PYTHON|CONDA_|IMAGEBENCH_|MLFLOW_|RAY_|JOBLIB_).*"
+    "OPENBLAS_|KMP_|NUMEXPR_|TORCH(_|INDUCTOR_|DYNAMO_|ELASTIC_|VISION_)|PYTORCH_|TRITON_|HF_|SLURM_(?!ARRAY)|MASTER_|"
+    "PYTHON|CONDA_|IMAGEBENCH_|MLFLOW_(TRACKING|S3|ARTIFACT|HTTP|EXPERIMENT|RUN)_|RAY_|JOBLIB_).*"
 )
-PASSING = ("os", "collections.abc", "subprocess")  # modules between a user's code and what it asks for
+# Modules between a user's code and what it asks for.
+PASSING = ("os", "collections.abc", "subprocess", "posixpath", "ntpath", "string", "re")
 _watches: list[_Watch] = []
 _copying: tuple[Any, int] | None = None  # code and place in it of the last that asked the environment for its keys
+_set_by_code: set[str] = set()  # variables to which users' code has given a value
 _hooked = False
 
 
@@ -67,6 +71,8 @@ class _Watch:
         classes: (module, name) of what a pickle was made of.
         variables: of the environment.
         programs: that were started.
+        hosts: that were connected to.
+        copies: of the whole environment.
     """
 
     def __init__(self) -> None:
@@ -75,11 +81,18 @@ class _Watch:
         self.classes: dict[tuple[str, str], str] = {}
         self.variables: dict[str, str] = {}
         self.programs: dict[str, str] = {}
+        self.hosts: dict[str, str] = {}
+        self.copies: dict[str, str] = {}
 
 
 @contextmanager
 def watch_reads(
-    what: str, known: Collection[Path], only: str = "", names: Collection[tuple[Path, str]] = (), tell: bool = False
+    what: str,
+    known: Collection[Path],
+    only: str = "",
+    names: Collection[tuple[Path, str]] = (),
+    tell: bool = False,
+    fault: type[Exception] = RequestError,
 ) -> Iterator[None]:
     """Inside, users' code may read the files and folders that are known.
 
@@ -87,42 +100,50 @@ def watch_reads(
         what: whose code it is, for the message.
         only: ending of the names that count, of files; "" for all, and for variables of the environment.
         names: (file, name of a class or function in it) that are known, for those that a pickle asks for.
-        tell: whether to say which other programs it starts.
+        tell: whether to say which other programs it starts, and which hosts it asks.
+        fault: the class of what is raised.
 
     Raises:
-        RequestError: after it, for the first other file that users' code has read, the first variable of the
+        fault: after it, for the first other file that users' code has read, the first variable of the
             environment, or the first class that a pickle is made of.
     """
     global _hooked
     if not _hooked:
         sys.addaudithook(_hear)  # it cannot be taken out again; without a watch it does nothing
         os.environ.__class__ = _Environment
+        os.environb.__class__ = _Environment
         _hooked = True
-    watch = _Watch()
+    watch, place = _Watch(), os.getcwd()
     _watches.append(watch)
     try:
         with listen(_hear_library) if len(_watches) == 1 else nullcontext():
             yield
     finally:
         _watches[:] = [other for other in _watches if other is not watch]
-    if tell:
-        for program, where in watch.programs.items():
-            told = f"{what} starts another program, {program} ({where}). What that reads is not in the key of its code."
-            print(make_printable(told), file=sys.stderr, flush=True)
+    if os.getcwd() != place:
+        os.chdir(place)
+        raise fault(
+            f"{what} changes the working directory (os.chdir), in which the store and settings are looked for. Name "
+            "files from the part's folder: Path(__file__).parent / 'weights.pt'."
+        )
     # One file has several names: by a link, by "..", from a folder that is a link.
     own = {name for path in known for name in (os.path.abspath(path), os.path.realpath(path))} if watch.read else set()
     for text, where in watch.read.items():
         path, real = Path(os.path.abspath(text)), Path(os.path.realpath(text))
-        fine = path in watch.written or not real.is_file() or not path.name.endswith(only)
-        if fine or any(str(place) in own for one in (path, real) for place in (one, *one.parents)):
+        if not path.name.endswith(only) or any(str(p) in own for one in (path, real) for p in (one, *one.parents)):
             continue
-        raise RequestError(
+        raise fault(
             f"{what} reads {path} ({where}), and the hash of its code does not see that: when the file changes, "
             "nothing would run again. Put it into the part's folder and write its name as a text, or import it from "
             "there; or make its name a setting (weights: str = 'first.pt', folder: str = './first')."
         )
+    if (watch.copies or watch.programs) and not only:
+        passed = "" if watch.copies else r"\$\{?"  # a program has them all; in its words, `$SCALE`
+        for name in sorted(_words_of(known, passed).intersection(os.environ)):
+            if name not in _set_by_code and not OF_THE_MACHINE.fullmatch(name):
+                watch.variables.setdefault(name, next(iter({**watch.copies, **watch.programs}.values())))
     for name, where in watch.variables.items() if not only else ():
-        raise RequestError(
+        raise fault(
             f"{what} reads the environment variable {name} ({where}), which is not in its key: with another value "
             "nothing would run again. Make it a setting, as in scale: float = 2.0."
         )
@@ -131,11 +152,30 @@ def watch_reads(
         file = getattr(sys.modules.get(module), "__file__", None)
         if only or not file or not of_user(file) or (os.path.realpath(file), name.partition(".")[0]) in seen:
             continue
-        raise RequestError(
+        raise fault(
             f"{what} unpickles {name} of {os.path.basename(file)} ({where}), and the hash of its code does not see "
             f"that: when {name} changes, nothing would run again. Import it where it is loaded, and use its name: "
             f"assert isinstance(loaded, {name})."
         )
+    if tell:
+        lines = [f"starts another program, {program} ({where}). What that reads is not in the key of its code."
+                 for program, where in watch.programs.items()]  # fmt: skip
+        lines += [f"asks {host} ({where}). What that answers is not in the key of its code."
+                  for host, where in watch.hosts.items()]  # fmt: skip
+        lines += [f"takes all variables of the environment ({where}). What it reads of them is not in the key of its "
+                  "code." for where in watch.copies if not watch.programs]  # fmt: skip
+        for line in lines:
+            print(make_printable(f"{what} {line}"), file=sys.stderr, flush=True)
+
+
+def _words_of(files: Collection[Path], before: str) -> set[str]:
+    """The words in the texts of files of Python that stand behind `before`."""
+    found: set[str] = set()
+    for file in files:
+        tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else ast.Module([], [])
+        texts = (n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str | bytes))
+        found |= {word for text in texts for word in re.findall(rf"{before}(\w+)", os.fsdecode(text))}
+    return found
 
 
 def _hear(event: str, arguments: tuple[Any, ...]) -> None:
@@ -153,6 +193,8 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         _note("classes", (arguments[0], arguments[1]), _whose(sys._getframe(1)))
     elif event in ("subprocess.Popen", "os.system", "os.posix_spawn", "os.exec"):
         _note("programs", _program(event, arguments), _whose_line(sys._getframe(1)))
+    elif event == "socket.connect" and isinstance(arguments[1], tuple):
+        _note("hosts", f"{arguments[1][0]}:{arguments[1][1]}", _whose(sys._getframe(1)))
 
 
 def _hear_library(path: str) -> None:
@@ -178,13 +220,17 @@ def _open(name: Any, mode: Any, flags: Any) -> None:
     path = os.path.abspath(text)
     if _is_elsewhere(path):
         return
-    if (isinstance(mode, str) and set(mode) & set("wax+")) or (
-        isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-    ):
-        for watch in _watches:
-            watch.written.add(Path(path))
+    there = os.path.isfile(path)
+    if isinstance(mode, str):
+        reads = not set(mode) & set("wax") or (set(mode) >= {"a", "+"} and there)
     else:
-        _note("read", text, _whose(sys._getframe(1)))
+        bits = flags if isinstance(flags, int) else os.O_RDONLY
+        reads = not bits & os.O_WRONLY and not bits & os.O_TRUNC and (there or not bits & os.O_CREAT)
+    for watch in _watches:
+        if not reads:  # what it reads afterwards is what it has written
+            watch.written.add(Path(path))
+        elif there and Path(path) not in watch.written and (where := _whose(sys._getframe(1))):
+            watch.read.setdefault(text, where)
 
 
 class _Environment(type(os.environ)):  # type: ignore[misc]
@@ -200,34 +246,52 @@ class _Environment(type(os.environ)):  # type: ignore[misc]
             self._read(key, frame)
         return super().__getitem__(key)
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Give it a value."""
+        if _watches and _whose(sys._getframe(1)):
+            _set_by_code.add(os.fsdecode(key) if isinstance(key, str | bytes) else "")
+        super().__setitem__(key, value)
+
     @staticmethod
     def _read(key: Any, frame: Any) -> None:
-        if _watches and isinstance(key, str) and not OF_THE_MACHINE.fullmatch(key):
-            _note("variables", key, _whose_line(frame))
+        name = os.fsdecode(key) if isinstance(key, str | bytes) else ""
+        if _watches and name and not OF_THE_MACHINE.fullmatch(name):
+            _note("variables", name, _whose_line(frame))
 
     def keys(self) -> Any:
         """As of a dict."""
         global _copying
         frame = sys._getframe(1)
         _copying = frame.f_code, frame.f_lasti
+        self._copied(frame)
         return super().keys()
+
+    @staticmethod
+    def _copied(frame: Any) -> None:
+        if _watches and (where := _whose_line(frame)):
+            _note("copies", where, where)
 
     def copy(self) -> dict[Any, Any]:
         """As of a dict."""
+        self._copied(sys._getframe(1))
         return {key: super(_Environment, self).__getitem__(key) for key in self}
 
     def items(self) -> Any:
         """As of a dict."""
+        self._copied(sys._getframe(1))
         return self.copy().items()
 
     def values(self) -> Any:
         """As of a dict."""
+        self._copied(sys._getframe(1))
         return self.copy().values()
 
     def __or__(self, other: Any) -> Any:
+        self._copied(sys._getframe(1))
         return self.copy() | dict(other) if isinstance(other, Mapping) else NotImplemented
 
     def __ror__(self, other: Any) -> Any:
+        self._copied(sys._getframe(1))
         return dict(other) | self.copy() if isinstance(other, Mapping) else NotImplemented
 
     def setdefault(self, key: Any, value: Any) -> Any:

@@ -15,10 +15,11 @@ from bench.schema.offered import KINDS, decorators
 HARMLESS = {"abc", "contextlib", "dataclasses", "functools", "typing", "typing_extensions"}
 HARMLESS_OF_TORCH = {"no_grad", "inference_mode", "enable_grad", "compile", "script"}
 # Where code is looked up by computed names, the syntax does not tell which.
-COMPUTED_NAMES = {"eval", "exec", "globals", "locals", "vars", "__import__"}
+COMPUTED_NAMES = {"eval", "exec", "globals", "locals", "vars", "__import__", "__builtins__"}
 COMPUTED_MODULES = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
 COMPUTED_ATTRIBUTES = {"import_module", "__subclasses__", "__init_subclass__", "__set_name__", "__globals__",
-                       "instantiate", "get_class", "get_method"}  # fmt: skip
+                       "f_globals", "f_locals", "f_builtins", "getmodule", "get_objects", "get_referrers",
+                       "instantiate", "get_class", "get_method", "get_object"}  # fmt: skip
 OF_THE_TEXT = {
     "__doc__",
     "getdoc",
@@ -136,7 +137,10 @@ def is_computed(node: ast.AST) -> bool:
                 a.name in COMPUTED_ATTRIBUTES or (module, a.name) == ("sys", "modules") for a in names
             )
         case ast.Import(names=names):
-            return any(a.name.partition(".")[0] in COMPUTED_MODULES for a in names)
+            return any(
+                a.name.partition(".")[0] in COMPUTED_MODULES or (a.name == "sys" and a.asname is not None)  # s.modules
+                for a in names
+            )
     return False
 
 

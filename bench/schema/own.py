@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bench.schema.metric import ON_REQUEST
-from bench.schema.offered import SHIPPED
+from bench.schema.offered import GROUPS, REGISTERED, SHIPPED
 from bench.schema.part import part
 
 DIGEST = "/sha256"  # model.weights/sha256: of the file that model.weights names
@@ -121,3 +121,8 @@ def own_parts(value: Any) -> list[tuple[str, Own]]:
         found += [(group.name, one) for one in (own if isinstance(own, tuple) else (own,))
                   if isinstance(one, Own) and one.code != SHIPPED]  # fmt: skip
     return found
+
+
+def kind_of(exp: Any, group: str) -> str:
+    """The kind of an Experiment's own part in a group."""
+    return REGISTERED.name if exp.model.family == "timm" and group == "model" else GROUPS[group].name

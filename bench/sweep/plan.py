@@ -17,7 +17,7 @@ from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment, experiment, named_norm, run_key
 from bench.schema.label import canonical_text, show, to_number
-from bench.schema.metric import COSTS, ON_REQUEST, last_part
+from bench.schema.metric import COSTS, METRICS, ON_REQUEST, last_part
 from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
 from bench.schema.sweep_file import excluded_values
 from bench.track.record import Record
@@ -223,7 +223,7 @@ def with_metrics(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
     measured too, and takes the place of nothing that the sweep needs.
 
     Raises:
-        RequestError: for a cost that no run has.
+        RequestError: for a cost that no run has, and for a metric without the images that it is measured on.
     """
     offered = (*enter_listed(), *ON_REQUEST)
     asked = [sweep.table.metric] if sweep.table is not None else []
@@ -235,6 +235,10 @@ def with_metrics(sweep: Sweep, overrides: Sequence[str]) -> list[str]:
     for word in words:
         if word.startswith("cost/") and word not in COSTS:  # told before the runs, not when the table is made
             raise unknown_name(f"cost in sweep {sweep.name}:", word, COSTS)
+        if word and "/" not in word and (word in METRICS or word in offered):
+            raise RequestError(
+                f"Sweep {sweep.name}: metric '{word}' is measured on several images. Say test/{word}, or val/{word}."
+            )
     mine = {last_part(w) for w in words if w} & set(offered)
     train = any(w.startswith("train/") for w in words)
     out = []

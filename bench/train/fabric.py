@@ -96,6 +96,14 @@ def is_narrow(net: nn.Module) -> bool:
     return bool(convs) and max(around, default=0) <= NARROW and not grouped
 
 
+def matmul_precision() -> str:
+    """Torch's; "highest" where somebody has set it for one backend alone, of which torch only says that."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return "highest"
+
+
 @contextmanager
 def switches(settings: Trainer) -> Iterator[None]:
     """Torch's global switches for one run; those of before are put back.
@@ -110,7 +118,7 @@ def switches(settings: Trainer) -> Iterator[None]:
         cudnn.benchmark,
         cudnn.deterministic,
         cudnn.allow_tf32,
-        torch.get_float32_matmul_precision(),
+        matmul_precision(),
         memory.fill_uninitialized_memory,
     )
     asking = os.environ.get(ASKING)

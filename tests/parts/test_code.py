@@ -206,6 +206,15 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
         PART.format("from importlib import import_module as load", "load('fa' + 'st').act"),
         {"parts/fast.py": "act = 1", "slow.py": "act = 1", "deep/__init__.py": "act = 2"}, False,
     ),
+    "globals of a frame": (
+        PART.format("import sys as s\nfrom helper import act", "s.modules[__name__], act()"),
+        {"parts/helper.py": "import sys\ndef hidden(): return 1\n"
+                            "def act(): return sys._getframe().f_globals['hid' + 'den']()"}, False,
+    ),
+    "an archive": (
+        PART.format("import sys\nsys.path.append('parts/lib.zip')\nimport packed", "packed"),
+        {"parts/lib.zip": "1"}, True,
+    ),
     "classes that register themselves": (
         PART.format("from base import Base", "Base.all['fast']"),
         {"parts/base.py": "class Base:\n    def __init_subclass__(cls): return 1", "parts/fast.py": "act = 1"}, False,
@@ -325,7 +334,9 @@ def test_no_way_of_using_a_file_is_missed(write: Write, way: str) -> None:
         file.write_text(content)
         assert hashes() == before
     write("parts/unused.py", "act = 1")
-    assert (hashes() == before) == ("import_module" not in way and "register themselves" not in way)
+    assert (hashes() == before) == (
+        "import_module" not in way and "register themselves" not in way and "frame" not in way
+    )
 
 
 def test_equally_named_files_of_elsewhere_are_two(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -399,6 +399,12 @@ VARIABLES = (
     "os.environ['MY_WIDTH']",
     "os.getenv('MY_WIDTH')",
     "'MY_WIDTH' in os.environ",
+    "os.environb[b'MY_WIDTH']",
+    "dict(os.environ)['MY_WIDTH']",
+    "os.environ.copy().get('MY_WIDTH')",
+    "[value for name, value in os.environ.items() if name == 'MY_WIDTH'][0]",
+    "os.path.expandvars('$MY_WIDTH')",
+    "__import__('subprocess').check_output('echo $MY_WIDTH', shell=True)",
 )
 
 
@@ -582,3 +588,79 @@ def test_what_registers_only_once_is_told_as_that(write: Write) -> None:
         RequestError, match=r"'net' cannot be imported: .*ZeroDivisionError.*\n'python parts/net.py' shows"
     ):
         compose(["model=net"])
+
+
+@pytest.mark.parametrize("how", [
+    "torch.from_file(str(NAME), size=1, dtype=torch.uint8)[0]",
+    "np.memmap(NAME, dtype='u1')[0]",
+    "open(NAME, 'r+').read()",
+    "(open(NAME).read(), open(NAME, 'w').write('4'))[0]",
+])  # fmt: skip
+def test_a_file_that_is_opened_for_both_is_read(write: Write, how: str) -> None:
+    write("parts/net.py", NET.format(f"import numpy as np\nimport torch\nNAME = HERE / ('w.' + 'b' + 'in')\n"
+                                     f"WIDTH = int({how})"))  # fmt: skip
+    write("parts/w.bin", "4")
+    with pytest.raises(RequestError, match=r"model 'net' reads .*w.bin \(net.py, line \d+\)"):
+        compose(["model=net"])
+
+
+def test_code_is_made_of_the_text_that_was_hashed(write: Write) -> None:
+    """What Python has kept of a file counts for it as long as time and size are the same."""
+    import py_compile
+
+    write("parts/net.py", NET.format("from helper import WIDTH"))
+    file = write("parts/helper.py", "WIDTH = 4")
+    py_compile.compile(str(file))
+    was = file.stat()
+    write("parts/helper.py", "WIDTH = 8")
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert width(asked()) == 8
+    write(
+        "parts/other.py", "import importlib.resources as r\nWORD = (r.files(__package__) / 'helper.py').read_text()\n"
+    )
+    write("parts/net.py", NET.format("from other import WORD\nWIDTH = len(WORD)"))
+    assert width(asked()) == 9
+
+
+@pytest.mark.parametrize(("lines", "place", "name"), [
+    ("import timm.models.vision_transformer as v\nv.Attention.forward = 3",
+     "timm.models.vision_transformer:Attention", "forward"),
+    ("from torchvision import ops\nsetattr(ops, 'nms', 3)", "torchvision.ops", "nms"),
+    ("import json\njson.WIDTHS = getattr(json, 'WIDTHS', 0) + 1", "json", "WIDTHS"),
+    ("import torch\ntorch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark", "torch.backends.cudnn",
+     "benchmark"),
+])  # fmt: skip
+def test_what_a_file_assigns_to_in_any_library_is_gone_in_the_next_run(
+    write: Write, lines: str, place: str, name: str
+) -> None:
+    import importlib
+
+    forget_modules()
+    module, _, inside = place.partition(":")
+    here = importlib.import_module(module)
+    here = getattr(here, inside) if inside else here
+    before = getattr(here, name, None)
+    write("parts/net.py", NET.format(f"{lines}\nWIDTH = 4").replace("{}", ""))
+    compose(["model=net"])
+    assert getattr(here, name) != before
+    forget_modules()
+    assert getattr(here, name, None) == before
+
+
+def test_switches_of_torch_and_places_of_modules_are_put_back(write: Write) -> None:
+    import sys
+
+    import torch
+
+    forget_modules()
+    write("parts/net.py", NET.format("import torch\nWIDTH = 4\nsys.path.insert(0, '/far')\n"
+          "torch.set_float32_matmul_precision('medium')\ntorch.set_flush_denormal(True)\n"
+          "torch.autograd.set_detect_anomaly(True)\ntorch.backends.cuda.enable_flash_sdp(False)"))  # fmt: skip
+    compose(["model=net"])
+    assert sys.path[0] == "/far"
+    forget_modules()
+    assert "/far" not in sys.path
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.backends.cuda.flash_sdp_enabled()
+    assert not torch.is_anomaly_enabled()
+    assert (torch.tensor(1e-310, dtype=torch.float64) * 1).item() > 0

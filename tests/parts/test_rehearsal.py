@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,16 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "model=wrong", "model 'wrong' cannot be trained (wrong.py, line 8): AssertionError: never trained",
         ),
         (
+            "class Layer(nn.Linear):\n    def reset_parameters(self):\n        with torch.no_grad():\n"
+            "            self.weight.fill_(np.random.default_rng().normal())\n            self.bias.zero_()\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong': two trainings with one seed end with other weights (1.weight), and no run",
+        ),
+        (
+            "import os\nos.chdir('..')\n@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' changes the working directory (os.chdir)",
+        ),
+        (
             "@dataset\ndef wrong():\n    return np.random.randint(0, 9, (60, 4, 4)).astype(np.uint8), [0, 1] * 30\n",
             "dataset=wrong", "dataset 'wrong' gives other images each time it is called",
         ),
@@ -82,9 +93,8 @@ def test_a_fault_is_found_by_a_small_pass(write: Write, text: str, words: str, m
     head = "import numpy as np\nimport torch\nfrom torch import nn\n"
     head += "from bench.parts import augmentation, corruption, dataset, metric, model, norm_layer, pixel_norm\n\n"
     write("parts/wrong.py", head + text)
-    exp = experiment(compose(["dataset=digits", "model=dnn" if "norm" in words else "model=linear", words]))
     with pytest.raises(RequestError) as told:
-        rehearse([exp])
+        rehearse([experiment(compose(["dataset=digits", "model=dnn" if "norm" in words else "model=linear", words]))])
     assert message in str(told.value)
 
 
@@ -105,7 +115,8 @@ def test_sound_parts_pass_and_test_is_not_looked_at(convmixer: Path, monkeypatch
     real = room.fit
     monkeypatch.setattr(room, "fit", lambda exp, data, net: asked.append((data, exp)) or real(exp, data, net))
     rehearse([experiment(compose(["dataset=digits", "model=convmixer", f"seed={s}"])) for s in range(3)])
-    ((data, exp),) = asked  # once for all seeds
+    (data, exp), second = asked  # twice with one seed, once for all seeds
+    assert exp.seed == second[1].seed
     assert set(data.test) <= set(data.val)
     assert (len(data.train), exp.trainer.epochs) == (16, 1)
 
@@ -125,3 +136,23 @@ def test_what_is_said_of_a_part_that_is_asked_for_in_another_way(words: str, mes
     with pytest.raises(RequestError) as told:
         experiment(compose([words]))
     assert message in str(told.value)
+
+
+def test_what_is_read_in_a_later_epoch_fails_the_run(bench: Any, write: Write) -> None:
+    """The small pass sees one epoch; a number that depends on a file that no key knows is none."""
+    write("parts/w.bin", "1")
+    write("parts/late.py", """
+        from pathlib import Path
+        from bench.parts import training
+
+        @training
+        class late:
+            def begin(self, net, epoch):
+                if epoch == 2:
+                    (Path(__file__).parent / ("w" + ".bi" + "n")).read_text()
+        """)  # fmt: skip
+    words = ("run", "dataset=digits", "model=linear", "training=late", "--json")
+    assert bench(*words, "trainer.epochs=2")[0] == 0
+    status, out, _ = bench(*words, "trainer.epochs=3")
+    assert (status, json.loads(out)["status"]) == (1, "failed")
+    assert "training 'late' reads" in json.loads(out)["reason"]

@@ -116,3 +116,6 @@ def test_a_cost_that_no_run_has_is_told_before_the_runs(part: str) -> None:
     stated = {"name": "costly", "question": "Which?", "base": ["dataset=digits"], "axes": {"model": ["linear", "dnn"]}}
     with pytest.raises(RequestError, match=r"'cost/trainable_params'\. Did you mean 'cost/params'"):
         points(sweep({**stated, **asked[part]}, "costly.yaml"))
+    bare = {"table": {"rows": "model", "metric": "ece"}}
+    with pytest.raises(RequestError, match=r"metric 'ece' is measured on several images\. Say test/ece, or val/ece"):
+        points(sweep({**stated, **bare}, "costly.yaml"))
