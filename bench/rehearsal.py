@@ -163,7 +163,10 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "dr
 
 
 def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brought | None:
-    """One epoch on a handful of images, by the loop that trains, twice: what comes out must be the same."""
+    """One epoch on a handful of images, by the loop that trains, twice: what comes out must be the same.
+
+    Not on a GPU, which adds in another order each time: Adam makes a step of the noise in a gradient that is zero.
+    """
     found = []
     for seed in (1, 2):
         forget_modules()
@@ -172,10 +175,12 @@ def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brough
         np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
         net, brought = _train_briefly(exp, few, batch)
         found.append({name: value.detach().cpu() for name, value in net.state_dict().items()})
+    if exp.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
+        return brought
     for name, value in found[0].items():
         again = found[1].get(name)
         same = again is not None and again.shape == value.shape
-        # Sums in another order, as a GPU makes them, differ a little.
+        # Threads may add in another order too.
         if not same or not torch.allclose(value.double(), again.double(), rtol=0.01, atol=1e-4, equal_nan=True):  # type: ignore[union-attr]
             raise RequestError(
                 f"{_those(exp)}: two trainings with one seed end with other weights ({name}), and no run could be "

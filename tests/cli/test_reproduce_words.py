@@ -35,8 +35,7 @@ def test_values_are_read_by_hydras_grammar() -> None:
 
 def test_a_cell_that_is_not_there_is_told_which_are() -> None:
     read = evidence.read(REPO / "results" / "depth")
-    with pytest.raises(
-        RequestError, match=r"at model=resne\. Its cells: model=plain, resnet; model.depth=8, 20, 32\."
-    ) as told:
+    cells = r"model=plain, resnet; model\.depth=8, 20, 32; optim\.lr=0\.03, 0\.1, 0\.3\."
+    with pytest.raises(RequestError, match=rf"at model=resne\. Its cells: {cells}") as told:
         choose(read, argparse.Namespace(cell=["model=resne"], cells="3"))
     assert str(told.value).count("nothing to run again") == 0
