@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ FILE = "predictions.npz"
 SPLITS = ("val", "test")
 INDEX = "index"
 MOST = 8_000_000  # bytes, compressed
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what a damaged .npz raises
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -44,7 +46,7 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
     try:
         with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (OSError, ValueError, KeyError):
+    except UNREADABLE:
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
 
 
@@ -140,7 +142,7 @@ def read_predictions(folder: Path, other: Reader) -> Reader:
         with np.load(path, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         index = json.loads(arrays[INDEX].tobytes())
-    except (OSError, ValueError, KeyError):
+    except UNREADABLE:
         raise RequestError(f"{path}: not what 'bench table' wrote. Restore it, or take it away.") from None
 
     def read(record: Record, name: str) -> str | None:

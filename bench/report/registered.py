@@ -97,13 +97,13 @@ def _claims(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any])
         yield f"Claims were changed after {other} of {len(said)} runs."
     elif (registered and registered[-1] != now) or context.get("claims_were", now) != now:
         yield "Claims were changed after the runs."
-    if gone := len(taken_out(sweep, select_frame(sweep, list(records)), context, settings_of_records(sweep, records))):
-        what = (
-            "claims were taken out after a look at the results, and count"
-            if gone > 1
-            else ("claim was taken out after a look at the results, and counts")
-        )
-        yield f"{gone} {what} in the correction."
+    if not records:
+        return
+    settings = settings_of_records(sweep, records)
+    if gone := len(taken_out(sweep, select_frame(sweep, list(records)), context, settings)):
+        what = "claims were taken out after a look at the results, and count"
+        one = "claim was taken out after a look at the results, and counts"
+        yield f"{gone} {what if gone > 1 else one} in the correction."
 
 
 def _late(sweep: Sweep, context: Mapping[str, Any]) -> Iterator[str]:

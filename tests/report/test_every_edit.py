@@ -21,7 +21,7 @@ from bench.schema.sweep import Sweep
 from bench.sweep.completed import _changed_sources
 from tests.conftest import REPO
 
-NAME = "depth"  # the smallest of them that has a log
+NAME = "knn_features"  # the smallest of them that has a log
 
 
 @pytest.fixture(scope="module")
