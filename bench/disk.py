@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +26,7 @@ FORBIDDEN = (
 SIGNS = frozenset("=@+-\uff1d\uff20\uff0b\uff0d")  # those of full width too, which some take for the others
 BLANK = "".join(map(chr, (*range(0x21), 0xA0, 0x200B, 0x2003, 0x3000, 0xFEFF)))  # what is trimmed, or not seen
 NUMBER = re.compile(r"[+-](\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
+DAMAGED_NPZ = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what reading one may raise
 Content = str | bytes | Callable[[BinaryIO], object]
 
 

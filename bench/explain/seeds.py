@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.disk import DAMAGED_NPZ
 from bench.explain.picture import NotFor, Picture, grid, name
 from bench.explain.subject import Subject
 from bench.schema.errors import RequestError
@@ -79,7 +80,7 @@ def predicted_classes(subject: Subject, record: Record) -> NDArray[np.int64]:
             found = np.asarray(kept[f"{subject.split}_class"], np.int64)
             if len(found) == len(subject.labels):
                 return found
-        except (RequestError, KeyError, ValueError, OSError):
+        except (RequestError, *DAMAGED_NPZ):
             pass  # an older run, or one whose file is not what we know: its model says the same
     trained = open_run(subject.store, record.run_id, subject.trained.where, str(subject.trained.device))
     return trained.scores(subject.split).argmax(1)

@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.disk import DAMAGED_NPZ
 from bench.report.artifacts import Reader
 from bench.schema.errors import RequestError
 from bench.track.record import Record
@@ -32,7 +32,6 @@ FILE = "predictions.npz"
 SPLITS = ("val", "test")
 INDEX = "index"
 MOST = 8_000_000  # bytes, compressed
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)  # what a damaged .npz raises
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -46,7 +45,7 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
     try:
         with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except UNREADABLE:
+    except DAMAGED_NPZ:
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
 
 
@@ -142,7 +141,7 @@ def read_predictions(folder: Path, other: Reader) -> Reader:
         with np.load(path, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
         index = json.loads(arrays[INDEX].tobytes())
-    except UNREADABLE:
+    except DAMAGED_NPZ:
         raise RequestError(f"{path}: not what 'bench table' wrote. Restore it, or take it away.") from None
 
     def read(record: Record, name: str) -> str | None:

@@ -26,7 +26,7 @@ from bench.data.sources import contract, decode
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Deep, Header
 from bench.data.sources.fetch import fetch, is_remote, remote_state
-from bench.disk import write_atomically
+from bench.disk import DAMAGED_NPZ, write_atomically
 from bench.schema.errors import RequestError
 
 FRESH = 2 * 10**9  # ns; what changed so shortly before it was read is read again next time: clocks have ticks
@@ -156,9 +156,7 @@ def _recall(file: Path) -> dict[str, NDArray[Any]] | None:
         with np.load(file) as saved:
             found = {name: saved[name] for name in ("joined", "keys", "states", "hashes", "told")}
             return found if np.array_equal(saved["sum"], _sum(found)) else None
-    except (OSError, ValueError, KeyError, EOFError):
-        return None
-    except Exception:  # zipfile's and zlib's, of a damaged file: it is made again
+    except DAMAGED_NPZ:  # it is made again
         return None
 
 
