@@ -56,7 +56,9 @@ def latex(grid: Grid, said: Sequence[Note] = (), published: Sequence[Beside] = (
     for panel, (cells, left, found, _) in zip(grid.panels, made, strict=True):
         for k, block in enumerate(found):  # what was chosen for the rows stands once
             lines += _tabular(grid, panel, cells, left if k == 0 else left[: len(grid.row_axes)], block)
-    # What stands below is running text: a published number beside ours is a sentence, not a column.
+    # What stands below is running text, smaller, so that a table of many notes fits a page: a published number beside
+    # ours is a sentence, not a column.
+    lines += ["", SMALL] if published or said else []
     notes = [note for note in said if not note.text.startswith("Cells:")]
     for one in published:
         label_, theirs, ours, gap, source, differs = one.texts

@@ -27,7 +27,7 @@ from bench.report.runs import WITH_FILES
 from bench.report.seal import seal
 from bench.report.selection import judged_records
 from bench.report.settings import settings_of_records
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import CONFIRM, Sweep
 from bench.track.record import Record, to_csv
 
 
@@ -128,7 +128,7 @@ def write(
         "records.csv": to_csv(records),
         "table.md": tables.markdown(grid, said, theirs),
         "table.csv": tables.tidy_csv(grid),
-        "table.tex": latex(grid, said, theirs, sweep.name),
+        "table.tex": latex(grid, said, theirs, _label(sweep, context)),
         "table.html": markup.html(grid, said, theirs),
         "verdict.md": verdict.markdown(sweep, verdicts),
     }
@@ -158,6 +158,13 @@ def write(
     seal(folder, files)
     seen = look(verdicts, frame, sweep, context, settings_of_records(sweep, records)) if verdicts else {}
     return Report(sweep, folder, list(files), grid, said, theirs, verdicts, seen)
+
+
+def _label(sweep: Sweep, context: Mapping[str, Any]) -> str:
+    """What a paper calls the table by: another name for each scale, and for fresh seeds."""
+    scale = context.get("scale", "small") or "small"
+    name = sweep.name if scale == "small" else f"{sweep.name}-{scale}"
+    return name + (CONFIRM if "--confirm" in str(context.get("command", "")).split() else "")
 
 
 def _finite(value: float) -> float | None:

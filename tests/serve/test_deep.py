@@ -40,8 +40,8 @@ def test_a_deep_image_is_read_as_its_set_was(kind: str, tmp_path: Path) -> None:
 
 
 def test_a_dark_image_alone_gets_the_scores_of_the_test_split(folder: Path, bench_json: Any) -> None:
-    """Floats up to 255 among which some lie in 0..1, and 16 bits of which some state a range: alone each would be read
-    by a span of its own. By the run, and by what is exported of it."""
+    """Floats up to 255 among which some lie in 0..1, and 16 bits of which some state the range: alone the
+    dark ones would be read by a span of their own. By the run, and by what is exported of it."""
     draws = np.random.default_rng(0)
     for i in range(60):
         place = folder / "set" / "ab"[i % 2] / f"{i:02}.tiff"
@@ -50,7 +50,7 @@ def test_a_dark_image_alone_gets_the_scores_of_the_test_split(folder: Path, benc
         if i % 3 == 0:
             Image.fromarray((grey * (1 if i % 4 else 255)).astype(np.float32)).save(place)
         elif i % 3 == 1:
-            Image.fromarray((grey * 4095).astype(np.uint16)).save(place, tiffinfo={340: 0, 341: 4095})
+            Image.fromarray((grey * 65535).astype(np.uint16)).save(place, tiffinfo={340: 0, 341: 65535})
         else:
             Image.fromarray((grey * 65535).astype(np.uint16)).save(place)
     words = ("dataset=folder", f"dataset.root={folder / 'set'}", "model=linear", "trainer.epochs=3", "optim.lr=0.1")
