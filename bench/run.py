@@ -18,9 +18,10 @@ from bench.data.imagedata import ImageData
 from bench.parts.load import forget_modules, places_in_key
 from bench.parts.reads import watch_reads
 from bench.schema.errors import RequestError, RunFailed
-from bench.schema.experiment import Experiment, run_key
+from bench.schema.experiment import Experiment
 from bench.schema.offered import SHIPPED
 from bench.schema.own import kind_of, own_parts
+from bench.schema.run_key import run_key
 from bench.seal import reason_of, seal
 from bench.track.spool import RESUME, Spool
 from bench.track.starts import Starts

@@ -20,8 +20,9 @@ from bench.models import origin
 from bench.parts import metrics as entered
 from bench.parts import source
 from bench.schema.errors import OutOfTime, RequestError, RunFailed
-from bench.schema.experiment import Experiment, run_key
+from bench.schema.experiment import Experiment
 from bench.schema.own import SOURCE, Metrics, own_parts
+from bench.schema.run_key import run_key
 from bench.track.outcome import new_record, write_settings
 from bench.track.record import OWN_METRICS, Status
 from bench.track.spool import Spool

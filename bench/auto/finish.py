@@ -21,7 +21,7 @@ from bench.explain.picture import Picture
 from bench.explain.subject import Subject
 from bench.run import execute
 from bench.schema.errors import RequestError
-from bench.schema.experiment import run_key
+from bench.schema.run_key import run_key
 from bench.seal import seal
 from bench.serve.classifier import OfRun
 from bench.serve.export import ALLOWED, check, export

@@ -112,7 +112,7 @@ def unfair(plan: Planned) -> list[Finding]:
     from bench import data as images
     from bench.data.finding import Finding
     from bench.report.fairness import foresee
-    from bench.schema.experiment import flat_settings
+    from bench.schema.science import flat_settings
     from bench.track.record import Record
 
     drawn = [name for name in plan.sweep.replicates if name != "seed"]
@@ -142,7 +142,7 @@ def expect_effects(plan: Planned, scale: str) -> list[str]:
     """What the planned replicates can find of each claim, by what there is of earlier records."""
     from bench.cli.sweep_arguments import experiment_name
     from bench.report.power import forecast
-    from bench.schema.experiment import flat_settings
+    from bench.schema.science import flat_settings
     from bench.sweep.completed import ended_runs
     from bench.track.store import existing
 

@@ -56,7 +56,8 @@ def settings(overrides: list[str]) -> str:
     import yaml
 
     from bench.compose import compose
-    from bench.schema.experiment import experiment, flat_settings
+    from bench.schema.experiment import experiment
+    from bench.schema.science import flat_settings
 
     nested: dict[str, Any] = {}
     for name, value in flat_settings(experiment(compose(overrides))).items():
@@ -174,8 +175,9 @@ def run_or_find(
     """
     from bench import data
     from bench.imports import without_collector
-    from bench.schema.experiment import experiment, named_norm, run_key
+    from bench.schema.experiment import experiment
     from bench.schema.own import uses_own_code
+    from bench.schema.run_key import named_norm, run_key
     from bench.track.spool import Spool
     from bench.track.store import Store
 

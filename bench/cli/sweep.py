@@ -72,7 +72,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_launch import launch_points, thread_counts
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
     from bench.report.power import forecast
-    from bench.schema.experiment import flat_settings
+    from bench.schema.science import flat_settings
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
     from bench.sweep.parent_run import describe
@@ -197,7 +197,7 @@ def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, befo
     from bench.protocol import register as log
     from bench.report.settings import settings_of
     from bench.schema.claim import digest
-    from bench.schema.experiment import flat_settings
+    from bench.schema.science import flat_settings
     from bench.schema.sweep import seeds_of
 
     if sweep.claims:

@@ -9,14 +9,15 @@ import torch
 from torch import nn
 
 from bench.models.norms import norm_kind
-from bench.schema.experiment import Experiment, named_norm
+from bench.schema.experiment import Experiment
 from bench.schema.model import NormLayer, Timm, Torchvision
+from bench.schema.run_key import named_norm
 
 
 def as_native(exp: Experiment) -> Experiment:
     """The Experiment, with norm_layer=native where what it asks for is the same network of timm or torchvision.
 
-    Of other families `bench.schema.experiment.run_key` knows.
+    Of other families `bench.schema.run_key` knows.
     """
     if not named_norm(exp) or not _are_same(exp.model, exp.norm_layer):
         return exp

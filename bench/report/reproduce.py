@@ -19,9 +19,9 @@ from bench.report.frame import value
 from bench.report.naming import Digits
 from bench.report.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
-from bench.schema.experiment import NOT_SCIENCE
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
+from bench.schema.science import NOT_SCIENCE
 from bench.track.record import Record
 
 Word = Literal["identical", "equal within rounding", "compatible", "different", "undecided"]

@@ -11,8 +11,8 @@ from bench.report.manifest import common
 from bench.report.naming import axis as axis_name
 from bench.schema.claim import Claim
 from bench.schema.errors import RequestError
-from bench.schema.experiment import NOT_SCIENCE
 from bench.schema.label import canonical_text, show
+from bench.schema.science import NOT_SCIENCE
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 

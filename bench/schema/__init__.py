@@ -1,6 +1,7 @@
 """What an experiment and a sweep are: typed, validated, hashable. Imports nothing from bench's other rooms.
 
-experiment   one run's settings, resolved; which of them are science, and the run key
+experiment   one run's settings, resolved
+science      which of them decide its numbers; run_key; corrections: what was wrong at first, for which runs
 dataset, pixels, model, training, transfer   its parts
 idle         settings that change nothing because of another one
 own, offered own parts in an experiment; the kinds there are

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.schema.experiment import Experiment, dropped_in_backbone, flat_settings, science
-from bench.schema.model import Cnn, Dnn, Fractal, Knn
+from bench.schema.corrections import drops_in_head
+from bench.schema.experiment import Experiment
+from bench.schema.model import Cnn, Dnn, Fractal, Knn, OwnModel
+from bench.schema.science import flat_settings, science
 
 # Optimizers that have `momentum`; others have betas, or nothing of the kind.
 MOMENTUM = frozenset({
@@ -114,11 +116,18 @@ def _transfer(exp: Experiment) -> Idle:
         yield "pixel_norm.name", "pixels are scaled as for the weights (transfer.preprocess=own: by pixel_norm)"
 
 
+def _dropped_in_backbone(exp: Experiment) -> tuple[str, ...]:
+    """What of a model's settings drops in the backbone only, where that is frozen."""
+    if exp.transfer.mode != "frozen" or drops_in_head(exp.model) or isinstance(exp.model, OwnModel):
+        return ()
+    return tuple(name for name in ("dropout", "drop_path") if hasattr(exp.model, name))
+
+
 def _model(exp: Experiment) -> Idle:
     model = exp.model
     if exp.norm_layer.name != "group":
         yield "norm_layer.groups", f"norm_layer={exp.norm_layer.name} has no groups"
-    for name in dropped_in_backbone(exp):
+    for name in _dropped_in_backbone(exp):
         yield f"model.{name}", "a frozen backbone is in evaluation mode and drops nothing"
     if isinstance(model, Cnn):
         if model.pooling == "none":

@@ -15,9 +15,10 @@ from bench.parts.metrics import enter_listed
 from bench.report.selection import without_test
 from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown_name
-from bench.schema.experiment import Experiment, experiment, named_norm, run_key
+from bench.schema.experiment import Experiment, experiment
 from bench.schema.label import canonical_text, show, to_number
 from bench.schema.metric import COSTS, METRICS, ON_REQUEST, last_part
+from bench.schema.run_key import named_norm, run_key
 from bench.schema.sweep import MOST, Axis, Sweep, seeds_of, steps_of
 from bench.schema.sweep_file import excluded_values
 from bench.track.record import Record

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import data as images
-from bench.schema.experiment import Experiment, run_key
+from bench.schema.experiment import Experiment
+from bench.schema.run_key import run_key
 from bench.sweep import machine
 from bench.sweep.dispatcher import Dispatcher
 from bench.sweep.plan import Point

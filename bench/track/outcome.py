@@ -9,7 +9,8 @@ from typing import Any
 import yaml
 
 from bench.disk import write_atomically
-from bench.schema.experiment import Experiment, flat_settings
+from bench.schema.experiment import Experiment
+from bench.schema.science import flat_settings
 from bench.track.provenance import provenance
 from bench.track.record import TUNING, Record, Status
 

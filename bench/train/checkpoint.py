@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from bench.schema.experiment import Experiment, science
+from bench.schema.experiment import Experiment
+from bench.schema.science import science
 
 CHECKPOINT_SECONDS = 30.0  # at most so often, at the end of an epoch
 LAYOUT = 2  # raise when what is kept means something else

@@ -10,7 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 
 from bench.schema.errors import RunFailed
-from bench.schema.experiment import Experiment, science
+from bench.schema.experiment import Experiment
+from bench.schema.science import science
 
 P = ParamSpec("P")
 T = TypeVar("T")

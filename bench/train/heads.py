@@ -21,9 +21,10 @@ from bench.features import features
 from bench.models import cost, origin, preprocess, transfer
 from bench.models.heads import Backbone, Readout, readout
 from bench.schema.errors import RequestError
-from bench.schema.experiment import Experiment, science
+from bench.schema.experiment import Experiment
 from bench.schema.model import Knn, Ncm
 from bench.schema.pixels import Augment
+from bench.schema.science import science
 from bench.schema.transfer import Transfer
 from bench.train import distributed
 from bench.train.examples import of_features

@@ -13,9 +13,10 @@ from bench.compose import compose, groups
 from bench.report import site
 from bench.schema import examples
 from bench.schema.claim import KINDS, Bound
-from bench.schema.experiment import Experiment, experiment, flat_settings
+from bench.schema.experiment import Experiment, experiment
 from bench.schema.part import build
 from bench.schema.reference import Entry
+from bench.schema.science import flat_settings
 from bench.schema.sweep import Figure, FigureKind, Sweep
 from bench.schema.sweep_file import sweep
 from bench.schema.training import Optim, Trainer

@@ -215,7 +215,8 @@ def test_label_noise_is_drawn_for_training_images_alone() -> None:
 
 def test_label_noise_reaches_what_is_trained_on_and_makes_another_run() -> None:
     from bench.compose import compose
-    from bench.schema.experiment import experiment, run_key
+    from bench.schema.experiment import experiment
+    from bench.schema.run_key import run_key
 
     dataset = build(Bundled, {"source": "digits"})
     clean, noisy = (load(dataset, Split(label_noise=share)) for share in (0.0, 0.5))

@@ -5,7 +5,7 @@ import torch
 
 from bench.models import build
 from bench.models.native import as_native, layers
-from bench.schema.experiment import run_key
+from bench.schema.run_key import run_key
 from bench.sweep.file import read
 from bench.sweep.plan import at_scale, points
 from tests.models.experiments import composed, make

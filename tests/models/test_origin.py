@@ -15,7 +15,8 @@ from bench.data.imagedata import ImageData
 from bench.models import origin, preprocess
 from bench.models.hashes import file_sha256
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, run_key
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
 from bench.schema.transfer import Input
 
 OWN = ("dataset=digits", "model=resnet20", "model.depth=8", "model.width=4")

@@ -21,7 +21,9 @@ from bench.parts.named import named_files
 from bench.parts.reads import watch_reads
 from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError
-from bench.schema.experiment import Experiment, experiment, flat_settings, run_key
+from bench.schema.experiment import Experiment, experiment
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings
 
 Write = Callable[[str, str], Path]
 

@@ -14,7 +14,9 @@ import torch
 from bench import models
 from bench.compose import compose
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat_settings, run_key, science
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings, science
 from bench.track.store import Store
 
 Bench = Callable[..., tuple[int, str, str]]

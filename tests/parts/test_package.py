@@ -12,7 +12,8 @@ import pytest
 from bench import models
 from bench.compose import compose
 from bench.parts import listing
-from bench.schema.experiment import experiment, run_key
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
 
 NETS = """
 from torch import nn

@@ -16,8 +16,9 @@ from bench import models
 from bench.compose import compose
 from bench.data import augment, corrupt, pixel_norm
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, run_key
+from bench.schema.experiment import experiment
 from bench.schema.metric import METRICS, metric
+from bench.schema.run_key import run_key
 from bench.track.record import Record
 from bench.track.store import Store
 from bench.train.own_metrics import own_metrics

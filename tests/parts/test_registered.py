@@ -13,7 +13,8 @@ import torch
 from bench import models
 from bench.compose import compose
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, run_key
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
 from bench.track.store import Store
 
 NET = """

@@ -83,7 +83,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PLANNED = """
 import json, sys
 from bench.compose import compose
-from bench.schema.experiment import experiment, flat_settings, run_key, science
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings, science
 
 def planned(*words):
     exp = experiment(compose(["dataset=bars", "augment=darken", "optim=signs", *words]))
@@ -200,6 +202,7 @@ def test_a_part_of_ones_own_has_a_name_of_its_own(write: Any) -> None:
 def test_old_keys_stay() -> None:
     """What is measured on request was a list of names before these were parts."""
     from bench.compose import compose
-    from bench.schema.experiment import experiment, science
+    from bench.schema.experiment import experiment
+    from bench.schema.science import science
 
     assert science(experiment(compose(["metrics.names=[kappa,auroc]"])))["metrics.names"] == ["kappa", "auroc"]

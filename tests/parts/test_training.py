@@ -17,7 +17,9 @@ from bench import models
 from bench.compose import compose
 from bench.parts.load import forget_modules
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat_settings, run_key
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings
 from bench.train import checkpoint, own_step
 from bench.train.fit import fit
 from tests.conftest import REPO

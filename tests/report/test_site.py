@@ -18,8 +18,9 @@ from bench.report.figures.chart import data
 from bench.report.frame import Frame
 from bench.report.runs import listing
 from bench.schema.errors import RequestError
-from bench.schema.experiment import experiment, flat_settings
+from bench.schema.experiment import experiment
 from bench.schema.label import canonical_text, dataset_name
+from bench.schema.science import flat_settings
 from bench.schema.sweep import Figure
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record

@@ -9,8 +9,9 @@ from bench import models
 from bench.compose import compose
 from bench.models.hashes import file_sha256
 from bench.run import train
-from bench.schema.experiment import Experiment, experiment, flat_settings
+from bench.schema.experiment import Experiment, experiment
 from bench.schema.idle import idle_settings, remarks
+from bench.schema.science import flat_settings
 
 SMALL = (
     "dataset=digits", "split.train_per_class=6", "trainer.epochs=2", "trainer.batch_size=16", "optim.lr=0.05",

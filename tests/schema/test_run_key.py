@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from bench.compose import compose
 from bench.restore import experiment_of
 from bench.schema.errors import RequestError
-from bench.schema.experiment import Experiment, experiment, flat_settings, run_key, science
+from bench.schema.experiment import Experiment, experiment
 from bench.schema.own import Own
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings, science
 from bench.track.record import Record
 
 LINEAR = compose(["model=linear"])

@@ -8,7 +8,8 @@ import yaml
 
 from bench.compose import compose
 from bench.data import fingerprint, load
-from bench.schema.experiment import experiment, run_key
+from bench.schema.experiment import experiment
+from bench.schema.run_key import run_key
 from bench.seal import seal
 from bench.sweep.failure import seal_failure
 from bench.sweep.plan import Point

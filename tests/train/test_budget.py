@@ -12,7 +12,8 @@ from bench.report.fairness import doubts
 from bench.report.frame import Frame
 from bench.report.length import lengths, spans
 from bench.schema.errors import RequestError
-from bench.schema.experiment import flat_settings, run_key, science
+from bench.schema.run_key import run_key
+from bench.schema.science import flat_settings, science
 from bench.schema.training import Optim, Trainer
 from bench.track.record import Record
 from bench.train import checkpoint

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.schema.errors import RequestError
-from bench.schema.experiment import run_key
+from bench.schema.run_key import run_key
 from bench.sweep.file import read
 from bench.sweep.plan import at_scale, points
 from bench.track.store import Store

@@ -9,8 +9,8 @@ from torch.nn import functional
 from bench import models
 from bench.models import preprocess
 from bench.models.hashes import file_sha256
-from bench.schema import experiment
-from bench.schema.experiment import run_key
+from bench.schema import corrections
+from bench.schema.run_key import run_key
 from bench.schema.training import Optim
 from bench.train.examples import of_images
 from bench.train.fabric import launch
@@ -98,6 +98,7 @@ def test_the_loss_that_an_optimizer_is_told_is_the_mean_over_uneven_parts(exp, d
 
 def test_runs_of_before_do_not_answer_where_a_number_was_wrong(exp):
     plain = exp()
+    mended = ("trainer.precision_rule", "optim.class_weights_rule")
     for precision, wrong, changed in (
         ("bf16-mixed", False, {}),
         ("bf16-mixed", True, {"augment": {"blur": 0.5}}),
@@ -114,7 +115,7 @@ def test_runs_of_before_do_not_answer_where_a_number_was_wrong(exp):
         groups = {"trainer": {"precision": precision}, **changed}
         made = replace(plain, **{name: replace(getattr(plain, name), **more) for name, more in groups.items()})
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(experiment, "reached_by_16_bits", lambda exp: False)
-            patch.setattr(experiment, "mixes_class_weights", lambda exp: False)
+            kept = [c for c in corrections.CORRECTIONS if c.setting not in mended]
+            patch.setattr(corrections, "CORRECTIONS", kept)
             before = run_key(made, "d")
         assert (run_key(made, "d") != before) == wrong, changed

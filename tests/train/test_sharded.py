@@ -19,7 +19,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from bench.run import execute
 from bench.schema.errors import RequestError
-from bench.schema.experiment import run_key
+from bench.schema.run_key import run_key
 from bench.schema.training import Optim, Optimizer
 from bench.track.spool import Spool
 from bench.train.distributed import free_port

@@ -6,7 +6,8 @@ import typing
 
 import pytest
 
-from bench.schema.experiment import NOT_SCIENCE, Experiment
+from bench.schema.experiment import Experiment
+from bench.schema.science import NOT_SCIENCE
 from bench.train.stacked import which
 
 # Settings that decide the numbers and that only a run by itself follows.

@@ -10,7 +10,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from bench.schema.experiment import Experiment, flat_settings, science
+from bench.schema.experiment import Experiment
+from bench.schema.science import flat_settings, science
 
 MOST = 16  # runs in one program: beyond, a CPU's caches are full and nothing is gained
 FAMILIES = ("linear", "dnn", "cnn", "resnet", "own")  # own: where it is a chain of known layers, by `network.can_stack`
