@@ -11,7 +11,8 @@ Rooms, each with a map of its own; data goes down this list:
     train       from an Experiment, its data and its model to a Result
     shipped     parts that come along
     track       from a Result to an MLflow run and back to a Record
-    report      from Records to tables, figures and verdicts
+    analysis    from Records to verdicts
+    report      from both to tables, figures and pages
 Beside them
     disk.py     whole files, and what a disk says when it cannot take them
     process.py  which process is meant, and whether it lives

@@ -109,7 +109,7 @@ def measure(result: Result, data: ImageData, asked: Metrics = NO_MORE) -> dict[s
 
 
 def predictions(result: Result, data: ImageData) -> bytes:
-    """An .npz of what was said of each image of val and test; `bench.report.predictions` reads it."""
+    """An .npz of what was said of each image of val and test; `bench.analysis.predictions` reads it."""
     arrays = {}
     for split, scores in (("val", result.val_scores), ("test", result.test_scores)):
         true = data.labels[data.split(split)]

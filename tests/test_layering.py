@@ -15,8 +15,10 @@ from tests.conftest import REPO
 
 ROOMS = [
     "schema", "parts", "disk", "process", "imports", "data", "features", "models", "train", "shipped", "track",
-    "report",
+    "analysis", "report",
 ]  # fmt: skip
+# They read records alone: no data, no networks, no store.
+READERS = ["analysis", "report"]
 # Beside the flow: a room and what it may import. `protocol` looks at data, networks and the store before compute is
 # spent; only glue imports it.
 BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}
@@ -107,12 +109,12 @@ def test_a_room_imports_only_rooms_to_its_left(path: Path) -> None:
         return
     assert here in ROOMS or here in BESIDE, f"{path} is in no room of the design"
     allowed = BESIDE[here] if here in BESIDE else set(ROOMS[: ROOMS.index(here) + 1])
-    if here == "report":
-        allowed = {"schema", "disk", "track", "report"}
+    if here in READERS:
+        allowed = {"schema", "disk", "track", *READERS[: READERS.index(here) + 1]}
     for name in imports(path):
         if name.startswith("bench.") and room(name) not in ("", "__version__"):
             assert room(name) in allowed, f"{path.relative_to(REPO)} imports {name}"
-            if here == "report" and room(name) == "track":
+            if here in READERS and room(name) == "track":
                 assert name.split(".")[2:3] in (["record"], []), f"{path.relative_to(REPO)} imports {name}"
 
 
@@ -149,8 +151,8 @@ def test_help_imports_nothing_heavy() -> None:
     assert loaded_by("from bench.cli import main\nmain(['--help'])", *heavy) == set()
 
 
-def test_report_runs_without_torch_and_mlflow() -> None:
-    code = "\n".join(f"import {module_of(f)}" for f in FILES if room(module_of(f)) == "report")
+def test_records_are_read_without_torch_and_mlflow() -> None:
+    code = "\n".join(f"import {module_of(f)}" for f in FILES if room(module_of(f)) in READERS)
     assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()
 
 

@@ -110,8 +110,8 @@ def request(args: argparse.Namespace) -> tuple[str, list[Experiment], list[str],
 def unfair(plan: Planned) -> list[Finding]:
     """What the plan of a sweep gives some of its cells and not others."""
     from bench import data as images
+    from bench.analysis.fairness import foresee
     from bench.data.finding import Finding
-    from bench.report.fairness import foresee
     from bench.schema.science import flat_settings
     from bench.track.record import Record
 
@@ -140,8 +140,8 @@ def unfair(plan: Planned) -> list[Finding]:
 
 def expect_effects(plan: Planned, scale: str) -> list[str]:
     """What the planned replicates can find of each claim, by what there is of earlier records."""
+    from bench.analysis.power import forecast
     from bench.cli.sweep_arguments import experiment_name
-    from bench.report.power import forecast
     from bench.schema.science import flat_settings
     from bench.sweep.completed import ended_runs
     from bench.track.store import existing

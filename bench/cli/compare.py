@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.report.artifacts import Curves, Reader
+    from bench.analysis.artifacts import Curves, Reader
     from bench.report.compare import Side
 
     Found = tuple[Side, Reader]
@@ -68,7 +68,8 @@ def side(word: str, results: Path) -> Found:
     Raises:
         RequestError: for a word that names nothing.
     """
-    from bench.report import artifacts, evidence
+    from bench.analysis import artifacts
+    from bench.report import evidence
     from bench.report.compare import Side
     from bench.track.record import read_csv
 
@@ -90,7 +91,8 @@ def side(word: str, results: Path) -> Found:
 
 def of_run(word: str, results: Path) -> Found:
     """One run of the store that $MLFLOW_TRACKING_URI names, else of that in this folder, by how its id begins."""
-    from bench.report import artifacts, evidence
+    from bench.analysis import artifacts
+    from bench.report import evidence
     from bench.report.compare import Side
     from bench.schema.errors import RequestError
     from bench.track.store import default_uri, existing, redact
@@ -114,7 +116,7 @@ def of_run(word: str, results: Path) -> Found:
 
 def of_store(word: str) -> Found:
     """All runs of one MLflow experiment of a store: `old.db#batchnorm`, `http://host:5000#batchnorm`."""
-    from bench.report import artifacts
+    from bench.analysis import artifacts
     from bench.report.compare import Side
     from bench.schema.errors import RequestError, unknown_name
     from bench.track.store import Store
@@ -138,7 +140,7 @@ def of_store(word: str) -> Found:
 
 def of_commit(word: str, results: Path) -> Found:
     """The results of a sweep as a commit of this repository has them: `batchnorm@v1.0`."""
-    from bench.report import artifacts
+    from bench.analysis import artifacts
     from bench.report.compare import Side
     from bench.schema.errors import RequestError
     from bench.track.record import read_csv
@@ -161,8 +163,8 @@ def of_commit(word: str, results: Path) -> Found:
 
 def curves(one: Side, reader: Reader) -> list[Curves]:
     """The learning curves of a side's finished runs, where there are few enough to be seen."""
-    from bench.report import artifacts
-    from bench.report.selection import only_judged
+    from bench.analysis import artifacts
+    from bench.analysis.selection import only_judged
 
     finished = [r for r in only_judged(one.records) if r.status == "finished"]
     if len(finished) > MOST_CURVES:

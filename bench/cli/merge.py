@@ -38,10 +38,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Merge and write; 0, or 1 where runs of one key came out differently."""
     from bench import report
+    from bench.analysis.artifacts import read_kept
+    from bench.analysis.predictions import read_predictions as with_predictions
     from bench.protocol import register
     from bench.report import evidence
-    from bench.report.artifacts import read_kept
-    from bench.report.predictions import read_predictions as with_predictions
     from bench.report.seal import seal
 
     if len(args.folders) < 2:
@@ -87,8 +87,8 @@ def same_sweep(reads: Sequence[Evidence]) -> None:
     Raises:
         RequestError: naming what differs.
     """
-    from bench.report.naming import point
-    from bench.report.settings import differing, settings_of_records
+    from bench.analysis.naming import point
+    from bench.analysis.settings import differing, settings_of_records
     from bench.schema.claim import digest
 
     first = reads[0]
@@ -149,7 +149,7 @@ def replaceable(out: Path, read: Evidence) -> None:
 
 def merge_records(reads: Sequence[Evidence]) -> tuple[list[Record], dict[str, int], list[str]]:
     """One record a point and seed, in the order of the first folder; whose it is; where two finished ones differ."""
-    from bench.report.naming import point
+    from bench.analysis.naming import point
 
     found: dict[str, Record] = {}
     whose: dict[str, int] = {}

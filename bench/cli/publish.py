@@ -56,13 +56,14 @@ def publish(results: Path, folder: Path, described: bool = False) -> Path:
     """Write the site for `results` into `folder`, whole or not at all.
 
     Args:
-        described: with metadata for repositories of research data (`bench.report.crate`).
+        described: with metadata for repositories of research data (`bench.report.pages.crate`).
 
     Raises:
         RequestError: for results that contradict each other, and for a folder that holds something else.
     """
     from bench.cli.reference import sections
-    from bench.report import crate, evidence, integrity, site
+    from bench.report import evidence, integrity
+    from bench.report.pages import crate, site
 
     if folder.resolve() == results.resolve() or results.resolve() in folder.resolve().parents:
         raise RequestError(f"{folder} is in the results themselves. 'bench report' makes their pages; name another.")

@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the pages; 0 when every sweep could be shown, 1 when a folder could not be read."""
     from bench.cli.reference import sections
     from bench.disk import write_atomically
-    from bench.report import readme, site
+    from bench.report.pages import readme, site
     from bench.sweep import file
 
     shipped = sections(own=False)  # pages are read elsewhere, where there is nothing of one's own

@@ -115,9 +115,9 @@ def recorded_parts(read: Evidence, records: list[Record]) -> Iterator[None]:
     Raises:
         RequestError: where none was kept, or the person who was asked says no.
     """
+    from bench.analysis.artifacts import KEPT, read_kept
     from bench.parts import source
     from bench.parts.listing import only_from
-    from bench.report.artifacts import KEPT, read_kept
     from bench.schema.errors import RequestError
     from bench.schema.own import SOURCE
 
@@ -140,9 +140,9 @@ def choose(read: Evidence, args: argparse.Namespace) -> tuple[list[list[Record]]
     Raises:
         RequestError: where none has what is asked for.
     """
+    from bench.analysis.frame import Frame
+    from bench.analysis.selection import judged_records
     from bench.report import reproduce
-    from bench.report.frame import Frame
-    from bench.report.selection import judged_records
     from bench.schema.errors import RequestError
     from bench.schema.label import show
 
@@ -235,7 +235,7 @@ def threads(record: Record) -> int:
 
 def text(cells: list[CellVerdict], differences: list[Difference]) -> str:
     """What a person reads: a line a cell, then the environments."""
-    from bench.report.naming import point
+    from bench.analysis.naming import point
     from bench.schema.metric import metric
 
     lines = [f"{c.word.upper():<18} {point(c.at) or 'the only cell'}, {metric(c.metric).title}: {c.why}" for c in cells]

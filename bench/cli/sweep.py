@@ -68,10 +68,10 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
+    from bench.analysis.power import forecast
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.cli.sweep_launch import launch_points, thread_counts
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
-    from bench.report.power import forecast
     from bench.schema.science import flat_settings
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
@@ -194,8 +194,8 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
 
 def register(phases: Phases, sweep: Sweep, title: str, store: Store | None, before: Completed) -> None:
     """Write down what is claimed and which seeds are planned, before anything runs."""
+    from bench.analysis.settings import settings_of
     from bench.protocol import register as log
-    from bench.report.settings import settings_of
     from bench.schema.claim import digest
     from bench.schema.science import flat_settings
     from bench.schema.sweep import seeds_of

@@ -21,7 +21,7 @@ from bench.cli.once import once
 from bench.schema.secrets import redact_all, redact_text
 
 if TYPE_CHECKING:
-    from bench.report.artifacts import Reader
+    from bench.analysis.artifacts import Reader
     from bench.schema.sweep import Sweep
     from bench.track.record import Record
     from bench.track.store import Store
@@ -111,12 +111,12 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
+    from bench.analysis import artifacts
     from bench.cli.announce import say
     from bench.cli.sweep_arguments import experiment_name
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings
-    from bench.report import artifacts
     from bench.schema.errors import RequestError
     from bench.sweep.completed import find_completed, records_file
     from bench.sweep.plan import points, records_of
@@ -159,8 +159,8 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
 
 def committed_files(folder: Path) -> Reader:
     """Reads what the report kept of runs beside their records, for those that no store here has."""
-    from bench.report import predictions
-    from bench.report.artifacts import read_kept
+    from bench.analysis import predictions
+    from bench.analysis.artifacts import read_kept
 
     return predictions.read_predictions(folder, read_kept(folder))
 

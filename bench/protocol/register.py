@@ -81,7 +81,7 @@ def launch(
     """Register a launch: claims' digest, planned seeds, how many of the runs had ended. False where nothing is new.
 
     Args:
-        settings: at which the claims are to be judged (`bench.report.looks`).
+        settings: at which the claims are to be judged (`bench.analysis.looks`).
         stored: entries that the store remembers.
     """
     known = [e for e in merge(read(path), stored) if e["event"] == "launch"]

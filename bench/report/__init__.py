@@ -1,23 +1,13 @@
-"""From records to tables, figures and verdicts. Never imports torch or MLflow.
+"""From what records say to tables, figures and pages. Never imports torch or MLflow.
 
-Records read
-    frame, grid, replicates, naming     by point and seed; as rows and columns; what is drawn anew; words and numbers
-    planned                             which points a sweep has at all
-    evidence, artifacts, predictions    a results folder; what runs left beside records; what they said of each image
-    selection, length                   which candidate val chooses, and what may be read then; how long runs trained
-Judged
-    claims, contrast, choosing              a claim judged; as numbers; what two ways of choosing find
-    statement, verdict                      a claim in words; the outcome
-    stats, resampling, outcome, rates       tests and intervals; those without normality; what a test says; shares
-    looks, settings                         earlier looks and their price; at which settings, those of single arms too
-    subject, rounding                       what a claim is about, however it is written; where digits end
-    power, registered                       what n seeds can find; what was planned
-    images, whole_images, fairness, across  other test images; whole numbers of images; equal training; many data sets
 Written
-    writing, tables, markup, latex, notes   all files; a grid as text, HTML, LaTeX; what stands beside it
-    figures/, drawings, forest              figures; those of a page; a verdict as a small drawing
-    page, facts, runs, single_run, site, readme, published, crate   pages, their parts, the index
-    manifest, seal, integrity               what a folder says of itself, and whether it is true
+    writing, verdict                        all files of a results folder; verdicts in words
+    grid, tables, markup, latex, notes      rows and columns; as text, HTML, LaTeX; what stands beside them
+    ranks, published                        methods across data sets; numbers from the literature beside ours
+    figures/                                described once, drawn on paper and on the page
+    manifest, seal, integrity, evidence     what a folder says of itself, whether it is true; read back
+Shown
+    pages/                                  the site
 Compared
     compare, compared, reproduce            two results; in words; old runs against new ones
 """
@@ -29,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bench.report.artifacts import Reader
+    from bench.analysis.artifacts import Reader
     from bench.report.writing import Report
     from bench.schema.sweep import Sweep
     from bench.track.record import Record
@@ -54,8 +44,7 @@ def write(
         context: what records do not hold, all optional: `scale`, `command` (how to run it again), `test_looks` (how
             often the store's runs scored these test splits), `findings` (of `bench check`: a list of mappings with
             `name`, `level`, `message`).
-
-        reader: gives a run's files (`bench.report.artifacts`) to figures that need them; `artifacts.read_kept(folder)`
+        reader: gives a run's files (`bench.analysis.artifacts`) to figures that need them; its `read_kept(folder)`
             reads those of an earlier report.
 
     Returns:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bench.report.frame import value
-from bench.report.naming import axis
+from bench.analysis.frame import value
+from bench.analysis.naming import axis
+from bench.analysis.rounding import without_noise
+from bench.analysis.selection import only_judged
+from bench.analysis.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.report.reproduce import Difference, environment
-from bench.report.rounding import without_noise
-from bench.report.selection import only_judged
-from bench.report.stats import LEVEL, Interval, holm, one_sample, t_interval
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric

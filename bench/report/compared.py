@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
+from bench.analysis.naming import Digits, point
 from bench.report.compare import ABSENT, Comparison, Pair
-from bench.report.naming import Digits, point
 from bench.schema.metric import metric
 
 

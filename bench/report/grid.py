@@ -7,11 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.frame import Cell, Frame
-from bench.report.naming import Digits, axis, key
-from bench.report.replicates import summary
-from bench.report.rounding import without_noise
-from bench.report.stats import LEVEL, one_sample
+from bench.analysis.frame import Cell, Frame
+from bench.analysis.naming import Digits, axis, key
+from bench.analysis.replicates import summary
+from bench.analysis.rounding import without_noise
+from bench.analysis.stats import LEVEL, one_sample
 from bench.schema.label import show
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep, Table, names

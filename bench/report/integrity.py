@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.report import artifacts, predictions, whole_images
+from bench.analysis import artifacts, predictions, whole_images
+from bench.analysis.naming import point
+from bench.analysis.registered import broken_promises
 from bench.report.evidence import MANIFEST, Evidence, context
-from bench.report.naming import point
-from bench.report.registered import broken_promises
 from bench.schema.label import canonical_text
 from bench.track.record import Record
 

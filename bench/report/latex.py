@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from bench.analysis.naming import axis
 from bench.report.grid import Grid, Panel, number, remarks
-from bench.report.naming import axis
 from bench.report.notes import MARKED, Note
 from bench.report.published import Beside
 from bench.report.tables import blocks, legend_of_marks, panel_title

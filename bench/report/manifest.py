@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report.frame import Frame
-from bench.report.selection import judged_records
-from bench.schema.label import canonical_text
+from bench.analysis.frame import Frame
+from bench.analysis.selection import judged_records
+from bench.analysis.settings import common
 from bench.schema.own import codes
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
@@ -76,20 +76,6 @@ def _run(record: Record) -> dict[str, Any]:
     if record.reason:
         run["reason"] = record.reason
     return {**run, "metrics": record.metrics, "costs": record.costs}
-
-
-def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
-    """The settings that all configurations share."""
-    if not configs:
-        return {}
-    return {name: value for name, value in configs[0].items() if name != "seed" and _is_shared(name, configs)}
-
-
-def _is_shared(name: str, configs: list[dict[str, Any]]) -> bool:
-    if not all(name in config for config in configs):
-        return False
-    spelled = {repr(config[name]): config[name] for config in configs}  # ten thousand runs have few values of it
-    return len({canonical_text(value) for value in spelled.values()}) == 1
 
 
 def _count(records: list[Record], name: str) -> dict[str, int]:

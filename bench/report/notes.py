@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.fairness import doubts
-from bench.report.frame import Frame
+from bench.analysis.fairness import doubts
+from bench.analysis.frame import Frame
+from bench.analysis.naming import axis
+from bench.analysis.registered import stamps, unregistered_note
+from bench.analysis.selection import tuning_records
 from bench.report.grid import Grid, reasons
-from bench.report.naming import axis
-from bench.report.registered import stamps, unregistered_note
-from bench.report.selection import tuning_records
 from bench.schema.claim import metrics_of
 from bench.schema.label import show
 from bench.schema.metric import metric

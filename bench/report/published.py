@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.frame import Cell, Frame, value
+from bench.analysis.frame import Cell, Frame, value
+from bench.analysis.naming import Digits, axis, point
+from bench.analysis.statement import ALWAYS, counts
 from bench.report.grid import number, remarks
-from bench.report.naming import Digits, axis, point
-from bench.report.statement import ALWAYS, counts
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Published, Sweep

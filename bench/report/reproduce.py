@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from scipy import special, stats
 
-from bench.report.frame import value
-from bench.report.naming import Digits
-from bench.report.stats import LEVEL, t_interval
+from bench.analysis.frame import value
+from bench.analysis.naming import Digits
+from bench.analysis.stats import LEVEL, t_interval
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric

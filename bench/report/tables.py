@@ -10,10 +10,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bench.analysis.frame import select_frame
+from bench.analysis.naming import point
 from bench.disk import show_cell
-from bench.report.frame import select_frame
 from bench.report.grid import Grid, Panel, number, pivot, remarks
-from bench.report.naming import point
 from bench.report.notes import MARKED, Note, notes
 from bench.report.published import HEADS, Beside, compare_published, filled_columns
 from bench.schema.label import show

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.claims import Verdict
-from bench.report.images import OnImages
-from bench.report.naming import Digits, axis
-from bench.report.stats import LEVEL
+from bench.analysis.claims import Verdict
+from bench.analysis.images import OnImages
+from bench.analysis.naming import Digits, axis
+from bench.analysis.stats import LEVEL
 from bench.report.tables import escape_md
 from bench.schema.claim import Across, Bound, Choice, Compare, Equivalence, Trend
 from bench.schema.metric import Metric, metric

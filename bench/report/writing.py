@@ -9,24 +9,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.analysis import across, artifacts, images, predictions
+from bench.analysis.artifacts import Reader
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import select_frame
+from bench.analysis.looks import look
+from bench.analysis.selection import judged_records
+from bench.analysis.settings import settings_of_records
 from bench.disk import write_atomically
-from bench.report import across, artifacts, figures, images, markup, predictions, single_run, tables, verdict
-from bench.report.artifacts import Reader
-from bench.report.claims import Verdict, judge
+from bench.report import figures, markup, ranks, tables, verdict
 from bench.report.figures.choice import stem
 from bench.report.figures.paper import draw_chart
 from bench.report.figures.verdicts import claims_figure
-from bench.report.frame import select_frame
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
-from bench.report.looks import look
 from bench.report.manifest import manifest
 from bench.report.notes import Note, notes
+from bench.report.pages import single_run
+from bench.report.pages.runs import WITH_FILES
 from bench.report.published import HEADS, Beside, compare_published
-from bench.report.runs import WITH_FILES
 from bench.report.seal import seal
-from bench.report.selection import judged_records
-from bench.report.settings import settings_of_records
 from bench.schema.sweep import CONFIRM, Sweep
 from bench.track.record import Record, to_csv
 
@@ -144,8 +146,8 @@ def write(
         if (by_image := images.markdown(frame, reader)) is not None:
             files["images.md"] = by_image
     if (methods := across.across(frame, grid.metrics[0].name, across.axis_of(sweep))) is not None:
-        files["across.md"] = across.markdown(methods, grid.metrics[0].name)
-        files |= figures.files("across", draw_chart(across.chart(methods, grid.metrics[0].name)))
+        files["across.md"] = ranks.markdown(methods, grid.metrics[0].name)
+        files |= figures.files("across", draw_chart(ranks.chart(methods, grid.metrics[0].name)))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.analysis.naming import key
+from bench.analysis.selection import was_tuning
 from bench.report import seal
-from bench.report.naming import key
 from bench.report.seal import faults
-from bench.report.selection import was_tuning
 from bench.schema.errors import RequestError
 from bench.schema.sweep import CONFIRM, Sweep
 from bench.sweep.launch_result import LaunchResult

@@ -51,7 +51,7 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
 def write_verdicts(store: Store, title: str, verdicts: Path) -> None:
     """Write the verdicts of `bench table` into the sweep's parent run, as a file and into its description.
 
-    Only that verb judges: each judgement is a look, which is on record and paid for (`bench.report.looks`).
+    Only that verb judges: each judgement is a look, which is on record and paid for (`bench.analysis.looks`).
 
     Raises:
         StoreUnavailable: when the store does not answer.
@@ -75,9 +75,10 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
 
     Figures that need files of every run are left to `bench table`: fetching them would hold up the sweep's end.
     """
-    from bench.report import artifacts, figures, tables
+    from bench.analysis import artifacts
+    from bench.analysis.frame import select_frame
+    from bench.report import figures, tables
     from bench.report.figures.choice import stem
-    from bench.report.frame import select_frame
     from bench.report.grid import pivot
     from bench.report.notes import notes
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench import data as images
+from bench.analysis.selection import without_test
 from bench.compose import BUDGETS, parse
 from bench.composer import Composer
 from bench.parts.metrics import enter_listed
-from bench.report.selection import without_test
 from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.experiment import Experiment, experiment

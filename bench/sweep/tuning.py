@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bench.report.selection import choose
+from bench.analysis.selection import choose
 from bench.schema.label import canonical_text
 from bench.schema.sweep import Sweep
 from bench.sweep.plan import Point

@@ -40,7 +40,7 @@ class Record:
         config: flat settings, "optim.lr" -> 0.1, tracking left out.
         provenance: "data_fingerprint", "test_fingerprint", "git_commit", "git_dirty", "packages", ... as text.
 
-    What does not fit one row is an artifact of the run; the figures that need it say so (`bench.report.artifacts`).
+    What does not fit one row is an artifact of the run; the figures that need it say so (`bench.analysis.artifacts`).
     """
 
     key: str

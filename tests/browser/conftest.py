@@ -16,7 +16,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 from bench.cli.reference import sections
-from bench.report import site, write
+from bench.report import write
+from bench.report.pages import site
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record
 

@@ -10,7 +10,7 @@ import yaml
 
 from bench.cli.reference import sections
 from bench.compose import compose, groups
-from bench.report import site
+from bench.report.pages import site
 from bench.schema import examples
 from bench.schema.claim import KINDS, Bound
 from bench.schema.experiment import Experiment, experiment

@@ -149,9 +149,9 @@ def test_every_finding_has_its_entry() -> None:
     text += (Path(bench.data.__file__).parent / "cache.py").read_text()
     noted = set(re.findall(r'\(\s*"(\w+)",\s*f?"', text)) & set(NAMES)
     assert {"sliver_of_range", "classes_alike", "splits_left_out"} <= noted
-    import bench.report.fairness
+    import bench.analysis.fairness
 
-    doubted = set(re.findall(r'yield \(?\s*"(\w+)"', Path(bench.report.fairness.__file__).read_text()))
+    doubted = set(re.findall(r'yield \(?\s*"(\w+)"', Path(bench.analysis.fairness.__file__).read_text()))
     assert said | refused | noted | doubted == set(NAMES)
     assert refused == set(NEVER)
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.analysis.claims import judge
+from bench.analysis.frame import Frame
+from bench.analysis.looks import look
+from bench.analysis.settings import settings_of_records
 from bench.cli import main
-from bench.report.claims import judge
-from bench.report.frame import Frame
-from bench.report.looks import look
-from bench.report.settings import settings_of_records
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
 from tests.report.conftest import make_records, make_sweep

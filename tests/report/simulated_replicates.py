@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.claims import judge
+from bench.analysis.claims import judge
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 from tests.report.conftest import make_sweep

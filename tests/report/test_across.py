@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.across import (
+from bench.analysis.across import (
     Across,
     across,
-    chart,
     compare_pairs,
     critical_difference,
     improvement,
     interquartile_mean,
     interval,
-    markdown,
     resample,
 )
-from bench.report.claims import Verdict, judge
-from bench.report.frame import Frame
-from bench.report.power import forecast
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import Frame
+from bench.analysis.power import forecast
+from bench.report.ranks import chart, markdown
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record

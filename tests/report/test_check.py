@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
+from bench.analysis import whole_images
+from bench.analysis.registered import broken_promises
 from bench.protocol import register
-from bench.report import evidence, whole_images
-from bench.report.registered import broken_promises
+from bench.report import evidence
 from bench.schema.errors import RequestError
 from bench.schema.label import show
 from bench.schema.sweep_file import sweep

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.claims import Verdict, judge
-from bench.report.stats import power
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.stats import power
 from bench.report.verdict import line
 from bench.schema.errors import RequestError
 from bench.track.record import Record

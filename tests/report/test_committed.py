@@ -18,9 +18,11 @@ import pytest
 from matplotlib.image import imread
 
 from bench import report
+from bench.analysis import predictions
+from bench.analysis.artifacts import read_kept
 from bench.cli.reference import sections
-from bench.report import evidence, integrity, page, predictions, site
-from bench.report.artifacts import read_kept
+from bench.report import evidence, integrity
+from bench.report.pages import page, site
 from bench.schema.metric import METRICS, Metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.artifacts import Curves
+from bench.analysis.artifacts import Curves
 from bench.report.compare import Side, compare
 from bench.report.compared import data, text
 from bench.report.figures import svg

@@ -13,7 +13,8 @@ import pytest
 from bench import report
 from bench.cli import main
 from bench.protocol import register
-from bench.report import evidence, seal, site
+from bench.report import evidence, seal
+from bench.report.pages import site
 from bench.schema.claim import digest
 from bench.track.record import Record, read_csv, write_csv
 from tests.report.conftest import make_records, make_sweep

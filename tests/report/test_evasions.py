@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.report.claims import Verdict, judge
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import select_frame
+from bench.analysis.looks import look
+from bench.analysis.registered import stamps
+from bench.analysis.settings import settings_of_records
 from bench.report.compare import Side, compare
 from bench.report.compared import text
-from bench.report.frame import select_frame
-from bench.report.looks import look
-from bench.report.registered import stamps
 from bench.report.reproduce import judge as reproduced
-from bench.report.settings import settings_of_records
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.registered import stamps
 from bench.cli import main
 from bench.cli.table import read_committed
 from bench.report import evidence, seal
-from bench.report.registered import stamps
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.sweep.completed import _changed_sources

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.report.claims import judge
-from bench.report.fairness import doubts, foresee
-from bench.report.frame import select_frame
-from bench.report.statement import counts
+from bench.analysis.claims import judge
+from bench.analysis.fairness import doubts, foresee
+from bench.analysis.frame import select_frame
+from bench.analysis.statement import counts
 from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep

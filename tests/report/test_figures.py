@@ -15,13 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from bench.report import artifacts, evidence, figures
-from bench.report.claims import judge
+from bench.analysis import artifacts
+from bench.analysis.claims import judge
+from bench.analysis.stats import t_interval
+from bench.report import evidence, figures
 from bench.report.figures.cells import front
 from bench.report.figures.chart import Chart, data, logarithmic, marks
 from bench.report.figures.paper import draw_chart
 from bench.report.figures.verdicts import claims_figure
-from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.artifacts import Reader
-from bench.report.claims import judge
-from bench.report.frame import select_frame
-from bench.report.images import (
+from bench.analysis.artifacts import Reader
+from bench.analysis.claims import judge
+from bench.analysis.frame import select_frame
+from bench.analysis.images import (
     agreement,
     agreement_between,
     doubtful_labels,

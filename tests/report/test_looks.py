@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bench import report
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import Frame
+from bench.analysis.looks import complete
+from bench.analysis.registered import broken_promises
+from bench.analysis.settings import settings_of_records
 from bench.protocol import register
-from bench.report.claims import Verdict, judge
-from bench.report.frame import Frame
-from bench.report.looks import complete
-from bench.report.registered import broken_promises
-from bench.report.settings import settings_of_records
 from bench.report.verdict import describe
 from bench.schema.claim import digest
 from bench.schema.sweep import Sweep
@@ -160,7 +160,7 @@ def test_another_chosen_candidate_is_the_same_experiment(tmp_path: Path) -> None
 def test_an_earlier_word_is_not_said_where_there_is_nothing_to_judge() -> None:
     looks = [{"verdicts": [{"claim": "", "n": 3, "word": "supported", "p": 0.01, "values": "x", "full": True}]}]
     sweep = make_sweep(AXES, claims=[CLAIM])
-    from bench.report.looks import identity_of
+    from bench.analysis.looks import identity_of
 
     looks[0]["verdicts"][0]["claim"] = identity_of(sweep.claims[0])
     none = [dataclasses.replace(r, status="missing", metrics={}) for r in made()]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bench.report.frame import select_frame
+from bench.analysis.frame import select_frame
+from bench.analysis.registered import unregistered_note
 from bench.report.grid import pivot
 from bench.report.notes import looks, mixed_stamps, notes
-from bench.report.registered import unregistered_note
 from bench.schema.claim import digest
 from bench.track.record import Record
 from tests.report.conftest import BATCHNORM, make_records, make_sweep

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.report.claims import judge
-from bench.report.power import forecast
-from bench.report.replicates import Spread, crossed_mean, spread_of
-from bench.report.stats import critical, detectable, power, provable, sequential_quantile
+from bench.analysis.claims import judge
+from bench.analysis.power import forecast
+from bench.analysis.replicates import Spread, crossed_mean, spread_of
+from bench.analysis.stats import critical, detectable, power, provable, sequential_quantile
 from tests.report.conftest import make_records, make_sweep
 
 AXES = {"model": ["a", "b"]}

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bench import seal
+from bench.analysis import artifacts, predictions
 from bench.compose import compose
 from bench.data import load
-from bench.report import artifacts, predictions
 from bench.schema.experiment import experiment
 from bench.track.record import Record
 from bench.train.knn import score_by_distance

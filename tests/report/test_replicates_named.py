@@ -6,7 +6,8 @@ import dataclasses
 import re
 from pathlib import Path
 
-from bench.report import site, write
+from bench.report import write
+from bench.report.pages import site
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
 

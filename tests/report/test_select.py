@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from bench.report.claims import judge
-from bench.report.frame import Frame, select_frame
+from bench.analysis.claims import judge
+from bench.analysis.frame import Frame, select_frame
 from bench.report.grid import pivot
 from bench.report.notes import notes
 from bench.report.tables import plain_text, tidy_csv

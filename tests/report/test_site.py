@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.frame import Frame
 from bench.composer import Composer
-from bench.report import evidence, facts, figures, readme, single_run, site, write
+from bench.report import evidence, figures, write
 from bench.report.figures import chart
 from bench.report.figures.chart import data
-from bench.report.frame import Frame
-from bench.report.runs import listing
+from bench.report.pages import facts, readme, single_run, site
+from bench.report.pages.runs import listing
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.label import canonical_text, dataset_name

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.report.resampling import bootstrap, signed_ranks, wilcoxon
-from bench.report.stats import e_value, holm, one_sample, power, seeds_needed, sequential_quantile, t_interval
+from bench.analysis.resampling import bootstrap, signed_ranks, wilcoxon
+from bench.analysis.stats import e_value, holm, one_sample, power, seeds_needed, sequential_quantile, t_interval
 
 VALUES = st.lists(st.floats(-1, 1), min_size=3, max_size=12).filter(lambda v: np.std(v) > 1e-6)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.frame import select_frame
+from bench.analysis.frame import select_frame
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
 from bench.report.markup import html

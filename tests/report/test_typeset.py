@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.frame import select_frame
+from bench.analysis.frame import select_frame
 from bench.report.grid import pivot
 from bench.report.latex import latex
 from bench.report.notes import notes

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from bench.report.claims import Verdict, judge
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import Frame, select_frame
+from bench.analysis.power import forecast
+from bench.analysis.stats import sample, t_interval
 from bench.report.compare import Side, compare
-from bench.report.frame import Frame, select_frame
-from bench.report.power import forecast
 from bench.report.reproduce import judge as judged_again
-from bench.report.stats import sample, t_interval
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record

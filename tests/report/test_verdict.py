@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.report.claims import Verdict, judge
-from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.verdict import describe, line, numbers, remarks
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.report.artifacts import read_kept
+from bench.analysis.artifacts import read_kept
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, read_csv, to_csv, write_csv

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.frame import Frame
 from bench.cli import main
 from bench.protocol import register
 from bench.report.evidence import read
-from bench.report.frame import Frame
 from bench.sweep.parent_run import NOTE
 from bench.track.store import Store
 

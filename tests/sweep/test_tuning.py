@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.report.claims import judge
-from bench.report.frame import select_frame
+from bench.analysis.claims import judge
+from bench.analysis.frame import select_frame
 from bench.report.grid import pivot
 from bench.report.notes import notes
 from bench.schema.errors import RequestError

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.frame import select_frame
 from bench.cli import complain
 from bench.cli.compare import of_run
-from bench.report.frame import select_frame
 from bench.report.grid import pivot
 from bench.report.tables import tidy_csv
 from bench.schema.errors import RequestError

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bench import models
+from bench.analysis.fairness import doubts
+from bench.analysis.frame import Frame
+from bench.analysis.length import lengths, spans
 from bench.cli.summary import target as said
-from bench.report.fairness import doubts
-from bench.report.frame import Frame
-from bench.report.length import lengths, spans
 from bench.schema.errors import RequestError
 from bench.schema.run_key import run_key
 from bench.schema.science import flat_settings, science

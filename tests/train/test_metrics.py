@@ -21,10 +21,10 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
+from bench.analysis import artifacts
 from bench.cli.predict import line
 from bench.models.knn import log_scores
-from bench.report import artifacts
-from bench.report.single_run import KINDS
+from bench.report.pages.single_run import KINDS
 from bench.run import train
 from bench.schema.metric import METRICS, ON_REQUEST, last_part, metric
 from bench.seal import measure

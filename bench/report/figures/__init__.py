@@ -15,11 +15,11 @@ import re
 import warnings
 from typing import TYPE_CHECKING
 
-from bench.report.artifacts import Reader
+from bench.analysis.artifacts import Reader
+from bench.analysis.frame import select_frame
 from bench.report.figures import cells, classes, corruption, epochs
 from bench.report.figures.chart import Chart
 from bench.report.figures.choice import default, frame_for, kind_of
-from bench.report.frame import select_frame
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record

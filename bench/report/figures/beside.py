@@ -6,11 +6,11 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from bench.report.artifacts import Curves
+from bench.analysis.artifacts import Curves
+from bench.analysis.naming import point
+from bench.analysis.stats import Interval
 from bench.report.compare import Comparison, Pair
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, cut, set_ranges, span
-from bench.report.naming import point
-from bench.report.stats import Interval
 from bench.schema.errors import RequestError
 from bench.schema.label import show
 from bench.schema.metric import Metric, metric

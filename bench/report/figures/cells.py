@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+from bench.analysis.frame import Cell, Frame
+from bench.analysis.naming import Digits, axis
+from bench.analysis.stats import Interval, t_interval
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, logarithmic, marks, set_ranges
 from bench.report.figures.choice import heading, kind_of, small_print
 from bench.report.figures.panels import mark_of, names_of, series_of, split, was_cut
-from bench.report.frame import Cell, Frame
-from bench.report.naming import Digits, axis
-from bench.report.stats import Interval, t_interval
 from bench.schema.label import show, to_number
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Figure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.frame import Cell, Frame, select_frame
-from bench.report.naming import axis, point, reword
-from bench.report.selection import tuning_records
+from bench.analysis.frame import Cell, Frame, select_frame
+from bench.analysis.naming import axis, point, reword
+from bench.analysis.selection import tuning_records
 from bench.schema.label import dataset_name, to_number
 from bench.schema.metric import metric
 from bench.schema.sweep import Figure, Sweep

@@ -6,14 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from bench.report import artifacts
-from bench.report.artifacts import Reader, Reliability
+from bench.analysis import artifacts
+from bench.analysis.artifacts import Reader, Reliability
+from bench.analysis.frame import Cell, Frame
 from bench.report.figures.cells import set_colours
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 from bench.report.figures.choice import heading, small_print
 from bench.report.figures.epochs import lacking_files, none_has, texts
 from bench.report.figures.panels import split
-from bench.report.frame import Cell, Frame
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure
 

@@ -6,11 +6,11 @@ import dataclasses
 import re
 from collections import defaultdict
 
+from bench.analysis.frame import Frame
+from bench.analysis.naming import Digits, axis
 from bench.report.figures.chart import Chart, Panel, Scale, marks, set_ranges
 from bench.report.figures.choice import heading, small_print
 from bench.report.figures.panels import enough, mark_of, names_of, series_of
-from bench.report.frame import Frame
-from bench.report.naming import Digits, axis
 from bench.schema.errors import RequestError
 from bench.schema.label import show
 from bench.schema.metric import metric

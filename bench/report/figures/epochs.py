@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.report import artifacts
-from bench.report.artifacts import Curves, Reader
+from bench.analysis import artifacts
+from bench.analysis.artifacts import Curves, Reader
+from bench.analysis.frame import Cell, Frame
+from bench.analysis.naming import axis
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, marks, set_ranges
 from bench.report.figures.choice import heading, small_print
 from bench.report.figures.panels import names_of, pool, series_of, split
-from bench.report.frame import Cell, Frame
-from bench.report.naming import axis
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import show
 from bench.schema.metric import metric

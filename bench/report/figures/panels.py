@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from bench.analysis.frame import Cell, Frame
+from bench.analysis.naming import Digits, axis, key, point
+from bench.analysis.stats import t_interval
 from bench.report.figures.chart import Mark, cut
-from bench.report.frame import Cell, Frame
 from bench.report.grid import number
-from bench.report.naming import Digits, axis, key, point
-from bench.report.stats import t_interval
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import Metric

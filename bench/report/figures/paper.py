@@ -13,11 +13,11 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from bench.analysis.naming import si
 from bench.report.figures import paper_marks
 from bench.report.figures.chart import Chart, Panel, Scale
 from bench.report.figures.labels import abbreviate, place
 from bench.report.figures.style import COLUMN, FAINT, RC, decade_steps, look
-from bench.report.naming import si
 from bench.schema.label import show
 
 LINE = 8.6  # points from one line of small type to the next

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.claims import Verdict
+from bench.analysis.claims import Verdict
+from bench.analysis.naming import Digits, axis, reword
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
-from bench.report.naming import Digits, axis, reword
 from bench.report.verdict import is_crossed
 from bench.schema.claim import Across, Bound, Choice, Compare, Equivalence, Trend
 from bench.schema.metric import metric

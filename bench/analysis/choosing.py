@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.frame import Frame, value
-from bench.report.replicates import Contrast, Replicate, in_order
-from bench.report.selection import ENDED
+from bench.analysis.frame import Frame, value
+from bench.analysis.replicates import Contrast, Replicate, in_order
+from bench.analysis.selection import ENDED
 from bench.schema.claim import Choice, Way
 from bench.schema.metric import metric
 from bench.track.record import Record

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.contrast import terms, threshold
-from bench.report.frame import Frame
+from bench.analysis.contrast import terms, threshold
+from bench.analysis.frame import Frame
 from bench.schema.claim import Across, Choice, Claim, Equivalence, Way
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text

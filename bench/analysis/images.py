@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench.report import predictions
-from bench.report.artifacts import Reader
-from bench.report.contrast import terms
-from bench.report.frame import Frame
-from bench.report.naming import point
-from bench.report.outcome import Outcome
-from bench.report.predictions import Arrays, correct
-from bench.report.replicates import crossed_mean
-from bench.report.stats import LEVEL, interval_of
+from bench.analysis import predictions
+from bench.analysis.artifacts import Reader
+from bench.analysis.contrast import terms
+from bench.analysis.frame import Frame
+from bench.analysis.naming import point
+from bench.analysis.outcome import Outcome
+from bench.analysis.predictions import Arrays, correct
+from bench.analysis.replicates import crossed_mean
+from bench.analysis.stats import LEVEL, interval_of
 from bench.schema.claim import Claim, Compare
 from bench.schema.errors import RequestError
 

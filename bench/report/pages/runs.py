@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report import artifacts, single_run
+from bench.analysis import artifacts
+from bench.analysis.frame import value
+from bench.analysis.naming import axis
+from bench.analysis.selection import is_tuning
 from bench.report.evidence import Evidence
-from bench.report.frame import value
-from bench.report.naming import axis
-from bench.report.selection import is_tuning
+from bench.report.pages import single_run
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep, names

@@ -10,20 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from bench.report.artifacts import Reader
-from bench.report.contrast import contrast, steps, terms, threshold
-from bench.report.fairness import Doubt, doubts_of
-from bench.report.frame import Frame, select_frame
-from bench.report.images import OnImages, on_images
-from bench.report.looks import Looks, looks_at, taken_out
-from bench.report.naming import axis
-from bench.report.outcome import Outcome
-from bench.report.replicates import Contrast, Replicate, summary
-from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
-from bench.report.rounding import without_noise
-from bench.report.settings import settings_of_records
-from bench.report.statement import differing, equal, scope, sentence
-from bench.report.stats import (
+from bench.analysis.artifacts import Reader
+from bench.analysis.contrast import contrast, steps, terms, threshold
+from bench.analysis.fairness import Doubt, doubts_of
+from bench.analysis.frame import Frame, select_frame
+from bench.analysis.images import OnImages, on_images
+from bench.analysis.looks import Looks, looks_at, taken_out
+from bench.analysis.naming import axis
+from bench.analysis.outcome import Outcome
+from bench.analysis.replicates import Contrast, Replicate, summary
+from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.analysis.rounding import without_noise
+from bench.analysis.settings import settings_of_records
+from bench.analysis.statement import differing, equal, scope, sentence
+from bench.analysis.stats import (
     FEWEST,
     LEVEL,
     Sample,
@@ -194,7 +194,7 @@ def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float], large
 def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outcome, float, bool]:
     """Outcome, two-sided p, whether the estimate lies on the claimed side."""
     if claim.metric == "run/failed":
-        from bench.report.rates import failure_rate
+        from bench.analysis.rates import failure_rate
 
         outcome = failure_rate(claim, given.values, level)
     test = "sequential" if sweep.sequential and claim.test == "t" else claim.test

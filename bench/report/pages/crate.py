@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench import __version__
-from bench.report import facts
 from bench.report.evidence import Evidence
+from bench.report.pages import facts
 from bench.schema.errors import RequestError
 
 FILE = "ro-crate-metadata.json"

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from bench.report.outcome import Outcome
-from bench.report.rounding import without_noise
+from bench.analysis.outcome import Outcome
+from bench.analysis.rounding import without_noise
 
 RESAMPLES = 9999
 FEWEST_FOR_BOOTSTRAP = 10  # below that a resample is too often one value many times

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report.contrast import averaged_over, order_values, terms
-from bench.report.frame import Frame, value
-from bench.report.length import UNITS, lengths, spans, trains
-from bench.report.naming import Digits, axis
-from bench.report.replicates import SPLIT
+from bench.analysis.contrast import averaged_over, order_values, terms
+from bench.analysis.frame import Frame, value
+from bench.analysis.length import UNITS, lengths, spans, trains
+from bench.analysis.naming import Digits, axis
+from bench.analysis.replicates import SPLIT
 from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Point, Trend, Way
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, dataset_name, in_size, show

@@ -5,7 +5,7 @@ The 5% of a claim may be spent in one of two ways.
     then refine the numbers, and what was open can only be judged on fresh seeds (`bench sweep NAME --confirm`).
     Looks before that: the k-th one has 5% / (k (k + 1)), so that all of them together stay within the 5%.
 What a look settled stays settled. A sweep with `sequential: true` is tested so that looks cost nothing. A claim that is
-written otherwise is the same claim (`bench.report.subject`). One interval holds for every threshold, so that another
+written otherwise is the same claim (`bench.analysis.subject`). One interval holds for every threshold, so that another
 threshold on the same numbers costs nothing; another test on them does.
 A sweep judged at other settings (`bench sweep NAME trainer.epochs=30`) is another experiment: only looks at the
 settings of today count, and the others are told.
@@ -21,10 +21,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.report.frame import Frame
-from bench.report.replicates import Replicate, name_replicates
-from bench.report.settings import differing, values_of
-from bench.report.subject import Subject, subject_of
+from bench.analysis.frame import Frame
+from bench.analysis.replicates import Replicate, name_replicates
+from bench.analysis.settings import differing, values_of
+from bench.analysis.subject import Subject, subject_of
 from bench.schema.claim import Claim, digest
 from bench.schema.sweep import Sweep, steps_of
 

@@ -21,7 +21,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench import __version__
 from bench.disk import write_atomically
-from bench.report import evidence, page, readme
+from bench.report import evidence
+from bench.report.pages import page, readme
 from bench.report.seal import seal
 from bench.schema.errors import RequestError
 
@@ -141,7 +142,7 @@ def script() -> str:
 
 def _render(template: str, given: dict[str, Any], single: bool) -> str:
     environment = Environment(
-        loader=PackageLoader("bench.report"),
+        loader=PackageLoader("bench.report.pages"),
         autoescape=True,  # whatever the file is called
         undefined=StrictUndefined,
         trim_blocks=True,

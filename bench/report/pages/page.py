@@ -7,19 +7,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report import facts, predictions, verdict
-from bench.report.artifacts import read_kept
-from bench.report.claims import Verdict, judge
-from bench.report.drawings import drawings, figure_files
+from bench.analysis import predictions
+from bench.analysis.artifacts import read_kept
+from bench.analysis.claims import Verdict, judge
+from bench.analysis.frame import Cell, Frame, select_frame
+from bench.analysis.naming import Digits, axis, point, reword
+from bench.report import verdict
 from bench.report.evidence import Evidence
 from bench.report.figures.verdicts import claims_figure
-from bench.report.forest import forest
-from bench.report.frame import Cell, Frame, select_frame
 from bench.report.grid import Column, Grid, layout, number, pivot, remarks
-from bench.report.naming import Digits, axis, point, reword
 from bench.report.notes import notes
+from bench.report.pages import facts
+from bench.report.pages.drawings import drawings, figure_files
+from bench.report.pages.forest import forest
+from bench.report.pages.runs import LISTED, listing, ranges, shared_settings, static
 from bench.report.published import HEADS, Beside, compare_published, filled_columns
-from bench.report.runs import LISTED, listing, ranges, shared_settings, static
 from bench.report.tables import panel_title
 from bench.schema.label import show
 from bench.schema.metric import metric

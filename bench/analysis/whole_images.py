@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from bench.report import predictions
-from bench.report.artifacts import Reader
-from bench.report.naming import point
+from bench.analysis import predictions
+from bench.analysis.artifacts import Reader
+from bench.analysis.naming import point
 from bench.track.record import Record
 
 SHARES = ("accuracy", "top5")  # of the images of a split

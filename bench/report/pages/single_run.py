@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bench.report import artifacts
-from bench.report.artifacts import Reader
+from bench.analysis import artifacts
+from bench.analysis.artifacts import Reader
 from bench.report.evidence import Evidence
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text

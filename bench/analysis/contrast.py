@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.choosing import choice
-from bench.report.frame import Frame, value
-from bench.report.naming import axis
-from bench.report.replicates import Contrast, Replicate, in_order
-from bench.report.rounding import without_noise
+from bench.analysis.choosing import choice
+from bench.analysis.frame import Frame, value
+from bench.analysis.naming import axis
+from bench.analysis.replicates import Contrast, Replicate, in_order
+from bench.analysis.rounding import without_noise
 from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Interaction, Trend, sides
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, in_size, show, to_number

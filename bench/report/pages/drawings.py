@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from bench.report import across, artifacts, figures
+from bench.analysis import across, artifacts
+from bench.analysis.frame import Frame
+from bench.report import figures, ranks
 from bench.report.evidence import Evidence
 from bench.report.figures.chart import Chart, data, marks, rows
 from bench.report.figures.choice import all_figures, stem
-from bench.report.frame import Frame
 from bench.schema.sweep import names
 
 ROWS_BELOW_CHART = 240
@@ -46,7 +47,7 @@ def drawings(evidence: Evidence, frame: Frame) -> tuple[list[dict[str, Any]], li
         out.append(made)
     of = names(evidence.sweep.table.metric)[0] if evidence.sweep.table else "test/accuracy"
     if (methods := across.across(frame, of, across.axis_of(evidence.sweep))) is not None:
-        chart = across.chart(methods, of)
+        chart = ranks.chart(methods, of)
         heads, body = rows(chart)
         out.append({**figure_files(evidence, "across", chart), "chart": len(charts), "heads": heads, "rows": body})
         charts.append(data(chart))

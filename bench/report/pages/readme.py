@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bench.report.evidence import Evidence
-from bench.report.page import MEANINGS
+from bench.report.pages.page import MEANINGS
 from bench.report.tables import escape_md
 from bench.schema.sweep import CONFIRM, Sweep
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.stats import Interval, Sample, interval_of, sample
+from bench.analysis.stats import Interval, Sample, interval_of, sample
 from bench.schema.label import show
 from bench.track.record import Record
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from bench.report.outcome import Outcome
+from bench.analysis.outcome import Outcome
 from bench.schema.claim import Bound, Claim
 
 

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.analysis.artifacts import Reader
 from bench.disk import DAMAGED_NPZ
-from bench.report.artifacts import Reader
 from bench.schema.errors import RequestError
 from bench.track.record import Record
 

@@ -6,11 +6,11 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bench.report.frame import select_frame
-from bench.report.looks import ENDED, identity_of, launches_at, planned_seeds, taken_out
-from bench.report.naming import axis, key, point
-from bench.report.planned import Plan
-from bench.report.settings import differing, settings_of_records
+from bench.analysis.frame import select_frame
+from bench.analysis.looks import ENDED, identity_of, launches_at, planned_seeds, taken_out
+from bench.analysis.naming import axis, key, point
+from bench.analysis.planned import Plan
+from bench.analysis.settings import differing, settings_of_records
 from bench.schema.claim import digest
 from bench.schema.label import canonical_text, show
 from bench.schema.sweep import Sweep, values

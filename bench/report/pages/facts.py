@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.analysis.length import trains
+from bench.analysis.naming import axis, replicates, reword
+from bench.analysis.selection import judged_records, tuning_records
+from bench.analysis.statement import counts
 from bench.report.evidence import Evidence
-from bench.report.length import trains
-from bench.report.naming import axis, replicates, reword
-from bench.report.runs import shared_settings
-from bench.report.selection import judged_records, tuning_records
-from bench.report.statement import counts
+from bench.report.pages.runs import shared_settings
 from bench.schema.label import dataset_name
 from bench.schema.metric import metric
 from bench.schema.sweep import Sweep

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.naming import key, point, replicates
-from bench.report.planned import Plan
-from bench.report.replicates import Replicate, interval, overlap, own_splits, replicate
-from bench.report.selection import ENDED, choose, has_number
-from bench.report.stats import Interval
+from bench.analysis.naming import key, point, replicates
+from bench.analysis.planned import Plan
+from bench.analysis.replicates import Replicate, interval, overlap, own_splits, replicate
+from bench.analysis.selection import ENDED, choose, has_number
+from bench.analysis.stats import Interval
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import canonical_text, to_number
 from bench.schema.metric import metric as describe
@@ -169,7 +169,7 @@ class Frame:
         """The frame with the axes of `select.over` taken out: for each remaining point the best of them on val.
 
         The best mean over seeds of `select.by` counts. A candidate that is incomplete cannot win over a complete one;
-        ties go to the first in the sweep's order. A selection with seeds of its own: see `bench.report.selection`.
+        ties go to the first in the sweep's order. A selection with seeds of its own: see `bench.analysis.selection`.
         """
         for name in select.over:
             self.need_axis(name, "select.over")

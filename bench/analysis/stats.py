@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from scipy import optimize, special
 
-from bench.report.outcome import Outcome
+from bench.analysis.outcome import Outcome
 
 LEVEL = 0.95  # of every interval that the report shows
 
@@ -143,7 +143,7 @@ def one_sample(
         return Outcome(mean, mean - half, mean + half, n, less, greater)
     if given.shared:
         return replace(nothing, note="replicates with splits of their own share images: they are tested by t only")
-    from bench.report import resampling  # scipy.stats, slow to import
+    from bench.analysis import resampling  # scipy.stats, slow to import
 
     if test == "wilcoxon":
         return resampling.wilcoxon(given.values, threshold, level)

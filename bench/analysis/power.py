@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.report.claims import STRICTER, seeds_for
-from bench.report.contrast import contrast
-from bench.report.frame import select_frame
-from bench.report.naming import Digits, axis, replicates
-from bench.report.replicates import Spread, grid_of, overlap_of, spread_of
-from bench.report.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
-from bench.report.stats import FEWEST, LEVEL, detectable, power, provable
+from bench.analysis.claims import STRICTER, seeds_for
+from bench.analysis.contrast import contrast
+from bench.analysis.frame import select_frame
+from bench.analysis.naming import Digits, axis, replicates
+from bench.analysis.replicates import Spread, grid_of, overlap_of, spread_of
+from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
+from bench.analysis.stats import FEWEST, LEVEL, detectable, power, provable
 from bench.schema.claim import Across, Bound, Claim, Equivalence, Trend
 from bench.schema.errors import RequestError
 from bench.schema.metric import metric

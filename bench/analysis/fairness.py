@@ -7,10 +7,10 @@ import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 
-from bench.report.frame import Frame
-from bench.report.length import UNITS, lengths, trains
-from bench.report.naming import axis, key, point
-from bench.report.statement import sides_of
+from bench.analysis.frame import Frame
+from bench.analysis.length import UNITS, lengths, trains
+from bench.analysis.naming import axis, key, point
+from bench.analysis.statement import sides_of
 from bench.schema.claim import Claim
 from bench.schema.label import canonical_text, show, to_number
 from bench.schema.sweep import Sweep, steps_of

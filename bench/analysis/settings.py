@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.report.contrast import terms
-from bench.report.frame import Frame
-from bench.report.manifest import common
-from bench.report.naming import axis as axis_name
+from bench.analysis.contrast import terms
+from bench.analysis.frame import Frame
+from bench.analysis.naming import axis as axis_name
 from bench.schema.claim import Claim
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, show
@@ -124,3 +123,17 @@ def values_of(claim: Claim, frame: Frame) -> dict[str, set[str]]:
     except (RequestError, KeyError):
         return {}
     return {name: {canonical_text(at[name]) for at in points} for name in points[0]}
+
+
+def common(configs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The settings that all configurations share."""
+    if not configs:
+        return {}
+    return {name: value for name, value in configs[0].items() if name != "seed" and _is_shared(name, configs)}
+
+
+def _is_shared(name: str, configs: list[dict[str, Any]]) -> bool:
+    if not all(name in config for config in configs):
+        return False
+    spelled = {repr(config[name]): config[name] for config in configs}  # ten thousand runs have few values of it
+    return len({canonical_text(value) for value in spelled.values()}) == 1
