@@ -21,8 +21,7 @@ Beside them
     protocol    checks before compute is spent; looks and test scores that were had
 Glue, which may use all of them
     run.py, seal.py  one experiment, top to bottom; what it leaves
-    compose.py, composer.py, quoting.py  from Hydra's grammar to plain data; many points at once
-    bounded.py  somebody's YAML files, read within limits
+    compose     from Hydra's grammar to plain data
     rehearsal.py  a small pass through own code before any training
     pretrained.py, restore.py, trained.py  what an earlier run left: weights, its Experiment, a classifier
     sweep       from a question to finished runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.compose import compose, groups, shipped_folder
-from bench.composer import Composer
+from bench.compose.points import Composer
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.sweep.file import names, read

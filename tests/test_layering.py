@@ -26,12 +26,9 @@ BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "pr
 GLUE = {
     "run",
     "seal",
-    "bounded",
-    "composer",
     "pretrained",
     "restore",
     "compose",
-    "quoting",
     "trained",
     "rehearsal",
     "api",

@@ -7,8 +7,8 @@ from tests.conftest import REPO
 SWEEPS = {
     "activation", "architectures", "augmentation", "augmentation_care", "batchnorm", "challenges", "cnn_shape", "cut",
     "depth", "depth-confirm", "hardware", "knn", "knn_features", "ladder", "linear_limits", "loss", "norm_layer",
-    "pixel_norm", "regularisation", "residual_family", "scarcity", "search", "seeds", "selection", "transfer", "translation",
-    "width_depth_dnn",
+    "pixel_norm", "regularisation", "residual_family", "scarcity", "search", "seeds", "selection", "transfer",
+    "translation", "width_depth_dnn",
 }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def outcome(cells: list[CellVerdict], different: bool) -> str:
 
 def split(words: list[str]) -> tuple[str, dict[str, Any]]:
     """The sweep's name, and settings given as NAME=VALUE."""
-    from bench.compose import override_value, parse
+    from bench.compose.overrides import override_value, parse
     from bench.schema.errors import RequestError
 
     names = [w for w in words if "=" not in w]

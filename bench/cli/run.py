@@ -73,17 +73,10 @@ def hydra_app(args: argparse.Namespace) -> int:
     """The same through hydra.main, for Hydra's own flags."""
     import hydra
 
-    from bench.compose import (
-        check_override,
-        groups,
-        hydra_session,
-        parse,
-        plugins,
-        refuse_many,
-        shipped_folder,
-        to_plain,
-        translate_errors,
-    )
+    from bench.compose import groups, shipped_folder
+    from bench.compose.config import to_plain
+    from bench.compose.overrides import check_override, parse, refuse_many
+    from bench.compose.session import hydra_session, plugins, translate_errors
     from bench.schema.secrets import redact_text
 
     statuses: list[int] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from bench.compose import parse
+from bench.compose.overrides import parse
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.sweep import file

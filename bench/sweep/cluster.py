@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.compose import check_override, groups, parse
+from bench.compose import groups
+from bench.compose.overrides import check_override, parse
 from bench.process import start_time
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-from bench.compose import hydra_session, translate_errors
+from bench.compose.session import hydra_session, translate_errors
 from bench.schema.errors import RequestError
 from bench.sweep.job import Job
 from bench.track.spool import state_folder

@@ -12,8 +12,10 @@ from typing import Any
 import yaml
 from hydra.errors import HydraException
 
-from bench.bounded import read_yaml
-from bench.compose import MANY, hydra_session, parse, shipped_folder
+from bench.compose import shipped_folder
+from bench.compose.bounded import read_yaml
+from bench.compose.overrides import MANY, parse
+from bench.compose.session import hydra_session
 from bench.disk import write_atomically
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.names import checked_name

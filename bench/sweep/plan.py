@@ -10,8 +10,8 @@ from typing import Any
 
 from bench import data as images
 from bench.analysis.selection import without_test
-from bench.compose import BUDGETS, parse
-from bench.composer import Composer
+from bench.compose.overrides import BUDGETS, parse
+from bench.compose.points import Composer
 from bench.parts.metrics import enter_listed
 from bench.schema.claim import digest, metrics_of, sides
 from bench.schema.errors import RequestError, unknown_name

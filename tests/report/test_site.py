@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.frame import Frame
-from bench.composer import Composer
+from bench.compose.points import Composer
 from bench.report import evidence, figures, write
 from bench.report.figures import chart
 from bench.report.figures.chart import data

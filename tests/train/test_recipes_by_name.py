@@ -5,7 +5,7 @@ import math
 import pytest
 
 from bench.compose import compose, groups, shipped_folder
-from bench.composer import Composer
+from bench.compose.points import Composer
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.train.optim import factor

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.bounded import check_folder
+from bench.compose.bounded import check_folder
 from bench.schema.errors import RequestError
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1,1]\n" + "".join(

@@ -8,7 +8,9 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from omegaconf import MISSING
 
-from bench.compose import compose, groups, no_default_error, override_value, parse, refers, refuse_conflicts
+from bench.compose.config import compose, refers
+from bench.compose.overrides import override_value, parse, refuse_conflicts
+from bench.compose.session import groups, no_default_error
 from bench.parts.resolve import resolve_parts
 from bench.schema.errors import RequestError
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.compose import compose, parse
-from bench.quoting import quote_override
+from bench.compose import compose
+from bench.compose.overrides import parse
+from bench.compose.quoting import quote_override
 from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.schema.label import canonical_text, show

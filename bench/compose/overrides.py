@@ -1,86 +1,26 @@
-"""From Hydra's grammar to plain data: where conf/ is found, composing, and errors that teach."""
+"""Overrides by Hydra's grammar: read, checked, and what nobody can mean refused."""
 
 from __future__ import annotations
 
-import functools
 import math
-import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, RangeSweep
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    InterpolationKeyError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-    UnsupportedInterpolationType,
-)
-from yaml import YAMLError
 
-from bench.bounded import check_folder
+from bench.compose.quoting import quote_override
+from bench.compose.session import shipped_folder
 from bench.parts import listing
-from bench.parts.options import SCHEME, OwnParts
-from bench.parts.resolve import resolve_parts
-from bench.quoting import quote_override
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.offered import GROUPS
 
 LONGEST = 50_000  # characters of an override
 MANY = 10_000  # values of a range
-
-
-def shipped_folder(folder: str) -> Path:
-    """The `conf` or `sweeps` that came with the code: inside the wheel, or beside the package in a checkout."""
-    package = Path(__file__).resolve().parent
-    for candidate in (package / folder, package.parent / folder):
-        if candidate.is_dir():
-            return candidate
-    raise RequestError(f"The installation is damaged: no '{folder}' folder beside {package}. Install imagebench again.")
-
-
-class OwnConfFirst(SearchPathPlugin):
-    """A user's conf/ in the working directory is found before the shipped one; parts/ adds options of its own."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Called by Hydra for every search path it makes."""
-        own = Path.cwd() / "conf"
-        if own.is_dir() and own.resolve() != shipped_folder("conf").resolve():
-            check_folder(own, GROUPS)
-            search_path.prepend(provider="user", path=f"file://{own}")
-        search_path.append(provider="own parts", path=f"{SCHEME}://")
-
-
-def plugins() -> None:
-    """Tell Hydra where conf/ and parts/ of the working directory are found."""
-    known = Plugins.instance()
-    if OwnConfFirst not in known.discover(SearchPathPlugin):
-        known.register(OwnParts)
-        known.register(OwnConfFirst)
-
-
-@contextmanager
-def hydra_session() -> Iterator[GlobalHydra]:
-    """Hydra initialised on the conf folders; the previous global state is put back afterwards."""
-    plugins()
-    before = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(shipped_folder("conf")), version_base="1.3", job_name="bench"):
-            yield GlobalHydra.instance()
-    finally:
-        GlobalHydra.instance().hydra = before
+BUDGETS = ("trainer.epochs", "trainer.steps", "trainer.seconds")
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -139,28 +79,6 @@ def override_value(override: Override) -> Any:
     return _plain_value(override.value())
 
 
-def compose(overrides: Sequence[str], complete: bool = True) -> dict[str, Any]:
-    """The composed configuration as plain nested data, interpolations resolved.
-
-    Args:
-        complete: whether every setting must have a value; else those without one are MISSING.
-
-    Raises:
-        RequestError: for a group option, an override or a file that is wrong.
-    """
-    with hydra_session() as session:
-        parsed = parse(overrides)
-        refuse_conflicts(parsed)
-        groups = {g: tuple(options) for g, options in _groups(session).items()}
-        texts = [check_override(o, groups) for o in parsed]
-        with translate_errors():
-            config = hydra_compose("config", overrides=texts)
-            return to_plain(config, complete)
-
-
-BUDGETS = ("trainer.epochs", "trainer.steps", "trainer.seconds")
-
-
 def refuse_conflicts(overrides: Iterable[Override]) -> None:
     """Refuse overrides of which one would undo another without a word.
 
@@ -177,27 +95,6 @@ def refuse_conflicts(overrides: Iterable[Override]) -> None:
             f"recipe={recipe} brings its own optimizer, with the lr and weight decay that go with it: optim={optim} "
             f"would meet those. Leave one of the two out, or say optim.name={optim} optim.lr=... for what is to differ."
         )
-
-
-def refers(overrides: Sequence[str]) -> bool:
-    """Whether a setting of the composed configuration refers to another one: `split.seed: ${seed}`."""
-    with hydra_session() as session:
-        options = {g: tuple(o) for g, o in _groups(session).items()}
-        texts = [check_override(o, options) for o in parse(overrides)]
-        with translate_errors():
-            config = hydra_compose("config", overrides=texts)
-            raw = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(raw, dict)
-    return "${" in str({k: v for k, v in raw.items() if k != "hydra"})
-
-
-def to_plain(config: DictConfig, complete: bool = True) -> dict[str, Any]:
-    """Nested dicts and lists, interpolations resolved, without Hydra's own node and the scale group's empty one."""
-    with translate_errors():
-        data = OmegaConf.to_container(config, resolve=True, throw_on_missing=complete)
-    assert isinstance(data, dict)
-    made = {str(k): v for k, v in data.items() if k != "hydra"}
-    return resolve_parts(made) if complete else made
 
 
 def check_override(override: Override, groups: dict[str, tuple[str, ...]], several: bool = False) -> str:
@@ -249,46 +146,6 @@ def _refuse_ambiguous(key: str, value: str) -> None:
                 f"{key} '{value}' exists already: {folder.name}/{key}/{value}.yaml, and {part.where}. "
                 f"Rename the function in {part.file.name}."
             )
-
-
-@functools.lru_cache(maxsize=8)
-def _groups_at(cwd: str, parts: tuple[Any, ...]) -> dict[str, list[str]]:
-    loader = GlobalHydra.instance().config_loader()
-    names = [g for g in loader.list_groups("") if g not in ("hydra",)]
-    return {g: sorted(loader.get_group_options(g)) for g in names} | {
-        f"hydra/{g}": sorted(loader.get_group_options(f"hydra/{g}")) for g in loader.list_groups("hydra")
-    }
-
-
-def _groups(session: GlobalHydra) -> dict[str, list[str]]:
-    return _groups_at(os.getcwd(), listing.stamp())
-
-
-def groups() -> dict[str, tuple[str, ...]]:
-    """Every configuration group and its options, the user's own included."""
-    with hydra_session() as session:
-        return {g: tuple(options) for g, options in _groups(session).items()}
-
-
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Hydra's and OmegaConf's errors as RequestErrors of one or two lines."""
-    try:
-        yield
-    except MissingMandatoryValue as error:
-        name = error.full_key or "a setting"
-        raise no_default_error(name) from None
-    except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        text = str(error).strip()
-        text = re.split(r"\n\s*(?:full_key|object_type|Config search path)", text)[0]
-        if isinstance(error, InterpolationKeyError | UnsupportedInterpolationType):
-            text += ". Where the sign itself is meant, as in a path: NAME='a\\${b}'"
-        raise RequestError(f"The configuration does not compose: {text}") from None
-
-
-def no_default_error(name: str) -> RequestError:
-    """The error for a setting that has to be given."""
-    return RequestError(f"Setting '{name}' has no default. Say {name}=VALUE.")
 
 
 def _plain_value(value: Any) -> Any:
