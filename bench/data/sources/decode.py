@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bench.data.sources import depth
+from bench.data.sources import depth, tiff
+from bench.data.sources.damage import damage
 from bench.data.sources.depth import BITS8, INTS, Header, Range
-from bench.data.sources.formats import damaged_chunk, unread
+from bench.data.sources.formats import unread
 from bench.schema.errors import RequestError
 
 MIXED = 128  # side of the square that images of mixed sizes are brought to
@@ -28,7 +29,7 @@ LARGEST = 1024 * 1024  # pixels of an image that is kept at its own size without
 SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # may hold more frames or pages; others hold previews beside an image
 ORIENTATION = 0x0112  # the EXIF tag
 RULE = 1  # raise when the pixels that come out change
-READING = 4  # raise when some files are read otherwise: what was decoded before is decoded anew
+READING = 5  # raise when some files are read otherwise: what was decoded before is decoded anew
 AT_ONCE = 64 * 2**20  # bytes of decoded images held at a time
 T = TypeVar("T")
 R = TypeVar("R")
@@ -121,9 +122,11 @@ def open_image(raw: bytes) -> Image.Image:
     if not raw:
         raise BadImage("is empty (0 bytes)")
     heic()
+    if raw.startswith(tiff.BEGINNINGS):
+        raw = tiff.as_colour(raw)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # stricter below
+            warnings.simplefilter("ignore")  # what matters is told below
             image = Image.open(io.BytesIO(raw))
     except UnidentifiedImageError as error:
         raise BadImage(unread(raw)) from error
@@ -138,11 +141,11 @@ def open_image(raw: bytes) -> Image.Image:
             "is a camera's raw file, or a TIFF that begins with a small copy of its image, and Pillow reads no more: "
             "convert it to PNG, JPEG or a TIFF of one page"
         )
-    if image.format == "PNG" and (damaged := damaged_chunk(raw)) is not None:
-        raise BadImage(f"cannot be decoded (the checksum of its pixels is wrong from byte {damaged:,} on)")
     limit = Image.MAX_IMAGE_PIXELS or sys.maxsize
     if image.width * image.height > limit:
         raise BadImage(f"would unpack to {image.width} x {image.height} pixels, more than {limit:,} (Pillow's limit)")
+    if (found := damage(image, raw)) is not None:
+        raise BadImage(f"cannot be decoded ({found})")
     return image
 
 

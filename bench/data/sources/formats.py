@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-import zlib
+
+from bench.data.sources import tiff
 
 HEIC = (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
 TIFF = (
     "is a TIFF of a kind that Pillow does not read (6, 10 or 14 bits, float16, float64, whole numbers of 64 bits, "
-    "float colour, 16-bit grey with alpha, 16-bit palettes, more than four channels): save it with 8 or 16 bits, or as "
-    "32-bit floats of one channel"
+    "float colour, 16-bit grey with alpha, 16-bit palettes, four channels and more that are not called colours): save "
+    "it with 8 or 16 bits as grey or RGB, or as 32-bit floats of one channel"
 )
 # First bytes -> what is said. Text formats come by their first word, whatever its case.
 BEGINNINGS = {
     b"\xff\x0a": "is JPEG XL, which Pillow does not read: convert it to PNG or JPEG",
     b"\0\0\0\x0cJXL ": "is JPEG XL, which Pillow does not read: convert it to PNG or JPEG",
-    b"II*\0": TIFF,
-    b"MM\0*": TIFF,
-    b"II+\0": TIFF,
-    b"MM\0+": TIFF,
+    **dict.fromkeys(tiff.BEGINNINGS, TIFF),
     b"version https://git-lfs": "is a pointer of Git LFS, not the image itself: run 'git lfs pull' where it came from",
     b"%pdf": "is a PDF and no image: export its pages as PNG",
     b"<svg": "is SVG, a drawing without pixels: export it as PNG",
@@ -52,6 +50,8 @@ def unread(raw: bytes) -> str:
         if raw[8:12] not in (b"avif", b"avis"):
             return "is a film and no image: export single pictures of it"
         return "is a damaged AVIF, or this Pillow was built without AVIF: convert it to PNG"
+    if raw.startswith(tiff.BEGINNINGS) and tiff.no_directory(raw):
+        return "is a damaged TIFF: its directory is missing or cut off"
     if raw[128:132] == b"DICM":
         return "is DICOM, which Pillow does not read: convert it to 16-bit PNG"
     start = raw[:64].lstrip().lower()
@@ -59,21 +59,6 @@ def unread(raw: bytes) -> str:
         if raw.startswith(beginning) or start.startswith(beginning):
             return what
     return "is not an image in a format that Pillow reads"
-
-
-def damaged_chunk(png: bytes) -> int | None:
-    """Where the first chunk of pixels begins whose checksum is wrong; None where all are right.
-
-    Pillow does not compare them: a file whose end is zeros, as downloads leave that were cut off, gave black rows.
-    """
-    at = 8
-    while at + 12 <= len(png) and (kind := png[at + 4 : at + 8]) != b"IEND":
-        size = int.from_bytes(png[at : at + 4], "big")
-        end = at + 8 + size
-        if kind == b"IDAT" and zlib.crc32(memoryview(png)[at + 4 : end]) != int.from_bytes(png[end : end + 4], "big"):
-            return at
-        at = end + 4
-    return None
 
 
 def no_list(raw: bytes) -> str:
