@@ -102,6 +102,7 @@ class HuggingFace:
     revision: str | None = None  # a commit or tag: name one, or the content may change under the same name
     image_column: str = "image"  # column with the image
     label_column: str = "label"  # column with the class
+    splits: tuple[str, ...] | None = None  # those to use, by name; None: all that are called train, val or test
     size: Side | None = None
     fit: Literal["crop", "squash", "pad"] = "crop"
     colour: Literal["auto", "grey", "rgb"] = "auto"

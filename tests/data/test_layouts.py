@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -300,6 +301,26 @@ def test_files_of_a_hub_folders_other_configs_are_not_lost(said: str, tmp_path: 
         class_folders(tmp_path / "set" / "more", each=1, size=(4, 4))
         with pytest.raises(RequestError, match="2 of 19 files are in no split"):
             check_local(dataset)
+
+
+def test_two_tests_of_the_hub_are_told_apart_by_name(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    root = tmp_path / "set"
+    parts = ("train", "test_1", "test_2")
+    for i in range(len(parts)):
+        class_folders(root / f"part{i}", each=2 + i, size=(4, 4))
+    said = "\n".join(f"  - split: {name}\n    path: part{i}/**" for i, name in enumerate(parts))
+    (root / "README.md").write_text(f"---\nconfigs:\n- config_name: all\n  data_files:\n{said}\n---\n")
+    dataset = HuggingFace(source="huggingface", name=str(root))
+    with pytest.raises(RequestError, match=r"'dataset\.splits=\[train,test_1\]'"):
+        load(dataset, Split(val=0.5))
+    counts = []
+    for chosen in (("train", "test_1"), ("train", "test_2")):
+        data = load(replace(dataset, splits=chosen), Split(val=0.5))
+        counts.append((len(data.labels), len(data.test)))
+    assert counts == [(10, 6), (12, 8)]
+    with pytest.raises(RequestError, match=r"Unknown split of .* 'test_3'.*Expected one of: test_1, test_2, train"):
+        load(replace(dataset, splits=("train", "test_3")), Split(val=0.5))
 
 
 def test_16_bits_and_vanished_classes_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

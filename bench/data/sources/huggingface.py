@@ -38,7 +38,8 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
     columns = [dataset.image_column, dataset.label_column]
     settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range, decode.READING]
     named = [dataset.name, dataset.config, dataset.revision, digest]
-    return {"set": named, "columns": columns, "settings": settings}
+    chosen = {} if dataset.splits is None else {"splits": list(dataset.splits)}
+    return {"set": named, "columns": columns, "settings": settings, **chosen}
 
 
 def commit(name: str, revision: str | None) -> str:
@@ -172,14 +173,24 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         raise RequestError(
             f"dataset.name={dataset.name} cannot be loaded ({type(error).__name__}: {error})."
         ) from error
-    parts = assign_splits(found)
+    for name in dataset.splits or ():
+        if name not in found:
+            raise unknown_name(f"split of {dataset.name}: dataset.splits names", name, list(found))
+    parts = assign_splits(found if dataset.splits is None else dataset.splits)
     known = {name: rows for name, rows in found.items() if name in parts}
-    if not known:
-        raise RequestError(f"{dataset.name} has the splits {', '.join(found)}; expected train, val or test.")
+    if not known or (dataset.splits is not None and set(dataset.splits) != set(known)):
+        raise RequestError(
+            f"{dataset.name} has the splits {', '.join(found)}; expected names that say train, val or test."
+        )
     if len(set(parts.values())) < len(parts):
-        raise RequestError(f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Name another config.")
+        kinds = list(parts.values())
+        first = ",".join(name for i, name in enumerate(parts) if kinds.index(kinds[i]) == i)
+        raise RequestError(
+            f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Say which ones are meant: "
+            f"'dataset.splits=[{first}]'."
+        )
     notes = _note_revision(dataset)
-    others = {name: len(rows) for name, rows in found.items() if name not in parts}
+    others = {name: len(rows) for name, rows in found.items() if dataset.splits is None and name not in parts}
     if others:
         shown = ", ".join(f"{name} ({count:,} images)" for name, count in others.items())
         notes.append(
