@@ -72,6 +72,21 @@ def test_a_damaged_middle_of_a_deflated_tiff_is_told() -> None:
         header(bytes(raw))
 
 
+def test_zeros_that_a_coder_wrote_are_no_damage() -> None:
+    """Quick settings of WebP end flat pixels with hundreds of them."""
+    noise = np.full((200, 200, 3), 128, np.uint8)
+    noise[:100] = np.random.RandomState(0).randint(0, 256, (100, 200, 3))
+    for lossless in (False, True):
+        Image.fromarray(noise).save(
+            file := io.BytesIO(), "WEBP", method=0, quality=0 if lossless else 80, lossless=lossless
+        )
+        assert file.getvalue().endswith(bytes(64))
+        assert header(file.getvalue()).size == (200, 200)
+        cut = len(file.getvalue()) // 3
+        with pytest.raises(BadImage, match="end with zeros"):
+            header(file.getvalue()[:-cut] + bytes(cut))
+
+
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "TIFF", "PNG"])
 def test_black_and_flat_images_are_whole(form: str) -> None:
     for side in (1, 16, 500):

@@ -6,9 +6,14 @@ make black or smeared rows of them and say nothing.
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from bench.data.sources import tiff
 
@@ -29,7 +34,7 @@ def damage(image: Any, raw: bytes) -> str | None:
     if image.format == "TIFF":
         return tiff.damage(raw, image.tag_v2, image.width * image.height)
     if image.format == "WEBP":
-        return ENDS_WITH_ZEROS if any(tiff.zeros(data) for data in _webp(raw)) else None
+        return ENDS_WITH_ZEROS if any(tiff.zeros(data) and _unwritten(data) for data in _webp(raw)) else None
     if image.format in ("AVIF", "HEIF"):
         return ENDS_WITH_ZEROS if any(tiff.zeros(data) for data in _mdat(raw)) else None
     if image.format == "QOI" and not raw.endswith(bytes(7) + b"\1"):
@@ -49,15 +54,43 @@ def _png(raw: bytes) -> str | None:
     return None
 
 
-def _webp(raw: bytes) -> Iterator[memoryview]:
-    """The coded pixels of the image, or of the first frame."""
+def _webp(raw: bytes) -> Iterator[bytes]:
+    """The chunk of coded pixels of the image, or of the first frame."""
     at, end = 12, len(raw)
     while at + 8 <= end:
         kind, size = raw[at : at + 4], int.from_bytes(raw[at + 4 : at + 8], "little")
         if kind in (b"VP8 ", b"VP8L"):
-            yield memoryview(raw)[at + 8 : at + 8 + size]
+            yield raw[at : at + 8 + size]
             return
         at += 8 + 16 if kind == b"ANMF" else 8 + size + size % 2
+
+
+def _unwritten(chunk: bytes) -> bool:
+    """Whether no coder of WebP wrote the zeros at the end of its pixels.
+
+    Quick settings (method 0) write hundreds of them for flat pixels. Those are all needed, or the decoder stops, and
+    without loss they take two bytes a pixel at most.
+    """
+    data = chunk[8:].rstrip(b"\0")
+    zeros = len(chunk) - 8 - len(data)
+    if _webp_pixels(chunk[:4], data + bytes(zeros * 9 // 10)) is not None:
+        return True
+    if chunk[:4] == b"VP8 ":
+        return False
+    shown, other = (_webp_pixels(chunk[:4], data + bytes([value]) * 9 * zeros) for value in (0, 255))
+    if shown is None or other is None or (same := (shown == other).all(-1).ravel()).all():
+        return False
+    return zeros > 2 * (len(same) - int(same.argmin()))
+
+
+def _webp_pixels(kind: bytes, data: bytes) -> NDArray[np.uint8] | None:
+    """[H, W, channels] of a file with this chunk alone; None where it cannot be decoded."""
+    inner = kind + len(data).to_bytes(4, "little") + data + bytes(len(data) % 2)
+    try:
+        with Image.open(io.BytesIO(b"RIFF" + (len(inner) + 4).to_bytes(4, "little") + b"WEBP" + inner)) as image:
+            return np.asarray(image)
+    except Exception:  # Pillow's words for it change
+        return None
 
 
 def _mdat(raw: bytes) -> Iterator[memoryview]:

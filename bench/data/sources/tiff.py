@@ -15,8 +15,8 @@ PHOTOMETRIC, CHANNELS, EXTRA, TABLES, COMPRESSION = 262, 277, 338, 347, 259
 DATA = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 GREY, COLOUR = 1, 2  # values of PHOTOMETRIC
 DEFLATE = (8, 32946)
-# JPEG, JPEG 2000, LZMA, Zstandard, WebP, JPEG XL: none of their streams ends with a row of zeros.
-NEVER_ZEROS = (7, 33003, 33005, 34712, 34925, 50000, 50001, 50002)
+# JPEG, JPEG 2000, LZMA, Zstandard: none of their streams ends with a row of zeros.
+NEVER_ZEROS = (7, 33003, 33005, 34712, 34925, 50000)
 
 
 def as_colour(raw: bytes) -> bytes:
