@@ -269,7 +269,7 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         dropped=found.dropped,
         failures=tested.failures,
         looks=looks,
-        differs=differing(claim, frame),
+        differs=differing(claim, frame, sweep),
         equal=equal(claim, frame),
         detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
         seeds=_seeds_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,

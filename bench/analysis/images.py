@@ -26,6 +26,8 @@ from bench.analysis.replicates import crossed_mean
 from bench.analysis.stats import LEVEL, interval_of
 from bench.schema.claim import Claim, Compare
 from bench.schema.errors import RequestError
+from bench.schema.label import canonical_text
+from bench.track.record import Record
 
 METRIC = "test/accuracy"
 MOST_NAMED = 12  # places of images
@@ -82,7 +84,8 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
         return None  # averaged over an axis
     one, other = (_predictions(frame, at, reader) for at in sides)
     shared = [seed for seed in one if seed in other]
-    if len(shared) < 2 or not same_images([*one.values(), *other.values()]):
+    runs = [r for at in sides for r in frame.runs(at).values()]
+    if len(shared) < 2 or not same_images(runs, [*one.values(), *other.values()]):
         return None
     a, b = (np.array([correct(side[seed], "test") for seed in shared]) for side in (one, other))
     fixed = all(bool((side == side[0]).all()) for side in (a, b))
@@ -107,9 +110,32 @@ def _predictions(frame: Frame, at: dict[str, object], reader: Reader) -> dict[in
     return {seed: arrays for seed, arrays in found.items() if arrays is not None and "test_true" in arrays}
 
 
-def same_images(found: Sequence[Arrays]) -> bool:
-    """Whether all of them are about the same test images, by their labels."""
-    return all(np.array_equal(one["test_true"], found[0]["test_true"]) for one in found[1:])
+# Settings of data and split that leave open which images are tested: of another look, another training set.
+LOOKS = ("size", "fit", "colour", "storage", "workers", "range", "on_bad_image", "shift", "rotation", "brightness",
+         "brightness_range", "size_range", "clutter", "occlusion", "noise")  # fmt: skip
+TRAINED_ON = ("val", "train_fraction", "train_per_class", "label_noise")
+LEFT_OPEN = {*(f"dataset.{name}" for name in LOOKS), *(f"split.{name}" for name in TRAINED_ON)}
+
+
+def same_images(records: Sequence[Record], found: Sequence[Arrays]) -> bool:
+    """Whether all of them are about the same test images.
+
+    By their labels, and by what is known of their places: the test split's fingerprint, or, where images were made
+    smaller, say, which changes it, the settings that draw it. Sets in the order of their classes have equal labels.
+    """
+    if not all(np.array_equal(one["test_true"], found[0]["test_true"]) for one in found[1:]):
+        return False
+    prints = {r.provenance.get("test_fingerprint", "") for r in records if r.status == "finished"}
+    return (len(prints) == 1 and "" not in prints) or len({_places(r) for r in records if r.config}) < 2
+
+
+def _places(record: Record) -> frozenset[tuple[str, str]]:
+    """What decides which images are tested, by a run's settings."""
+    return frozenset(
+        (name, canonical_text(value))
+        for name, value in record.config.items()
+        if name.startswith(("dataset.", "split.")) and name not in LEFT_OPEN
+    )
 
 
 def markdown(frame: Frame, reader: Reader) -> str | None:
@@ -124,7 +150,7 @@ def markdown(frame: Frame, reader: Reader) -> str | None:
     for runs_ in frame.points.values():
         first = next(iter(runs_.values()))
         said = list(_predictions(frame, first.axes, reader).values())
-        if said:
+        if said and same_images(list(runs_.values()), said):
             cells.append((point({n: first.axes[n] for n in frame.axes if n in first.axes}), said))
     if not cells:
         return None
@@ -135,15 +161,13 @@ def markdown(frame: Frame, reader: Reader) -> str | None:
     ]
     lines.append("|---|---|---|---|---|---|")
     for name, said in cells:
-        if not same_images(said):
-            continue
         true, wrong = said[0]["test_true"], len(predictions.always_wrong(said))
         mean = float(np.mean([correct(one, "test").mean() for one in said]))
         vote = float((votes(said) == true).mean())
         agree = f"{100 * agreement(said):.1f}%" if len(said) > 1 else ""
         lines.append(f"| {name} | {len(said)} | {100 * mean:.1f}% | {100 * vote:.1f}% | {agree} | {wrong} |")
     every = [one for _, said in cells for one in said]
-    if len(cells) > 1 and same_images(every):
+    if len(cells) > 1 and same_images(frame.records, every):
         lost = predictions.always_wrong(every)
         total = len(every[0]["test_true"])
         named = ", ".join(map(str, lost[:MOST_NAMED])) + (" ..." if len(lost) > MOST_NAMED else "")

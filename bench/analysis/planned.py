@@ -33,6 +33,10 @@ class Plan:
                     out = {**{other: of[place] for other, of in group.items()}, **out}
         return out
 
+    def goes_with_others(self, name: str) -> bool:
+        """Whether an axis moves together with another one."""
+        return any(name in group for group in self.together)
+
     def leaves_out(self, at: Mapping[str, Any]) -> bool:
         """Whether there is no such point: excluded, or of values that do not go together."""
         if any(all(n in at and canonical_text(at[n]) in values for n, values in one.items()) for one in self.excluded):

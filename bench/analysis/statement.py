@@ -14,12 +14,13 @@ from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalenc
 from bench.schema.errors import RequestError
 from bench.schema.label import canonical_text, dataset_name, in_size, show
 from bench.schema.metric import metric
-from bench.schema.sweep import Sweep
+from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
 
 # What one asks of two sides first: settings, and costs of a run.
 ASKED = (*UNITS, "optim.lr", "optim.name", "optim.weight_decay", "trainer.batch_size", "transfer.size")
 ALSO = ("optim.", "trainer.", "augment.", "split.", "dataset.", "pixel_norm.", "transfer.")  # other groups that count
+PARTS = ("model.", "norm_layer.", "loss.", "schedule.", "training.")  # likewise, where no label of the claim says so
 QUIET = (
     "trainer.threads",
     "trainer.stack",
@@ -118,7 +119,7 @@ def _span(numbers: Sequence[int]) -> str:
     return f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
 
 
-def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
+def differing(claim: Claim, frame: Frame, sweep: Sweep) -> dict[str, tuple[str, str]]:
     """What else differs between the two sides of a comparison than what it names: epochs, lr, size, parameters, FLOPs.
 
     Empty where the claim has no two sides.
@@ -131,8 +132,13 @@ def differing(claim: Claim, frame: Frame) -> dict[str, tuple[str, str]]:
     out: dict[str, tuple[str, str]] = {}
     names = sorted({name for records in two for r in records for name in r.config})
     fixed = {name for chosen in claim.compare for name in (chosen, f"{chosen}.name", f"{chosen}.code")}
-    for name in [*ASKED, *(n for n in names if n.startswith(ALSO) and n not in ASKED)]:
+    said = {t.partition("=")[0].lstrip("+") for n in claim.compare for _, texts in steps_of(n, sweep.axes.get(n, []))
+            for t in texts}  # fmt: skip
+    for name in [*ASKED, *(n for n in names if n.startswith(ALSO + PARTS) and n not in ASKED)]:
         if name in fixed or name in QUIET or not any(name in r.config for records in two for r in records):
+            continue
+        named = name in said or (name.partition(".")[0] in said and name not in frame.axes)
+        if name.startswith(PARTS) and named:
             continue
         one, other = (_values([r for r in records if counts(r, name)], name) for records in two)
         if name in ALWAYS and (one or other):  # what is not trained has none

@@ -89,6 +89,87 @@ def test_budgets_are_equal_in_epochs_or_in_steps() -> None:
     assert judge(*other)[0].doubts == []  # the claim is about a and b
 
 
+def test_a_clock_beside_epochs_is_no_equal_budget() -> None:
+    """The steps of one arm alone were known, and one number is always equal to itself."""
+
+    def change(record: Record) -> Record:
+        held = dataclasses.replace(record, provenance={**record.provenance, "images": "100/10/10"})
+        return set_(held, trainer_seconds=60) if record.axes["model"] == "a" else held
+
+    assert names(*made(change)) == ["timed_budget", "unequal_budget"]
+    unknown = made(lambda r: r if r.axes["model"] == "a" else change(set_(r, trainer_steps=6)))
+    assert names(*unknown) == ["unequal_budget"]  # of a nobody knows the images
+
+
+def test_an_axis_of_epochs_excuses_no_other_difference() -> None:
+    axes = {"model": ["a", "b"], "trainer.epochs": [3, 30]}
+    sweep = make_sweep(axes, claims=[CLAIM])
+    records = [set_(r, trainer_epochs=r.axes["trainer.epochs"]) for r in make_records(axes, lambda _: 0.9)]
+    assert names(sweep, records) == []  # the question itself
+    short = [set_(r, trainer_steps=10) if r.axes["model"] == "a" else r for r in records]
+    assert names(sweep, short) == ["unequal_budget"]
+    together = make_sweep(axes, zip=[list(axes)], claims=[CLAIM, {**CLAIM, "says": "longer helps",
+        "compare": {"trainer.epochs": 30}, "against": {"trainer.epochs": 3}}])  # fmt: skip
+    pairs = [r for r in records if (r.axes["model"] == "a") == (r.axes["trainer.epochs"] == 3)]
+    about_models, about_epochs = judge(together, pairs)
+    assert ([name for name, _ in about_models.doubts], about_epochs.doubts) == (["unequal_budget"], [])
+
+
+def test_the_last_epoch_is_that_of_a_runs_own_budget() -> None:
+    """`trainer.epochs` says nothing where steps or seconds end a run: 6 steps of 50 of 100 images are 3 epochs."""
+
+    def selected(record: Record, epoch: int, **more: Any) -> Record:
+        record = dataclasses.replace(set_(record, **more), provenance={"images": "100/10/10"})
+        return dataclasses.replace(record, costs={**record.costs, "cost/selected_epoch": epoch})
+
+    late = made(lambda r: selected(r, 3, trainer_steps=6, trainer_epochs=50))
+    assert names(*late) == ["undertrained"]
+    assert names(*made(lambda r: selected(r, 6, trainer_steps=20, trainer_epochs=5))) == []
+    timed = {"cost/images_per_second": 50.0, "cost/fit_seconds": 8.0}  # 400 images, 4 epochs
+    for epoch, said in ((4, ["timed_budget", "undertrained"]), (3, ["timed_budget"])):
+        clock = made(lambda r, n=epoch: dataclasses.replace(
+            (own := selected(r, n, trainer_seconds=8, trainer_epochs=3)), costs={**own.costs, **timed}))  # fmt: skip
+        assert names(*clock) == said
+    half = made(lambda r: selected(r, 3 if r.seed % 2 == 0 and r.seed < 3 else 2) if r.seed != 2 else None)
+    assert names(half[0], half[1]) == []  # one of two seeds is not most
+
+
+def test_edges_of_two_axes_are_those_of_what_was_tried_beside() -> None:
+    axes = {"optim.lr": [0.01, 0.1, 1.0], "optim.weight_decay": [0.0, 0.1, 0.2]}
+
+    def edges(best: tuple[float, float], zipped: bool = False, **more: Any) -> list[str]:
+        sweep = make_sweep(axes, select={"over": list(axes)}, **more)
+        records = make_records(axes, lambda p: 0.5 + 0.3 * (tuple(p.values()) == best))
+        kept = [r for r in records if not select_frame(make_sweep(axes), records).plan.leaves_out(r.axes)]
+        if zipped:
+            kept = [r for r in kept if axes["optim.lr"].index(r.axes["optim.lr"])
+                    == axes["optim.weight_decay"].index(r.axes["optim.weight_decay"])]  # fmt: skip
+        if "exclude" in more:
+            kept = [r for r in kept if tuple(r.axes.values()) != (1.0, 0.1)]
+        return [text for name, text in doubts(select_frame(sweep, kept), sweep) if name == "grid_edge"]
+
+    assert edges((0.1, 0.1)) == edges((0.1, 0.0)) == []
+    assert len(edges((1.0, 0.2))) == 2
+    # 1.0 was not tried with this weight decay, so that 0.1 is the largest
+    assert len(edges((0.1, 0.1), exclude=[{"optim.lr": 1.0, "optim.weight_decay": 0.1}])) == 1
+    assert edges((1.0, 0.2), zipped=True, zip=[list(axes)]) == []  # drawn together, as from a search
+
+
+def test_what_differs_unnamed_is_told_of_every_group() -> None:
+    """A loss of one's own, a width that goes along: only optim, trainer, augment and the like were listed."""
+    axes = {"model": ["a", "b"], "model.hidden": [16, 64]}
+    sweep = make_sweep(axes, zip=[list(axes)], claims=[CLAIM])
+    records = make_records(axes, lambda _: 0.9)
+    pairs = [set_(r, loss_name="mine" if r.axes["model"] == "a" else "theirs") for r in records
+             if (r.axes["model"] == "a") == (r.axes["model.hidden"] == 16)]  # fmt: skip
+    pairs = [dataclasses.replace(r, config={**r.config, "model.hidden": r.axes["model.hidden"]}) for r in pairs]
+    said = judge(sweep, pairs)[0].differs
+    assert said == {"model.hidden": ("16", "64"), "loss.name": ("mine", "theirs")}
+    named = make_sweep({"model": {"a": ["model.hidden=16"], "b": ["model.hidden=64"]}}, claims=[CLAIM])
+    alone = [dataclasses.replace(r, axes={"model": r.axes["model"]}) for r in pairs]
+    assert list(judge(named, alone)[0].differs) == ["loss.name"]  # what a label says is what it names
+
+
 def test_what_is_late_or_on_the_edge_is_said_of_the_sides_that_have_it() -> None:
     late = made(
         lambda r: dataclasses.replace(r, costs={**r.costs, "cost/selected_epoch": 3}) if r.axes["model"] == "c" else r

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import typing
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bench.analysis.artifacts import Reader
 from bench.analysis.claims import judge
 from bench.analysis.frame import select_frame
 from bench.analysis.images import (
+    LEFT_OPEN,
     agreement,
     agreement_between,
     doubtful_labels,
@@ -24,6 +26,7 @@ from bench.analysis.images import (
     votes,
 )
 from bench.report.verdict import describe
+from bench.schema.dataset import Dataset, Split
 from bench.track.record import Record
 from tests.report.conftest import make_records, make_sweep
 
@@ -63,6 +66,40 @@ def test_where_no_seed_changes_anything_the_images_decide() -> None:
     assert refuted[0].word == "refuted"
     same, reads = drawn({"a": 0.8, "b": 0.8}, fixed=True)
     assert judge(sweep, same, {}, reads)[0].word == "open"
+
+
+def test_images_of_two_sets_are_not_paired_because_their_labels_come_in_one_order() -> None:
+    """Class by class, as folders list them: nothing but the labels was held against each other."""
+    records, reader = drawn({"a": 0.9, "b": 0.8}, fixed=True)
+    sweep = make_sweep(AXES, claims=[CLAIM], seeds=SEEDS)
+
+    def of(name: str, first: Any, other: Any, prints: tuple[str, str] = ("", "")) -> list[Record]:
+        return [
+            dataclasses.replace(
+                r, config={**r.config, name: (first, other)[r.axes["model"] == "b"]},
+                provenance={**r.provenance, "test_fingerprint": prints[r.axes["model"] == "b"]},
+            )
+            for r in records
+        ]  # fmt: skip
+
+    def paired(given: list[Record]) -> tuple[bool, bool]:
+        text = markdown(select_frame(sweep, given), reader) or ""
+        return judge(sweep, given, {}, reader)[0].images is not None, "Runs of two cells" in text
+
+    assert paired(of("dataset.root", "/one", "/other")) == (False, False)
+    assert paired(of("split.seed", 0, 1)) == (False, False)
+    assert paired(of("split.seed", 0, 1, ("x", "x"))) == (True, True)  # an official test split
+    assert paired(of("dataset.size", 32, 64, ("x", "y"))) == (True, True)  # the same ones, smaller
+    assert paired(of("split.train_per_class", 10, 100)) == (True, True)
+    assert paired(of("dataset.source", "digits", "mnist5k")) == (False, False)
+
+
+def test_what_leaves_the_test_images_alone_is_a_setting() -> None:
+    fields = {
+        f"dataset.{f.name}" for kind in typing.get_args(typing.get_args(Dataset)[0]) for f in dataclasses.fields(kind)
+    }
+    fields |= {f"split.{f.name}" for f in dataclasses.fields(Split)}
+    assert fields >= LEFT_OPEN
 
 
 @pytest.mark.parametrize(("more", "less"), [(5, 0), (6, 0), (12, 3), (40, 22), (40, 20), (1, 1)])
