@@ -203,7 +203,7 @@ def run_or_find(
             from bench.run import execute
 
         require(findings([exp], [fingerprint]), allowed, "this experiment")
-        warn_untested([exp])
+        warn_untested([exp], [fingerprint])
         brought = []
         if uses_own_code([exp]):
             from bench.rehearsal import rehearse

@@ -181,7 +181,7 @@ def warn(planned: list[Point], sweep: Sweep, title: str) -> None:
 
     found = findings([p.experiment for p in planned], [p.data for p in planned], len(sweep.claims), sweep.replicates)
     require(found, sweep.allow, title)
-    warn_untested([p.experiment for p in planned])
+    warn_untested([p.experiment for p in planned], [p.data for p in planned])
     if uses_own_code(p.experiment for p in planned):
         from bench.rehearsal import rehearse
 

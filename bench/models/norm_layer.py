@@ -7,6 +7,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from bench.parts.load import error_of, function
 from bench.parts.signature import arguments
+from bench.schema.equal import fitting_groups
 from bench.schema.errors import RequestError
 from bench.schema.model import NormLayer
 from bench.schema.own import Own
@@ -33,10 +34,7 @@ def norm(kind: NormLayer, channels: int, dim: int) -> nn.Module | None:
     if kind.name == "layer":
         return nn.GroupNorm(1, channels) if dim == 2 else nn.LayerNorm(channels)
     if kind.name == "group":
-        # A group of one channel is instance norm, and without space to average over it is zero.
-        largest = min(kind.groups, max(1, channels // 2))
-        groups = max(g for g in range(1, largest + 1) if channels % g == 0)
-        return nn.GroupNorm(groups, channels)
+        return nn.GroupNorm(fitting_groups(channels, kind.groups), channels)
     if kind.name == "instance" and dim == 2:
         return nn.InstanceNorm2d(channels, affine=True)
     return None

@@ -118,9 +118,22 @@ def require(found: Sequence[Finding], allowed: dict[str, str], title: str) -> No
         )
 
 
-def warn_untested(experiments: Sequence[Experiment]) -> None:
-    """Say of a device that nobody here has ever used, and of settings that change nothing."""
-    for line in remarks(experiments):
+def warn_untested(experiments: Sequence[Experiment], keys: Sequence[str]) -> None:
+    """Say of a device that nobody here has ever used, and of settings that change nothing.
+
+    Args:
+        keys: the data fingerprint of each experiment.
+    """
+    from bench import data as images
+    from bench.protocol.idle import facts
+
+    loaded: dict[str, ImageData] = {}
+    known = []
+    for exp, key in zip(experiments, keys, strict=True):
+        if key not in loaded:
+            loaded[key] = images.load(exp.dataset, exp.split)
+        known.append(facts(exp, loaded[key]))
+    for line in remarks(experiments, known):
         print(f"warning: {line}", file=sys.stderr, flush=True)
     if any(exp.trainer.accelerator == "tpu" for exp in experiments):
         print(

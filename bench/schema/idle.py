@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.schema.corrections import drops_in_head
+from bench.schema.equal import equal_values
 from bench.schema.experiment import Experiment
-from bench.schema.model import Cnn, Dnn, Fractal, Knn, OwnModel
+from bench.schema.model import Cnn, Dnn, Fractal, Knn, Linear, OwnModel
 from bench.schema.science import flat_settings, science
 
 # Optimizers that have `momentum`; others have betas, or nothing of the kind.
@@ -40,31 +42,94 @@ def idle_settings(exp: Experiment) -> dict[str, str]:
     return dict([*_training(exp), *_optim(exp), *_transfer(exp), *_model(exp), *_pixels(exp)])
 
 
-def remarks(experiments: Sequence[Experiment]) -> list[str]:
+def remarks(experiments: Sequence[Experiment], facts: Sequence[Facts] = ()) -> list[str]:
     """What to say before compute is spent, a line a setting and reason.
 
-    Of a single Experiment, and of a set all of which are alike in this: what is set and changes nothing. Of others:
-    what is varied among runs in which it changes nothing, so that they are one run under several names.
+    Of a single Experiment, and of a set all of which are alike in this: what is set and changes nothing, or is another
+    value by its name. Of others: what is varied among runs in which it changes nothing, so that they are one run under
+    several names.
+
+    Args:
+        facts: of each Experiment, what its images say besides.
     """
-    idle = [idle_settings(exp) for exp in experiments]
+    facts = facts or [Facts()] * len(experiments)
+    idle = [{**idle_settings(exp), **known.idle} for exp, known in zip(experiments, facts, strict=True)]
+    equal = [{**equal_values(exp), **known.equal} for exp, known in zip(experiments, facts, strict=True)]
     flat = [flat_settings(exp) for exp in experiments]
     set_by_hand = [science(exp) for exp in experiments]
     out = []
+
+    def tell(name: str, where: Sequence[int], what: Sequence[str], varies: bool) -> None:
+        if not varies and not (len(where) == len(flat) and any(name in set_by_hand[i] for i in where)):
+            return
+        for said, count in Counter(what).items():
+            runs = f" in {count} of {len(flat)} runs" if len(flat) > 1 else ""
+            out.append(said.format(runs=runs))
+
     for name in dict.fromkeys(name for one in idle for name in one):
         where = [i for i, one in enumerate(idle) if name in one]
-        everywhere = len(where) == len(idle) and any(name in set_by_hand[i] for i in where)
-        if not everywhere and not _varies(name, [flat[i] for i in where]):
-            continue
-        for reason, count in Counter(idle[i][name] for i in where).items():
-            value = f"={flat[where[0]][name]}" if len(experiments) == 1 else ""
-            runs = f" in {count} of {len(experiments)} runs" if len(experiments) > 1 else ""
-            out.append(f"{name}{value} changes nothing{runs}: {reason}.")
+        value = f"={flat[where[0]].get(name)}" if len(flat) == 1 else ""
+        what = [f"{name}{value} changes nothing{{runs}}: {_plain(idle[i][name])}." for i in where]
+        tell(name, where, what, _varies(name, [flat[i] for i in where]))
+    for one, same in zip(idle, equal, strict=True):
+        for name in one.keys() & same.keys():
+            del same[name]
+    renamed = dict.fromkeys(name for one in equal for name in one)
+    differs = {name for name in renamed if len({str(settings.get(name)) for settings in flat}) > 1}
+    plainer = [
+        _say_plainly(exp, same, known.idle) if differs else {}
+        for exp, same, known in zip(experiments, equal, facts, strict=True)
+    ]
+    for name in renamed:
+        where = [i for i, one in enumerate(equal) if name in one]
+        what = [f"{name}={_plain(flat[i].get(name))} is {name}={_plain(equal[i][name][0])}{{runs}}: "
+                f"{_plain(equal[i][name][1])}." for i in where]  # fmt: skip
+        tell(name, where, what, name in differs and _coincides(name, flat, plainer))
     return out
+
+
+@dataclass
+class Facts:
+    """What the images of an Experiment say of its settings: which change nothing, which are others by name."""
+
+    idle: dict[str, str] = field(default_factory=dict)
+    equal: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+
+def _say_plainly(exp: Experiment, equal: Mapping[str, tuple[Any, str]], idle: Iterable[str]) -> dict[str, Any]:
+    """The settings of an Experiment that decide its numbers, each by its plainest value."""
+    for name, (value, _) in equal.items():
+        group, _, last = name.partition(".")
+        if last != "family":  # another one has other settings
+            value = tuple(value) if isinstance(value, list) else value
+            exp = replace(exp, **{group: replace(getattr(exp, group), **{last: value})})
+    silent = {*idle_settings(exp), *idle}
+    return {name: value for name, value in flat_settings(exp).items() if name not in silent}
+
+
+def _plain(value: Any) -> str:
+    """As people write a value, safe in a format."""
+    text = "null" if value is None else str(value)
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _coincides(name: str, flat: Sequence[dict[str, Any]], plainer: Sequence[dict[str, Any]]) -> bool:
+    """Whether two Experiments with different values of a setting are one in plainer words."""
+    values: dict[str, set[str]] = {}
+    for settings, plain in zip(flat, plainer, strict=True):
+        values.setdefault(_text(plain), set()).add(str(settings.get(name)))
+    return any(len(different) > 1 for different in values.values())
+
+
+def _text(settings: dict[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, default=str)
 
 
 def _varies(name: str, settings: Sequence[dict[str, Any]]) -> bool:
     """Whether two Experiments differ in this setting alone."""
-    others = [json.dumps({k: v for k, v in one.items() if k != name}, sort_keys=True, default=str) for one in settings]
+    if len({str(one.get(name)) for one in settings}) < 2:  # which is quickly seen, for the thousands of a large sweep
+        return False
+    others = [_text({k: v for k, v in one.items() if k != name}) for one in settings]
     values = {(other, str(one.get(name))) for other, one in zip(others, settings, strict=True)}
     return len(values) > len(set(others))
 
@@ -80,8 +145,11 @@ def _training(exp: Experiment) -> Idle:
         if exp.transfer.mode == "scratch":
             for name in flat_settings(exp.augment, "augment."):
                 yield name, f"{what} is not trained on augmented images"
-    elif exp.trainer.devices * exp.trainer.num_nodes == 1:
+        return
+    if exp.trainer.devices * exp.trainer.num_nodes == 1:
         yield "trainer.sync_batchnorm", "there is one device"
+    if exp.trainer.whole_epochs == 1:
+        yield "trainer.select", "there is one epoch"
 
 
 def _optim(exp: Experiment) -> Idle:
@@ -92,6 +160,8 @@ def _optim(exp: Experiment) -> Idle:
         yield "optim.momentum", f"{optim.name} has none"
     if not optim.weight_decay and optim.own is None:
         yield "optim.decayed", "optim.weight_decay is 0"
+    if isinstance(exp.model, Linear):
+        yield "optim.layer_decay", "the model is one layer"
     for name, schedules in OF_SCHEDULES.items():
         if optim.schedule not in schedules:
             named = exp.schedule.own.name if exp.schedule is not None else optim.schedule
@@ -151,6 +221,9 @@ def _pixels(exp: Experiment) -> Idle:
     if augment.policy != "randaugment":
         for name in ("policy_ops", "policy_magnitude"):
             yield f"augment.{name}", f"augment.policy={augment.policy} has none"
+    if exp.trainer.batch_size == 1:
+        for name in ("mixup", "cutmix"):
+            yield f"augment.{name}", "it mixes neighbours of a batch, and trainer.batch_size is 1"
     if not augment.crop:
         yield "augment.crop_fill", "augment.crop is 0"
     if not augment.blur:

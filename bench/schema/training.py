@@ -52,6 +52,7 @@ Optimizer = Literal[
     "cadamw", "clion", "clamb", "cadoptw", "own",
 ]
 # fmt: on
+NESTEROV = ("nesterov", "nlarc", "nlars", "sgdw")  # which look ahead along their momentum
 Schedule = Literal[
     "constant", "cosine", "step", "multistep", "onecycle", "linear", "poly", "exponential", "tanh", "restarts", "wsd"
 ]
@@ -97,6 +98,10 @@ class Optim:
 
     def __post_init__(self) -> None:
         own_or_named(self.name, self.own, "optim")
+        if self.name in NESTEROV and not self.momentum:
+            raise ValueError(
+                f"optim.momentum=0: {self.name} looks ahead along its momentum, and has none then. Use optim.name=sgd."
+            )
         if self.schedule == "onecycle" and self.warmup:
             raise ValueError(
                 "schedule=onecycle has a warm-up of its own, over the first 30 % of the steps, and would climb twice: "
