@@ -16,6 +16,7 @@ Rooms, each with a map of its own; data goes down this list:
 Beside them
     disk.py     whole files, and what a disk says when it cannot take them
     process.py  which process is meant, and whether it lives
+    hashing.py  the order of sets, the same in all processes of a command
     imports.py  what is kept out of a process that does not need it
     features.py features of a frozen backbone, kept on disk
     protocol    checks before compute is spent; looks and test scores that were had

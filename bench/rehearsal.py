@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -163,20 +164,24 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "dr
 
 
 def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brought | None:
-    """One epoch on a handful of images, by the loop that trains, twice: what comes out must be the same.
+    """One epoch on a handful of images, by the loop that trains, twice and on another day: the same must come out.
 
-    Not on a GPU, which adds in another order each time: Adam makes a step of the noise in a gradient that is zero.
+    On a GPU, which adds in another order each time, only the networks that are built are compared: Adam makes a step of
+    the noise in a gradient that is zero.
     """
-    found = []
-    for seed in (1, 2):
+    found: list[dict[str, Tensor]] = []
+    gpu = exp.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    for seed, days in ((1, 0), (2, 400)):
         forget_modules()
         torch.manual_seed(seed)  # the run seeds them, before it builds and before it trains
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
-        net, brought = _train_briefly(exp, few, batch)
-        found.append({name: value.detach().cpu() for name, value in net.state_dict().items()})
-    if exp.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available():
-        return brought
+        with _clock_ahead(days):
+            net = models.build(exp, few.shape, len(few.classes))
+            built = {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
+            if not gpu or not found:
+                brought = _train_briefly(exp, few, batch, net)
+        found.append(built if gpu else {name: value.detach().cpu() for name, value in net.state_dict().items()})
     for name, value in found[0].items():
         again = found[1].get(name)
         same = again is not None and again.shape == value.shape
@@ -191,8 +196,19 @@ def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brough
     return brought
 
 
-def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor) -> tuple[nn.Module, Brought | None]:
-    net = models.build(exp, few.shape, len(few.classes))
+@contextmanager
+def _clock_ahead(days: int) -> Iterator[None]:
+    """Inside, `time.time` and `date.today`, which asks it, are so many days ahead."""
+    now, now_ns = time.time, time.time_ns
+    if days:
+        time.time, time.time_ns = lambda: now() + 86400 * days, lambda: now_ns() + 86400 * 10**9 * days
+    try:
+        yield
+    finally:
+        time.time, time.time_ns = now, now_ns
+
+
+def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Module) -> Brought | None:
     named = f"model '{exp.model_name}'"
     prepare = preprocess.make(exp, few)
     net.eval()
@@ -212,7 +228,7 @@ def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor) -> tuple[nn.M
     )  # fmt: skip
     try:
         fit(dataclasses.replace(exp, trainer=small), few, net)
-        return net, own_step.brought(exp, net)
+        return own_step.brought(exp, net)
     except RequestError:
         raise
     except RunFailed as error:

@@ -14,14 +14,14 @@ import pytest
 from tests.conftest import REPO
 
 ROOMS = [
-    "schema", "parts", "disk", "process", "imports", "data", "features", "models", "train", "shipped", "track",
-    "analysis", "report",
+    "schema", "hashing", "parts", "disk", "process", "imports", "data", "features", "models", "train", "shipped",
+    "track", "analysis", "report",
 ]  # fmt: skip
 # They read records alone: no data, no networks, no store.
 READERS = ["analysis", "report"]
 # Beside the flow: a room and what it may import. `protocol` looks at data, networks and the store before compute is
 # spent; only glue imports it.
-BESIDE = {"protocol": {"schema", "parts", "disk", "data", "models", "track", "protocol"}}
+BESIDE = {"protocol": {"schema", "hashing", "parts", "disk", "data", "models", "track", "protocol"}}
 # Glue and entry points may import every room.
 GLUE = {
     "run",

@@ -26,6 +26,7 @@ import sys
 
 from bench.cli.verbs import VERBS, Parser, parser_of
 from bench.disk import FULL, disk_full, error_number
+from bench.hashing import start_again
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.secrets import remember
 
@@ -70,8 +71,10 @@ def main(argv: list[str] | None = None) -> int:
 def shell() -> int:
     """What the console script calls: `main`, and an end that does not take every imported library apart first.
 
-    Python would free the modules one by one, which takes a second where torch or MLflow are among them.
+    Python would free the modules one by one, which takes a second where torch or MLflow are among them. It begins by
+    starting itself again (`bench.hashing`).
     """
+    start_again()
     from bench.schema.names import Harmless, tolerate_narrow_encoding
 
     for stream in (sys.stdout, sys.stderr):

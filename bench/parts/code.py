@@ -2,7 +2,8 @@
 
 Taken from the syntax, statement by statement: of each file that is imported on the way, those statements count that
 may bind a name which is used, all of them, and those that may change something by being run. Comments, docstrings,
-layout and the place of files do not count. What the syntax cannot tell apart counts as used: all of a module that is
+layout, the place of files, the name of the part's own and type hints that nobody reads (`bench.parts.hints`) do not
+count. What the syntax cannot tell apart counts as used: all of a module that is
 imported as a whole, and all Python files in and beside the folder where code is looked up by computed names.
 
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
@@ -34,13 +35,15 @@ from dataclasses import dataclass, field
 from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
 from pathlib import Path, PurePath
 
+from bench.parts.hints import BLIND, HINTS, reads
 from bench.parts.listing import folders, is_installed
+from bench.parts.ordering import unordered
 from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names, reads_text
 from bench.parts.walk import State, TooMany, digest, few_files_below, files_below, matches, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
 
-VERSION = 3  # raise when the same code would get another hash
+VERSION = 4  # raise when the same code would get another hash
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
 MOST = 100  # folders that are looked into for files that the code names
 OF_RUNS = ("mlflow.db", ".imagebench", "mlruns", "mlartifacts")  # what runs write into the working directory
@@ -58,6 +61,7 @@ class Code:
         modules: dotted name -> file, of what is imported by an absolute name.
         paths: all files that it is in, and data files that it names.
         names: (file, name) of what it uses of these files, as far as all that binds the name counts.
+        unordered: where it depends on how this process hashes texts, `net.py, line 7`; "" where it does not.
     """
 
     hash: str
@@ -65,6 +69,7 @@ class Code:
     modules: dict[str, Path] = field(default_factory=dict)
     paths: frozenset[Path] = frozenset()
     names: frozenset[tuple[Path, str]] = frozenset()
+    unordered: str = ""
 
 
 def code(part: Listed) -> Code:
@@ -93,9 +98,9 @@ def search_path(folder: Path) -> list[str]:
 @functools.lru_cache(maxsize=256)
 def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tuple[tuple[Path, State], ...]]:
     importlib.invalidate_caches()
-    use = _Use(file.parent, cwd, is_dataset)
-    use.names(use.module(file, file.stem, "."), {name})
-    use.follow()
+    use = _use(file, name, cwd, is_dataset, hints=False)
+    if use.reads_hints:
+        use = _use(file, name, cwd, is_dataset, hints=True)
     try:
         use.data()
     except TooMany as error:
@@ -104,7 +109,9 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
             "there, which would all be in its key. Write the names of those that it reads in full, in a folder with "
             "few others, or pack them into one file."
         ) from None
-    sources = [module.canonical(use.used[path]) for path, module in use.modules.items()]
+    named = use.verbatim or use.asks_for_name
+    sources = [module.canonical(use.used[path], module.label if named or path != file else "")
+               for path, module in use.modules.items()]  # fmt: skip
     if use.verbatim:
         sources += [f"{module.label} as it stands: {module.text}" for module in use.modules.values()]
     text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
@@ -112,7 +119,18 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
     names = frozenset((path, name) for path, module in use.modules.items()
                       for name, bound in module.binds.items() if use.used[path].issuperset(bound))  # fmt: skip
-    return Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths, names), tuple(use.states.items())
+    places = [(module.label, unordered(module.statements[i] for i in sorted(use.used[path])))
+              for path, module in use.modules.items()]  # fmt: skip
+    place = next((f"{label}, line {line}" for label, line in places if line), "")
+    made = Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths, names, place)
+    return made, tuple(use.states.items())
+
+
+def _use(file: Path, name: str, cwd: Path, is_dataset: bool, hints: bool) -> _Use:
+    use = _Use(file.parent, cwd, is_dataset, hints)
+    use.names(use.module(file, file.stem, "."), {name})
+    use.follow()
+    return use
 
 
 class _Use:
@@ -124,9 +142,11 @@ class _Use:
         found: data files, name and hash.
         states: of every file and folder that was looked at, so that a change is noticed.
         verbatim: whether it works with its own text, so that comments and docstrings count.
+        reads_hints: whether something may read type hints.
+        asks_for_name: whether it asks for the name of a file.
     """
 
-    def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False) -> None:
+    def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False, hints: bool = True) -> None:
         self.folder, self.places = folder, list(dict.fromkeys([folder, folder.parent, cwd]))
         self.path = search_path(folder)
         self.modules: dict[Path, Module] = {}
@@ -138,7 +158,8 @@ class _Use:
         self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
         self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
         self._is_dataset = is_dataset  # what it reads is in its images, however many they are
-        self.verbatim = False
+        self.verbatim, self.reads_hints, self.asks_for_name = False, False, False
+        self._hints = hints
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
     def module(self, path: Path, name: str, package: str) -> Module:
@@ -148,7 +169,7 @@ class _Use:
             inside = self.folder in path.parents
             start = "/__init__" if path.name == "__init__.py" else ""
             label = path.relative_to(self.folder).as_posix() if inside else f"../{name.replace('.', '/')}{start}.py"
-            made = self.modules[path] = Module(path, label, package)
+            made = self.modules[path] = Module(path, label, package, self._hints)
             self.used[path] = set()
             for i in made.effects:
                 self._add(made, i)
@@ -179,9 +200,10 @@ class _Use:
             module, statement, used = self._todo.pop()
             for node in ast.walk(statement):
                 if isinstance(node, ast.Import | ast.ImportFrom):
-                    for imported, wanted in self._imported(node, module):
-                        if used:
-                            self.everything(imported) if wanted is None else self.names(imported, [wanted])
+                    own = [*self._imported(node, module)]
+                    for imported, wanted in own if used else ():
+                        self.everything(imported) if wanted is None else self.names(imported, [wanted])
+                    self.reads_hints = self.reads_hints or (used and not own and not _is_blind(node))
                 if not used:
                     continue
                 if isinstance(node, ast.Name):
@@ -191,6 +213,9 @@ class _Use:
                     self._named.setdefault(module.path.parent, set()).update(file_names(node))
                 if is_computed(node):
                     self._all_files()
+                    self.reads_hints = self.asks_for_name = True
+                self.reads_hints = self.reads_hints or reads(node, HINTS)
+                self.asks_for_name = self.asks_for_name or module.asks_for_name(node)
                 self.verbatim = self.verbatim or reads_text(node)
 
     def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
@@ -347,6 +372,13 @@ class _Use:
                 with contextlib.suppress(UnicodeDecodeError):
                     name = path.relative_to(root).as_posix()
                     self.texts[name if root == self.folder else f"../{name}"] = path.read_text(encoding="utf-8")
+
+
+def _is_blind(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether what an import brings reads no type hints."""
+    if isinstance(node, ast.Import):
+        return all(alias.name.partition(".")[0] in BLIND for alias in node.names)
+    return not node.level and (node.module or "").partition(".")[0] in BLIND
 
 
 def _may_be_names(texts: Iterable[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.hashing import FIXED, SEED, is_drawn
 from bench.parts.code import ADDED, code, search_path
 from bench.parts.declare import MARK, Declared
 from bench.parts.finders import HASHED, package_of
@@ -41,7 +42,8 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
     """The function of an Experiment's own part, whose code is the one that the Experiment was planned with.
 
     Raises:
-        RequestError: when the file is gone, does not import, or has other code by now.
+        RequestError: when the file is gone, does not import, has other code by now, or goes through a set in a
+            process that hashes texts in its own way.
     """
     part = _place_of(kind, own)
     try:
@@ -57,6 +59,12 @@ def function(kind: str, own: Own) -> Callable[..., Any]:
     if changed := [n for n, digest in json.loads(own.named).items() if named_files(part, own.values).get(n) != digest]:
         raise RequestError(f"{kind} '{own.name}': the file that {changed[0]} names has changed since this was planned. "
                            "The same command plans it anew.")  # fmt: skip
+    if found.unordered and is_drawn():
+        raise RequestError(
+            f"{kind} '{own.name}' goes through a set or calls hash() ({found.unordered}), which differs from "
+            "process to process: no run could be repeated. Put the elements in order (sorted(names), or a list, or a "
+            f"dict), or start Python with {SEED}={FIXED} in its environment, as the command bench does by itself."
+        )
     SOURCES[own.code] = found.files
     return load(part)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.parts.hints import FILE, WithoutHints, folders_of_file, reads
 from bench.schema.offered import KINDS, decorators
 
 # Decorators that leave nothing behind outside of what they decorate, by the module that they are imported from.
@@ -52,24 +53,35 @@ class Module:
         effects: indices of those that may change something besides binding names: they count in any case.
         written: ids of the nodes that name files which it only writes.
         open: whether it may offer names that it does not bind: by `from x import *` or `__getattr__`.
+
+    Args:
+        hints: whether all type hints count, as somebody reads them.
     """
 
-    def __init__(self, path: Path, label: str, package: str) -> None:
+    def __init__(self, path: Path, label: str, package: str, hints: bool = True) -> None:
         self.path, self.label, self.package = path, label, package
         content = path.read_bytes()
         self.text = content.decode("utf-8", errors="replace")
         tree = ast.parse(content, str(path))
+        kinds = decorators(tree)
+        if not hints:
+            tree = WithoutHints(kinds).visit(tree)
         self.written = written_names(tree)
+        self._folder = folders_of_file(tree)
         self.statements = [one for s in tree.body if not _is_skipped(s) for one in _split_imports(s)]
         self.binds: dict[str, list[int]] = {}
         for i, statement in enumerate(self.statements):
             for name in dict.fromkeys(_bound(statement)):
                 self.binds.setdefault(name, []).append(i)
-        self._parts = {name for name, kind in decorators(tree).items() if kind in KINDS}  # others leave something
+        self._parts = {name for name, kind in kinds.items() if kind in KINDS}  # others leave something
         self.effects = [i for i, s in enumerate(self.statements) if self._acts(s)]
         self.open = "*" in self.binds or "__getattr__" in self.binds
 
-    def canonical(self, used: set[int]) -> str:
+    def asks_for_name(self, node: ast.AST) -> bool:
+        """Whether one of its nodes asks for the name of the file."""
+        return reads(node, FILE) and id(node) not in self._folder
+
+    def canonical(self, used: set[int], label: str) -> str:
         """Those statements as text: in the file's order what may change a value and what reads one when it is run."""
         star = "*" in self.binds  # may bind any name
         several = {i for name, found in self.binds.items() if star or len(found) > 1 or hasattr(builtins, name)
@@ -77,7 +89,7 @@ class Module:
         changing = {i for i in used if i in several or i in self.effects}
         ordered = [i for i in sorted(used) if changing and (i in changing or self._reads(self.statements[i]))]
         free = sorted(canonical(self.statements[i]) for i in used.difference(ordered))
-        return "\n".join([self.label, *free, *(canonical(self.statements[i]) for i in ordered)])
+        return "\n".join([label, *free, *(canonical(self.statements[i]) for i in ordered)])
 
     def _acts(self, statement: ast.stmt) -> bool:
         """Whether a statement may do more on import than bind names to values."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +100,99 @@ def test_what_it_does_not_use_does_not_count(net: Path) -> None:
     assert changed(net, "class Net(nn.Module):", 'class Net(nn.Module):\n    """Mine."""\n') == (False, False)
     assert changed(net, "super().__init__()", 'super().__init__()\n        "a word"') == (False, False)
     assert changed(net, "from torch import nn", '"""New words."""\nfrom torch import nn') == (False, False)
+
+
+HINTED = """
+    from typing import Annotated
+    from pydantic import Field
+    from torch import nn
+    from bench.parts import model
+    {}
+    Size = Annotated[int, Field(gt=0)]
+    SCALE: int = 2
+
+    class Kind:
+        width: int = 3
+
+    def block(x: int, *more: int) -> int:
+        y: int = x
+        return SCALE * y
+
+    @model
+    def net(shape: tuple, classes: int, *, dim: Size = 8) -> nn.Module:
+        return block(dim), Kind.width
+
+    @model
+    def second(shape, classes):
+        return 1
+    """
+FREE = {"SCALE: int = 2": "SCALE = 2", "x: int, *more: int) -> int": "x, *more)", "y: int = x": "y: float = x",
+        "shape: tuple, classes: int": "shape, classes", "-> nn.Module": "-> nn.Sequential"}  # fmt: skip
+
+
+def test_type_hints_count_where_somebody_reads_them(write: Write) -> None:
+    file = write("parts/net.py", HINTED.format(""))
+    for old, new in FREE.items():
+        assert changed(file, old, new) == (False, False), old
+    for old, new in {"gt=0": "ge=0", "dim: Size": "dim: int", "width: int": "width: float", "= 2\n": "= 3\n",
+                     "*more: int)": "*more: print(1))"}.items():  # fmt: skip
+        assert changed(file, old, new)[0], old
+    for reader in ("import inspect\nlook = inspect.signature", "from beartype import beartype as look",
+                   "import functools\nlook = functools.singledispatch", "from torch.jit import script as look",
+                   "look = getattr(nn, '__annotations__', 0)", "look = eval"):  # fmt: skip
+        file = write("parts/net.py", HINTED.format("").replace("block(dim)", "block(dim), look"))
+        file.write_text(file.read_text().replace("from torch import nn", f"from torch import nn\n{reader}"))
+        for old, new in FREE.items():
+            assert changed(file, old, new)[0], (reader, old)
+
+
+@pytest.mark.parametrize(("how", "counts"), [
+    ("1", False), ("Path(__file__).resolve().parent / 'one.bin'", False), ("dirname(abspath(__file__))", False),
+    ("type(shape).__name__", False), ("Path(__file__).stem", True), ("__name__", True), ("shape.__module__", True),
+    ("[globals()]", True), ("len(__file__)", True),
+])  # fmt: skip
+def test_the_name_of_a_parts_file_counts_where_it_is_asked_for(write: Write, how: str, counts: bool) -> None:
+    file = write("parts/net.py", PART.format("from pathlib import Path\nfrom os.path import *", how) + OTHER)
+    before = hashes()
+    file.rename(file.with_name("another.py"))
+    assert (hashes()[0] != before[0], hashes()[1] != before[1]) == (counts, False)
+
+
+@pytest.mark.parametrize(("lines", "found"), [
+    ("A = {'a', 'b'}\ndef f(x): return x in A and len(A | {'c'}) and sorted(A) and {1, 2}", 0),
+    ("def f(x: set[str]): return [*{1, 2}, *range(3)], list(dict.fromkeys(x)), max({'a'}), set(x) == x", 0),
+    ("A = {'a', 'b'}\nB = A\ndef f(x):\n    for one in B: x(one)", 5),
+    ("def f(x): return hash(x)", 2),
+    ("def f(x):\n    names = set(x)\n    return [n for n in names]", 4),
+    ("def f(x): return ','.join(set(x) - {'a'})", 2),
+    ("def f(x): return list(x.keys() - {'a'})", 2),
+    ("def f(x): return list(f'm{i}' for i in frozenset(x).union(x))", 2),
+])  # fmt: skip
+def test_code_that_goes_through_a_set_is_known(
+    write: Write, lines: str, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its order differs between processes: one whose command has fixed it may run it, no other."""
+    from bench.parts import load
+
+    write("parts/net.py", "from bench.parts import model\n" + lines + "\n@model\ndef net(shape, classes): return f\n")
+    part = find("model", "net")
+    assert part is not None
+    assert code(part).unordered == (f"net.py, line {found}" if found else "")
+    own = experiment(compose(["model=net"])).model.own
+    assert own is not None
+    for drawn in (False, True):
+        monkeypatch.setattr(load, "is_drawn", lambda drawn=drawn: drawn)
+        with pytest.raises(RequestError, match=r"through a set .*sorted") if found and drawn else nullcontext():
+            load.function("model", own)
+
+
+def test_the_command_fixes_the_order_of_sets() -> None:
+    script = "import sys; from bench.cli import shell; sys.flags.hash_randomization or print(hash('a')); shell()"
+    env = {**os.environ, "PYTHONHASHSEED": "7"}
+    made = {subprocess.run([sys.executable, "-c", script, "--help"], env=env, text=True, capture_output=True,
+                           check=True).stdout for _ in range(2)}  # fmt: skip
+    assert len(made) == 1
+    assert made.pop().split("\n")[0].lstrip("-").isdigit()
 
 
 def test_the_order_of_imports_is_layout(net: Path, write: Write) -> None:

@@ -80,6 +80,13 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "model=wrong", "model 'wrong': two trainings with one seed end with other weights (1.weight), and no run",
         ),
         (
+            "import datetime\nclass Layer(nn.Linear):\n    def reset_parameters(self):\n"
+            "        nn.init.constant_(self.weight, datetime.date.today().toordinal() % 7)\n"
+            "        nn.init.zeros_(self.bias)\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong': two trainings with one seed end with other weights (1.weight), and no run",
+        ),
+        (
             "import os\nos.chdir('..')\n@model\ndef wrong(shape, classes):\n" + NET,
             "model=wrong", "model 'wrong' changes the working directory (os.chdir)",
         ),
