@@ -33,14 +33,14 @@ def files(kept: Iterable[str], where: str) -> dict[str, str]:
         RequestError: for what is no such file, a path that leads elsewhere, or two versions of one file.
     """
     found: dict[str, str] = {}
-    codes: set[tuple[str, str]] = set()  # one part's file may have had two names
+    codes: set[tuple[str, str | None]] = set()  # one part's file may have had two names
     for one in dict.fromkeys(kept):
         try:
-            parts = [(part["name"], part["code"], dict(part["files"])) for part in json.loads(one)]
+            parts = [(part["name"], part.get("code"), dict(part["files"])) for part in json.loads(one)]
         except (ValueError, TypeError, KeyError):
             raise RequestError(f"{where}: not the source of own parts as a run keeps it ({SOURCE}).") from None
         for name, code, texts in parts:
-            if (name, code) in codes:
+            if code and (name, code) in codes:
                 continue
             codes.add((name, code))
             for file, content in texts.items():
