@@ -31,7 +31,7 @@ from bench.data.sources.depth import Range
 from bench.features import features
 from bench.models import origin, preprocess, transfer, weights
 from bench.models.hashes import file_sha256
-from bench.models.heads import Backbone
+from bench.models.heads import Backbone, readout
 from bench.pretrained import HERE, derive_input, fetch_weights
 from bench.restore import experiment_of
 from bench.schema.errors import RequestError
@@ -43,14 +43,13 @@ from bench.schema.transfer import Input
 from bench.track.record import Record
 from bench.track.store import Store
 from bench.train.knn import score_queries
-from bench.train.scoring import score
+from bench.train.scoring import Autocast, at_once, autocast_of, score
 from bench.train.test_time import average_views, averages_views
 
 LAST = "last"  # in place of a run id: the newest finished run of the store
 FEWEST = 6  # characters of a run id
 FILE = "images.json"  # a run's artifact: the images' shape, the classes' names, how deep images were read
 Shape = tuple[int, int, int]  # C, H, W
-AT_ONCE = 512  # images through a network at a time
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,10 @@ class Trained:
         return own_images(self.record, self.exp)
 
     def classify(self, stored: Tensor) -> Tensor:
-        """Log-probabilities float32 [B, K] of images uint8 [B, C, H, W]: by the path that scored val and test."""
+        """Log-probabilities float32 [B, K] of images uint8 [B, C, H, W]: by the path that scored val and test.
+
+        A network trained in 16 bits (`trainer.precision`) computes in them here too, but for 16-mixed on a CPU.
+        """
         if self.nearest is not None:
             rows, labels = self.reference
             return torch.from_numpy(
@@ -116,7 +118,31 @@ class Trained:
         assert self.net is not None
         if self.exp.augment.test_time:
             return self.views(stored, self.exp)
-        return score(self.net, self.prepare, stored.to(self.device), torch.arange(len(stored)), AT_ONCE).cpu()
+        if self.head is not None:
+            return score(self.head, nn.Identity(), torch.from_numpy(self.embed(stored)).to(self.device),
+                         torch.arange(len(stored)), autocast=self.autocast).cpu()  # fmt: skip
+        everything = torch.arange(len(stored))
+        return score(self.net, self.prepare, stored.to(self.device), everything, autocast=self.autocast).cpu()
+
+    def in_32_bits(self) -> Trained:
+        """The same, whatever bits it was trained in: what an exported program is compared with."""
+        trainer = dataclasses.replace(self.exp.trainer, precision="32")
+        return dataclasses.replace(self, exp=dataclasses.replace(self.exp, trainer=trainer))
+
+    @property
+    def autocast(self) -> Autocast:
+        """What the network computes under, as in its run."""
+        return autocast_of(self.exp.trainer.precision, self.device.type)
+
+    @cached_property
+    def head(self) -> nn.Module | None:
+        """The head of a frozen backbone that was trained on its features in 16 bits: those themselves are of 32."""
+        how, precision = self.exp.transfer, self.exp.trainer.precision
+        if self.net is None or how.mode != "frozen" or self.nearest is not None or not precision.endswith("mixed"):
+            return None
+        if augment.make(self.exp.augment, blank(self.shape, self.classes)) is not None and not how.views:
+            return None
+        return readout(self.net, self.prepare(torch.randint(256, (2, *self.shape), dtype=torch.uint8).to(self.device)))
 
     def views(self, stored: Tensor, exp: Experiment) -> Tensor:
         """Log of the mean probability over each image and `exp.augment.test_time` augmented views of it, [B, K].
@@ -130,16 +156,28 @@ class Trained:
         averages_views(exp, made, 1)
         assert made is not None
         return average_views(
-            exp, self.net, self.prepare, made, stored.to(self.device), torch.arange(len(stored), device=self.device)
+            exp,
+            self.net,
+            self.prepare,
+            made,
+            stored.to(self.device),
+            torch.arange(len(stored), device=self.device),
+            self.autocast,
         ).cpu()
 
     def scores(self, split: str) -> NDArray[np.float32]:
         """Log-probabilities [n, K] of a split of the run's own images."""
         rows = self.data.split(split)
-        # Views depend on an image's place among those scored together, so these go as one.
-        step = len(rows) if self.exp.augment.test_time else 4 * AT_ONCE
+        # Views depend on an image's place among those scored together, so these go as one. In 16 bits the last digits
+        # depend on how many go through at a time, so that these are as many as in the run.
+        step = len(rows) if self.exp.augment.test_time else 2 * self.batch
         parts = [rows[start : start + step] for start in range(0, len(rows), max(1, step))]
         return np.concatenate([self.classify(torch.from_numpy(self.data.images[part])).numpy() for part in parts])
+
+    @cached_property
+    def batch(self) -> int:
+        """How many images go through the network at a time (`bench.train.scoring.score`)."""
+        return at_once(self.prepare(torch.zeros((1, *self.shape), dtype=torch.uint8).to(self.device)).numel())
 
     @torch.inference_mode()
     def embed(self, stored: Tensor) -> NDArray[np.float32]:

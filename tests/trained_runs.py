@@ -15,12 +15,15 @@ RUNS = {
     "cnn": ("dataset=digits", "model=cnn", "model.filters=[8]", "model.kernels=[3]", "norm_layer=batch",
             "optim.lr=0.01"),
     "views": ("dataset=digits", "model=linear", "optim.lr=0.1", "augment=shift", "augment.shift=1",
-              "augment.test_time=2"),
+              "augment.test_time=2", "trainer.precision=bf16-mixed"),
     "knn": ("dataset=digits", "model=knn", "model.k=3"),
     "ncm": ("dataset=digits", "model=ncm", "pixel_norm=unit"),
     # Weights of an earlier run under neighbours: features of 64 x 64 images.
     "frozen": ("dataset=shapes", "dataset.count=200", "model=resnet20", "model.depth=8", "model.width=4",
                "transfer=frozen", "transfer.head=knn"),
+    # A head that was trained in 16 bits on features of 32.
+    "head16": ("dataset=shapes", "dataset.count=200", "model=resnet20", "model.depth=8", "model.width=4",
+               "transfer=frozen", "optim.lr=0.01", "trainer.precision=bf16-mixed"),
     "colour": ("dataset=shapes", "dataset.count=200", "dataset.side=64", "model=resnet20", "model.depth=8",
                "model.width=4"),
 }  # fmt: skip
@@ -39,9 +42,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[P
     ids: dict[str, str] = {}
     os.chdir(folder)
     try:
-        for name in ("cnn", "views", "knn", "ncm", "colour", "frozen"):
+        for name in ("cnn", "views", "knn", "ncm", "colour", "frozen", "head16"):
             words = [*RUNS[name], "trainer.epochs=2", "trainer.threads=1"]
-            if name == "frozen":
+            if name in ("frozen", "head16"):
                 words.append(f"transfer.weights=run:{ids['colour']}")
             said = StringIO()
             with redirect_stdout(said):

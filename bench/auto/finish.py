@@ -122,7 +122,7 @@ def labels(data: ImageData, found: Inspection) -> Picture:
 def export_run(record: Record, store: Store, folder: Path) -> tuple[str, str]:
     """Export the run; (what `bench predict` takes, why not where it is the run itself)."""
     try:
-        model = OfRun(open_run(store, record.run_id, device="cpu"))
+        model = OfRun(open_run(store, record.run_id, device="cpu").in_32_bits())
         path = export(model, "onnx", folder)
         found = check(model, path)
         if found.difference <= ALLOWED:

@@ -80,7 +80,7 @@ def log_model(store: Store, run_id: str) -> str:
         RequestError: for a model that cannot be exported, or whose exported form says something else.
     """
     trained = open_run(store, run_id, device="cpu")
-    model = OfRun(trained)
+    model = OfRun(trained.in_32_bits())
     with tempfile.TemporaryDirectory() as folder:
         path = export(model, "onnx", Path(folder))
         found = check(model, path)

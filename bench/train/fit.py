@@ -18,7 +18,7 @@ from bench.train.examples import of_images
 from bench.train.fabric import launch, switches
 from bench.train.learner import Learner
 from bench.train.result import Result
-from bench.train.scoring import classifier, on_cpu
+from bench.train.scoring import autocast_of, classifier
 from bench.train.single import Single
 
 Told = Callable[[dict[str, float]], None]  # a row of the history
@@ -47,7 +47,7 @@ def fit(
         raise RequestError("transfer.unfreeze_every works on one device: set trainer.devices=1.")
     result = distributed.run(train, exp, data, net, on_epoch, checkpoint)
     prepare, device = preprocess.make(exp, data), torch.device("cpu")
-    return dataclasses.replace(result, classify=classifier(net, prepare, device, on_cpu(exp.trainer.precision)))
+    return dataclasses.replace(result, classify=classifier(net, prepare, device, autocast_of(exp.trainer.precision)))
 
 
 def train(exp: Experiment, data: ImageData, net: nn.Module, on_epoch: Told | None, checkpoint: Path | None) -> Result:

@@ -61,6 +61,7 @@ def classifier(
     return lambda images: score(net, prepare, images.to(device), torch.arange(len(images)), autocast=autocast)
 
 
-def on_cpu(precision: str) -> Autocast:
-    """The autocast of `trainer.precision` on a CPU."""
-    return partial(torch.autocast, "cpu", torch.bfloat16, enabled=precision == "bf16-mixed")
+def autocast_of(precision: str, device: str = "cpu") -> Autocast:
+    """The autocast of `trainer.precision` on a kind of device; none for 16-mixed on a CPU."""
+    kinds = {"bf16-mixed": torch.bfloat16} | ({"16-mixed": torch.float16} if device != "cpu" else {})
+    return partial(torch.autocast, device, kinds.get(precision), enabled=precision in kinds)

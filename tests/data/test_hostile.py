@@ -481,3 +481,11 @@ def test_three_channels_called_grey_are_colours(bits: int, order: str) -> None:
         raw = file.getvalue()
     how = rule([header(raw)], None, "crop", "auto")
     assert np.array_equal(how(raw), made.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_more_channels_of_grey_are_refused_with_the_remedy(channels: int, kind: type) -> None:
+    for shape, planes in (((channels, 6, 5), "separate"), ((6, 5, channels), "contig")):
+        with pytest.raises(BadImage, match="save it with 8 or 16 bits as grey or RGB"):
+            header(tiff(np.ones(shape, kind), photometric="minisblack", planarconfig=planes))

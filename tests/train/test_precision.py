@@ -16,7 +16,7 @@ from bench.train.examples import of_images
 from bench.train.fabric import launch
 from bench.train.heads import fit_transfer
 from bench.train.loss import criterion
-from bench.train.scoring import on_cpu, score
+from bench.train.scoring import autocast_of, score
 from bench.train.single import Single
 
 CNN = ("model=cnn", "model.filters=[4]", "model.kernels=[3]", "model.dense=[]", "trainer.epochs=1",
@@ -53,7 +53,7 @@ def test_images_are_augmented_in_32_bits_and_the_network_is_scored_as_it_was_tra
     images = torch.from_numpy(digits.images[digits.test])
     assert abs(found.classify(images).numpy() - found.test_scores).max() < 1e-6
     for precision, under in (("32", False), ("bf16-mixed", True)):  # what several processes leave to the caller
-        with on_cpu(precision)():
+        with autocast_of(precision)():
             assert torch.is_autocast_enabled("cpu") == under
 
 

@@ -136,6 +136,8 @@ def open_image(raw: bytes) -> Image.Image:
         raise BadImage("is EPS, a program for printers: convert it to PNG")
     if image.format == "JPEG2000" and image.mode in ("LA", "RGB", "RGBA") and depth.jpeg2000_bits(raw) > 8:
         raise BadImage("is JPEG 2000 of more than 8 bits in colour, whose white Pillow makes black: convert it to PNG")
+    if image.mode not in ("L", "LA", "La") and tiff.grey_channels(getattr(image, "tag_v2", {})) > 1:
+        raise BadImage(unread(raw))
     if image.format == "TIFF" and depth.is_preview(image, raw):
         raise BadImage(
             "is a camera's raw file, or a TIFF that begins with a small copy of its image, and Pillow reads no more: "

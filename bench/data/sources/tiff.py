@@ -43,6 +43,11 @@ def as_colour(raw: bytes) -> bytes:
     return bytes(out)
 
 
+def grey_channels(tags: Mapping[int, Any]) -> int:
+    """How many channels a page has that is called grey; 0 for one of colours."""
+    return int(tags.get(CHANNELS, 1)) if tags.get(PHOTOMETRIC) in (0, GREY) else 0
+
+
 def damage(raw: bytes, tags: Mapping[int, Any], pixels: int) -> str | None:
     """What is wrong with a TIFF's first page; None where nothing is known to be.
 
