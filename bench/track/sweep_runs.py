@@ -26,9 +26,8 @@ class SweepRuns(Runs):
         for name in (sweep, f"{LEASES}/{sweep}"):
             found = self._known(name)
             if found is None:
+                mine = self.create(self.experiment(LEASES), sweep, {"sweep": sweep})
                 with self._asking():
-                    run = self.client.create_run(self.experiment(LEASES), run_name=sweep, tags={"sweep": sweep})
-                    mine = str(run.info.run_id)
                     self.client.set_terminated(mine)  # it runs nothing: no list should show it as RUNNING for ever
                 found = self._make(name, {LEASE_RUN_TAG: mine})
                 if found.tags.get(LEASE_RUN_TAG) != mine:

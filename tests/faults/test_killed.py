@@ -17,7 +17,7 @@ from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import LEASES, Store, existing
 from tests.services.database import Postgres, postgres  # noqa: F401
-from tests.sweep.calling import RUNS, TINY, Call, called
+from tests.sweep.calling import RUNS, TINY, Warm
 
 KILLS = 9
 SEED = 20261122
@@ -98,7 +98,7 @@ def killed_until_done(
             moment = kills % 3 if reader.ended() < RUNS * 2 // 3 else 0
             spool = reader.folder / ".imagebench" / "spool"
             begun = time.time()
-            call = Call(reader.folder, *words, clock=CLOCKS[kills % len(CLOCKS)])
+            call = Warm(reader.folder, *words, clock=CLOCKS[kills % len(CLOCKS)])
             if moment == 0:
                 until = begun + rng.uniform(0.2, start_seconds)
                 call.wait_until(lambda: time.time() >= until or touched(spool, begun))  # noqa: B023
@@ -116,7 +116,7 @@ def killed_until_done(
             kills += 1
             if uri is None and kills % 2 == 0:
                 reader.move()
-        last = Call(reader.folder, *words)
+        last = Warm(reader.folder, *words)
         assert last.finish() == 0, last.said
         assert reader.error is None, reader.error
     assert reader.looks > 0
@@ -170,7 +170,8 @@ def check(uri: str, undisturbed: list[Record], folder: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[Record]:
     folder = tmp_path_factory.mktemp("undisturbed")
-    called(folder, "sweep", *TINY)
+    call = Warm(folder, "sweep", *TINY)
+    assert call.finish() == 0, call.said
     records = Store(f"sqlite:///{folder}/mlflow.db").records("adhoc")
     assert len(records) == RUNS
     return records
@@ -203,18 +204,17 @@ def writing(database: Path) -> bool:
 
 def test_a_suspended_launch_wakes_up_beside_the_one_that_took_over(tmp_path: Path, undisturbed: list[Record]) -> None:
     """Both finish, every value is told once. The second runs as on another machine, where process ids say nothing."""
-    quick = {"IMAGEBENCH_LEASE_SECONDS": "4"}
     uri = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    sleeper = Call(tmp_path / "one", "sweep", *TINY, uri, "--workers", "1", **quick)
+    sleeper = Warm(tmp_path / "one", "sweep", *TINY, uri, "--workers", "1")
     assert sleeper.wait_until(lambda: sleeper.done() >= 3)
     sleeper.kill(signal.SIGSTOP)
     while writing(tmp_path / "mlflow.db"):  # whoever sleeps in the middle of a transaction keeps everybody waiting
         sleeper.kill(signal.SIGCONT)
         time.sleep(0.05)
         sleeper.kill(signal.SIGSTOP)
-    other = Call(tmp_path / "two", "sweep", *TINY, uri, "--workers", "1", elsewhere=True, **quick)
+    other = Warm(tmp_path / "two", "sweep", *TINY, uri, "--workers", "1", elsewhere=True)
     try:
         assert other.finish(180) == 0, other.said
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from bench.track.store import Store
 from tests.services.database import PASSWORD, Postgres, mlflow_server, postgres  # noqa: F401
+from tests.services.lossy import lossy
 from tests.services.parts import free_port
-from tests.sweep.calling import RUNS, TINY, Call
+from tests.sweep.calling import RUNS, TINY, Call, Warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("faults")]
 
@@ -22,6 +24,14 @@ def finished_once(store: Store, name: str = "adhoc") -> None:
     rows = [r for r in store.rows(name) if "run_key" in r.tags]
     assert len(rows) == len({r.tags["run_key"] for r in rows}) == RUNS
     assert {r.status for r in rows} == {"FINISHED"}
+
+
+@pytest.fixture
+def losing() -> Iterator[tuple[int, str, list[str]]]:
+    """A free port, a way to it on which every third answer to the making of a run gets lost, and which were."""
+    port = free_port()
+    with lossy(port, "runs/create", 3) as (way, lost):
+        yield port, way, lost
 
 
 def interrupted(call: Call) -> str:
@@ -35,17 +45,18 @@ def interrupted(call: Call) -> str:
 
 
 def test_a_server_that_freezes_goes_away_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_json: Any
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_json: Any, losing: tuple[int, str, list[str]]
 ) -> None:
     """Four sweeps at one server: a frozen one, and one that is gone, holds no interruption up; a patient sweep goes on
-    by itself; an impatient one keeps what it has run, its end says so, and the same command delivers it later."""
-    port, backend = free_port(), f"sqlite:///{tmp_path}/server.db"
+    by itself, and makes each run once though answers get lost; an impatient one keeps what it has run, its end says so,
+    and the same command delivers it later."""
+    (port, way, lost), backend = losing, f"sqlite:///{tmp_path}/server.db"
     tracking = f"tracking.uri=http://127.0.0.1:{port}"
 
-    def begin(name: str, *more: str) -> Call:
+    def begin(name: str, *more: str, through: str = "") -> Warm:
         (tmp_path / name).mkdir()
-        words = (*TINY, "--name", name, "--workers", "1", tracking, *more)
-        return Call(tmp_path / name, "sweep", *words)
+        words = (*TINY, "--name", name, "--workers", "1", through or tracking, *more)
+        return Warm(tmp_path / name, "sweep", *words)
 
     def begun(name: str) -> bool:
         return any((tmp_path / name / ".imagebench" / "spool").glob("*"))
@@ -60,7 +71,7 @@ def test_a_server_that_freezes_goes_away_and_comes_back(
         # Nothing of these three has ended when the server goes but some of the patient one's.
         gone = begin("gone", "trainer.epochs=20000")
         impatient = begin("impatient", "trainer.epochs=40", "trainer.stack=off", "--patience", "0.05")
-        patient = begin("patient", "trainer.stack=off")
+        patient = begin("patient", "trainer.stack=off", through=f"tracking.uri={way}")
         assert gone.wait_until(lambda: begun("gone"))
         assert impatient.wait_until(lambda: impatient.done() >= 2)
         assert patient.wait_until(lambda: patient.done() >= 3)
@@ -82,6 +93,7 @@ def test_a_server_that_freezes_goes_away_and_comes_back(
         assert patient.finish() == 0, patient.said
         assert "answers again" in patient.said
         finished_once(store, "patient")
+        assert len(lost) > RUNS / 3
 
 
 def test_a_database_that_crashes_and_recovers(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
+from tests.services.warm import Forked
 
 # 24 runs of well under a second each.
 TINY = (
@@ -24,52 +22,20 @@ TINY = (
 RUNS = 24
 
 
-CLOCK = Path(__file__).parents[1] / "services" / "clock"
-# The kernel's boot time in seconds since 1970 moves with the clock; ticks since boot do not.
-STEP = (
-    'f=$(mktemp) && sed "s/^btime .*/btime $1/" /proc/stat > $f && mount --bind $f /proc/stat && rm $f || exit 77; '
-    'shift; exec "$@"'
-)
-
-
-@functools.cache
-def may_mount() -> bool:
-    """Whether this user has namespaces of mounts."""
-    words = ["unshare", "--mount", "sh", "-c", STEP, "sh", "0", "grep", "-q", "^btime 0", "/proc/stat"]
-    return bool(shutil.which("unshare")) and subprocess.run(words, capture_output=True, check=False).returncode == 0
-
-
-def stepped(seconds: float) -> list[str]:
-    """What a command begins with in a namespace whose clock was set; nothing where none can be made."""
-    boot = round(psutil.boot_time() + seconds)
-    return ["unshare", "--mount", "sh", "-c", STEP, "sh", str(boot)] if may_mount() else []
-
-
 class Call:
     """A running `bench ...` and what it has said so far."""
 
-    def __init__(
-        self, folder: Path, *words: str, elsewhere: bool = False, clock: float = 0.0, **environment: str
-    ) -> None:
-        """Start it.
-
-        Args:
-            elsewhere: in namespaces of its own, as another machine would be.
-            clock: by how many seconds somebody has set the clock. No namespace of time holds that one: Python's is
-                moved in it and its children, and where this user may mount, what the kernel tells as boot time too.
-        """
+    def __init__(self, folder: Path, *words: str, **environment: str) -> None:
+        """Start it."""
         code = "import sys; from bench.cli import shell; sys.exit(shell())"
-        self.words = words
-        apart = ["unshare", "--time", "--boottime", "3600", "--fork", "--kill-child"] if elsewhere else []
-        if clock:
-            path = os.pathsep.join([str(CLOCK), os.environ.get("PYTHONPATH", "")])
-            environment |= {"CLOCK_STEP": str(clock), "PYTHONPATH": path}
-            apart = stepped(clock)
-        self.process = subprocess.Popen(
-            [*apart, sys.executable, "-c", code, *words],
+        self._follow(words, subprocess.Popen(
+            [sys.executable, "-c", code, *words],
             cwd=folder, start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        )  # fmt: skip
+        ))  # fmt: skip
+
+    def _follow(self, words: tuple[str, ...], process: subprocess.Popen[str] | Forked) -> None:
+        self.words, self.process = words, process
         self.out: list[str] = []
         self.err: list[str] = []
         self._threads = [
@@ -117,6 +83,23 @@ class Call:
         """The object that --json printed."""
         assert len(self.out) == 1, (self.out, self.said)
         return json.loads(self.out[0])
+
+
+class Warm(Call):
+    """The same with nothing to import: what is killed a hundred times need not import a hundred times."""
+
+    def __init__(
+        self, folder: Path, *words: str, elsewhere: bool = False, clock: float = 0.0, **environment: str
+    ) -> None:
+        """Start it.
+
+        Args:
+            elsewhere: on another machine, as far as a host's name tells: process ids say nothing there.
+            clock: by how many seconds somebody has set the clock. No namespace of time holds that one: Python's is
+                moved in it and its children, and where this user may mount, what the kernel tells as boot time too.
+        """
+        known = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+        self._follow(words, Forked(words, folder, known, clock, "elsewhere" if elsewhere else ""))
 
 
 def called(folder: Path, *words: str, **environment: str) -> Call:

@@ -22,7 +22,7 @@ from bench.track import locks
 from bench.track.record import write_csv
 from bench.track.spool import Spool
 from bench.track.store import Store
-from tests.sweep.calling import RUNS, TINY, Call
+from tests.sweep.calling import RUNS, TINY, Call, Warm
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("sweep")]
 HERE = ("hydra/launcher=basic",)  # no process of its own has to start for what workers do not change
@@ -53,7 +53,7 @@ def test_two_launches_at_the_same_moment_share_the_points(tmp_path: Path) -> Non
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     words = ("sweep", *TINY, uri, "--workers", "1", "--json")
-    calls = [Call(tmp_path / name, *words, clock=clock) for name, clock in (("one", 0.0), ("two", 3600.0))]
+    calls = [Warm(tmp_path / name, *words, clock=clock) for name, clock in (("one", 0.0), ("two", 3600.0))]
     for call in calls:
         assert call.finish() == 0, call.said
     found = [call.json() for call in calls]
