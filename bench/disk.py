@@ -111,13 +111,13 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def disk_errors(folder: Path, remedy: str = "") -> Iterator[None]:
-    """A full disk or a forbidden folder as a message that names it.
+    """A full disk, a forbidden folder, or a file system without locks, as a message that names it.
 
     Args:
         remedy: what to do instead of working in another folder or making room; one sentence.
 
     Raises:
-        RequestError: for a folder that may not be written; DiskFull for a full disk or a used-up quota.
+        RequestError: for a folder that may not be written or locked; DiskFull for a full disk or a used-up quota.
     """
     try:
         yield
@@ -125,6 +125,8 @@ def disk_errors(folder: Path, remedy: str = "") -> Iterator[None]:
         number = error_number(error)
         if number in FULL:
             raise disk_full(folder, remedy) from None
+        if number == errno.ENOLCK:
+            raise no_locks(folder) from None
         if number in FORBIDDEN:
             raise RequestError(
                 f"Cannot write to {folder}: {os.strerror(number)}. {remedy or 'Run from a folder that you may write.'}"
@@ -144,6 +146,15 @@ def disk_full(place: Path | str | None, remedy: str = "") -> DiskFull:
     return DiskFull(
         f"The disk of {folder} is full ({_free_space(folder)}). What was written before is whole; make room and go on. "
         f"{remedy}".strip()
+    )
+
+
+def no_locks(place: Path | str | None) -> RequestError:
+    """What to raise for a file or folder whose file system has no locks, as some network file systems have none."""
+    where = f"The file system of {Path(place).absolute()}" if place else "A file system here"
+    return RequestError(
+        f"{where} gives no locks, so that two commands could do the same. "
+        "Work in a folder of a local disk, or let whoever mounts it turn its locks on (NFS: the lock daemon)."
     )
 
 

@@ -25,7 +25,7 @@ import signal
 import sys
 
 from bench.cli.verbs import VERBS, Parser, parser_of
-from bench.disk import FULL, disk_full, error_number
+from bench.disk import FULL, disk_full, error_number, no_locks
 from bench.hashing import start_again
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.secrets import remember
@@ -59,6 +59,8 @@ def main(argv: list[str] | None = None) -> int:
             return show_traceback()
         if isinstance(error, OSError) and error_number(error) in FULL:  # out of some library
             return complain(str(disk_full(error.filename)), "--json" in argv)
+        if isinstance(error, OSError) and error_number(error) == errno.ENOLCK:
+            return complain(str(no_locks(error.filename)), "--json" in argv)
         if isinstance(error, OSError) and error_number(error) in CLOSED:
             return complain(
                 f"{os.strerror(error_number(error))}: {error.filename or error}. Open it to this user, or work in a "

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,8 @@ def launch(
         outcome.ran, ended = list(ended.values()), {}
         _mark_interrupted(title, store, spool)
     for result in returned:
-        try:
-            ran = result.return_value  # raises what the job raised
-        except Exception as error:
-            view.say(f"A job ended early: {type(error).__name__}: {first_line(error)}")
-        else:
-            outcome.ran += [ended.pop(key) for key in ran if key in ended]
+        with suppress(Exception):  # which was told
+            outcome.ran += [ended.pop(key) for key in result.return_value if key in ended]
     outcome.elsewhere = list(ended.values())
     outcome.left = len(todo) - len(outcome.ran) - len(outcome.elsewhere)
     return outcome
@@ -128,6 +124,11 @@ def _until_done(job: Job, name: str, overrides: list[str], watcher: Watcher) -> 
                 raise
             found = [JobReturn(status=JobStatus.FAILED, _return_value=JobDied(first_line(error)))]
         returned += found
+        for result in found:  # before the store is asked, which may be what they have met
+            try:
+                _ = result.return_value  # raises what the job raised
+            except Exception as error:
+                watcher.view.say(f"A job ended early: {type(error).__name__}: {first_line(error)}")
         ended = watcher.look()
         empty = 0 if len(ended) > len(before) else empty + 1
         died = any(isinstance(result._return_value, JobDied) for result in found)

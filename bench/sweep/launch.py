@@ -201,6 +201,12 @@ class Launch:
             return False
 
     def _unavailable(self, error: StoreUnavailable) -> None:
+        """Note that the store is away.
+
+        Raises:
+            RequestError: when it went with the whole folder, which nobody waits for.
+        """
+        self.spool.stay()
         self.next_try = time.monotonic() + RETRY_SECONDS
         if self.away_since is None:
             self.away_since = time.monotonic()
@@ -219,6 +225,8 @@ class Launch:
         if self.away_since is not None and time.monotonic() < self.next_try:
             return
         try:
+            if self.away_since is not None:  # a question that has nothing to ask proves nothing
+                self.holder.leases.refresh()
             question()  # type: ignore[operator]
         except StoreUnavailable as error:
             self._unavailable(error)

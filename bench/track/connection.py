@@ -17,8 +17,8 @@ from bench.schema.names import checked_name
 from bench.track.address import address, checked_uri, redact, sqlite_file, without_secrets
 from bench.track.artifacts import location, relocate
 from bench.track.index import ExperimentRow, Index
-from bench.track.locks import Held, lock
-from bench.track.unavailable import refusal, store_errors
+from bench.track.locks import lock
+from bench.track.unavailable import StoreUnavailable, refusal, store_errors
 
 # A server that is not there must be noticed in seconds, before anything is trained.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -108,7 +108,7 @@ class Connection:
                 if file is not None:
                     relocate(file)
             return client
-        except Held:
+        except RequestError:
             raise
         except Exception as error:
             raise refusal(self.uri, error) from None
@@ -131,6 +131,11 @@ class Connection:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
+        """Around whatever MLflow's client is asked; errors of `store_errors`."""
+        file = sqlite_file(self.uri)
+        _ = self.client  # makes it
+        if file is not None and not file.exists():  # SQLite would go on in the moved one, or make an empty one
+            raise StoreUnavailable.of(self.uri, FileNotFoundError("unable to open database file"))
         with store_errors(self.uri):
             yield
 

@@ -63,6 +63,7 @@ class Record:
 
 
 FIXED = ("key", "sweep", "seed", "status", "reason", "run_id")
+LARGEST = 128 * 2**20  # bytes of a file: ten times as many in memory
 SHARED = 1000  # different values of one column that rows share
 PREFIXES = ("axis.", "cost/", "config.", "prov.")
 
@@ -96,10 +97,16 @@ def read_csv(path: Path) -> list[Record]:
     """The records that `write_csv` wrote.
 
     Raises:
-        RequestError: naming file and line, for a file that cannot be read, unknown or missing columns, a row of the
-            wrong length, a value of the wrong type, an accuracy outside 0..1, two rows for the same point and seed.
+        RequestError: naming file and line, for a file that cannot be read or has more than `LARGEST` bytes, unknown or
+            missing columns, a row of the wrong length, a value of the wrong type, an accuracy outside 0..1, two rows
+            for the same point and seed.
     """
     path = Path(path)
+    if path.is_file() and path.stat().st_size > LARGEST:
+        raise RequestError(
+            f"{path} has {path.stat().st_size / 2**20:,.0f} MiB; {LARGEST >> 20} are the most that are read, some "
+            "50,000 runs. Make several sweeps of it; runs in a store are counted as they are."
+        )
     records: list[Record] = []
     seen: dict[tuple[str, str, int], int] = {}
     columns: list[_Column] = []

@@ -36,6 +36,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from bench.disk import disk_errors, sync, write_atomically
+from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import address
 from bench.track.lease import LeaseLost
@@ -120,6 +121,7 @@ class Spool:
         Args:
             joins: whether another machine runs it, which may share this spool: what there is stays as it is.
         """
+        self.stay()
         place = self.place(key)
         if joins:
             with disk_errors(self.root):
@@ -139,8 +141,22 @@ class Spool:
         self._begun[key] = _text(place / LEASE)
         return place
 
+    def stay(self) -> None:
+        """See that the project is where it was when this began: in its old place nobody would look for an outcome.
+
+        Raises:
+            RequestError: when somebody has moved or deleted it.
+        """
+        project = self.root.parent.parent
+        if "IMAGEBENCH_STATE" not in os.environ and not project.is_dir():
+            raise RequestError(
+                f"The folder {project} was moved or deleted while runs went on in it. Where it is now the same command "
+                "goes on; what had ended is there."
+            )
+
     def lend(self, key: str, attempt: int, run_id: str) -> None:
         """Say under which attempt, and for which MLflow run, a point is begun; whoever began it before has lost it."""
+        self.stay()
         place = self.place(key)
         self._put_aside(place)
         lease = {"attempt": attempt, "run": run_id, "store": self.store}
@@ -203,6 +219,7 @@ class Spool:
         Raises:
             LeaseLost: when the point has been begun anew in this folder, while this process was suspended.
         """
+        self.stay()
         place = self.place(record.key)
         lease = _text(place / LEASE)
         if lease != self._begun.get(record.key, lease):

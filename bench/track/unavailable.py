@@ -39,6 +39,7 @@ USER = (
     "sight; for an MLflow server in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN."
 )
 FOLDER = "Work in a folder that you may write, or name a database in one: tracking.uri=sqlite:////FOLDER/mlflow.db."
+LOCAL = "Keep the database on a local disk, as network file systems may lack locks: tracking.uri=sqlite:////FOLDER/mlflow.db."
 MOVED = "Put it back, or go on where it is now: 'bench sync FOLDER/mlflow.db' there brings what was recorded here."
 LOCKED = (
     "One that was suspended (Ctrl-Z, SIGSTOP) may: 'jobs' and 'fuser -v FILE' show it. Let it go on, or end it; "
@@ -91,6 +92,9 @@ CAUSES = (
         "this user may not write the database or its folder", FOLDER,
         ("Permission denied: ", "readonly database", "unable to open database file", "Read-only file system"),
     ),
+    Cause(
+        "its disk gives no locks, or errors", LOCAL, ("locking protocol", "disk I/O error", "No locks available"),
+    ),
     Cause("its tables are of another MLflow than the one here", UPGRADE, ("out-of-date database schema",)),
     Cause("a Python package is missing for it", DRIVER, ("No module named", "Can't load plugin")),
     Cause(
@@ -109,6 +113,7 @@ CAUSES = (
     Cause("it is asked too often", "Wait a little, or use fewer jobs.", ("error code 429", "too many 429")),
     Cause("it answers with errors", LOG, ("error responses", "error code 500", "error code 502", "error code 503")),
 )  # fmt: skip
+FULL = ("disk is full", "No space left", "could not extend file")
 KEPT = (
     "Results are kept here and delivered as soon as it does; if it stays away, the same command, or 'bench sync' "
     "with the same tracking.uri, delivers them later."
@@ -182,8 +187,8 @@ def store_errors(uri: str) -> Iterator[None]:
         yield
     # A database that ends between two statements of a transaction reaches us past MLflow.
     except (MlflowException, requests.RequestException, OperationalError, InterfaceError) as error:
-        text = without_secrets(str(error) or type(error).__name__, uri).splitlines()[0][:300]
-        if "disk is full" in text or "No space left" in text or "could not extend file" in text:
+        lines = without_secrets(str(error) or type(error).__name__, uri).splitlines()
+        if text := next((line[:300] for line in lines if any(sign in line for sign in FULL)), ""):
             raise RequestError(
                 f"The disk of the tracking store {redact(uri)} is full: {text}\n"
                 "Earlier results are whole, later ones wait in the spool; free space and go on."

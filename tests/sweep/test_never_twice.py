@@ -369,3 +369,41 @@ def test_a_looker_that_is_suspended_in_its_delivery_holds_nobody_up(
     assert bench(*words)[0] == 0
     rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
     assert [r.status for r in rows] == ["FINISHED"] * 2
+
+
+@pytest.mark.parametrize("when", ["before a run", "behind a run"])
+def test_a_project_that_is_moved_while_it_runs(
+    folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The launch ends and says so; nothing is left where the project was, and where it is the same command goes on."""
+    here, there = folder / "here", folder / "there"
+    here.mkdir()
+    (folder / "mlflow.db").rename(here / "mlflow.db")
+    monkeypatch.chdir(here)
+    ran: list[str] = []
+
+    def moved(given: Sequence[Point], *rest: Any) -> Any:
+        ran.extend(p.key for p in given)
+        if len(ran) == 2 and when == "before a run":
+            here.rename(there)
+        found = work(given, *rest)
+        if len(ran) == 2 and when == "behind a run":
+            here.rename(there)
+        return found
+
+    monkeypatch.setattr(pool, "work", moved)
+    words = ("--axes", "optim.lr=0.1,0.01,0.001", "dataset=digits", "model=linear", "trainer.epochs=1", "--seeds", "1")
+    words = ("sweep", *words, "trainer.stack=off", "hydra/launcher=basic")
+    status, _, err = bench(*words)
+    assert status == 2, err
+    assert f"The folder {here} was moved or deleted" in err, err
+    assert "answers again" not in err
+    assert not here.exists()
+
+    monkeypatch.chdir(there)
+    status, _, err = bench(*words)
+    assert status == 0, err
+    rows = [r for r in Store().rows("adhoc") if "run_key" in r.tags]
+    assert [r.status for r in rows] == ["FINISHED"] * 3
+    assert len(ran) == (4 if when == "before a run" else 3)
+    assert not list((there / ".imagebench" / "spool").glob("*"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.disk import DiskFull
 from bench.schema.errors import RequestError
-from bench.track.record import Record, read_csv, to_csv, write_csv
+from bench.track.record import LARGEST, Record, read_csv, to_csv, write_csv
 
 NAME = st.text(string.ascii_letters + string.digits + "._", min_size=1, max_size=8)
 SCALAR = st.one_of(st.text(), st.integers(), st.floats(allow_nan=False), st.booleans(), st.none())
@@ -129,3 +129,10 @@ def test_a_spreadsheets_byte_order_mark_is_fine(tmp_path: Path) -> None:
     path = tmp_path / "records.csv"
     path.write_bytes(b"\xef\xbb\xbf" + to_csv([one()]).encode())
     assert read_csv(path) == [one()]
+
+
+def test_a_file_that_would_fill_the_memory_is_refused_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "records.csv").open("wb") as file:
+        file.truncate(LARGEST + 1)
+    with pytest.raises(RequestError, match="128 are the most that are read"):
+        read_csv(tmp_path / "records.csv")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from bench.schema.errors import Missing, RequestError
+from bench.track.spool import Spool
 from bench.track.store import Store
 from bench.track.unavailable import StoreUnavailable, cause_of, refusal, store_errors
 from tests.services.parts import free_port
@@ -197,3 +202,25 @@ def test_a_store_that_was_moved_away_beside_a_running_sweep_is_told_as_that(fold
     (folder / "a").rename(folder / "b")
     with pytest.raises(RequestError, match="its file is there no more, was the folder moved"):
         store.start("x", "y", {})
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one over NFS whose lock daemon is not there: told as that, and not waited for."""
+
+    def refused(_: int, __: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    said = message(f"sqlite:///{tmp_path}/mlflow.db")
+    assert said.startswith(f"The file system of {tmp_path} gives no locks")
+    with pytest.raises(RequestError, match="gives no locks"), Spool(tmp_path / "spool").alone("a" * 64, print):
+        pass
+
+
+def test_a_full_disk_that_a_later_line_tells(tmp_path: Path) -> None:
+    """SQLAlchemy puts what it was doing on the line before."""
+    error = OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+    error.add_detail("raised as a result of Query-invoked autoflush")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    with pytest.raises(RequestError, match=r"The disk of the tracking store .* is full"), store_errors(uri):
+        raise error
