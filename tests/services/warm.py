@@ -47,7 +47,7 @@ class Forked:
         (out, their_out), (err, their_err), (ready, their_ready) = (_server.Pipe(duplex=False) for _ in range(3))
         theirs = (their_out, their_err, their_ready)
         self._process = _server.Process(target=run, args=(words, folder, environment, clock, host, theirs))
-        with patch.dict(os.environ, IMAGEBENCH_LEASE_SECONDS=LEASE):  # for the first of all, which imports
+        with patch.dict(os.environ, IMAGEBENCH_LEASE_SECONDS=LEASE, PYTHONHASHSEED="0"):  # for the one that imports
             self._process.start()
         for connection in theirs:
             connection.close()
