@@ -44,6 +44,7 @@ from bench.track.locks import lock
 from bench.track.record import Record
 from bench.track.starts import Starts
 
+STATE = ".imagebench"  # folder of a project's state
 OUTCOME = "outcome.json"
 RESUME = "resume.ckpt"
 LEASE = ".lease"
@@ -53,7 +54,7 @@ DELIVERED = ".delivered."  # prefix of a folder that is being removed
 
 def state_folder() -> Path:
     """`.imagebench` in the working directory, or $IMAGEBENCH_STATE."""
-    return Path(os.environ.get("IMAGEBENCH_STATE", ".imagebench")).absolute()
+    return Path(os.environ.get("IMAGEBENCH_STATE", STATE)).absolute()
 
 
 class Spool:
@@ -147,8 +148,8 @@ class Spool:
         Raises:
             RequestError: when somebody has moved or deleted it.
         """
-        project = self.root.parent.parent
-        if "IMAGEBENCH_STATE" not in os.environ and not project.is_dir():
+        project, state = self.root.parent.parent, self.root.parent.name
+        if state == STATE and "IMAGEBENCH_STATE" not in os.environ and not project.is_dir():
             raise RequestError(
                 f"The folder {project} was moved or deleted while runs went on in it. Where it is now the same command "
                 "goes on; what had ended is there."

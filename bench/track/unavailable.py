@@ -105,8 +105,8 @@ CAUSES = (
     Cause(
         "it broke the connection off", START,
         (
-            *("Connection aborted", "RemoteDisconnected", "reset by peer", "closed the connection", "Broken pipe"),
-            *("terminating connection", "connection already closed"),
+            *("Connection aborted", "Connection broken", "RemoteDisconnected", "reset by peer", "Broken pipe"),
+            *("closed the connection", "terminating connection", "connection already closed"),
         ),
         away=True,
     ),

@@ -21,7 +21,7 @@ from bench.track.record import Record
 from bench.track.store import Store
 from tests.faults.test_killed import killed_until_done, science
 from tests.services.database import Postgres, postgres  # noqa: F401
-from tests.sweep.calling import TINY, called
+from tests.sweep.calling import TINY, Warm
 
 KILLS = int(os.environ.get("KILLS", "1000"))
 LANES = int(os.environ.get("LANES", "2"))  # sweeps at once
@@ -49,7 +49,8 @@ def count(store: Store, wanted: list[Record]) -> Counter[str]:
 @pytest.mark.timeout(48 * 3600)
 def test_many_kills(tmp_path: Path, postgres: Postgres) -> None:  # noqa: F811
     (tmp_path / "undisturbed").mkdir()
-    called(tmp_path / "undisturbed", "sweep", *TINY)
+    undisturbed = Warm(tmp_path / "undisturbed", "sweep", *TINY)
+    assert undisturbed.finish() == 0, undisturbed.said
     wanted = Store(f"sqlite:///{tmp_path}/undisturbed/mlflow.db").records("adhoc")
     total = {place: Counter[str]() for place in PLACES}
     counting = threading.Lock()
