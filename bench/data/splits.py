@@ -65,10 +65,14 @@ def split(
     made = Membership(*(np.sort(part) for part in drawn))
     for name, indices in made._asdict().items():
         if not len(indices):
+            inside, remedy = "", "Use more images, or a larger fraction."
+            if groups is not None:
+                count = len(np.unique(groups))
+                inside = f" in {count} group{'s' if count != 1 else ''}"
+                remedy = "Each split needs a group of its own, and whole ones: use more or smaller groups."
             raise RequestError(
-                f"split: {name} would be empty ({len(labels)} images; {how.kind}, val={how.val}, "
-                f"{f'folds={how.folds}' if how.kind == 'kfold' else f'test={how.test}'}). "
-                f"Use more images{' or groups' if groups is not None else ''}, or a larger fraction."
+                f"split: {name} would be empty ({len(labels)} images{inside}; {how.kind}, val={how.val}, "
+                f"{f'folds={how.folds}' if how.kind == 'kfold' else f'test={how.test}'}). {remedy}"
             )
     _check_classes(made, labels)
     return made
@@ -85,10 +89,14 @@ def _drawn(
         test, val, rest = _fold(test, order[assigned != TEST], labels, how, groups)
     else:
         val, rest = order[assigned == VAL], order[(assigned != TEST) & (assigned != VAL)]
-        if not len(test):
+        drawn = not len(test)
+        if drawn:
             test, rest = hold_out(rest, labels, how.test, how.seed, groups)
         if not len(val):
             val, rest = hold_out(rest, labels, how.val, how.seed, groups)
+        if drawn and groups is not None and not len(val) and len(np.unique(groups[test])) > 1:
+            # One group holds nearly all and is train's: the small ones, all of which went to test, are shared.
+            val, test = hold_out(test, labels, how.val / (how.val + how.test), how.seed, groups)
     return subset(rest, labels, how, groups), val, test
 
 

@@ -6,6 +6,7 @@ import io
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -321,6 +322,51 @@ def test_two_tests_of_the_hub_are_told_apart_by_name(tmp_path: Path) -> None:
     assert counts == [(10, 6), (12, 8)]
     with pytest.raises(RequestError, match=r"Unknown split of .* 'test_3'.*Expected one of: test_1, test_2, train"):
         load(replace(dataset, splits=("train", "test_3")), Split(val=0.5))
+
+
+def table(folder: Path, name: str, label: list[Any], **more: Any) -> HuggingFace:
+    """A Parquet file of files' bytes: white where the label is the first one's, else black; a split each file."""
+    datasets = pytest.importorskip("datasets")
+    images = []
+    for i, one in enumerate(label):
+        pixels = np.full((4, 4, 3), 255 if one == label[0] else 0, np.uint8)
+        pixels[0, 0, 0] = i
+        Image.fromarray(pixels).save(file := io.BytesIO(), "PNG")
+        images.append(file.getvalue())
+    folder.mkdir(exist_ok=True)
+    datasets.Dataset.from_dict({"image": images, "label": label}, **more).to_parquet(str(folder / f"{name}.parquet"))
+    return HuggingFace(source="huggingface", name=str(folder))
+
+
+@pytest.mark.parametrize(("words", "classes"), [(["b", "a"], ("a", "b")), ([10, 9], ("9", "10"))])
+def test_tables_without_the_hubs_own_features(words: list[Any], classes: tuple[str, ...], tmp_path: Path) -> None:
+    """Bytes of files and words, as pandas writes them."""
+    data = load(table(tmp_path / "set", "train", words * 10), Split(val=0.2, test=0.2))
+    assert data.classes == classes
+    white = data.images[:, 0, 1, 1] == 255
+    assert np.array_equal(data.labels == classes.index(str(words[0])), white)
+
+
+def test_labels_of_a_table_that_say_no_classes(tmp_path: Path) -> None:
+    for name, words, message in (
+        ("one", ["cat"] * 10, "two classes are needed at least, found only 'cat'"),
+        ("real", [0.5, 1.5] * 5, "no ClassLabel, words or whole numbers"),
+        ("none", ["cat", "dog", " "] * 4, "4 of 12 images of a split have no label"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            load(table(tmp_path / name, "train", words), Split(val=0.2, test=0.2))
+    with pytest.raises(RequestError, match="has test and no split train"):
+        load(table(tmp_path / "test", "test", ["cat", "dog"] * 5), Split(val=0.2))
+
+
+def test_files_that_number_the_classes_otherwise_are_refused(tmp_path: Path) -> None:
+    """The library takes the first file's names for all: half of the labels were others."""
+    datasets = pytest.importorskip("datasets")
+    for name, classes in (("train", ["cat", "dog"]), ("test", ["dog", "cat"])):
+        kinds = datasets.Features({"image": datasets.Value("binary"), "label": datasets.ClassLabel(names=classes)})
+        dataset = table(tmp_path / "set", name, [0, 1] * 5, features=kinds)
+    with pytest.raises(RequestError, match=r"numbers the classes (cat, dog|dog, cat), and another file"):
+        load(dataset, Split(val=0.2))
 
 
 def test_16_bits_and_vanished_classes_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

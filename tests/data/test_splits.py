@@ -164,6 +164,17 @@ def test_no_group_is_on_two_sides(rows: np.ndarray, kind: str, seed: int) -> Non
             assert sorted(np.concatenate(made).tolist()) == list(range(len(labels)))
 
 
+def test_one_group_that_holds_nearly_all_is_trains() -> None:
+    """All small groups went to test, and val was refused with a remedy that changed nothing."""
+    groups, labels = np.array([0] * 16 + [1, 2, 3, 4]), np.arange(20) % 2
+    made = splits.split(labels, np.zeros(20, np.int8), Split(val=0.2, test=0.2, group="g"), groups)
+    assert made.train.tolist() == list(range(16))
+    assert sorted([*made.val, *made.test]) == [16, 17, 18, 19]
+    assert len(made.val) == len(made.test)
+    with pytest.raises(RequestError, match=r"in 2 groups; .* use more or smaller groups"):
+        splits.split(labels, np.zeros(20, np.int8), Split(val=0.2, test=0.2, group="g"), labels)
+
+
 def test_grouped_folds_are_about_as_even_as_scikit_learns() -> None:
     from sklearn.model_selection import StratifiedGroupKFold
 

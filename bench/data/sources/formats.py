@@ -50,6 +50,8 @@ def unread(raw: bytes) -> str:
         if raw[8:12] not in (b"avif", b"avis"):
             return "is a film and no image: export single pictures of it"
         return "is a damaged AVIF, or this Pillow was built without AVIF: convert it to PNG"
+    if is_npz(raw):
+        return BEGINNINGS[b"\x93numpy"].replace("array", "archive")
     if raw.startswith(tiff.BEGINNINGS) and tiff.no_directory(raw):
         return "is a damaged TIFF: its directory is missing or cut off"
     if raw[128:132] == b"DICM":
@@ -61,6 +63,11 @@ def unread(raw: bytes) -> str:
     return "is not an image in a format that Pillow reads"
 
 
+def is_npz(raw: bytes) -> bool:
+    """Whether it is a zip archive of NumPy arrays."""
+    return raw.startswith(b"PK\x03\x04") and b".npy" in raw[30:300]
+
+
 def no_list(raw: bytes) -> str:
     """What a file is that was to be a CSV list and is of another kind, with the remedy; empty where it may be one."""
     if raw.startswith(b"PK\x03\x04") and (b"xl/" in raw[:4096] or b"xl/worksheets" in raw):
@@ -69,6 +76,8 @@ def no_list(raw: bytes) -> str:
         return "is an OpenDocument spreadsheet and no text: save it as CSV, in UTF-8"
     if raw.startswith(b"\xd0\xcf\x11\xe0"):
         return "is an old Excel workbook and no text: save it as 'CSV UTF-8'"
+    if is_npz(raw):
+        return PACKED[b"\x93NUMPY"].replace("array", "archive")
     if raw.startswith(b"\x1f\x8b"):
         return "is compressed (gzip): unpack it"
     if raw[257:262] == b"ustar":

@@ -14,10 +14,11 @@ import numpy as np
 
 from bench.data.sources import decode, depth
 from bench.data.sources.classes import note_similar_names
-from bench.data.sources.contract import Contents, Note, Source, Write
+from bench.data.sources.contract import TRAIN, Contents, Note, Source, Write
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
+from bench.data.sources.hub_columns import check_images, other_columns, read_labels
 from bench.data.sources.hub_folder import check_folder
 from bench.data.sources.lost import refuse_lost
 from bench.data.sources.scan import scan
@@ -60,7 +61,7 @@ def commit(name: str, revision: str | None) -> str:
 
 def _read(dataset: Any, write: Write) -> Contents:
     splits, parts, notes = _splits(dataset)
-    classes = _classes(dataset, next(iter(splits.values())))
+    classes, numbers, remarks, doubts = read_labels(dataset, splits)
     bad: list[str] = []
     total = sum(len(rows) for rows in splits.values())
 
@@ -94,7 +95,7 @@ def _read(dataset: Any, write: Write) -> Contents:
         heads += [head for _, head in found]
         readable[name] = [i for i, _ in found]
         start[name] = len(listed)
-        listed += [(classes[label], parts[name]) for label in _labels(dataset, rows)]
+        listed += [(classes[label], parts[name]) for label in numbers[name]]
     refuse()
     how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
 
@@ -102,17 +103,16 @@ def _read(dataset: Any, write: Write) -> Contents:
     official: list[int] = []
     forms: list[str] = []
     paths: list[str] = []
-    told = _columns(dataset, next(iter(splits.values())))
+    told = other_columns(dataset, next(iter(splits.values())))
     columns: dict[str, list[str]] = {column: [] for column in told}
     head_of = iter(heads)
     for name, rows in splits.items():
-        column = rows[dataset.label_column]
         form = {i: f"{h.form} {h.size[0]} x {h.size[1]}" for i, h in zip(readable[name], head_of, strict=False)}
         beside = {other: rows[other] for other in told}
         for i, pixels in tried(how, rows, readable[name], name):
             write(pixels[None])
             forms.append(form[i])
-            labels.append(int(column[i]))
+            labels.append(numbers[name][i])
             official.append(parts[name])
             kept.append(start[name] + i)
             paths.append(f"{name} {i}")
@@ -131,28 +131,17 @@ def _read(dataset: Any, write: Write) -> Contents:
         paths=tuple(paths),
         columns={name: tuple(values) for name, values in columns.items()},
         forms=tuple(forms),
-        notes=(*notes, *note_similar_names(classes), *depth.slivers(heads, {"int": how.ints, "float": how.floats})),
-        remarks=tuple(decode.first_frames(heads, [f"{name} {i}" for name, known in readable.items() for i in known])),
+        notes=(
+            *notes,
+            *doubts,
+            *note_similar_names(classes),
+            *depth.slivers(heads, {"int": how.ints, "float": how.floats}),
+        ),
+        remarks=(
+            *remarks,
+            *decode.first_frames(heads, [f"{name} {i}" for name, known in readable.items() for i in known]),
+        ),
     )
-
-
-def _labels(dataset: Any, rows: Any) -> list[int]:
-    """The number of each row's class. Raises RequestError where a row has none."""
-    column = rows[dataset.label_column]
-    hidden = sum(label is None or label < 0 for label in column)  # -1 is the hub's mark for a hidden label
-    if hidden:
-        raise RequestError(
-            f"{dataset.name}: {hidden} of {len(column)} images of a split have no label. Publish them as a split of "
-            "another name (unlabelled), which is left out and said."
-        )
-    return [int(label) for label in column]
-
-
-def _columns(dataset: Any, rows: Any) -> list[str]:
-    """The columns of text and numbers beside image and label: what may name a group."""
-    taken = (dataset.image_column, dataset.label_column)
-    plain = ("string", "int", "uint", "large_string")
-    return [n for n, f in rows.features.items() if n not in taken and str(getattr(f, "dtype", "")).startswith(plain)]
 
 
 def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
@@ -189,6 +178,11 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
             f"{dataset.name} has two splits of one kind: {', '.join(parts)}. Say which ones are meant: "
             f"'dataset.splits=[{first}]'."
         )
+    if TRAIN not in parts.values():
+        raise RequestError(
+            f"{dataset.name} has {', '.join(parts)} and no split train, so that nothing could be learned. Name a set "
+            "or a config that has one; to draw splits from these images, save them as dataset=folder reads them."
+        )
     notes = _note_revision(dataset)
     others = {name: len(rows) for name, rows in found.items() if dataset.splits is None and name not in parts}
     if others:
@@ -205,8 +199,7 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         if wanted not in columns:
             raise unknown_name(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
     for name, rows in known.items():
-        if not isinstance(kind := rows.features[dataset.image_column], datasets.Image):
-            raise RequestError(f"{dataset.name}: column '{dataset.image_column}' holds {kind}, no images.")
+        check_images(dataset, rows)
         known[name] = rows.cast_column(dataset.image_column, datasets.Image(decode=False))
     return known, parts, notes
 
@@ -258,16 +251,6 @@ def _note_revision(dataset: Any) -> list[Note]:
             f"Say which ones are meant: dataset.revision={now or 'COMMIT'}.",
         )
     ]
-
-
-def _classes(dataset: Any, rows: Any) -> tuple[str, ...]:
-    names = getattr(rows.features[dataset.label_column], "names", None)
-    if names is None:
-        raise RequestError(
-            f"{dataset.name}: column '{dataset.label_column}' is no ClassLabel (it is "
-            f"{rows.features[dataset.label_column]}). Name the column of class labels with dataset.label_column."
-        )
-    return tuple(names)
 
 
 def _encoded_bytes(dataset: Any, rows: Any, i: int) -> bytes:
