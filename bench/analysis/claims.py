@@ -7,32 +7,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.analysis.artifacts import Reader
 from bench.analysis.contrast import contrast, steps, terms, threshold
-from bench.analysis.fairness import Doubt, doubts_of
 from bench.analysis.frame import Frame, select_frame
 from bench.analysis.images import OnImages, on_images
+from bench.analysis.judged import Failures, Verdict, Word
 from bench.analysis.looks import Looks, looks_at, taken_out
 from bench.analysis.naming import axis
 from bench.analysis.outcome import Outcome
 from bench.analysis.replicates import Contrast, Replicate, summary
-from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.analysis.rounding import without_noise
 from bench.analysis.settings import settings_of_records
-from bench.analysis.statement import differing, equal, scope, sentence
 from bench.analysis.stats import (
-    FEWEST,
     LEVEL,
     Sample,
-    detectable,
     holm_factors,
     one_sample,
-    provable,
     sample,
-    seeds_needed,
 )
 from bench.schema.claim import Across, Bound, Choice, Claim, Compare, Equivalence, Trend
 from bench.schema.label import show
@@ -40,78 +34,9 @@ from bench.schema.metric import metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
 
-Word = Literal["supported", "refuted", "open"]
 # A cell's own values have no partner that shares their skew, so a bound is tested at 1%: at 5% Student's t errs in 9 to
 # 12% of skewed samples (simulated, VERDICTS.md).
 STRICTER = 5.0
-
-
-@dataclass(frozen=True)
-class Failures:
-    """What becomes of a claim where runs that did not finish count as the worst value instead of being left out."""
-
-    count: int  # replicates concerned
-    worst: float  # what such a run counts as
-    effect: float
-    p: float
-    agrees: bool  # whether both ways of counting settle the claim in the same direction, or neither does
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the records say about a claim.
-
-    Attributes:
-        claim: as in the sweep file.
-        word: supported, refuted or open.
-        tested: the sentence that was tested, made from the claim's own settings.
-        scope: on what it holds: data, images, epochs, which splits.
-        effect: the contrast's centre, in the metric's stored unit; NaN where unknown.
-        low, high: its interval at `level`, which leaves out the threshold exactly where the claim is settled.
-        level: 0.95, or more where other claims, earlier looks or a bound have to be paid for.
-        n: replicates behind it.
-        values: replicate -> contrast.
-        p: two-sided p-value of the claim's own test, failures included; p_holm: with everything paid for. NaN where
-            untestable.
-        averaged: axis -> number of values that the contrast averages over within each replicate.
-        dropped: replicates that some but not all needed runs finished.
-        failures: None where no replicate was dropped.
-        looks: earlier judgements of this claim, and what they cost.
-        differs: what else differs between its sides: name -> one text a side.
-        equal: of epochs, lr and parameters what does not.
-        detects: the effect that so many seeds of this spread find with a probability of 80%, of an equivalence the
-            margin that they show where nothing differs; None where unknown.
-        seeds: for a claim that states its smallest effect, the seeds that find that with 80%, inf for more than 1,000;
-            None elsewhere, and where nothing tells.
-        note: why it is open, or what limits it; "" otherwise.
-        images: the same comparison image by image, where predictions were kept. Where no seed changes anything it is
-            the test.
-        doubts: about the fairness of its sides: name, as in `allow`, and what is the matter.
-    """
-
-    claim: Claim
-    word: Word
-    tested: str
-    scope: str
-    effect: float
-    low: float
-    high: float
-    level: float
-    n: int
-    values: dict[Replicate, float]
-    p: float
-    p_holm: float
-    averaged: dict[str, int]
-    dropped: list[Replicate]
-    failures: Failures | None
-    looks: Looks
-    differs: dict[str, tuple[str, str]] = field(default_factory=dict)
-    equal: dict[str, str] = field(default_factory=dict)
-    detects: float | None = None
-    seeds: float | None = None
-    note: str = ""
-    doubts: list[Doubt] = field(default_factory=list)
-    images: OnImages | None = None
 
 
 def judge(
@@ -133,10 +58,12 @@ def judge(
         return []
     frame = select_frame(sweep, list(records))
     tested = [_test_contrast(frame, sweep, claim, on_images(claim, frame, reader)) for claim in sweep.claims]
-    settings = settings_of_records(sweep, records)
-    gone = taken_out(sweep, frame, context or {}, settings)
+    context = context or {}
+    before = context.get("looks") or context.get("registered")  # what happened at which settings counts only then
+    settings = settings_of_records(sweep, records) if before else {}
+    gone = taken_out(sweep, frame, context, settings)
     factors = holm_factors([*(t.p * t.stricter for t in tested), *gone.values()])[: len(tested)]
-    looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context or {}, settings) for t in tested]
+    looked = [looks_at(t.claim, t.contrast.values, sweep, frame, context, settings) for t in tested]
     return [_verdict(frame, sweep, *one, len(tested) + len(gone)) for one in zip(tested, factors, looked, strict=True)]
 
 
@@ -255,8 +182,6 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     return Verdict(
         claim=claim,
         word=word,
-        tested=sentence(claim, frame, sweep),
-        scope=scope(claim, frame),
         effect=outcome.estimate,
         low=low,
         high=high,
@@ -269,13 +194,12 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
         dropped=found.dropped,
         failures=tested.failures,
         looks=looks,
-        differs=differing(claim, frame, sweep),
-        equal=equal(claim, frame),
-        detects=_reach(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
-        seeds=_seeds_needed(claim, tested.sample, alpha, sweep) if word == "open" and not tested.by_images else None,
+        frame=frame,
+        sweep=sweep,
+        sample=tested.sample,
         note=note,
-        doubts=doubts_of(claim, frame, sweep),
         images=tested.images,
+        by_images=tested.by_images,
     )
 
 
@@ -326,36 +250,3 @@ def _inside(claim: Claim, frame: Frame, low: float, high: float) -> tuple[float,
     least = math.fsum(w * (shown.low if w > 0 else shown.high) for w in weights)
     most = math.fsum(w * (shown.high if w > 0 else shown.low) for w in weights)
     return max(low, least), min(high, most)
-
-
-def _reach(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
-    """The effect that so many replicates of this spread find with 80%; of an equivalence the margin that they show."""
-    if claim.metric == "run/failed":  # shares are tested exactly, and not by their spread
-        return None
-    test = "sequential" if sweep.sequential and claim.test == "t" else claim.test
-    reach = provable if isinstance(claim, Equivalence) else detectable
-    return reach(given.sd, given.n, alpha, test=test, df=given.df)
-
-
-def _seeds_needed(claim: Claim, given: Sample, alpha: float, sweep: Sweep) -> float | None:
-    """Seeds that would find the claim's smallest effect with a probability of 80%, at this spread and level.
-
-    inf for more than 1,000; None where nothing tells: without a spread, and for crossed replicates, where it matters of
-    which there are more.
-    """
-    smallest = getattr(claim, "smallest", None)
-    if isinstance(claim, Across):
-        return None
-    if smallest is None or given.n < 2 or not given.sd > 0 or sweep.replicates != ["seed"] or given.shared:
-        return None  # of splits that share images the error does not fall with their number alone
-    return seeds_for(smallest, given.sd, alpha, "sequential" if sweep.sequential else claim.test)
-
-
-def seeds_for(effect: float, sd: float, alpha: float, test: str) -> float:
-    """The seeds with which a test at this level finds an effect with a probability of 80%; inf for more than 1,000."""
-    needed = seeds_needed(effect, sd, alpha, test="sequential" if test == "sequential" else "t")
-    if needed is None:
-        return math.inf
-    if test == "wilcoxon":  # 3/pi as efficient as t where differences are normal, and its p is at least 2^(1-n)
-        return max(math.ceil(needed * math.pi / 3), fewest_for_wilcoxon(alpha))
-    return max(needed, FEWEST_FOR_BOOTSTRAP if test == "bootstrap" else FEWEST)

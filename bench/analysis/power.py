@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.analysis.claims import STRICTER, seeds_for
+from bench.analysis.claims import STRICTER
 from bench.analysis.contrast import contrast
 from bench.analysis.frame import select_frame
+from bench.analysis.judged import seeds_for
 from bench.analysis.naming import Digits, axis, replicates
 from bench.analysis.replicates import Spread, grid_of, overlap_of, spread_of
 from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon

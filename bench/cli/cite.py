@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +52,10 @@ def main(args: argparse.Namespace) -> int:
 
     found = [("the tool", tool())]
     if args.name is not None:
-        found += of_sweep(evidence.read(evidence.folder_named(args.name, args.results)))
+        read = evidence.read(evidence.folder_named(args.name, args.results))
+        for change in read.changed[:3]:
+            print(f"warning: {read.folder} was changed after it was written: {change}", file=sys.stderr)
+        found += of_sweep(read)
     merged: dict[str, list[str]] = {}
     for what, entry in found:
         merged.setdefault(entry, []).append(what)

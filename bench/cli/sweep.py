@@ -72,6 +72,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.cli.sweep_launch import launch_points, thread_counts
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
+    from bench.protocol.register import find_breaks, log_file
     from bench.schema.science import flat_settings
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
@@ -96,7 +97,8 @@ def main(args: argparse.Namespace) -> int:
     before = find_completed(every, title, store, args.fresh)
     phases = Phases(sweep, every, before.ended(args.retry_failed))
     planned = phases.planned()
-    for line in store.oddities if store is not None else []:
+    broken = [f"results/{title}/{line}" for line in find_breaks(log_file(title))[:3]]
+    for line in [*(store.oddities if store is not None else []), *broken]:
         say(f"warning: {line}")
     todo, failed = points_to_run(planned, before, args.retry_failed)
     say(f"{title}: {sweep.question}")

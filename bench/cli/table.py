@@ -187,7 +187,8 @@ def read_committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict
     before = evidence.read(path.parent)
     context = evidence.context(before.manifest)
     # What is made anew from them may have been edited: that is gone now. Not so what it is made from.
-    if edited := [fault for fault in before.changed if fault.startswith(seal.SOURCES) and "missing" not in fault]:
+    made_from = (*seal.SOURCES, seal.LOG)
+    if edited := [fault for fault in before.changed if fault.startswith(made_from) and "missing" not in fault]:
         context["edited"] = list(dict.fromkeys([*context.get("edited", ()), *edited]))
     if digest(before.sweep.claims) != digest(sweep.claims):
         context.setdefault("claims_were", digest(before.sweep.claims))

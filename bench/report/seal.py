@@ -17,6 +17,7 @@ from bench.disk import write_atomically
 FILE = "digest.json"
 NEEDED = ("records.csv", "manifest.json")  # of a sweep's folder
 SOURCES = (*NEEDED, FILE, "artifacts.json", "predictions.npz")  # what the other files are made from
+LOG = "protocol.jsonl"  # whose last lines may be new
 TEXTS = (".md", ".csv", ".tex", ".html", ".json", ".jsonl", ".svg", ".js", ".css")
 ABOUT = (
     "One digest over every file here, written with them; it finds accidents and edits, not a forger who runs the tool."
@@ -51,8 +52,10 @@ def faults(folder: Path, needed: Iterable[str] = NEEDED) -> list[str]:
     content = _read(folder)
     out = [f"{FILE}: not as it was written"] if content.get("digest") != _digest(content) else []
     out += content.get("broken", [])
-    out += [f"{name}: not covered by {FILE}" for name in needed if name not in content.get("files", {})]
-    for name, digest in content.get("files", {}).items():
+    put = [name for name in SOURCES if name != FILE and (folder / name).is_file()]  # beside what was written
+    covered = content.get("files", {})
+    out += [f"{name}: not covered by {FILE}" for name in dict.fromkeys([*needed, *put]) if name not in covered]
+    for name, digest in covered.items():
         path = folder / name
         if not path.is_file():
             out.append(f"{name}: written, but not in the folder any more")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analysis.claims import Verdict
 from bench.analysis.images import OnImages
+from bench.analysis.judged import Verdict
 from bench.analysis.naming import Digits, axis
 from bench.analysis.stats import LEVEL
 from bench.report.tables import escape_md

@@ -11,8 +11,9 @@ from typing import Any
 
 from bench.analysis import across, artifacts, images, predictions
 from bench.analysis.artifacts import Reader
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import select_frame
+from bench.analysis.judged import Verdict
 from bench.analysis.looks import look
 from bench.analysis.selection import judged_records
 from bench.analysis.settings import settings_of_records

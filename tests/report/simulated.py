@@ -14,6 +14,7 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.claims import judge
-from bench.analysis.frame import Frame
 from bench.analysis.looks import look
 from bench.analysis.settings import settings_of_records
 from bench.cli import main
@@ -97,19 +97,23 @@ class Function:
 
     def __init__(self) -> None:
         self.looks: list[dict[str, Any]] = []
+        self.last: Callable[[], dict[str, Any]] | None = None
         self.made: tuple[Definition, Sweep] | None = None
 
     def __call__(self, definition: Definition, records: list[Record]) -> Told:
         if self.made is None or self.made[0] is not definition:
             self.made = definition, make_sweep(**definition)
-        sweep, context = self.made[1], {"looks": self.looks}
+        if self.last is not None:
+            self.looks.append(self.last())
+        sweep, context = self.made[1], {"looks": list(self.looks)}
         verdicts = judge(sweep, records, context)
-        frame, settings = Frame(records, sweep), settings_of_records(sweep, records)
-        self.looks.append(look(verdicts, frame, sweep, context, settings))
+        self.last = lambda: look(
+            verdicts, verdicts[0].frame, sweep, context, settings_of_records(sweep, records)
+        )  # of which there is need only where somebody looks again
         return [{"verdict": v.word, "p": v.p, "low": v.low, "high": v.high, "looks": v.looks.earlier} for v in verdicts]
 
     def forget(self) -> None:
-        self.looks = []
+        self.looks, self.last = [], None
 
 
 def error_rate(

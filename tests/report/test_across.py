@@ -20,8 +20,9 @@ from bench.analysis.across import (
     interval,
     resample,
 )
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import Frame
+from bench.analysis.judged import Verdict
 from bench.analysis.power import forecast
 from bench.report.ranks import chart, markdown
 from bench.report.verdict import describe

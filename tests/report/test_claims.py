@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
+from bench.analysis.judged import Verdict
 from bench.analysis.stats import power
 from bench.report.verdict import line
 from bench.schema.errors import RequestError

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import select_frame
+from bench.analysis.judged import Verdict
 from bench.analysis.looks import look
 from bench.analysis.registered import stamps
 from bench.analysis.settings import settings_of_records

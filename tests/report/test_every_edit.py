@@ -107,14 +107,14 @@ def seen(folder: Path, name: str, sweep: Sweep) -> list[str]:
     faults = seal.faults(folder)
     if not any("Changed after it was written" in text for text in stamps(sweep, [], {"changed": faults})):
         blind.append("report")  # and `reproduce --check`, which lists the same
-    if name in seal.SOURCES:
+    if name in (*seal.SOURCES, seal.LOG):
         try:
             if "edited" not in read_committed(folder / "records.csv", sweep)[2]:
                 blind.append("table --records")
         except RequestError:
             pass  # what cannot be read is refused by its name
-        if not _changed_sources(folder):
-            blind.append("sweep")
+    if name in seal.SOURCES and not _changed_sources(folder):
+        blind.append("sweep")
     return blind
 
 
@@ -165,4 +165,21 @@ def test_the_commands_say_so(folder: Path, capsys: pytest.CaptureFixture[str], m
     log.write_bytes(before.replace(b'"seeds"', b'"seeds" ', 1))
     assert main(["reproduce", NAME, "--check"]) == 1
     assert "CONTRADICTION  protocol.jsonl: not the file that was written" in capsys.readouterr().err
+    assert main(["cite", NAME]) == 0
+    assert "was changed after it was written: protocol.jsonl" in capsys.readouterr().err
+    log.write_bytes(b"".join(before.splitlines(keepends=True)[1:]))
+    assert main(["sweep", str(REPO / "sweeps" / f"{NAME}.yaml"), "--dry-run"]) == 0
+    assert f"results/{NAME}/protocol.jsonl, line 1: not what followed" in capsys.readouterr().err
     log.write_bytes(before)
+
+
+def test_a_file_of_runs_put_beside_what_was_written_is_seen(tmp_path: Path) -> None:
+    """Predictions that no run left would decide where no seed changes anything."""
+    made = tmp_path / NAME
+    shutil.copytree(REPO / "results" / NAME, made)
+    body = (made / "predictions.npz").read_bytes()
+    (made / "predictions.npz").unlink()
+    seal.seal(made, [path.name for path in made.iterdir() if path.name != seal.FILE])
+    assert seal.faults(made) == []
+    (made / "predictions.npz").write_bytes(body)
+    assert seal.faults(made) == ["predictions.npz: not covered by digest.json"]

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import Frame
+from bench.analysis.judged import Verdict
 from bench.analysis.looks import complete
 from bench.analysis.registered import broken_promises
 from bench.analysis.settings import settings_of_records

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import Frame, select_frame
+from bench.analysis.judged import Verdict
 from bench.analysis.power import forecast
 from bench.analysis.stats import sample, t_interval
 from bench.report.compare import Side, compare

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
+from bench.analysis.judged import Verdict
 from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.verdict import describe, line, numbers, remarks
 from bench.track.record import Record

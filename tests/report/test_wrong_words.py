@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.fairness import doubts
 from bench.analysis.frame import Frame, select_frame
+from bench.analysis.judged import Verdict
 from bench.report.compare import Side, compare
 from bench.report.grid import pivot
 from bench.report.verdict import describe, remarks

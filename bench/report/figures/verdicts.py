@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.analysis.claims import Verdict
+from bench.analysis.judged import Verdict
 from bench.analysis.naming import Digits, axis, reword
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
 from bench.report.verdict import is_crossed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.analysis.claims import Verdict
+from bench.analysis.judged import Verdict
 from bench.report.figures.verdicts import MEAN, SEED, claims_figure
 
 EDGE = 4.0  # percent of the drawing kept free at each side

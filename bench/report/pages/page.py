@@ -9,8 +9,9 @@ from typing import Any
 
 from bench.analysis import predictions
 from bench.analysis.artifacts import read_kept
-from bench.analysis.claims import Verdict, judge
+from bench.analysis.claims import judge
 from bench.analysis.frame import Cell, Frame, select_frame
+from bench.analysis.judged import Verdict
 from bench.analysis.naming import Digits, axis, point, reword
 from bench.report import verdict
 from bench.report.evidence import Evidence
