@@ -30,6 +30,7 @@ GLUE = {
     "restore",
     "compose",
     "trained",
+    "reopen",
     "rehearsal",
     "api",
     "cli",

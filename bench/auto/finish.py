@@ -19,6 +19,7 @@ from bench.data.inspection import Inspection
 from bench.explain.drawing import draw
 from bench.explain.picture import Picture
 from bench.explain.subject import Subject
+from bench.reopen import open_run
 from bench.run import execute
 from bench.schema.errors import RequestError
 from bench.schema.run_key import run_key
@@ -28,7 +29,6 @@ from bench.serve.export import ALLOWED, check, export
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
-from bench.trained import open_run
 
 EXPERIMENT = "auto"  # of the store
 KINDS = ("confusion", "mistakes", "precision_recall", "calibration", "label_errors", "saliency", "neighbours")

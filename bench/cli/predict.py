@@ -185,9 +185,9 @@ def open_model(word: str, overrides: list[str], device: str = "auto") -> Any:
     """The Trained of a run of the store here, or of tracking.uri=."""
     import torch
 
+    from bench.reopen import open_run
     from bench.schema.errors import unknown_name
     from bench.track.store import Store
-    from bench.trained import open_run
 
     said = dict(w.split("=", 1) for w in overrides)
     uri = said.pop("tracking.uri", None)

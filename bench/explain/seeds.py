@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench.disk import DAMAGED_NPZ
 from bench.explain.picture import NotFor, Picture, grid, name
 from bench.explain.subject import Subject
+from bench.reopen import open_run
 from bench.schema.errors import RequestError
 from bench.track.record import TUNING, Record
-from bench.trained import open_run
 
 SHOWN = 24
 MOST = 10  # seeds

@@ -29,13 +29,14 @@ from mlflow.types.schema import ColSpec, DataType, Schema
 from PIL import Image
 
 import bench
+from bench.reopen import open_run
 from bench.schema.errors import RequestError
 from bench.serve.classifier import OfRun
 from bench.serve.export import ALLOWED, check, export, silence_exporters
 from bench.serve.exported import Exported
 from bench.serve.pictures import BadImage
 from bench.track.store import Store
-from bench.trained import Trained, open_run
+from bench.trained import Trained
 
 NAME = "model"
 NEEDS = ("numpy", "pandas", "pillow", "onnxruntime", "fsspec", "rich", "pydantic", "filelock", "pyyaml", "mlflow")

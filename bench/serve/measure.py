@@ -76,8 +76,8 @@ def of_run(job: dict[str, Any]) -> Callable[[NDArray[np.uint8]], Any]:
     """The run itself, on the CPU."""
     import torch
 
+    from bench.reopen import open_run
     from bench.track.store import Store
-    from bench.trained import open_run
 
     trained = open_run(Store(job["uri"]), job["run"], job["where"], "cpu")
     return lambda images: trained.classify(torch.from_numpy(images))

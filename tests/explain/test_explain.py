@@ -33,9 +33,10 @@ from bench.explain.seeds import siblings
 from bench.explain.subject import Subject
 from bench.explain.trace import layers
 from bench.models.search import neighbours
+from bench.reopen import open_run
 from bench.track.store import Store
 from bench.train.metrics import metrics
-from bench.trained import Trained, open_run
+from bench.trained import Trained
 
 QUICK = ("confusion", "neighbours", "templates", "filters", "architecture", "regions", "saliency")
 

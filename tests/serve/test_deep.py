@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from bench.data import load
+from bench.reopen import open_run
 from bench.schema.dataset import Folder, Split
 from bench.serve.pictures import pixels
 from bench.track.store import Store
 from bench.train.metrics import metrics
-from bench.trained import open_run
 
 DEEP = {
     "twelve": (np.uint16, 4095, (0.0, 4095.0)),  # 12 bits in a 16-bit file: the user says so

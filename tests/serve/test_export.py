@@ -17,6 +17,7 @@ import torch
 from packaging.requirements import Requirement
 from torch import nn
 
+from bench.reopen import open_run
 from bench.schema.errors import RequestError
 from bench.serve import export as exporting
 from bench.serve.classifier import OfRun
@@ -25,7 +26,6 @@ from bench.serve.export import check, culprit, export
 from bench.serve.exported import Exported
 from bench.serve.measure import measure_model
 from bench.track.store import Store
-from bench.trained import open_run
 
 
 @pytest.mark.parametrize(("name", "form"), [("cnn", "onnx"), ("cnn", "torch"), ("knn", "onnx"), ("ncm", "onnx"),

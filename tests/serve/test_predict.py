@@ -14,13 +14,13 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from bench.data import load
+from bench.reopen import open_run
 from bench.schema.dataset import Folder, Split
 from bench.schema.errors import RequestError
 from bench.serve.pictures import BadImage, pixels, places
 from bench.serve.temperature import fit_temperature, scale_scores
 from bench.track.store import Store
 from bench.train.metrics import metrics
-from bench.trained import open_run
 from tests.data.conftest import class_folders
 from tests.trained_runs import RUNS
 

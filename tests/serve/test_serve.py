@@ -19,12 +19,12 @@ import uvicorn
 from PIL import Image
 
 from bench.cli.serve import bind
+from bench.reopen import open_run
 from bench.serve.app import make
 from bench.serve.classifier import OfRun
 from bench.serve.insight import Insight
 from bench.serve.limits import Buckets, Limits
 from bench.track.store import Store
-from bench.trained import open_run
 
 CLIENTS = 32
 ANY_RATE = Limits(rate=0)

@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional
 
 from bench.parts import training
+from bench.reopen import open_run
 from bench.track.store import Store
-from bench.trained import open_run
 
 
 @training
