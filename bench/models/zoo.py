@@ -50,7 +50,7 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
     except Exception as error:  # whatever a library's network raises while it is built or looked at
         raise _refusal_of(model, kind, shape, error) from error
     if logits != (1, classes):
-        raise RequestError(f"{model.name} makes {logits} of an image, not {classes} scores: it is no classifier.")
+        raise _no_classifier(model.name, logits)
     if kind.name in swap.INSERTED and not swap.has_already(net, kind):  # published weights have these biases
         for layer in biased:
             layer.bias = None
@@ -107,9 +107,10 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
     first, with the one that the model was made for among them.
 
     Raises:
-        RequestError: none up to `LARGEST` is taken.
+        RequestError: none up to `LARGEST` is taken, the network makes no class scores, or a setting is not for it.
     """
     make = _timm if isinstance(model, Timm) else _torchvision
+    others: list[tuple[int, ...]] = []  # what it makes of an image in place of scores
     once = not (isinstance(model, Timm) and has_fixed_input(model.name))
     built: dict[int, nn.Module] = {}
 
@@ -120,21 +121,35 @@ def smallest_input(model: Timm | Torchvision, kind: NormLayer, channels: int = 3
                 net = built.get(0) or construct(make, model, kind, shape, 2)
                 if once:
                     built[0] = net  # one network for all sizes
-                return _logits(net, shape) == (1, 2)
+                made = _logits(net, shape)
         except RequestError:
             raise
         except Exception:  # whatever a library's network raises
             return False
+        others.extend([made] if made != (1, 2) else [])
+        return made == (1, 2)
 
     sides = sorted({*USUAL, *own_sides(model)})
     works = next((side for side in sides if takes(side)), None)
+    if works is None and others:
+        raise _no_classifier(model.name, others[0])
     if works is None:
-        raise RequestError(f"{model.name} takes no square image up to {LARGEST} pixels.")
+        raise TakesNone(f"{model.name} takes no square image up to {LARGEST} pixels.")
     fails = 0
     while works - fails > 1:
         middle = (works + fails) // 2
         works, fails = (middle, fails) if takes(middle) else (works, middle)
     return works
+
+
+class TakesNone(RequestError):
+    """A network takes no square image of any size that was tried."""
+
+
+def _no_classifier(name: str, made: tuple[int, ...]) -> RequestError:
+    return RequestError(
+        f"{name} makes {made or 'no tensor'} of an image, not a score for each class: it is no classifier."
+    )
 
 
 def own_sides(model: Timm | Torchvision) -> set[int]:
@@ -249,8 +264,10 @@ def _refusal_of(model: Any, kind: NormLayer, shape: tuple[int, int, int], error:
     reason = line if line and not isinstance(error, KeyError) else f"{type(error).__name__} {line}".strip()
     try:
         least = smallest_input(model, kind, c)
-    except RequestError:
+    except TakesNone:
         return RequestError(f"{model.name} cannot be used: {_set(model, kind)}it fails by itself ({reason}).")
+    except RequestError as of_setting:  # which nobody had come to yet
+        return of_setting
     if least > min(h, w):
         hint = ", or model.stem=small" if model.stem != "small" and _has_small_stem(model, least, c) else ""
         return RequestError(

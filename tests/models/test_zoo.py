@@ -317,6 +317,9 @@ def test_smallest_input_is_the_smallest():
             (3, 32, 32),
             r"Unknown weights of timm model 'resnet18': 'nonsense'.*model.name=resnet18",
         ),
+        ("qwen3_vit_88m_enc", {}, (3, 48, 48), r"makes \(1, 1, 1024\) of an image, .*: it is no classifier"),
+        # Fails at this size before it comes to what cannot be made at any.
+        ("maxvit_nano_rw_256", {"stem": "small"}, (3, 8, 8), "stem=small cannot be made for maxvit_nano_rw_256"),
         ("mixer_s32_224", {"stem": "small"}, (3, 32, 32), r"stem=small cannot be made for mixer_s32_224\. It can for"),
         ("vit_tiny_r_s16_p8_224", {"stem": "small"}, (3, 64, 64), "stem=small cannot be made for vit_tiny_r"),
         (
