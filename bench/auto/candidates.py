@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from bench.data.imagedata import ImageData
 
 BACKBONE = ("model=efficientnet_lite0", "transfer.weights=bundled")  # ImageNet, comes with an installed package
 SMALL = 64  # side that the small network sees larger images at
+PIXELS = 2**26  # values of all train images together, up to which pixels are compared
 TUNED = 160  # side at which the backbone is fine-tuned
 
 
@@ -61,6 +63,12 @@ def families(data: ImageData, others: Sequence[Family] = ()) -> list[Family]:
             if k <= smallest
         ),
     ]
+    # What takes no time worth speaking of, so that there is an answer in any case.
+    pixels = [
+        Candidate("nearest mean of pixels", ("model=ncm",)),
+        Candidate("nearest pixels", ("model=knn", "model.k=1")),
+    ]
+    small = len(data.train) * math.prod(data.shape) <= PIXELS
     heads = [
         Candidate(f"linear head on features, lr {lr:g}", (*frozen, "optim=adam", f"optim.lr={lr}"), 30)
         for lr in (0.003, 0.001, 0.01)
@@ -91,6 +99,7 @@ def families(data: ImageData, others: Sequence[Family] = ()) -> list[Family]:
         for lr in (0.001, 0.003)
     ]  # fmt: skip
     return [
+        *([Family("neighbours and means on pixels", tuple(pixels))] if small else []),
         Family("neighbours and means on frozen features", tuple(nearest), features=True),
         Family("linear heads on frozen features", tuple(heads), features=True),
         Family("small CNN from scratch", tuple(cnns)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,24 @@ from bench.compose import compose
 from bench.data.finding import by_number
 from bench.data.imagedata import ImageData
 from bench.data.inspection import Inspection, inspect
-from bench.data.sources.folder import no_folder
+from bench.data.sources.folder import no_folder, sizes
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment, experiment
 
 LEAST = 3  # images of a class: one for each of train, val and test
+PHOTO = 224  # shorter side, in pixels, from which images are photographs
 VAL = 0.2  # of what is not test: with few images a tenth would decide by chance
 
 
 def base(folder: Path) -> list[str]:
-    """The overrides that every candidate shares. Files that cannot be read are left out and listed."""
+    """The overrides that every candidate shares. Files that cannot be read are left out and listed.
+
+    Photographs are read at the side that backbones were trained at; smaller images as `dataset=folder` reads them.
+    """
     quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-    return ["dataset=folder", f"dataset.root='{quoted}'", "dataset.on_bad_image=skip", f"split.val={VAL}"]
+    shared = ["dataset=folder", f"dataset.root='{quoted}'", "dataset.on_bad_image=skip", f"split.val={VAL}"]
+    sides = [min(size) for size in sizes(to_experiment(shared).dataset)]
+    return [*shared, f"dataset.size={PHOTO}"] if sides and median(sides) >= PHOTO else shared
 
 
 def to_experiment(overrides: list[str]) -> Experiment:

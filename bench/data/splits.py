@@ -66,6 +66,9 @@ def split(
     for name, indices in made._asdict().items():
         if not len(indices):
             inside, remedy = "", "Use more images, or a larger fraction."
+            most = int(np.bincount(labels).max()) if len(labels) else 0
+            if not official.any() and most < 3:
+                remedy = f"Each split needs images of a class, and the largest class has {most}: expected 3 or more."
             if groups is not None:
                 count = len(np.unique(groups))
                 inside = f" in {count} group{'s' if count != 1 else ''}"

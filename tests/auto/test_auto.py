@@ -118,7 +118,7 @@ def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> Non
     made = Search(data, base(stripes), time.monotonic() + 3, lambda text, outcome: None)
     made.pass_seconds[BACKBONE] = 10.0  # a backbone that takes ten seconds an image
     quick = Family("linear", (Candidate("linear", (*LINEAR, "optim.lr=0.01"), 2),))
-    made.run([*families(data)[:1], quick, families(data)[-1]])
+    made.run([families(data)[1], quick, families(data)[-1]])
     left_out = [t.note for t in made.tried if t.result is None]
     assert len(left_out) == 2
     assert "are left" in left_out[0]
@@ -191,6 +191,21 @@ def test_ctrl_c_keeps_the_best(folder: Path, stripes: Path, bench: Any, monkeypa
     assert made.best.result is not None
 
 
+def test_photographs_are_read_at_a_side_that_nobody_has_to_choose(folder: Path, tmp_path: Path) -> None:
+    for name, colour in (("day", "white"), ("night", "black")):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.new("RGB", (1200 + i % 2, 1000), colour).save(tmp_path / name / f"{i}.jpg")
+    assert read(tmp_path)[0].shape == (3, 224, 224)
+    for file in tmp_path.rglob("1.jpg"):
+        file.unlink()
+    for file in tmp_path.rglob("3.jpg"):  # all of one size, and too large to be kept as they are
+        file.unlink()
+    data, _ = read(tmp_path)
+    assert data.shape == (3, 224, 224)
+    assert families(data)[0].name == "neighbours and means on pixels"
+
+
 def test_folders_that_cannot_be_learned_from(folder: Path, tmp_path: Path, bench: Any) -> None:
     assert "does not exist" in bench("auto", "nowhere")[2]
     for minutes in ("0", "nan", "inf"):
@@ -202,6 +217,8 @@ def test_folders_that_cannot_be_learned_from(folder: Path, tmp_path: Path, bench
     status, _, err = bench("auto", str(few))
     assert status == 2
     assert "down (1)" in err
+    singles = images(tmp_path / "singles", {"across": 1, "down": 2})
+    assert "the largest class has 2: expected 3 or more" in bench("auto", str(singles))[2]
     with pytest.raises(RequestError, match="is a file"):
         read(few / "across" / "0.png")
     assert dataclasses.is_dataclass(Tried)

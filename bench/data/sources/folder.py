@@ -46,6 +46,12 @@ def _read(dataset: Any, write: Write) -> Contents:
     return files.read(dataset, _list_files(dataset), write)
 
 
+def sizes(dataset: Any) -> list[tuple[int, int]]:
+    """(width, height) of every image that can be read, before anything is resized."""
+    found = _list_files(dataset).scanned(dataset.source).headers()
+    return [head.size for head in found if not isinstance(head, str)]
+
+
 def _root(dataset: Any) -> Path:
     return Path(os.path.expanduser(dataset.root))
 
