@@ -1,7 +1,7 @@
 """A finished run as something that classifies: what predict, serve, export, explain and auto all start from.
 
-    trained = bench.reopen.open_run(Store(), "1f3a9c")
-    trained.classify(torch.from_numpy(images))      # uint8 [B, C, H, W] -> log-probabilities [B, K]
+trained = bench.reopen.open_run(Store(), "1f3a9c")
+trained.classify(torch.from_numpy(images))      # uint8 [B, C, H, W] -> log-probabilities [B, K]
 """
 
 from __future__ import annotations
