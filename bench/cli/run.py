@@ -179,6 +179,10 @@ def run_or_find(
         from bench.models.native import as_native
 
         exp = as_native(exp)
+    if exp.transfer.asks_file:
+        from bench.models.origin import with_input_beside
+
+        exp = with_input_beside(exp)
     fingerprint = data.fingerprint(exp.dataset, exp.split)
     key = run_key(exp, fingerprint)
     store = Store(exp.tracking.uri)

@@ -13,6 +13,7 @@ and a warning says so.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import warnings
@@ -66,8 +67,33 @@ def read_input(path: Path) -> Input | None:
         RequestError: when there is no such file, or what is said is not an Input.
     """
     content = _inside(path)
-    if content is not None:
-        return build(Input, content, where=str(path))
+    return build(Input, content, where=str(path)) if content is not None else _read_beside(path)
+
+
+def with_input_beside(exp: Experiment) -> Experiment:
+    """The Experiment with `transfer.input` filled in from what lies beside its weights' file.
+
+    The hash in `transfer.sha256` is the file's alone: what lies beside it enters the run key by this.
+
+    Raises:
+        RequestError: see `read_input`.
+    """
+    file = exp.transfer.asks_file
+    if file is None:
+        return exp
+    path = Path(os.path.expanduser(file))
+    beside = [path.with_name(FILE), path.with_name("config.json")]
+    times = tuple(place.stat().st_mtime_ns if place.is_file() else None for place in (path, *beside))
+    found = _input_beside(path, times) if times[0] is not None and any(times[1:]) else None
+    return exp if found is None else dataclasses.replace(exp, transfer=dataclasses.replace(exp.transfer, input=found))
+
+
+@functools.lru_cache(maxsize=64)  # a sweep asks for each of its points
+def _input_beside(path: Path, times: tuple[int | None, ...]) -> Input | None:
+    return _read_beside(path) if _inside(path) is None else None
+
+
+def _read_beside(path: Path) -> Input | None:
     beside = path.with_name(FILE)
     if beside.is_file():
         content = _mapping(beside.read_text(encoding="utf-8"), beside)

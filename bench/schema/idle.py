@@ -33,6 +33,7 @@ OF_TRAINING = (
     "epochs", "steps", "seconds", "batch_size", "sampling", "select", "patience", "target", "sync_batchnorm",
     "accumulate", "clip", "precision",
 )  # fmt: skip
+MAYBE_BATCH = ("batch", "native", "own")  # norms that are batch norm, or may be
 OF_WEIGHTS = ("weights", "sha256", "entry", "preprocess", "input", "lr_backbone", "head", "hidden", "k", "metric",
               "votes", "views")  # fmt: skip
 
@@ -148,6 +149,8 @@ def _training(exp: Experiment) -> Idle:
         return
     if exp.trainer.devices * exp.trainer.num_nodes == 1:
         yield "trainer.sync_batchnorm", "there is one device"
+    elif (norm := exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name) not in MAYBE_BATCH:
+        yield "trainer.sync_batchnorm", f"the network has no batch norm (norm_layer={norm})"
     if exp.trainer.whole_epochs == 1:
         yield "trainer.select", "there is one epoch"
 

@@ -84,3 +84,10 @@ class Transfer:
             raise ValueError("head=ncm takes metric l2 or cosine, got l1.")
         if self.unfreeze_every and self.mode not in ("finetune", "partial"):
             raise ValueError(f"unfreeze_every needs mode finetune or partial, got mode={self.mode}.")
+
+    @property
+    def asks_file(self) -> str | None:
+        """The weights' file, where it or what lies beside it is to say what it was trained with."""
+        kind, _, path = self.weights.partition(":")
+        asks = self.mode != "scratch" and self.preprocess == "weights" and self.input is None
+        return path if asks and kind == "file" else None

@@ -126,6 +126,10 @@ def points(sweep: Sweep, overrides: Sequence[str] = ()) -> list[Point]:
                 from bench.models.native import as_native  # timm, which few plans need
 
                 exp = as_native(exp)
+            if exp.transfer.asks_file:
+                from bench.models.origin import with_input_beside  # torch
+
+                exp = with_input_beside(exp)
             place = (exp.dataset, exp.split)
             if place not in fingerprints:
                 fingerprints[place] = images.fingerprint(exp.dataset, exp.split)

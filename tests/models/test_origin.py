@@ -148,3 +148,25 @@ def test_runs_of_before_do_not_answer_for_the_new_default():
     assert key["weights"] != key["own"]
     with pytest.raises(RequestError, match="input is for preprocess=weights"):
         asked("transfer=frozen", "transfer.preprocess=own", "transfer.input.mean=[0]", "transfer.input.std=[1]")
+
+
+def test_what_lies_beside_the_weights_is_in_the_key(weights, monkeypatch, tmp_path):
+    """Their hash is that of the file alone: another file beside it had the same key, and the old numbers."""
+    monkeypatch.chdir(tmp_path)
+    beside = weights.with_name("preprocessing.json")
+
+    def key(*words):
+        return run_key(origin.with_input_beside(of_file(weights.name, *words)), "d")
+
+    without, found = key(), set()
+    for mean in (0.25, 0.5):
+        beside.write_text(json.dumps({"mean": [mean], "std": [0.5]}))
+        found.add(key())
+        assert key("transfer.preprocess=own") == run_key(of_file(weights.name, "transfer.preprocess=own"), "d")
+        assert key("transfer.input.mean=[0.25]", "transfer.input.std=[0.5]") in found
+    assert len(found | {without}) == 3
+    beside.write_text(origin.to_json(SAID, "0" * 64))  # of other weights
+    assert key() == without
+    beside.write_text(json.dumps({"mean": [0.25], "std": [0.5]}))
+    torch.save({"state_dict": torch.load(weights), "preprocessing": {"mean": [0.1], "std": [1]}}, weights)
+    assert key() == without  # said in the file, which the hash covers

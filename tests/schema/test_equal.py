@@ -117,6 +117,11 @@ def test_what_is_told():
     assert told(f"{small} norm_layer.groups=1000") == [
         "norm_layer.groups=1000 is norm_layer.groups=96: no layer has channels for more."
     ]
+    two = f"{DNN} trainer.devices=2 trainer.accelerator=cpu trainer.sync_batchnorm=false norm_layer="
+    assert told(f"{two}layer") == [
+        "trainer.sync_batchnorm=False changes nothing: the network has no batch norm (norm_layer=layer)."
+    ]
+    assert told(f"{two}batch") == []
     unbalanced = f"{DNN} split.train_per_class=null optim.class_weights=balanced"
     assert told(unbalanced) == []
 
