@@ -28,10 +28,10 @@ from bench.parts.reads import watch_reads
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import Experiment
 from bench.schema.own import Own, kind_of, own_parts
-from bench.train import own_step
+from bench.train import lightning
 from bench.train.fit import fit
+from bench.train.lightning import Brought
 from bench.train.own_metrics import own_metrics
-from bench.train.own_step import Brought
 
 FEW = 16  # training images
 BATCH = 8
@@ -114,7 +114,8 @@ def _same_images(exp: Experiment) -> None:
         name = getattr(exp.dataset, "name", "")
         raise RequestError(
             f"dataset '{name}' gives other images each time it is called: no run could ever be found again. Seed its "
-            "random numbers: numpy.random.default_rng(seed)."
+            "random numbers: numpy.random.default_rng(seed). What can be gone through once (a generator, an open file) "
+            "is made inside the function."
         )
 
 
@@ -131,6 +132,14 @@ def _draw_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> No
         rows, targets = change(batch.clone(), labels.clone(), augment.generator(exp.seed, 0, 0, len(batch)))
         if not torch.isfinite(rows.float()).all():
             raise RequestError(f"augmentation '{own.name}' makes pixels that are not finite.")
+        soft = targets.dim() == 2 and targets.is_floating_point() and targets.shape[1] == len(data.classes)
+        hard = targets.dim() == 1 and not targets.is_floating_point() and not targets.is_complex()
+        if not soft and not (hard and int(targets.min()) >= 0 and int(targets.max()) < len(data.classes)):
+            raise RequestError(
+                f"augmentation '{own.name}' gives back targets {list(targets.shape)} of {targets.dtype}, "
+                f"{targets.min():g}..{targets.max():g}. Expected whole numbers [B] in 0..{len(data.classes) - 1}, or "
+                f"float [B, {len(data.classes)}], a share of each class."
+            )
         return torch.cat([rows.float().flatten(), targets.float().flatten()])
 
     _twice(f"augmentation '{own.name}'", once, "Draw from draws.uniform(columns), [B, columns] in 0..1")
@@ -212,15 +221,28 @@ def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Modul
     named = f"model '{exp.model_name}'"
     prepare = preprocess.make(exp, few)
     net.eval()
+    held: list[set[str]] = []
     with torch.no_grad():
         try:
-            logits = net(prepare(batch))
+            for _ in range(2):
+                logits = net(prepare(batch))
+                held.append({*net.state_dict()})
         except Exception as error:
             raise error_of(
                 f"{_those(exp)} cannot take {len(batch)} images of {'x'.join(map(str, few.shape))}", error
             ) from error
+        if more := sorted(held[1] - held[0]):
+            raise RequestError(f"{named} makes a layer, parameter or buffer anew in each forward ({more[0]}): make all "
+                               "of them in __init__.")  # fmt: skip
+        if logits.device != batch.device:
+            raise RequestError(f"{named} gives logits on {logits.device} for images on {batch.device}: make tensors on "
+                               "the images' device, device=x.device.")  # fmt: skip
         if not torch.isfinite(logits).all():
             raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
+    if not _learns(net, prepare(batch)):
+        raise RequestError(f"{named} gives logits without a gradient, so that nothing is learnt: no detach(), numpy() "
+                           "or torch.no_grad() may lie on the way.")  # fmt: skip
+    before = {name: value.clone() for name, value in net.state_dict().items()}
     small = dataclasses.replace(
         exp.trainer, epochs=1, steps=None, seconds=None, target=None, batch_size=BATCH, select="last", max_minutes=None,
         devices=1, num_nodes=1,
@@ -228,18 +250,37 @@ def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Modul
     )  # fmt: skip
     try:
         fit(dataclasses.replace(exp, trainer=small), few, net)
-        return own_step.brought(exp, net)
+        if exp.optim.own is not None and all(torch.equal(before[n], v.cpu()) for n, v in net.state_dict().items()):
+            raise RequestError(f"optim '{exp.optim.own.name}' moves no weight in two steps. Its step(closure) "
+                               "calls the closure, which makes the gradient, then moves the parameters.")  # fmt: skip
+        return lightning.brought(exp, net)
     except RequestError:
         raise
     except RunFailed as error:
         if isinstance(error.__cause__, Exception):  # what the own code raised, in which file and line
-            raise error_of(f"{_those(exp)} cannot be trained", error.__cause__) from error
+            raise error_of(f"{_those(exp)} cannot be trained{_uncalled(net)}", error.__cause__) from error
         raise RequestError(
             f"{_those(exp)}: two steps on {FEW} images fail already: {error.reason}. Look at the initialisation, or "
             "lower optim.lr."
         ) from error
     except Exception as error:
-        raise error_of(f"{_those(exp)} cannot be trained", error) from error
+        raise error_of(f"{_those(exp)} cannot be trained{_uncalled(net)}", error) from error
+
+
+def _learns(net: nn.Module, inputs: Tensor) -> bool:
+    """Whether logits in training have a gradient, as far as there is anything to learn; the loop tells what fails."""
+    net.train()
+    try:
+        with torch.enable_grad():
+            return net(inputs).requires_grad or not any(p.requires_grad for p in net.parameters())
+    except Exception:
+        return True
+
+
+def _uncalled(net: nn.Module) -> str:
+    """What a LightningModule may miss: hooks that nobody calls here."""
+    names = [name for name in lightning.unused(net) if not name.startswith(("val", "test", "predict"))]
+    return f" (not called here: {', '.join(names)})" if names else ""
 
 
 def _those(exp: Experiment) -> str:

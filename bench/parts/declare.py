@@ -157,6 +157,9 @@ def metric(
         range: smallest and largest possible value, None for no bound.
         words: what people call it; default the name with spaces.
     """
+    ends = [end for end in range if end is not None] if isinstance(range, tuple | list) and len(range) == 2 else [1, 0]
+    if sorted(set(ends)) != ends:
+        raise ValueError(f"metric: range={range!r}. Expected (smallest, largest), None for no bound.")
     facts = {"higher_is_better": higher_is_better, "unit": unit, "range": list(range), "words": words}
     return _decorator("metric", facts, function)
 

@@ -7,7 +7,7 @@ stacked/        the learner of several runs as one program
 budget.py       how long a training is: epochs, steps or seconds
 clock.py        the deadline
 step.py         what a network learns from one batch: the part to write anew
-own_step.py     training steps and optimizers of own parts
+own_step.py     training steps of own parts; lightning.py, a LightningModule as it is
 parts.py        how batches are cut into parts, and what cannot be trained on a part of one image
 examples.py     what is trained on: images, or features of a frozen backbone
 fit.py          one run by the loop

@@ -94,6 +94,9 @@ def own_loss(mine: Own) -> Loss:
         if not isinstance(found, Tensor) or found.dim():
             what = f"a tensor of {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
             raise RequestError(f"loss '{mine.name}' gives back {what}. Expected one number, the mean over the batch.")
+        if logits.requires_grad and not found.requires_grad:
+            raise RequestError(f"loss '{mine.name}' gives back a number without a gradient, so that nothing is learnt: "
+                               "no detach(), item(), argmax() or comparison may lie on the way.")  # fmt: skip
         return found
 
     return loss

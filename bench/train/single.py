@@ -16,7 +16,7 @@ from bench.data.batches import Batches
 from bench.models import cost, transfer
 from bench.models.norm_layer import synchronise
 from bench.schema.experiment import Experiment
-from bench.train import loss, own_step, parts, sharded
+from bench.train import lightning, loss, own_step, parts, sharded
 from bench.train import optim as optimizers
 from bench.train.budget import Budget
 from bench.train.clock import Clock
@@ -62,6 +62,9 @@ class Single:
         self.training_mode, self.epoch = partial(transfer.training_mode, net, exp.transfer), 0
         wrapped = fabric.setup_module(net)
         labels = examples.labels[examples.splits["train"]]
+        self.sizes = parts.sizes(len(examples.splits["train"]), settings.batch_size)  # of the global batches
+        self.budget = Budget(settings, self.sizes)
+        lightning.attach(exp, net, len(self.sizes), self.budget.total)
         own_step.seed_generators(exp, training_seed(exp.seed, START))
         criterion = loss.make(exp.optim, net, exp.loss.own if exp.loss else None, labels)
         self.step = own_step.make(exp, net, criterion)
@@ -69,7 +72,6 @@ class Single:
             net.compile()
         # One device needs no wrapper, which costs as much as a layer of a small net.
         self.net, self.forward = net, net if self.world == 1 else wrapped
-        self.sizes = parts.sizes(len(examples.splits["train"]), settings.batch_size)  # of the global batches
         # The gradient scaler of 16-bit floats has to unscale before clipping, which a fused optimizer does too late,
         # and the fused sgd does not know sharded tensors.
         fused = settings.precision != "16-mixed" and not sharded.is_sharded(exp)
@@ -78,9 +80,12 @@ class Single:
             groups = optimizers.split_by_decay(groups, net)
         if exp.optim.layer_decay != 1:
             groups = optimizers.split_by_layer(groups, net, exp.optim)
-        self.optimizer = own_step.optimizer_of(exp, net) or optimizers.optimizer(exp.optim, groups, fused=fused)
-        self.budget, mine = Budget(settings, self.sizes), exp.schedule.own if exp.schedule else None
-        self.schedule = optimizers.schedule(exp.optim, self.optimizer, self.budget.total, mine, self.budget.place)
+        configured, scheduler = lightning.optimizer_of(exp, net, len(self.sizes))
+        self.optimizer = configured or optimizers.optimizer(exp.optim, groups, fused=fused)
+        mine = exp.schedule.own if exp.schedule else None
+        self.schedule = scheduler or optimizers.schedule(
+            exp.optim, self.optimizer, self.budget.total, mine, self.budget.place
+        )
         self.stepper: Any = fabric.setup_optimizers(self.optimizer)
         self.parameters = list(net.parameters())
 

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from bench.schema.errors import RequestError
 from bench.train.loss import Loss
 
 
@@ -77,3 +78,17 @@ class Averaged(TrainingStep):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.average.load_state_dict(state)
+
+
+def scalar(value: Any, named: str) -> Tensor:
+    """A loss, if it is one.
+
+    Raises:
+        RequestError: it is not.
+    """
+    if not isinstance(value, Tensor) or value.dim() or not value.requires_grad:
+        what = f"a tensor of {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        hint = " without a gradient" if isinstance(value, Tensor) and not value.dim() else ""
+        raise RequestError(f"{named} gives back {what}{hint}. Expected the mean over the batch, one number that can be "
+                           "differentiated.")  # fmt: skip
+    return value

@@ -87,6 +87,46 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "model=wrong", "model 'wrong': two trainings with one seed end with other weights (1.weight), and no run",
         ),
         (
+            "class Layer(nn.Linear):\n    def forward(self, x):\n        return super().forward(x).to('meta')\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' gives logits on meta for images on cpu",
+        ),
+        (
+            "class Layer(nn.Linear):\n    def forward(self, x):\n        return super().forward(x).detach()\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' gives logits without a gradient, so that nothing is learnt",
+        ),
+        (
+            "class Layer(nn.Linear):\n    def forward(self, x):\n"
+            "        self.register_buffer(f'b{len(self._buffers)}', x)\n        return super().forward(x)\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' makes a layer, parameter or buffer anew in each forward (1.b2)",
+        ),
+        (
+            "@optimizer\nclass wrong(torch.optim.SGD):\n    def step(self, closure=None):\n        super().step()\n",
+            "optim=wrong", "optim 'wrong' moves no weight in two steps. Its step(closure) calls the closure",
+        ),
+        (
+            "@loss\ndef wrong(logits, targets):\n    return (logits.argmax(1) != targets).float().mean()\n",
+            "loss=wrong", "loss 'wrong' gives back a number without a gradient, so that nothing is learnt",
+        ),
+        (
+            "@augmentation\ndef wrong(images, targets, draws):\n    return images, targets.float()\n",
+            "augment=wrong", "gives back targets [8] of torch.float32, 0..8. Expected whole numbers [B] in 0..9, or",
+        ),
+        (
+            "@metric(range=(1, 0))\ndef wrong(scores, labels, classes):\n    return 1.0\n",
+            "metrics.names=[wrong]", "ValueError: metric: range=(1, 0). Expected (smallest, largest), None for no",
+        ),
+        (
+            "@dataset\ndef wrong():\n    return [np.zeros((8 + i % 2, 8), np.uint8) for i in range(60)], [0, 1] * 30\n",
+            "dataset=wrong", "dataset 'wrong': images are of 2 sizes, such as 8 x 8 and 9 x 8. Bring them to one size",
+        ),
+        (
+            "@dataset\ndef wrong():\n    return np.zeros((60, 8, 8), np.uint8), [-1, 0] * 30\n",
+            "dataset=wrong", "labels are -1..0, but there are 1 classes. Number them from 0.",
+        ),
+        (
             "import os\nos.chdir('..')\n@model\ndef wrong(shape, classes):\n" + NET,
             "model=wrong", "model 'wrong' changes the working directory (os.chdir)",
         ),
@@ -98,7 +138,7 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
 )  # fmt: skip
 def test_a_fault_is_found_by_a_small_pass(write: Write, text: str, words: str, message: str) -> None:
     head = "import numpy as np\nimport torch\nfrom torch import nn\n"
-    head += "from bench.parts import augmentation, corruption, dataset, metric, model, norm_layer, pixel_norm\n\n"
+    head += "from bench.parts import *\n\n"
     write("parts/wrong.py", head + text)
     with pytest.raises(RequestError) as told:
         rehearse([experiment(compose(["dataset=digits", "model=dnn" if "norm" in words else "model=linear", words]))])

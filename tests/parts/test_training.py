@@ -16,11 +16,11 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.parts.load import forget_modules
-from bench.schema.errors import RequestError
+from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import experiment
 from bench.schema.run_key import run_key
 from bench.schema.science import flat_settings
-from bench.train import checkpoint, own_step
+from bench.train import checkpoint, lightning
 from bench.train.fit import fit
 from tests.conftest import REPO
 
@@ -225,12 +225,94 @@ def test_a_lightning_module_is_welcome_as_it_is(write: Write, capsys: pytest.Cap
     status, _, told = bench("run", *base, "model=theirs", "trainer.epochs=1")
     assert status == 0
     assert "model  theirs, SGD at lr 0.05, 1 epoch of batches of 128; on " in told
-    said = "Theirs: its own training_step and SGD at lr 0.05. Not used: validation_step. Validation and test are"
+    said = "Theirs: its own training_step and SGD at lr 0.05. Not used: validation_step. Validation, test and what"
     assert told.count("Theirs") == told.count(said) == 1
     with pytest.raises(RequestError, match=r"Theirs configures its optimizer, so that optim.\* changes nothing"):
         run("model=theirs", "optim.lr=0.5")
     with pytest.raises(RequestError, match="works on one device and whole batches"):
         run("model=theirs", "trainer.accumulate=2")
+
+
+SCHEDULED = """
+    import pytorch_lightning as pl
+    import torch
+    from torch import nn
+    from bench.parts import model
+
+    class Theirs(pl.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.net, self.seen = nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), []
+
+        def forward(self, x):
+            return self.net(x)
+
+        def training_step(self, batch):
+            self.print(end="")
+            self.log_dict(dict(own=nn.Identity()))
+            self.seen.append((self.current_epoch, self.global_step, self.trainer.max_epochs))
+            return dict(loss=nn.functional.cross_entropy(self(batch[0]), batch[1]) * 0.5**self.current_epoch)
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.05)
+            by = lambda kind, *given: getattr(torch.optim.lr_scheduler, kind)(optimizer, *given)
+            return {}
+
+        def on_train_epoch_end(self):
+            1 / 0
+
+    @model
+    def theirs(shape, classes):
+        return Theirs()
+    """
+SHAPES = {  # what configure_optimizers gives -> lr at the last of the 3 steps of each epoch
+    "[optimizer]": [0.05, 0.05, 0.05],
+    "[optimizer], [by('StepLR', 1)]": [0.05, 0.005, 0.0005],
+    "dict(optimizer=optimizer, lr_scheduler=by('StepLR', 2))": [0.05, 0.05, 0.005],
+    "[dict(optimizer=optimizer, lr_scheduler=dict(scheduler=by('StepLR', 1), interval='step', frequency=4))]":
+        [0.05, 0.005, 0.0005],
+    "[optimizer], [dict(scheduler=by('PolynomialLR', self.trainer.estimated_stepping_batches), interval='step')]":
+        [0.05 * 7 / 9, 0.05 * 4 / 9, 0.05 / 9],
+}  # fmt: skip
+
+
+def test_a_lightning_module_s_scheduler_and_place_in_training_are_its_own(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Lightning's own Trainer has them; without one `current_epoch` is 0 for ever."""
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0)
+
+    def run(how: str, *words: str, file: Path | None = None, on_epoch: Any = None) -> tuple[Any, Any]:
+        write("parts/theirs.py", SCHEDULED.replace("{}", how))
+        exp = experiment(compose(["dataset=digits", "model=theirs", "trainer.epochs=3", "trainer.batch_size=200",
+                                  "split.train_fraction=0.4", "trainer.select=last", *words]))  # fmt: skip
+        data = images.load(exp.dataset, exp.split)
+        net = models.build(exp, data.shape, 10)
+        return net, fit(exp, data, net, on_epoch, file)
+
+    for how, rates in SHAPES.items():
+        net, whole = run(how)
+        assert [row["lr"] for row in whole.history] == pytest.approx(rates), how
+        assert net.seen == [(step // 3, step, 3) for step in range(9)]
+    assert lightning.unused(net) == ("on_train_epoch_end",)
+
+    def killed(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "resume.ckpt"
+    with pytest.raises(KeyboardInterrupt):
+        run(how, file=file, on_epoch=killed)
+    assert apart(run(how, file=file)[1], whole) == 0
+    with pytest.raises(RequestError, match="another schedule or warmup: leave one of the two out"):
+        run(how, "optim.warmup=0.1")
+    for told, message in {
+        "[optimizer], [by('StepLR', 1), by('StepLR', 1)]": "gives 2 lr schedulers",
+        "dict(optimizer=optimizer, lr_scheduler=by('ReduceLROnPlateau'))": "brings ReduceLROnPlateau, which watches",
+        "self.trainer.strategy": "Theirs asks for self.trainer.strategy, which there is not here",
+    }.items():
+        with pytest.raises((RequestError, RunFailed), match=message):
+            run(told)
 
 
 def test_of_a_lightning_module_with_only_a_forward_nothing_is_said(write: Write) -> None:
@@ -239,7 +321,7 @@ def test_of_a_lightning_module_with_only_a_forward_nothing_is_said(write: Write)
     write("parts/theirs.py", only)
     exp = experiment(compose(["dataset=digits", "model=theirs"]))
     net = models.build(exp, (1, 8, 8), 10)
-    assert own_step.brought(exp, net) is None
+    assert lightning.brought(exp, net) is None
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def _number_labels(labels: list[Any], classes: tuple[str, ...], name: str) -> tu
         if present[0] < 0 or present[-1] >= len(names):  # type: ignore[operator]
             raise RequestError(
                 f"dataset '{name}': labels are {present[0]}..{present[-1]}, but there are {len(names)} classes. "
-                f"Expected 0..{len(names) - 1}."
+                + ("Number them from 0." if min(numbers) < 0 else f"Expected 0..{len(names) - 1}.")
             )
     missing = [names[i] for i in range(len(names)) if i not in set(numbers.tolist())]
     if missing:
@@ -150,7 +150,14 @@ def _check_images(part: Any, name: str) -> Images:
             f"dataset '{name}' gives {type(part).__name__}. Expected bench.parts.Images(images, labels, classes, "
             "split, columns), or a generator of them."
         )
-    images, labels = np.asarray(part.images), np.asarray(part.labels)
+    try:
+        images, labels = np.asarray(part.images), np.asarray(part.labels)
+    except ValueError:
+        sizes = sorted({np.shape(image) for image in part.images})
+        if len(sizes) < 2:
+            raise
+        raise RequestError(f"dataset '{name}': images are of {len(sizes)} sizes, such as {_of(sizes[0])} and "
+                           f"{_of(sizes[-1])}. Bring them to one size first.") from None  # fmt: skip
     if images.dtype != np.uint8:
         hint = " Pixels in 0..1: (255 * images).round().astype('uint8')." if images.dtype.kind == "f" else ""
         hint = " Pixels in 0..255: images.astype('uint8')." if images.dtype.kind in "iu" and _bytes(images) else hint
@@ -162,7 +169,8 @@ def _check_images(part: Any, name: str) -> Images:
     if images.ndim != 4:
         raise RequestError(f"dataset '{name}': images are {_of(images.shape)}, expected N x C x H x W or N x H x W.")
     if labels.ndim != 1 or len(labels) != len(images):
-        raise RequestError(f"dataset '{name}': {len(images)} images, but labels of shape {list(labels.shape)}.")
+        hint = " One number an image: labels.argmax(axis=1) of one-hot rows." if labels.ndim == 2 else ""
+        raise RequestError(f"dataset '{name}': {len(images)} images, but labels of shape {list(labels.shape)}.{hint}")
     if not len(images):
         return Images(images.astype(np.uint8), [], part.classes, [], part.columns)
     if labels.dtype.kind == "O":
