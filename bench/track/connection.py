@@ -43,11 +43,16 @@ def make_whole(file: Path | None) -> None:
 
     part = file.with_name(f".{file.name}.making")
     part.unlink(missing_ok=True)  # left by a maker that was killed; the lock is ours now
-    MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-    for log in ("-wal", "-shm", "-journal"):
-        if file.with_name(part.name + log).exists():
+    logs = [part.with_name(part.name + end) for end in ("-wal", "-shm", "-journal")]
+    try:
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+        if any(log.exists() for log in logs):
             _checkpoint(part)
-    part.replace(file)
+        part.replace(file)
+    except BaseException:
+        for left in (part, *logs):
+            left.unlink(missing_ok=True)
+        raise
 
 
 def _checkpoint(file: Path) -> None:

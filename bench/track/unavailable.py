@@ -53,8 +53,10 @@ MADE = "Check the name, or have it made: CREATE DATABASE name."
 DRIVER = "Install that package, or name another driver in the address: mysql+pymysql://..."
 UPGRADE = "Back the database up, then run: mlflow db upgrade {uri}"
 NEWER = "Its MLflow is newer than the one here: pip install --upgrade mlflow, or use another tracking.uri."
+FULL = ("disk is full", "No space left", "could not extend file")
 # The first that fits counts.
 CAUSES = (
+    Cause("its disk is full", "Earlier results are whole, later ones wait in the spool; free space and go on.", FULL),
     Cause("connection refused, nothing listens there", START, ("Connection refused",), away=True),
     Cause(
         "no such host", "Check the host's name in tracking.uri.",
@@ -113,7 +115,6 @@ CAUSES = (
     Cause("it is asked too often", "Wait a little, or use fewer jobs.", ("error code 429", "too many 429")),
     Cause("it answers with errors", LOG, ("error responses", "error code 500", "error code 502", "error code 503")),
 )  # fmt: skip
-FULL = ("disk is full", "No space left", "could not extend file")
 KEPT = (
     "Results are kept here and delivered as soon as it does; if it stays away, the same command, or 'bench sync' "
     "with the same tracking.uri, delivers them later."
@@ -187,12 +188,8 @@ def store_errors(uri: str) -> Iterator[None]:
         yield
     # A database that ends between two statements of a transaction reaches us past MLflow.
     except (MlflowException, requests.RequestException, OperationalError, InterfaceError) as error:
-        lines = without_secrets(str(error) or type(error).__name__, uri).splitlines()
-        if text := next((line[:300] for line in lines if any(sign in line for sign in FULL)), ""):
-            raise RequestError(
-                f"The disk of the tracking store {redact(uri)} is full: {text}\n"
-                "Earlier results are whole, later ones wait in the spool; free space and go on."
-            ) from None
+        if any(sign in str(error) for sign in FULL):
+            raise refusal(uri, error) from None
         if not isinstance(error, MlflowException) or error.error_code in TEMPORARY:
             raise StoreUnavailable.of(uri, error) from None
         error.message = without_secrets(str(error.message), uri)
