@@ -144,8 +144,8 @@ def disk_full(place: Path | str | None, remedy: str = "") -> DiskFull:
     """What to raise for a file or folder whose disk is full; None: the working directory."""
     folder = Path(place or ".")
     return DiskFull(
-        f"The disk of {folder} is full ({_free_space(folder)}). What was written before is whole; make room and go on. "
-        f"{remedy}".strip()
+        f"The disk of {folder} is full ({free_bytes(folder) >> 20} MiB free). What was written before is whole; make "
+        f"room and go on. {remedy}".strip()
     )
 
 
@@ -158,6 +158,7 @@ def no_locks(place: Path | str | None) -> RequestError:
     )
 
 
-def _free_space(folder: Path) -> str:
+def free_bytes(folder: Path) -> int:
+    """How much room the disk of a folder has, which need not be there yet."""
     there = next(p for p in (folder, *folder.absolute().parents) if p.exists())
-    return f"{shutil.disk_usage(there).free / 2**20:.0f} MiB free"
+    return shutil.disk_usage(there).free

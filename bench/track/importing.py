@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from bench.disk import free_bytes
 from bench.schema.errors import RequestError
 from bench.schema.names import checked_name
 from bench.track.address import redact, sqlite_file
@@ -147,8 +148,12 @@ def _deliver(
 
 def _to_spool(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     """A run of another store as a sealed outcome in the spool."""
+    files = _files(source, row, experiment)
+    size, free = sum(file.lstat().st_size for file in files), free_bytes(spool.root)
+    if 2 * size > free:  # in the spool and in the store; a file of holes says any size
+        raise Unbelievable(f"its files take {size >> 20:,} MiB twice, and {free >> 20:,} are free here")
     folder = spool.folder(row.tags["run_key"])
-    for file in _files(source, row, experiment):
+    for file in files:
         shutil.copyfile(file, folder / file.name, follow_symlinks=False)
     name = (row.tags.get("mlflow.runName") or row.run_id)[:NAME]
     return spool.put(record_of(row), name, experiment, row.tags.get("outcome"))

@@ -87,6 +87,16 @@ def test_files_come_from_the_stores_own_place_only(folder: Path, sent: Store) ->
         bring(Store(sent.uri), Store(f"sqlite:///{folder}/other.db"), Spool(folder / "spool"), lambda text: None)
 
 
+def test_a_file_that_says_any_size_is_left_where_it_is(folder: Path, sent: Store) -> None:
+    (record,) = sent.records("runs")
+    with (sent.artifacts(record.run_id) / "holes.bin").open("wb") as file:
+        file.truncate(2**42)
+    found = synced(sent, folder)
+    assert found.new == 0
+    assert "MiB twice, and" in found.refused[0]
+    assert not list((folder / "spool").glob("*"))
+
+
 @pytest.mark.parametrize(
     ("statement", "reason"),
     [
