@@ -167,6 +167,11 @@ def _are_numbers(given: Tensor, wanted: Tensor) -> bool:
     return dense and given.is_floating_point() == wanted.is_floating_point()
 
 
+def _diverged(given: Tensor, built: Tensor) -> bool:
+    """Whether a tensor holds NaN, or infinity where the network is not built with it (bounds, masks)."""
+    return bool((given.isnan() | (given.isinf() & ~built.isinf().to(given.device))).any())
+
+
 def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> None:
     """Copy the backbone's tensors of `state` into `net`. Every one must be there, in its shape; the head's are not.
 
@@ -203,9 +208,7 @@ def copy_backbone(net: nn.Module, state: Mapping[str, Tensor], whence: str) -> N
             f"{whence}: '{odd}' is {of.replace('torch.', '')}; expected floating-point numbers. Quantized, sparse and "
             "empty weights are not converted here: save the network that they were made of."
         )
-    broken = [
-        n for n in wanted if n in state and state[n].is_floating_point() and not state[n].float().isfinite().all()
-    ]
+    broken = [n for n in wanted if n in state and state[n].is_floating_point() and _diverged(state[n], wanted[n])]
     if broken:
         raise RequestError(
             f"{whence}: {len(broken)} tensors hold NaN or infinity, '{broken[0]}' first, as a training that diverged "

@@ -258,6 +258,17 @@ def test_weights_of_a_training_that_diverged_are_refused(tmp_path):
         weights.load(net, tmp_path / "w.pt")
 
 
+def test_bounds_that_a_network_is_built_with_may_be_infinite(tmp_path):
+    """gemma4's attention has such: its own weights were said to be those of a training that diverged."""
+    _, net = residual("transfer=finetune")
+    net.conv1.conv.register_buffer("input_max", torch.tensor(torch.inf))
+    torch.save(net.state_dict(), tmp_path / "w.pt")
+    weights.load(net, tmp_path / "w.pt")
+    torch.save(net.state_dict() | {"conv1.conv.input_max": torch.tensor(torch.nan)}, tmp_path / "w.pt")
+    with pytest.raises(RequestError, match="1 tensors hold NaN or infinity"):
+        weights.load(net, tmp_path / "w.pt")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
