@@ -36,8 +36,6 @@ def _split(exp: Experiment, data: ImageData) -> Iterator[tuple[str, str]]:
 
 
 def _files(exp: Experiment, data: ImageData) -> Iterator[tuple[str, str]]:
-    if not data.skipped:
-        yield "dataset.on_bad_image", "every file can be read"
     if data.forms:
         sizes = {tuple(form.split(" ")[-3::2]) for form in data.forms}  # "JPEG RGB 640 x 480"
         if all(width == height for width, height in sizes):
