@@ -154,17 +154,45 @@ def table(grid: Grid, places: Mapping[str, int]) -> dict[str, Any]:
         ]
         several = any(c and c["seeds"] for row in body for c in row["cells"])
         told = any(c and c["chosen"] for row in body for c in row["cells"])
-        panels.append({"title": panel_title(panel), "rows": body, "has_seeds": several, "told": told})
+        stack = stack_below(estimate_width(grid.row_heads(), body))
+        panels.append({"title": panel_title(panel), "rows": body, "has_seeds": several, "told": told, "stack": stack})
     *above, last = grid.head_rows()
     return {
         "spanning": grid.spanning() or ", ".join(m.label for m in grid.metrics),
         "row_heads": grid.row_heads(),
         "above": above,
         "heads": [head for head, _ in last],
+        "whole_heads": grid.heads(),
         "panels": panels,
         "cut": any(cell.interval.cut for cell in grid.cells()),
         "marked": any(mark for panel in grid.panels for row in panel.marks for mark in row),
     }
+
+
+# Widest table, in pixels of its estimate, that fits a window narrower than the class's own (style.css).
+STACKS = ((328, ""), (500, "stack-34"), (720, "stack-50"), (1080, "stack-72"))
+
+
+def stack_below(width: float) -> str:
+    """The class of a table: below which width of the window each row is a paragraph of named values."""
+    return next((name for most, name in STACKS if width <= most), "stack-90")
+
+
+def estimate_width(row_heads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> float:
+    """About how many pixels a table needs: its numbers are not wrapped, its heads between words."""
+
+    def words(text: str) -> float:
+        return 8.6 * max(map(len, text.split() or [""]))
+
+    wide = [max([words(head), *(words(row["heads"][i]) for row in rows)]) for i, head in enumerate(row_heads)]
+    for cells in zip(*(row["cells"] for row in rows), strict=True):
+        lines = [
+            max(8.2 * len(f"{c['mean']} {c['spread']}"), 6.7 * len(c["remarks"]), 6.7 * len(c["gaps"]))
+            for c in cells
+            if c
+        ]
+        wide.append(max(lines, default=0))
+    return sum(wide) + len(wide) * (17 if len(wide) > 5 else 28)
 
 
 def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> dict[str, Any]:
