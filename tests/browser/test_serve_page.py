@@ -59,6 +59,8 @@ def test_every_way_to_give_an_image(start: Any, chromium: Any, digit: Path, widt
     pen = ActionChains(chromium).move_to_element_with_offset(canvas, 0, -80).click_and_hold()
     pen.move_by_offset(0, 80).move_by_offset(0, 60).release().perform()
     assert "%" in answer()
+    words = chromium.find_element(By.CSS_SELECTOR, "#drop span")
+    assert words.is_displayed()  # what was dropped before is not what was asked now
     white = (
         "const c = document.querySelector('#pad canvas');return c.getContext('2d').getImageData(140, 140, 1, "
         "1).data[0] + c.getContext('2d').getImageData(5, 5, 1, 1).data[0]"
@@ -69,6 +71,7 @@ def test_every_way_to_give_an_image(start: Any, chromium: Any, digit: Path, widt
     file.write_text("no image")
     chromium.find_element(By.ID, "file").send_keys(str(file))
     wait.until(lambda d: "not an image" in d.find_element(By.ID, "error").text)
+    assert words.is_displayed()
     bad = [e for e in chromium.get_log("browser") if e["level"] == "SEVERE" and "422" not in e["message"]]
     assert bad == []
     assert chromium.execute_script("return document.documentElement.scrollWidth <= innerWidth")

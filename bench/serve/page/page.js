@@ -15,11 +15,7 @@ $("here").textContent = location.href;
 async function classify(blob, preview = true) {
   const mine = ++asked;
   $("said").classList.add("busy");
-  if (preview) {
-    const url = URL.createObjectURL(blob);
-    $("drop").style.backgroundImage = `url(${url})`;
-    $("drop").querySelector("span").hidden = true;
-  }
+  preview_of(preview ? blob : null);
   let found;
   try {
     const reply = await fetch(about.explains ? "predict?explain=1" : "predict", { method: "POST", body: blob });
@@ -29,7 +25,13 @@ async function classify(blob, preview = true) {
   }
   if (mine !== asked) return;
   $("said").classList.remove("busy");
+  if (found.error) preview_of(null); // what is no image shows nothing
   show(found);
+}
+
+function preview_of(blob) {
+  $("drop").style.backgroundImage = blob ? `url(${URL.createObjectURL(blob)})` : "";
+  $("drop").querySelector("span").hidden = Boolean(blob);
 }
 
 function show(found) {
