@@ -28,7 +28,8 @@ test: install
 null-sweeps: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q --timeout 3600 tests/report/null_sweeps_by_command.py
 
-# Kills of running sweeps at random moments, over both stores and three launchers: hours for 1000, LANES sweeps at once.
+# Kills of running sweeps at random moments, over both stores and three launchers, LANES sweeps at once. On two busy
+# cores 40 take five minutes, so that 1,000 take about two hours.
 KILLS ?= 1000
 LANES ?= 2
 faults: install
