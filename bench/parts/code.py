@@ -319,7 +319,7 @@ class _Use:
             elif path.is_dir():
                 if text in texts or self._near(place):
                     yield path
-            elif "." in text or path.is_file():
+            elif {".", "/"} & {*text} or path.is_file():  # it may come
                 self._file(label + text, path)
 
     def _matches(self, place: Path, texts: list[str]) -> Iterator[str]:

@@ -41,7 +41,7 @@ def reads(node: ast.AST, words: set[str]) -> bool:
         case ast.ImportFrom(module=str(name)):
             return not words.isdisjoint(name.split("."))
         case ast.Constant(value=str(text)):
-            return text in words
+            return text in words or any(word in text for word in words if word.startswith("__annot"))
     return False
 
 
@@ -97,7 +97,7 @@ class WithoutHints(ast.NodeTransformer):
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         """`x: int = 1` is `x = 1`; `x: int` alone makes x a local."""
         self.generic_visit(node)
-        if _acts(node.annotation) and not any(isinstance(n, ast.FunctionDef) for n in self.inside):
+        if acts(node.annotation) and not any(isinstance(n, ast.FunctionDef) for n in self.inside):
             return node
         if node.value is None:
             return ast.copy_location(ast.AnnAssign(node.target, ast.Constant(None), None, node.simple), node)
@@ -107,9 +107,9 @@ class WithoutHints(ast.NodeTransformer):
         given = node.args
         extra = [a for a in (given.vararg, given.kwarg) if a is not None]
         for argument in (*given.posonlyargs, *given.args, *given.kwonlyargs, *extra):
-            if argument not in kept and argument.annotation is not None and not _acts(argument.annotation):
+            if argument not in kept and argument.annotation is not None and not acts(argument.annotation):
                 argument.annotation = None
-        if node.returns is not None and not _acts(node.returns):
+        if node.returns is not None and not acts(node.returns):
             node.returns = None
         self.inside.append(node)
         node.body = [self.visit(s) for s in node.body]
@@ -128,5 +128,8 @@ class WithoutHints(ast.NodeTransformer):
         return [*positional[takes + (owner is not None) :], *node.args.kwonlyargs] if kinds else []
 
 
-def _acts(hint: ast.expr) -> bool:
-    return any(isinstance(n, ast.Call | ast.NamedExpr | ast.Await) for n in ast.walk(hint))
+def acts(hint: ast.AST) -> bool:
+    """Whether running a hint may do something: a call or a name given, but for what `Annotated` is told."""
+    if isinstance(hint, ast.Subscript) and ast.unparse(hint.value).rpartition(".")[2] == "Annotated":
+        return any(isinstance(n, ast.NamedExpr) for n in ast.walk(hint))
+    return isinstance(hint, ast.Call | ast.NamedExpr | ast.Await) or any(map(acts, ast.iter_child_nodes(hint)))

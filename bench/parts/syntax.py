@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.parts.hints import FILE, WithoutHints, folders_of_file, reads
+from bench.parts.hints import FILE, WithoutHints, acts, folders_of_file, reads
 from bench.schema.offered import KINDS, decorators
 
 # Decorators that leave nothing behind outside of what they decorate, by the module that they are imported from.
 HARMLESS = {"abc", "contextlib", "dataclasses", "functools", "typing", "typing_extensions"}
 HARMLESS_OF_TORCH = {"no_grad", "inference_mode", "enable_grad", "compile", "script"}
 # Where code is looked up by computed names, the syntax does not tell which.
-COMPUTED_NAMES = {"eval", "exec", "globals", "locals", "vars", "__import__", "__builtins__"}
+COMPUTED_NAMES = {"__annotations__", "eval", "exec", "globals", "locals", "vars", "__import__", "__builtins__"}
 COMPUTED_MODULES = {"builtins", "imp", "importlib", "pkgutil", "pydoc", "runpy"}
 COMPUTED_ATTRIBUTES = {"import_module", "__subclasses__", "__init_subclass__", "__set_name__", "__globals__",
                        "f_globals", "f_locals", "f_builtins", "getmodule", "get_objects", "get_referrers",
@@ -99,10 +99,15 @@ class Module:
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             plain = all(isinstance(n, ast.Name | ast.Tuple | ast.List | ast.Starred | ast.expr_context)
                         for t in targets for n in ast.walk(t))  # fmt: skip
-            return not plain or (statement.value is not None and _calls(statement.value))
+            hinted = isinstance(statement, ast.AnnAssign) and acts(statement.annotation)
+            return not plain or hinted or (statement.value is not None and _calls(statement.value))
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
-            return any(map(_calls, defaults)) or not all(map(self._harmless, statement.decorator_list))
+            return (
+                any(map(_calls, defaults))
+                or any(map(acts, _hints(statement)))
+                or not all(map(self._harmless, statement.decorator_list))
+            )
         if isinstance(statement, ast.ClassDef):
             return (
                 bool(statement.keywords)
@@ -271,6 +276,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
+            yield from (n.target.id for n in _run(node) if isinstance(n, ast.NamedExpr))
             return
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
@@ -282,6 +288,12 @@ def _bound(node: ast.AST) -> Iterator[str]:
             yield name
     for inner in ast.iter_child_nodes(node):
         yield from _bound(inner)
+
+
+def _hints(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+    """Of its arguments, and of what it gives back."""
+    given = [n.annotation for n in ast.walk(function.args) if isinstance(n, ast.arg)]
+    return [hint for hint in (*given, function.returns) if hint is not None]
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
@@ -305,7 +317,8 @@ def canonical(node: ast.AST) -> str:
     parts = []
     for name, value in ast.iter_fields(node):
         if isinstance(value, list):  # a text that stands alone is words for people, wherever it stands
-            value = [v for v in value if not (isinstance(v, ast.Expr) and isinstance(v.value, ast.Constant))]
+            value = [v for v in value if not isinstance(v, ast.Pass)
+                     and not (isinstance(v, ast.Expr) and isinstance(v.value, ast.Constant))]  # fmt: skip
         if value is None or value == [] or name in ("type_comment", "kind", "type_ignores", "ctx"):
             continue
         parts.append(f"{name}={_text(value)}")

@@ -146,6 +146,24 @@ def test_type_hints_count_where_somebody_reads_them(write: Write) -> None:
             assert changed(file, old, new)[0], (reader, old)
 
 
+def test_what_a_hint_does_by_being_run_counts(write: Write) -> None:
+    for lines, old, new in (
+        ("def q(x: (Z := 3)): return x\ndef f(): return Z", "3", "4"),
+        ("def q(x=(Z := 3)): return x\ndef f(): return Z", "3", "4"),
+        ("L = []\nK: L.append(1) = 3\ndef f(): return L", "1", "2"),
+        ("L = []\ndef q() -> L.append(1): return 3\ndef f(): return L", "1", "2"),
+        ("K: int = 3\ndef f(): return __annotations__", "int", "float"),
+    ):
+        file = write("parts/net.py", PART.format(lines, "f()") + OTHER)
+        assert changed(file, old, new)[0], lines
+    file = write("parts/net.py", PART.format("class A:\n    'Mine.'\ndef f(): return A", "f()") + OTHER)
+    assert changed(file, "'Mine.'", "pass") == (False, False)
+    text = HINTED.format("").replace(
+        "second(shape, classes)", "second(shape, classes, *, n: Annotated[int, Field(gt=0)] = 1)"
+    )
+    assert changed(write("parts/net.py", text), "Field(gt=0)] = 1", "Field(gt=1)] = 1") == (False, True)
+
+
 @pytest.mark.parametrize(("how", "counts"), [
     ("1", False), ("Path(__file__).resolve().parent / 'one.bin'", False), ("dirname(abspath(__file__))", False),
     ("type(shape).__name__", False), ("Path(__file__).stem", True), ("__name__", True), ("shape.__module__", True),
