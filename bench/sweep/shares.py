@@ -27,12 +27,16 @@ class Shares:
         """More points of the launch, divided by themselves: those of before have begun or are over."""
         self._forms |= {p.key: program_form(p.experiment) for p in points}
         alike = Counter(form for p in points if (form := self._forms[p.key]) is not None)
-        self._shares |= {form: -(-n // self._count) for form, n in alike.items()}  # a worker's
+        most = {form: largest_program(p.experiment) for p in points if (form := self._forms[p.key]) is not None}
+        for form, count in alike.items():
+            # As many programs for each worker, of one size: full ones first would leave the last to one of them.
+            rounds = -(-count // (self._count * most[form]))
+            self._shares[form] = -(-count // (self._count * rounds))
 
     def of(self, point: Point) -> int:
         """How many points a worker takes at once together with this one, itself included."""
         form = self._forms[point.key]
-        return 1 if form is None else min(self._shares[form], largest_program(point.experiment))
+        return 1 if form is None else self._shares[form]
 
     def part(self, point: Point) -> None:
         """From now on points like this one are run alone."""
