@@ -113,7 +113,9 @@ def _other(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _describe(name: str, value: Any) -> str:
-    return f"{name} {show(value)}" if name != "data" else "other images"
+    shown = show(value)
+    hashed = len(shown) == 64 and not set(shown) - set("0123456789abcdef")  # of own code
+    return f"{name} {shown[:8] if hashed else shown}" if name != "data" else "other images"
 
 
 def values_of(claim: Claim, frame: Frame) -> dict[str, set[str]]:

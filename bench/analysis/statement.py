@@ -98,7 +98,7 @@ def scope(claim: Claim, frame: Frame) -> str:
     elif per_class := _values(found, "split.train_per_class"):
         parts += [f"{', '.join(per_class)} training images a class"] if per_class != ["none"] else []
     parts += spans(lengths(found))
-    splits = len({tuple(canonical_text(r.config.get(name)) for name in SPLIT) for r in found})
+    splits = len({tuple(canonical_text(r.config.get(name)) for name in SPLIT) for r in found if r.config})
     if isinstance(claim, Across):
         parts.append(f"across values of {axis(claim.over)}")
     elif frame.drawn:

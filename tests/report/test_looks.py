@@ -53,6 +53,13 @@ def test_looks_at_other_settings_do_not_count_and_are_told(tmp_path: Path) -> No
     assert again.looks.spent
 
 
+def test_a_look_at_other_code_names_it_by_its_first_letters(tmp_path: Path) -> None:
+    looks: list[dict[str, Any]] = []
+    judged(made(**{"model.code": "a1b2c3d4" * 8}), looks, tmp_path)
+    now = judged(made(rng=2, **{"model.code": "0f" * 32}), looks, tmp_path)
+    assert "Judged at other settings too (model.code a1b2c3d4, n = 3: open)." in describe(now)
+
+
 def test_a_claim_that_came_after_a_look_is_told_each_time_that_the_table_is_made(tmp_path: Path) -> None:
     """The second time it had been looked at, too, and the table said nothing."""
     looks: list[dict[str, Any]] = []

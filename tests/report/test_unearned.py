@@ -115,6 +115,12 @@ def test_how_many_splits_an_average_is_of_is_said() -> None:
     assert "3 splits and their test sets" in verdict(make_records(axes, lambda _: 0.8), PAIR, axes).scope
 
 
+def test_a_run_that_is_missing_is_no_split_of_its_own() -> None:
+    records = changed(make_records(AXES, lambda _: 0.8), lambda r: {"config": {**r.config, "split.seed": 0}})
+    missing = dataclasses.replace(records[0], status="missing", metrics={}, config={})
+    assert "one split and its test set" in verdict([missing, *records[1:]], PAIR, AXES).scope
+
+
 def test_axes_that_go_together_have_a_trend() -> None:
     """Nothing was ever settled: each width had only one learning rate, and "lacked a run" at the others."""
     axes = {"w": [1, 2, 3], "optim.lr": [0.3, 0.2, 0.1]}
