@@ -234,13 +234,15 @@ def _find_finished(store: Store, key: str, name: str) -> Record | None:
 def log_if_wanted(config: dict[str, Any], ran: bool, record: Record) -> tuple[str, str]:
     """(address of the registered model, "") where one is wanted of a finished run, or ("", why there is none)."""
     wanted = config.get("tracking", {})
-    if not (ran and wanted.get("log_model")) or record.status != "finished":
+    if not wanted.get("log_model") or record.status != "finished":
         return "", ""
     try:
-        from bench.serve.logged import log_model
+        from bench.serve.logged import log_model, registered
         from bench.track.store import Store
 
-        return log_model(Store(wanted.get("uri")), record.run_id), ""
+        store = Store(wanted.get("uri"))
+        earlier = "" if ran else registered(store, record.run_id)
+        return earlier or log_model(store, record.run_id), ""
     except RequestError as error:
         return "", str(error)
     except ImportError as error:

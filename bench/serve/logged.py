@@ -104,6 +104,13 @@ def log_model(store: Store, run_id: str) -> str:
     return f"models:/{registry_name(trained)}/{info.registered_model_version}"
 
 
+def registered(store: Store, run_id: str) -> str:
+    """The address of the newest model that was registered of a run; empty where none was."""
+    found = mlflow.MlflowClient(store.uri).search_model_versions(f"run_id='{run_id}'")
+    newest = max(found, key=lambda version: int(version.version), default=None)
+    return f"models:/{newest.name}/{newest.version}" if newest is not None else ""
+
+
 @contextmanager
 def track_here(uri: str) -> Iterator[None]:
     """MLflow's fluent calls go to this store within; it says so in the environment, which is put back after.

@@ -23,8 +23,11 @@ from bench.track.store import Store
 
 def test_mlflow_serves_a_logged_model(folder: Path, digit: Path, bench: Any, bench_json: Any) -> None:
     """Logged with signature and example, registered, and answered over HTTP as bench predict answers."""
-    run = bench_json("run", "dataset=digits", "model=linear", "trainer.epochs=1", "tracking.log_model=true")
-    assert run["model"] == "models:/digits-linear/1"
+    words = ("run", "dataset=digits", "model=linear", "trainer.epochs=1")
+    bench_json(*words)
+    for _ in range(2):  # of a run that is there already, once
+        run = bench_json(*words, "tracking.log_model=true")
+        assert run["model"] == "models:/digits-linear/1"
     assert Store().get(run["run_id"]).status == "finished"
     wanted = bench_json("predict", run["run_id"], str(digit))["predictions"][0]
     with bind("127.0.0.1", 0) as free:
