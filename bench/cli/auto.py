@@ -49,10 +49,15 @@ def main(args: argparse.Namespace) -> int:
     from bench.track.store import Store
 
     sampler()  # says now that a library is missing
+    out = args.out or Path("auto") / args.folder.resolve().name
     data, found = folder.read(args.folder)
     say = View(started, args.minutes, quiet=args.json)
     for line in folder.summary(data, found):
         say.line(line)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # now, and not when the search is over
+        raise RequestError(f"--out: {out} cannot be made ({error.strerror}). Say another folder.") from None
     store = Store(args.uri)
     base = folder.base(args.folder)
     search = Search(data, base, started + 60 * args.minutes * (1 - REPORT), say.tell)
@@ -71,7 +76,6 @@ def main(args: argparse.Namespace) -> int:
     if stopped:
         say.line("Stopped. The best so far is kept; once more Ctrl-C drops it.")
     record = finish.record_best(best, data, store)
-    out = args.out or Path("auto") / args.folder.resolve().name
     page = finish.report(record, data, found, search, store, out)
     model, problem = finish.export_run(record, store, out / "model")
     accuracy, low, high = finish.interval(record, len(data.test))

@@ -217,6 +217,9 @@ def test_folders_that_cannot_be_learned_from(folder: Path, tmp_path: Path, bench
     status, _, err = bench("auto", str(few))
     assert status == 2
     assert "down (1)" in err
+    fine = images(tmp_path / "fine", {"across": 4, "down": 4})
+    place = str(fine / "across" / "0.png" / "report")
+    assert f"--out: {place} cannot be made" in bench("auto", str(fine), "--out", place)[2]
     singles = images(tmp_path / "singles", {"across": 1, "down": 2})
     assert "the largest class has 2: expected 3 or more" in bench("auto", str(singles))[2]
     with pytest.raises(RequestError, match="is a file"):
