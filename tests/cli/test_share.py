@@ -16,7 +16,7 @@ from bench.protocol import register
 from bench.report import evidence, integrity
 from bench.report.reproduce import _apart
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIMS = [{"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}]

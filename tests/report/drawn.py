@@ -12,7 +12,7 @@ from bench.report import figures
 from bench.report.figures.chart import Chart
 from bench.schema.sweep import Figure
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["plain", "residual"], "depth": [8, 20, 32, 56]}
 

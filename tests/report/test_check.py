@@ -23,7 +23,7 @@ from bench.schema.label import show
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record, read_csv
 from tests.conftest import REPO
-from tests.report.conftest import make_records
+from tests.records import make_records
 
 CASES = Path(__file__).parent / "cases"
 Bench = Callable[..., tuple[int, str, str]]

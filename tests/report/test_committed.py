@@ -26,7 +26,7 @@ from bench.report.pages import page, site
 from bench.schema.metric import METRICS, Metric
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 # What `bench report` and the verbs that run and judge write into a sweep's folder.

@@ -17,7 +17,7 @@ from bench.report import evidence, seal
 from bench.report.pages import site
 from bench.schema.claim import digest
 from bench.track.record import Record, read_csv, write_csv
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIM = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}

@@ -26,7 +26,7 @@ from bench.report.figures.verdicts import claims_figure
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Figure, Sweep
 from bench.track.record import Record
-from tests.report.conftest import BATCHNORM, make_records, make_sweep
+from tests.records import BATCHNORM, make_records, make_sweep
 from tests.report.drawn import AXES, KINDS, describe, draw, reader, records
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"

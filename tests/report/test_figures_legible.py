@@ -16,7 +16,7 @@ from bench.report.figures.chart import marks
 from bench.report.figures.style import COLOURS, COLUMN, DASHES, MARKERS, SMALLEST, look
 from bench.schema.sweep import Figure
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 from tests.report.drawn import KINDS, describe, draw, records
 
 

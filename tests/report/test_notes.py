@@ -14,7 +14,7 @@ from bench.report.grid import pivot
 from bench.report.notes import looks, mixed_stamps, notes
 from bench.schema.claim import digest
 from bench.track.record import Record
-from tests.report.conftest import BATCHNORM, make_records, make_sweep
+from tests.records import BATCHNORM, make_records, make_sweep
 
 
 def records() -> list[Record]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.report import write
 from bench.report.pages import site
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["a", "b"], "split.seed": [1, 2, 3]}
 CLAIM = {"says": "It helps", "compare": {"model": "a"}, "against": {"model": "b"}}

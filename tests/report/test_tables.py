@@ -23,7 +23,7 @@ from bench.report.tables import markdown, plain_text, text, tidy_csv
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
-from tests.report.conftest import BATCHNORM, make_records, make_sweep
+from tests.records import BATCHNORM, make_records, make_sweep
 
 GOLDEN = Path(__file__).parent / "golden"
 ACCURACY = {  # norm, lr -> one accuracy a seed

@@ -15,7 +15,7 @@ from bench.report.grid import pivot
 from bench.report.latex import latex
 from bench.report.notes import notes
 from bench.report.published import compare_published
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 from tests.report.test_tables import EVIL
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"

@@ -13,7 +13,7 @@ from bench.analysis.judged import Verdict
 from bench.analysis.resampling import FEWEST_FOR_BOOTSTRAP, fewest_for_wilcoxon
 from bench.report.verdict import describe, line, numbers, remarks
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["plain", "residual"], "model.depth": [8, 20], "optim.lr": [0.01, 0.1]}
 PAIR = {"compare": {"model": "residual"}, "against": {"model": "plain"}}

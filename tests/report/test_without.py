@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.track.record import write_csv
-from tests.report.conftest import BATCHNORM, make_records
+from tests.records import BATCHNORM, make_records
 
 SWEEP = """
 question: Does it help?

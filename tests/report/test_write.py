@@ -16,7 +16,7 @@ from bench.analysis.artifacts import read_kept
 from bench.schema.errors import RequestError
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, read_csv, to_csv, write_csv
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 FILES = [
     "records.csv",

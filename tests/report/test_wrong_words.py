@@ -19,7 +19,7 @@ from bench.report.verdict import describe, remarks
 from bench.schema.errors import RequestError
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record, read_csv
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 CASES = Path(__file__).parent / "cases"
 

@@ -25,7 +25,7 @@ from bench.train.optim import factor, schedule
 from bench.train.parts import sizes
 from bench.train.single import Single
 from bench.train.stacked import fit as stacked
-from tests.report.conftest import make_sweep
+from tests.records import make_sweep
 from tests.train.agreement import same
 
 DNN = ("model=dnn", "model.hidden=[16]", "optim.schedule=linear")

@@ -15,7 +15,7 @@ from bench.analysis.stats import power
 from bench.report.verdict import line
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["plain", "residual"], "depth": [8, 20, 56]}
 

@@ -21,7 +21,7 @@ from bench.report.reproduce import judge as reproduced
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES: dict[str, list[Any]] = {"model": ["a", "b"], "depth": [8, 20]}
 PAIR = {"compare": {"model": "a"}, "against": {"model": "b"}}

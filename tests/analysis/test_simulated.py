@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.conftest import make_records
-from tests.report.simulated import (
+from tests.analysis.simulated import (
     AXES,
     KINDS,
     MISSING,
@@ -20,8 +19,9 @@ from tests.report.simulated import (
     looking,
     planted,
 )
-from tests.report.simulated_replicates import COUNTS, rates
-from tests.report.simulated_replicates import KINDS as REPLICATES
+from tests.analysis.simulated_replicates import COUNTS, rates
+from tests.analysis.simulated_replicates import KINDS as REPLICATES
+from tests.records import make_records
 
 
 def limit(draws: int) -> float:

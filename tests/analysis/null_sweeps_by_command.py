@@ -1,6 +1,6 @@
 """Null sweeps judged by `bench table` itself, every file written: half an hour and more, so run by `make null-sweeps`.
 
-tests/report/test_simulated.py holds that the command says what the simulated function says.
+tests/analysis/test_simulated.py holds that the command says what the simulated function says.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.simulated import KINDS, Command, error_rate, looking
-from tests.report.test_simulated import limit
+from tests.analysis.simulated import KINDS, Command, error_rate, looking
+from tests.analysis.test_simulated import limit
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,7 +11,7 @@ from bench.analysis.claims import judge
 from bench.analysis.power import forecast
 from bench.analysis.replicates import Spread, crossed_mean, spread_of
 from bench.analysis.stats import critical, detectable, power, provable, sequential_quantile
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["a", "b"]}
 CLAIM = {"says": "a helps", "compare": {"model": "a"}, "against": {"model": "b"}}

@@ -13,7 +13,7 @@ from bench.analysis.frame import select_frame
 from bench.analysis.statement import counts
 from bench.report.verdict import describe
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["a", "b", "c"], "optim.lr": [0.01, 0.1, 1.0]}
 CLAIM = {"says": "a helps", "compare": {"model": "a"}, "against": {"model": "b"}}

@@ -20,7 +20,7 @@ from bench.report.reproduce import judge as judged_again
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 PAIR = {"says": "x", "compare": {"m": "a"}, "against": {"m": "b"}}
 AXES: dict[str, list[Any]] = {"m": ["a", "b"]}

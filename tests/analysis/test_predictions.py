@@ -17,7 +17,7 @@ from bench.data import load
 from bench.schema.experiment import experiment
 from bench.track.record import Record
 from bench.train.knn import score_by_distance
-from tests.report.conftest import make_records
+from tests.records import make_records
 
 TRUE = np.arange(200) % 10
 

@@ -1,6 +1,6 @@
 """Sweeps drawn where the truth is known, judged by the product's own `judge`: how often is a verdict false?
 
-`python -m tests.report.simulated [DRAWS]` prints the table that VERDICTS.md holds. `judge` takes a millisecond;
+`python -m tests.analysis.simulated [DRAWS]` prints the table that VERDICTS.md holds. `judge` takes a millisecond;
 `Command` asks `bench table` itself, with files for records, sweep and log, in half a second. Nothing is going on: both
 arms have one distribution, a cell's mean is its bound, a difference is exactly its margin; so every settled verdict is
 false. `planted` asks the same where there is an effect: how often it is found, and whether the interval holds it.
@@ -27,7 +27,7 @@ from bench.analysis.settings import settings_of_records
 from bench.cli import main
 from bench.schema.sweep import Sweep
 from bench.track.record import Record, write_csv
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["a", "b"], "depth": [8, 20, 56]}
 PAIR = {"compare": {"model": "a"}, "against": {"model": "b"}}

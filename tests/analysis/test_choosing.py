@@ -16,7 +16,7 @@ from bench.report.figures.verdicts import effect_label
 from bench.report.verdict import line
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model.k": [1, 5, 20], "split.fold": [0, 1]}
 SEEDS = 6

@@ -21,7 +21,7 @@ from bench.report.verdict import describe
 from bench.schema.claim import digest
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIM = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}

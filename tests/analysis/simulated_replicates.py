@@ -1,6 +1,6 @@
 """Null and planted sweeps whose replicates are no plain seeds: splits of one pool of images, folds, data sets, choices.
 
-`python -m tests.report.simulated_replicates [DRAWS]` prints the table that VERDICTS.md holds. Splits and folds are
+`python -m tests.analysis.simulated_replicates [DRAWS]` prints the table that VERDICTS.md holds. Splits and folds are
 real ones: a pool of 120 images is drawn, each arm has features of its own and learns the class means of its training
 images; so replicates share images as those of a sweep do. Without a gain both arms have one distribution.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.analysis.claims import judge
 from bench.schema.sweep import Sweep
 from bench.track.record import Record
-from tests.report.conftest import make_sweep
+from tests.records import make_sweep
 
 POOL, FEATURES, APART, TEST = 120, 8, 0.25, 0.25
 ARMS = ("a", "b")

@@ -13,7 +13,7 @@ from bench.report.notes import notes
 from bench.report.tables import plain_text, tidy_csv
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import BATCHNORM, make_records, make_sweep
+from tests.records import BATCHNORM, make_records, make_sweep
 
 SELECT = {"over": ["optim.lr"], "by": "val/accuracy"}
 # norm -> lr -> (val, test): the best lr on val is not the best on test.

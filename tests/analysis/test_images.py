@@ -28,7 +28,7 @@ from bench.analysis.images import (
 from bench.report.verdict import describe
 from bench.schema.dataset import Dataset, Split
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"model": ["a", "b"]}
 CLAIM = {"says": "a helps", "compare": {"model": "a"}, "against": {"model": "b"}}

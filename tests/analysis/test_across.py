@@ -28,7 +28,7 @@ from bench.report.ranks import chart, markdown
 from bench.report.verdict import describe
 from bench.schema.errors import RequestError
 from bench.track.record import Record
-from tests.report.conftest import make_records, make_sweep
+from tests.records import make_records, make_sweep
 
 AXES = {"dataset": ["mnist5k", "digits", "fashion_mnist", "plane"], "model": ["a", "b", "c"]}
 GAIN = {"a": 0.0, "b": 0.02, "c": 0.04}
