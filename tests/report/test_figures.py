@@ -216,6 +216,18 @@ def test_where_one_arm_collapsed_the_others_get_a_panel_of_their_own(
     assert len(describe(**KINDS["line"]).panels) == 1
 
 
+def test_where_all_arms_go_with_x_none_of_them_is_far_away(
+    batchnorm_sweep: Sweep, batchnorm_records: list[Record]
+) -> None:
+    """Accuracy over the number of images: the close-up showed the largest number alone."""
+    far = [
+        dataclasses.replace(r, metrics={**r.metrics, "test/accuracy": 0.8 if r.axes["optim.lr"] == 0.1 else 0.3})
+        for r in batchnorm_records
+    ]
+    (whole,) = figures.describe(batchnorm_sweep.figure, batchnorm_sweep, far).panels
+    assert len(whole.marks) == 6
+
+
 def test_a_point_without_a_finished_run_is_crossed_and_counted() -> None:
     made = [
         dataclasses.replace(r, status="failed", metrics={}, costs={})

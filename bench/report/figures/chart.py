@@ -175,6 +175,9 @@ def _close_up(panel: Panel, y: Scale) -> Panel | None:
     if min(reach) <= bound + gap / 2:  # their own spread bridges the gap: nothing would be gained
         return None
     out = [m for m in panel.marks if m.y is not None and sign * m.y <= bound]
+    lost = {m.x for m in out} - {m.x for m in kept}
+    if any(isinstance(x, int | float) for x in lost) and len({m.series for m in panel.marks}) > 1:
+        return None  # no arm is far away: all of them go with x
     threads = tuple((s, line) for s, line in panel.threads if all(sign * v > bound + gap / 2 for _, v in line))
     side = "below" if sign > 0 else "above"
     if len(out) > 1 and len({m.text for m in out}) == 1:
