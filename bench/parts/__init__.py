@@ -18,15 +18,17 @@ How it works, by file:
   `bench.schema.offered`. Nothing is imported, so planning stays without torch and a file that does not import disturbs
   nobody who does not ask for it. outline: the signature of one of ours, likewise without importing it.
 - code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
-  docstrings and layout; of an installed package its name and version. It is in the run key. syntax: what a file's
-  statements bind and may do. hints: type hints and the file's name, where nobody reads them. ordering: where code goes
-  through a set. walk: the files below a folder. named: files that settings name.
+  docstrings and layout; of an installed package its name and version. It is in the run key. use: what that is, from
+  file to file. syntax: what a file's statements bind and may do. quoted: which files they name. hints: type hints and
+  the file's name, where nobody reads them. ordering: where code goes through a set. walk: the files below a folder.
+  named: files that settings name.
 - images: what an own dataset gives back. metrics: own metrics in the one table of metrics, without running them.
 - source: the code as a run keeps it, and laid out again for `bench reproduce --with-parts`.
 - load: importing the file, anew in each run, one module for all parts that import it, and refusing code that is not
   what the hash says. finders: where Python finds it, made from its text. patches: taking back what it put into
-  libraries. reads: refusing files that the code reads and the hash does not know. loaders: those that libraries open
-  in C.
+  libraries.
+- reads: refusing files that the code reads and the hash does not know. watches: what was seen. whose: the user's, a
+  library's or ours. environment: its variables. loaders: files that libraries open in C.
 - signature: typed settings from the function's own signature.
 - resolve: a composed configuration in which own parts are named, with each as a `bench.schema.own.Own`: plain data,
   which workers, launchers and records carry. Only who calls the code loads it.

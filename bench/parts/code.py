@@ -3,52 +3,36 @@
 Taken from the syntax, statement by statement: of each file that is imported on the way, those statements count that
 may bind a name which is used, all of them, and those that may change something by being run. Comments, docstrings,
 layout, the place of files, the name of the part's own and type hints that nobody reads (`bench.parts.hints`) do not
-count. What the syntax cannot tell apart counts as used: all of a module that is
-imported as a whole, and all Python files in and beside the folder where code is looked up by computed names.
+count. What the syntax cannot tell apart counts as used: all of a module that is imported as a whole, and all Python
+files in and beside the folder where code is looked up by computed names.
 
 A file that the code names counts with its content: `"table.json"`, `"weights/first.bin"`, or folder and name apart
 (`Path("weights") / "first.bin"`), in the part's folder, beside it, in the working directory and beside the file of code
-that is imported; not where it is only written (`open("net.log", "a")`). A folder in the part's
-folder that is named counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins
-with wildcards alone (`"*"`, `"**/*.txt"`), or that has neither a dot nor a slash, in the part's folder and in folders
-that are named. A name that is partly
-computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`; whoever lists a
-folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in it can be meant
-by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with its content.
-`bench.parts.reads` refuses what is opened besides, while the part is imported and tried; what another program opens it
-does not hear. A setting that names a file counts by
-`bench.parts.named`.
+that is imported; not where it is only written (`open("net.log", "a")`). A folder in the part's folder that is named
+counts as a whole. A pattern (`"t/*.txt"`) counts as the names that it matches; one that begins with wildcards alone
+(`"*"`, `"**/*.txt"`), or that has neither a dot nor a slash, in the part's folder and in folders that are named. A name
+that is partly computed is such a pattern: `f"{kind}.txt"`, `"%s.txt" % kind`, `kind + ".txt"`, `with_suffix(".txt")`;
+whoever lists a folder (`iterdir`) reads all of it. Of a named folder that lies elsewhere only what stands directly in
+it can be meant by a pattern: it may be a whole disk. A compiled module that is not of an installed package counts with
+its content. `bench.parts.reads` refuses what is opened besides, while the part is imported and tried; what another
+program opens it does not hear. A setting that names a file counts by `bench.parts.named`.
 """
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import functools
-import glob
 import hashlib
 import importlib.util
-import os
-import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from bench.parts.hints import BLIND, HINTS, reads
-from bench.parts.listing import folders, is_installed
 from bench.parts.ordering import unordered
-from bench.parts.syntax import ANYWHERE, Module, file_names, is_computed, quoted_names, reads_text
-from bench.parts.walk import State, TooMany, digest, few_files_below, files_below, matches, state_of
+from bench.parts.use import Use
+from bench.parts.walk import State, TooMany, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
 
 VERSION = 4  # raise when the same code would get another hash
-ADDED: set[str] = set()  # entries of sys.path that own parts brought
-MOST = 100  # folders that are looked into for files that the code names
-OF_RUNS = ("mlflow.db", ".imagebench", "mlruns", "mlartifacts")  # what runs write into the working directory
-ENTRIES = 2000  # files of folders elsewhere that patterns may mean
-KEPT = 2**20  # bytes of a text file that the code names and a run keeps
 
 
 @dataclass(frozen=True)
@@ -89,12 +73,6 @@ def code(part: Listed) -> Code:
     return made
 
 
-def search_path(folder: Path) -> list[str]:
-    """Where a part's imports are looked for: its folder and the one around it last, so that none hides a package."""
-    own = [str(place) for chosen in (folder, *folders()) for place in (chosen, chosen.parent)]
-    return list(dict.fromkeys([*(place for place in sys.path if place not in ADDED), *own]))
-
-
 @functools.lru_cache(maxsize=256)
 def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tuple[tuple[Path, State], ...]]:
     importlib.invalidate_caches()
@@ -126,277 +104,8 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     return made, tuple(use.states.items())
 
 
-def _use(file: Path, name: str, cwd: Path, is_dataset: bool, hints: bool) -> _Use:
-    use = _Use(file.parent, cwd, is_dataset, hints)
+def _use(file: Path, name: str, cwd: Path, is_dataset: bool, hints: bool) -> Use:
+    use = Use(file.parent, cwd, is_dataset, hints)
     use.names(use.module(file, file.stem, "."), {name})
     use.follow()
     return use
-
-
-class _Use:
-    """Collects what a definition uses.
-
-    Attributes:
-        modules: the user's files that are imported on the way.
-        used: file -> indices of its statements that count.
-        found: data files, name and hash.
-        states: of every file and folder that was looked at, so that a change is noticed.
-        verbatim: whether it works with its own text, so that comments and docstrings count.
-        reads_hints: whether something may read type hints.
-        asks_for_name: whether it asks for the name of a file.
-    """
-
-    def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False, hints: bool = True) -> None:
-        self.folder, self.places = folder, list(dict.fromkeys([folder, folder.parent, cwd]))
-        self.path = search_path(folder)
-        self.modules: dict[Path, Module] = {}
-        self.used: dict[Path, set[int]] = {}
-        self.imported: dict[str, Path] = {}
-        self.found: set[str] = set()
-        self.states = {place: state_of(place) for place in (folder, folder.parent)}  # where a module may come
-        self.texts: dict[str, str] = {}  # label -> content, of small data files
-        self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
-        self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
-        self._is_dataset = is_dataset  # what it reads is in its images, however many they are
-        self.verbatim, self.reads_hints, self.asks_for_name = False, False, False
-        self._hints = hints
-        self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
-
-    def module(self, path: Path, name: str, package: str) -> Module:
-        """One of the user's files, read once; what is run when it is imported counts."""
-        if path not in self.modules:
-            self.states[path] = state_of(path)
-            inside = self.folder in path.parents
-            start = "/__init__" if path.name == "__init__.py" else ""
-            label = path.relative_to(self.folder).as_posix() if inside else f"../{name.replace('.', '/')}{start}.py"
-            made = self.modules[path] = Module(path, label, package, self._hints)
-            self.used[path] = set()
-            for i in made.effects:
-                self._add(made, i)
-            self._todo += [(made, s, False) for s in made.statements if isinstance(s, ast.Import | ast.ImportFrom)]
-        return self.modules[path]
-
-    def names(self, module: Module, names: Iterable[str]) -> None:
-        """What a file binds to names; all of the file where it may come by another way."""
-        for name in names:
-            for i in module.binds.get(name, ()):
-                self._add(module, i)
-            if name not in module.binds and module.open:
-                self.everything(module)
-
-    def everything(self, module: Module) -> None:
-        """All that a file holds."""
-        for i in range(len(module.statements)):
-            self._add(module, i)
-
-    def _add(self, module: Module, index: int) -> None:
-        if index not in self.used[module.path]:
-            self.used[module.path].add(index)
-            self._todo.append((module, module.statements[index], True))
-
-    def follow(self) -> None:
-        """Go on from what was added until nothing is new."""
-        while self._todo:
-            module, statement, used = self._todo.pop()
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Import | ast.ImportFrom):
-                    own = [*self._imported(node, module)]
-                    for imported, wanted in own if used else ():
-                        self.everything(imported) if wanted is None else self.names(imported, [wanted])
-                    self.reads_hints = self.reads_hints or (used and not own and not _is_blind(node))
-                if not used:
-                    continue
-                if isinstance(node, ast.Name):
-                    self.names(module, [node.id])
-                self.names(module, quoted_names(node))
-                if id(node) not in module.written:
-                    self._named.setdefault(module.path.parent, set()).update(file_names(node))
-                if is_computed(node):
-                    self._all_files()
-                    self.reads_hints = self.asks_for_name = True
-                self.reads_hints = self.reads_hints or reads(node, HINTS)
-                self.asks_for_name = self.asks_for_name or module.asks_for_name(node)
-                self.verbatim = self.verbatim or reads_text(node)
-
-    def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
-        """(file, name that is taken from it or None for all) of the user's own files that an import runs."""
-        if isinstance(node, ast.Import):
-            yield from ((module, None) for alias in node.names for module in self._chain(alias.name))
-            return
-        origin = _join(importer.package, node.level, node.module)
-        parents = self._chain(origin)
-        for alias in node.names:
-            if alias.name != "*" and (inside := self._chain(_join(origin, 1, alias.name))):
-                yield inside[-1], None  # a module
-            if parents:
-                yield parents[-1], None if alias.name == "*" else alias.name
-
-    def _chain(self, dotted: str) -> list[Module]:
-        """The user's files that importing a module runs: of its packages, then its own; none of what is installed.
-
-        A name that starts with a dot is meant from the part's folder.
-        """
-        words = dotted.strip(".").split(".")
-        relative = dotted.startswith(".")
-        if not words[0] or (not relative and (words[0] in sys.stdlib_module_names or words[0] == "bench")):
-            return []
-        chain: list[Module] = []
-        places: list[str] | None = [str(self.folder)] if relative else self.path
-        for depth in range(1, len(words) + 1):
-            name = ".".join(words[:depth])
-            # By the last name: a package without __init__.py would look for what is above it in sys.modules.
-            spec = PathFinder.find_spec(words[depth - 1], places)
-            if spec is None and depth == 1 and not relative:
-                spec = _find_hooked(name)
-            if spec is None:
-                return []
-            inside = spec.submodule_search_locations
-            places = list(inside or [])
-            self.states |= {Path(place): state_of(Path(place)) for place in places}
-            if spec.origin is not None and spec.has_location:
-                path = Path(spec.origin).absolute()
-                if is_installed(path):
-                    return []
-                if path.suffix != ".py" or not path.is_file():  # compiled, or in an archive: its packages can be read
-                    self._compiled(next(p for p in (path, *path.parents) if p.exists()), name)
-                    return chain
-                if not relative:
-                    self.imported[name] = path
-                package = name if inside is not None else name.rpartition(".")[0]
-                chain.append(self.module(path, name, f".{package}" if relative or not package else package))
-        return chain
-
-    def _compiled(self, path: Path, name: str) -> None:
-        self.states[path] = state = state_of(path)
-        if state is not None:
-            self.found.add(f"module {name.strip('.')}: {digest(path, state)}")
-
-    def _all_files(self) -> None:
-        """Every Python file, compiled or not, of the part's folder, and of the modules and packages beside it."""
-        roots = [(self.folder, "**/*.py"), (self.folder.parent, "*.py")]
-        for start in self.folder.parent.glob("*/__init__.py"):
-            if start.parent != self.folder and start.parent.name != "bench":
-                roots.append((self.folder.parent, f"{start.parent.name}/**/*.py"))
-        for root, pattern in roots:
-            for file in sorted(root.glob(pattern)):
-                self.states[file.parent] = state_of(file.parent)
-                if file.is_file() and not is_installed(file):
-                    words = file.relative_to(root).with_suffix("").parts
-                    package = ".".join(words[:-1])
-                    name = package if file.name == "__init__.py" else ".".join(words)
-                    self.everything(self.module(file, name, f".{package}" if root == self.folder else package))
-            for file in sorted(root.glob(pattern.removesuffix(".py") + EXTENSION_SUFFIXES[-1])):
-                if not is_installed(file):
-                    self._compiled(file, file.relative_to(root).as_posix())
-
-    def data(self) -> None:
-        """Count the files that the texts of the code name, with their content."""
-        texts = sorted(_may_be_names(frozenset().union(*self._named.values())))
-        places = list(self.places)
-        for place in places:  # it grows: a folder that is named may hold another that is
-            places += [p for p in self._data_in(place, texts) if p not in places][: max(MOST - len(places), 0)]
-        plain = [text for text in texts if not glob.has_magic(text)]
-        beside = {module.path.parent: PurePath(module.label).parent.as_posix() for module in self.modules.values()}
-        for place in sorted(beside.keys() - {*places}):
-            own = sorted(filter(glob.has_magic, _may_be_names(self._named.get(place, set()))))
-            for _ in self._data_in(place, [*plain, *own], f"{beside[place]}/"):
-                pass
-
-    def _data_in(self, place: Path, texts: list[str], label: str = "") -> Iterator[Path]:
-        """Count the files that are meant in one place, and give the other folders that are."""
-        for text in dict.fromkeys([*texts, *self._matches(place, texts)]):
-            path = place / text
-            if path.is_dir() and self.folder in path.parents and ".." not in path.parts:
-                self.states[path] = state_of(path)
-                try:
-                    below = few_files_below(path)
-                except TooMany:
-                    if not self._is_dataset:
-                        raise
-                    below = []
-                for file in below:
-                    self._file(label + file.relative_to(place).as_posix(), file)
-            elif path.is_dir():
-                if text in texts or self._near(place):
-                    yield path
-            elif {".", "/"} & {*text} or path.is_file():  # it may come
-                self._file(label + text, path)
-
-    def _matches(self, place: Path, texts: list[str]) -> Iterator[str]:
-        """The names in a place that the patterns among texts mean; in the part's folder at any depth, as by rglob."""
-        for named in filter(glob.has_magic, texts):
-            text = named.removeprefix(ANYWHERE)
-            if place == self.folder:
-                text = f"**/{text}" if text != named else text
-            elif not self._near(place):
-                words = Path(text).parts
-                text = "/".join("*" if w == "**" else w for w in words[words[0] == "**" and len(words) > 1 :])
-            # "*" is seldom a pattern; the working directory's files, of which runs write some, are not meant by it.
-            # `f"m{i}"` is the name of a layer: without a dot or a folder it is none of a file there (mlflow.db).
-            alone = (
-                named.startswith(ANYWHERE) or not any(map(str.isalnum, Path(text).parts[0])) or not {*"./"} & {*text}
-            )
-            if place == self.folder or place not in self.places:
-                yield from self._glob(place, text)
-            elif not alone:
-                yield from (n for n in self._glob(place, text) if not n.startswith(OF_RUNS))
-            if place == self.folder:
-                self.states |= {Path(here): state_of(Path(here)) for here, *_ in os.walk(place)}
-                names = (PurePath(file.relative_to(place).as_posix()) for file in files_below(place))
-                yield from (str(n) for n in names if n.match(text) and (n.suffix != ".py" or text.endswith(".py")))
-
-    def _glob(self, place: Path, text: str) -> Iterator[str]:
-        near = self._near(place)
-        found, looked = matches(place, text, None if near else ENTRIES)
-        self.states |= {folder: state_of(folder) for folder in looked}
-        if not near:
-            self._elsewhere += len(looked) - 1 + sum((place / name).is_file() for name in found)
-            if self._elsewhere > ENTRIES:
-                if self._is_dataset:
-                    return
-                raise TooMany(place)
-        yield from (name for name in found if not name.endswith(".py") or text.endswith(".py"))
-
-    def _near(self, place: Path) -> bool:
-        """Whether a folder is the part's, the one around it, the working directory, or below one of them."""
-        return any(near == place or near in place.parents for near in self.places)
-
-    def _file(self, text: str, path: Path) -> None:
-        if path in self.modules:
-            return
-        self.states[path] = state = state_of(path)
-        if state is not None and path.is_file():
-            self.found.add(f"file {text}: {digest(path, state)}")
-            root = next((p for p in (self.folder, self.folder.parent) if p in path.parents), None)
-            if root is not None and ".." not in path.parts and state[2] <= KEPT:
-                with contextlib.suppress(UnicodeDecodeError):
-                    name = path.relative_to(root).as_posix()
-                    self.texts[name if root == self.folder else f"../{name}"] = path.read_text(encoding="utf-8")
-
-
-def _is_blind(node: ast.Import | ast.ImportFrom) -> bool:
-    """Whether what an import brings reads no type hints."""
-    if isinstance(node, ast.Import):
-        return all(alias.name.partition(".")[0] in BLIND for alias in node.names)
-    return not node.level and (node.module or "").partition(".")[0] in BLIND
-
-
-def _may_be_names(texts: Iterable[str]) -> Iterator[str]:
-    return (t for t in texts if len(t) < 200 and t.strip("./ ") and not {"\n", "\0"} & set(t))
-
-
-def _join(package: str, level: int, name: str | None) -> str:
-    """The dotted name that a relative import means: `_join(".", 1, "layers")` is ".layers", `("a.b", 2, "c")` "a.c"."""
-    if not level:
-        return name or ""
-    for _ in range(level - 1):
-        package = package.rpartition(".")[0] or ("." if package.startswith(".") else "")
-    return f"{package if package != '.' else ''}.{name}" if name else package
-
-
-def _find_hooked(name: str) -> ModuleSpec | None:
-    """A module that is found by a hook, as packages that are installed editable are."""
-    try:
-        return importlib.util.find_spec(name)
-    except (ImportError, ValueError):
-        return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.hashing import FIXED, SEED, is_drawn
-from bench.parts.code import ADDED, code, search_path
+from bench.parts.code import code
 from bench.parts.declare import MARK, Declared
 from bench.parts.finders import HASHED, package_of
 from bench.parts.listing import all_parts, folders, is_installed
@@ -24,6 +24,7 @@ from bench.parts.named import named_files, places_named
 from bench.parts.patches import note, note_settings, same_draws, take_back, threads_noted
 from bench.parts.reads import watch_reads
 from bench.parts.signature import forget_settings
+from bench.parts.use import ADDED, search_path
 from bench.parts.walk import State, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import REGISTERED, Listed, parts_of

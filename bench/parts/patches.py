@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from bench.parts.reads import of_user
+from bench.parts.whose import of_user
 
 WATCHED = ("torch", "torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
            "timm.layers", "numpy", "random", "math")  # fmt: skip
