@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 from bench.cli.announce import say
 
 if TYPE_CHECKING:
+    from bench.report.causes import Difference
     from bench.report.evidence import Evidence
-    from bench.report.reproduce import CellVerdict, Difference
+    from bench.report.reproduce import CellVerdict
     from bench.track.record import Record
 
 SUMMARY = "run cells of committed results again and compare"
@@ -165,7 +166,7 @@ def rerun(
     read: Evidence, args: argparse.Namespace, overrides: dict[str, Any], chosen: list[list[Record]], cells: int
 ) -> tuple[list[CellVerdict], list[Difference]]:
     """Run cells again and judge them."""
-    from bench.report import reproduce
+    from bench.report import causes, reproduce
     from bench.restore import experiment_of
     from bench.schema.sweep import names
     from bench.sweep.machine import cores as processors
@@ -204,8 +205,8 @@ def rerun(
     shown = [m for m in shown if not m.startswith("cost/") or m in ("cost/params", "cost/flops")] or ["test/accuracy"]
     before = [r for runs in chosen for r in runs]
     differences = [
-        *reproduce.own_settings([r.config for r in before], overrides),
-        *reproduce.environment([r.provenance for r in before], [r.provenance for r in made]),
+        *causes.own_settings([r.config for r in before], overrides),
+        *causes.environment([r.provenance for r in before], [r.provenance for r in made]),
     ]
     return reproduce.judge(chosen, new, shown), differences
 

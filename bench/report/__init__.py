@@ -9,7 +9,7 @@ Written
 Shown
     pages/                                  the site
 Compared
-    compare, compared, reproduce            two results; in words; old runs against new ones
+    compare, compared, reproduce, causes    two results; in words; old runs against new ones; what else differs
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from bench.analysis.naming import axis
 from bench.analysis.rounding import without_noise
 from bench.analysis.selection import only_judged
 from bench.analysis.stats import LEVEL, Interval, holm, one_sample, t_interval
-from bench.report.reproduce import Difference, environment
+from bench.report.causes import Difference, environment
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.report import evidence, integrity, reproduce, write
+from bench.report import causes, evidence, integrity, reproduce, write
 from bench.schema.errors import RequestError
 from bench.track.record import Record, read_csv, write_csv
 
@@ -106,12 +106,12 @@ def test_a_spread_of_zero_allows_no_other_value() -> None:
 
 def test_what_one_changed_oneself_is_the_first_cause() -> None:
     then = [{"split.train_fraction": 1.0, "optim.lr": lr, "dataset.root": None} for lr in (0.1, 0.01)]
-    found = reproduce.own_settings(then, {"split.train_fraction": 0.8, "optim.lr": 0.1})
+    found = causes.own_settings(then, {"split.train_fraction": 0.8, "optim.lr": 0.1})
     assert [(d.name, d.then, d.now, d.why) for d in found] == [
         ("split.train_fraction", "1", "0.8", "your own setting"),
         ("optim.lr", "0.1 / 0.01", "0.1", "your own setting"),
     ]
-    assert reproduce.own_settings(then, {"split.train_fraction": 1}) == []
+    assert causes.own_settings(then, {"split.train_fraction": 1}) == []
 
 
 def test_the_most_suspicious_difference_comes_first() -> None:
@@ -119,9 +119,9 @@ def test_the_most_suspicious_difference_comes_first() -> None:
     then["packages"] = json.dumps({"torch": "2.11.0", "mlflow": "3.1", "imagebench": "0.1"})
     now = {**then, "data_fingerprint": "b", "git_commit": "2", "python": "3.12.1", "threads": "2"}
     now["packages"] = json.dumps({"torch": "2.15.0", "mlflow": "3.2", "imagebench": "0.2"})
-    names = [d.name for d in reproduce.environment([then], [now])]
+    names = [d.name for d in causes.environment([then], [now])]
     assert names == ["data_fingerprint", "git_commit", "torch", "threads", "python", "mlflow"]
-    assert reproduce.environment([then, then], [then]) == []
+    assert causes.environment([then, then], [then]) == []
 
 
 def test_cells_are_spread_over_the_table() -> None:
