@@ -154,6 +154,13 @@ def test_records_are_read_without_torch_and_mlflow() -> None:
     assert loaded_by(code, "torch", "pytorch_lightning", "mlflow") == set()
 
 
+def test_a_launch_does_not_wait_for_scipy() -> None:
+    """Half a second, before the first worker starts and before the table is printed."""
+    code = "import bench.cli.sweep\nimport bench.analysis.claims, bench.report.writing"
+    assert loaded_by(code, "scipy.stats", "scipy.optimize") == set()
+    assert loaded_by("import bench.analysis.settings, bench.protocol.register", "scipy") == set()
+
+
 def test_planning_runs_without_torch() -> None:
     code = (
         "from bench.sweep.file import read\nfrom bench.sweep.plan import at_scale, points\n"

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench.analysis.frame import Frame, value
 from bench.analysis.naming import key, point
@@ -72,6 +71,8 @@ def across(frame: Frame, of: str, sets: str = "dataset") -> Across | None:
     order = sorted(seeds, key=str)
     scores = [np.array([[by[d][s] for s in order] for d in datasets]) for _, by in found.values()]
     means = np.array([s.mean(axis=1) for s in scores])  # [methods, datasets]
+    from scipy import stats  # slow to import
+
     ranks = stats.rankdata(-means, axis=0)
     p = float(stats.friedmanchisquare(*means).pvalue) if len(scores) > 2 else math.nan
     critical = critical_difference(len(scores), len(datasets))
@@ -98,12 +99,16 @@ def compare_pairs(found: Across) -> dict[tuple[int, int], float]:
 
 def critical_difference(methods: int, datasets: int) -> float:
     """Nemenyi's: q sqrt(k (k + 1) / (6 N)), q the studentized range's 95% point over the root of 2."""
+    from scipy import stats  # slow to import
+
     q = float(stats.studentized_range.ppf(LEVEL, methods, math.inf)) / math.sqrt(2)
     return q * math.sqrt(methods * (methods + 1) / (6 * datasets))
 
 
 def interquartile_mean(scores: Scores) -> float:
     """Mean of the middle half of all runs of all data sets."""
+    from scipy import stats  # slow to import
+
     return float(stats.trim_mean(scores, 0.25, axis=None))
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench.analysis import predictions
 from bench.analysis.artifacts import Reader
@@ -70,6 +69,8 @@ def exchange_interval(difference: NDArray[np.float64], level: float = LEVEL) -> 
     mean = float(difference.mean())
     if not unequal:
         return mean, mean, mean
+    from scipy import stats  # slow to import
+
     found = stats.binomtest(more, unequal).proportion_ci(level, "exact")
     scale = float(np.abs(difference).mean())
     return mean, min(mean, (2 * found.low - 1) * scale), max(mean, (2 * found.high - 1) * scale)
@@ -242,6 +243,8 @@ def agreement_between(cells: Sequence[Sequence[Arrays]]) -> float:
 def votes(said: Sequence[Arrays]) -> NDArray[np.int64]:
     """The class that most runs name for each test image [N]; of equals the one with the lowest number."""
     classes = np.array([one["test_class"] for one in said]).astype(np.int64)
+    from scipy import stats  # slow to import
+
     return stats.mode(classes, axis=0).mode.astype(np.int64)
 
 

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from bench.analysis.artifacts import Reader
 from bench.disk import DAMAGED_NPZ
@@ -192,6 +191,8 @@ def mcnemar(one: Arrays, other: Arrays, split: str = "test") -> float:
         raise RequestError("These two runs were not scored on the same images.")
     a, b = (correct(side, split) for side in (one, other))
     only, unequal = int((a > b).sum()), int((a != b).sum())
+    from scipy import stats  # slow to import
+
     return float(stats.binomtest(only, unequal).pvalue) if unequal else 1.0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from bench.analysis.outcome import Outcome
 from bench.analysis.rounding import without_noise
@@ -48,6 +48,8 @@ def signed_ranks(differences: Sequence[float] | NDArray[np.float64]) -> tuple[fl
     d = d[d != 0]
     if not len(d):
         return 1.0, 1.0
+    from scipy import stats  # slow to import
+
     ranks = np.rint(2 * stats.rankdata(np.abs(d))).astype(int)  # halves are shared ranks: twice them are whole
     positive = int(ranks[d > 0].sum())
     null = _null(ranks)

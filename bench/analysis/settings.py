@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.analysis.contrast import terms
-from bench.analysis.frame import Frame
 from bench.analysis.naming import axis as axis_name
 from bench.schema.claim import Claim
 from bench.schema.errors import RequestError
@@ -14,6 +12,9 @@ from bench.schema.label import canonical_text, show
 from bench.schema.science import NOT_SCIENCE
 from bench.schema.sweep import Sweep, steps_of
 from bench.track.record import Record
+
+if TYPE_CHECKING:
+    from bench.analysis.frame import Frame
 
 ARMS = "arms"  # among settings: those of single arms
 
@@ -120,6 +121,8 @@ def _describe(name: str, value: Any) -> str:
 
 def values_of(claim: Claim, frame: Frame) -> dict[str, set[str]]:
     """Axis -> the values that a claim fixes; an axis that it leaves free, or chooses from, is not in it."""
+    from bench.analysis.contrast import terms  # SciPy, for which no launch waits
+
     try:
         points = [at for _, at in terms(claim, frame)]
     except (RequestError, KeyError):

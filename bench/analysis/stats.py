@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from bench.analysis.outcome import Outcome
 
@@ -143,7 +143,7 @@ def one_sample(
         return Outcome(mean, mean - half, mean + half, n, less, greater)
     if given.shared:
         return replace(nothing, note="replicates with splits of their own share images: they are tested by t only")
-    from bench.analysis import resampling  # scipy.stats, slow to import
+    from bench.analysis import resampling
 
     if test == "wilcoxon":
         return resampling.wilcoxon(given.values, threshold, level)
@@ -265,6 +265,8 @@ def detectable(
     """
     if n < FEWEST or not math.isfinite(sd) or sd <= 0 or not math.isfinite(critical(n, alpha, test, df)):
         return None
+    from scipy import optimize  # slow to import
+
     return float(optimize.brentq(lambda d: power(d, 1.0, n, alpha, test, df) - wanted, 1e-3, 1e3)) * sd
 
 
@@ -283,5 +285,7 @@ def provable(
 
     def found(margin: float) -> float:
         return float(np.maximum(2 * special.ndtr(margin - half) - 1, 0).mean())
+
+    from scipy import optimize  # slow to import
 
     return float(optimize.brentq(lambda m: found(m) - wanted, 1e-3, 1e4)) * sd / math.sqrt(n)

@@ -68,7 +68,6 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
-    from bench.analysis.power import forecast
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.cli.sweep_launch import launch_points, thread_counts
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
@@ -106,6 +105,8 @@ def main(args: argparse.Namespace) -> int:
     for line in (*run_again(todo, phases.count(), title, store), *explain_alone([point.experiment for point in todo])):
         say(line)
     if args.dry_run:
+        from bench.analysis.power import forecast  # scipy.stats, which no launch waits for
+
         show_plan(args, planned, todo, before, store, title, phases)
         for line in forecast(sweep, ended_runs(sweep, title, store), flat_settings(every[0].experiment)):
             say(line)
