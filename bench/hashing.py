@@ -20,6 +20,6 @@ def is_drawn() -> bool:
 
 def start_again() -> None:
     """Start this program again, in its own place, with the draw fixed; what it starts itself inherits that."""
-    if is_drawn() and os.environ.get(SEED) != FIXED and not sys.flags.ignore_environment:
+    if sys.executable and is_drawn() and os.environ.get(SEED) != FIXED and not sys.flags.ignore_environment:
         os.environ[SEED] = FIXED
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -80,7 +80,8 @@ def main(args: argparse.Namespace) -> int:
             json.dumps({"run_id": trained.record.run_id, "pictures": shown, "left_out": drawn.left_out, "files": files})
         )
         return 0
-    print(f"{trained.title}: {len(drawn.pictures)} pictures")
+    count = len(drawn.pictures)
+    print(f"{trained.title}: {count} picture{'s' if count != 1 else ''}")
     for picture in drawn.pictures:
         print(f"  {picture.name:<20} {picture.title}")
     for kind, why in drawn.left_out.items():
