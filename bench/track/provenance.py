@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGES = (
@@ -93,18 +94,34 @@ def packages() -> dict[str, str]:
 
 
 def hardware() -> str:
-    """Processor and core count, and the GPU where torch is loaded and sees one."""
-    text = f"{_processor()}, {os.cpu_count()} cores"
+    """Processor and core count, and the GPU where torch is loaded and sees one.
+
+    Processors of several generations are sold under one name, in clouds above all, and compute other last digits: so
+    the name comes with the generation and with the vector instructions that are used.
+    """
+    text = f"{processor()}, {os.cpu_count()} cores"
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         text += f", {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
     return text
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+def processor(info: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of the processor, and in brackets what of its generation and its vector instructions is known."""
+    if not info.exists():
+        return platform.processor() or platform.machine()
+    first = info.read_text().split("\n\n", 1)[0]
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
+    more = [f"{word} {told[name]}" for name, word in (("cpu family", "family"), ("model", "model")) if name in told]
+    if vectors := _vectors(told.get("flags", "").split()):
+        more.append(vectors)
+    name = told.get("model name") or platform.processor() or platform.machine()
+    return f"{name} ({' '.join(more)})" if more else name
+
+
+def _vectors(flags: Sequence[str]) -> str:
+    """The widest vector instructions that torch uses; by the processor's flags where torch is not loaded."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        return str(torch.backends.cpu.get_cpu_capability())
+    return "AVX512" if "avx512f" in flags else "AVX2" if "avx2" in flags else ""
