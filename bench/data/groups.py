@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.entry import Entry
+from bench.data.sources.classes import NO_LABEL, check_numbers, similar_names
+from bench.data.sources.contract import Note
 from bench.schema.dataset import Split
 from bench.schema.errors import RequestError, suggestion
 
@@ -23,34 +25,66 @@ def groups_of(entry: Entry, split: Split) -> Indices | None:
     It is a hash of the group's name, so that it stays when other groups come.
 
     Raises:
-        RequestError: where no column has that name, the pattern does not fit a path, or a name is empty.
+        RequestError: where no column has that name, the pattern does not fit a path, a name says none, or one number
+            is spelled in two ways.
     """
     if split.group is None:
         return None
-    paths: Sequence[str] = entry.listing["paths"] or []
-    columns: dict[str, Sequence[str]] = entry.listing["columns"]
-    if split.group in columns:
-        names = columns[split.group]
-    elif "{group}" in split.group and paths:
-        names = _by_pattern(split.group, paths)
-    else:
-        known = f" Columns: {', '.join(columns)}." if columns else ""
-        pattern = " Or a pattern of the path: split.group='*/{group}_*'." if paths else ""
-        raise RequestError(
-            f"split.group={split.group}: no such column.{suggestion(split.group, columns)}{known}{pattern}"
-            + ("" if columns or paths else " This set says nothing of its images but their labels.")
-        )
-    empty = [i for i, name in enumerate(names) if not name.strip()]
+    names = _names(entry, split.group)
+    empty = [i for i, name in enumerate(names) if not name.strip() or name.strip().casefold() in (*NO_LABEL, "none")]
     if empty:
+        paths = entry.listing["paths"]
         where = paths[empty[0]] if paths else f"image {empty[0]}"
         raise RequestError(
             f"split.group={split.group}: {len(empty)} of {len(names)} images have no group, the first is {where}. "
             "Give each a group; one that stands alone is a group of its own."
         )
+    check_numbers(f"split.group={split.group}", names)
     number = {
         name: int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest(), "little") for name in set(names)
     }
     return np.array([number[name] for name in names], np.int64)
+
+
+def group_notes(entry: Entry, split: Split) -> tuple[Note, ...]:
+    """Notes about groups that may not keep together what belongs together."""
+    if split.group is None:
+        return ()
+    names = set(found := _names(entry, split.group))
+    notes: list[Note] = []
+    if shown := similar_names(names):
+        notes.append(
+            (
+                "groups_alike",
+                f"Groups of split.group={split.group} differ in their spelling only: {shown}.",
+                "If they are one, write them alike: until then its images may be on two sides of the split.",
+            )
+        )
+    if len(names) == len(found):
+        notes.append(
+            (
+                "groups_single",
+                f"split.group={split.group} makes each of the {len(found)} images a group of its own.",
+                "So nothing is kept together: name what several images share.",
+            )
+        )
+    return tuple(notes)
+
+
+def _names(entry: Entry, group: str) -> Sequence[str]:
+    """The name of each image's group, [N]; raises RequestError where no column has that name and no pattern fits."""
+    paths: Sequence[str] = entry.listing["paths"] or []
+    columns: dict[str, Sequence[str]] = entry.listing["columns"]
+    if group in columns:
+        return columns[group]
+    if "{group}" in group and paths:
+        return _by_pattern(group, paths)
+    known = f" Columns: {', '.join(columns)}." if columns else ""
+    pattern = " Or a pattern of the path: split.group='*/{group}_*'." if paths else ""
+    raise RequestError(
+        f"split.group={group}: no such column.{suggestion(group, columns)}{known}{pattern}"
+        + ("" if columns or paths else " This set says nothing of its images but their labels.")
+    )
 
 
 def assign(groups: Indices, labels: Indices, shares: Sequence[float], seed: int) -> Indices:

@@ -132,7 +132,7 @@ def _constant(data: ImageData) -> Iterator[Finding]:
 
 
 def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
-    """About duplicates within one split and with different labels (`leaks` and `near` tell of those across splits)."""
+    """About duplicates within one split, and near ones with other labels (`leaks` and `near` tell of the rest)."""
     within = [p for p in pairs if p.splits[0] == p.splits[1]]
     disputed = [p for p in pairs if p.labels[0] != p.labels[1]]
     many, one = ("have", "has") if kind == "exact" else ("look", "looks")
@@ -149,10 +149,10 @@ def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
             f"{name(data, within[0].second)} and {name(data, within[0].first)}.",
             "See duplicates.csv; copies make a set look larger than it is.",
         )
-    if disputed:
+    if disputed and kind == "near":
         labels = " and ".join(f"'{data.classes[k]}'" for k in disputed[0].labels)
         yield Finding(
-            f"{kind}_duplicates_disagree",
+            "near_duplicates_disagree",
             "warning",
             f"{said(len(disputed))} one with another label, the first: {name(data, disputed[0].first)} and "
             f"{name(data, disputed[0].second)}, labelled {labels}.",

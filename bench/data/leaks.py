@@ -1,4 +1,4 @@
-"""What one split knows of another: shared images, copies of them, classes that are missing from one."""
+"""What one split knows of another, and one class of another: shared images, copies, classes that are missing."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def splits(data: ImageData) -> Iterator[Finding]:
             )
         else:
             yield from duplicates(data, one, other)
+    yield from disagreements(data)
     yield from classes_missing(data)
 
 
@@ -70,6 +71,34 @@ def duplicates(data: ImageData, one: str, other: str) -> Iterator[Finding]:
         f"{count} of {len(second)} images of {other} ({share:.2%}) {by_number(count, 'is', 'are')} in {one} with "
         f"exactly the same pixels{_example(data, one, other, hashes)}.",
         "'bench data NAME' lists them; remove the copies, or keep them in one split.",
+    )
+
+
+def disagreements(data: ImageData) -> Iterator[Finding]:
+    """About images of exactly the same pixels in several classes: a link to another class's folder, copies of a file.
+
+    An error where a class holds nothing else, as no classifier could tell it from the others.
+    """
+    if not telling(data):
+        return
+    used = data.used
+    labels = (data.labels if data.entry is None else data.entry.labels)[used]  # those of the set, without label noise
+    _, group = np.unique(hashes_of(data)[used], return_inverse=True)
+    several = np.bincount(np.unique(np.stack([group, labels]), axis=1)[0]) > 1
+    disputed = several[group]
+    if not disputed.any():
+        return
+    a = int(np.flatnonzero(disputed)[0])
+    b = int(np.flatnonzero((group == group[a]) & (labels != labels[a]))[0])
+    shown = [f"image {used[i]}" if data.paths is None else data.paths[used[i]] for i in (a, b)]
+    inside = [data.classes[k] for k in np.unique(labels) if disputed[labels == k].all()]
+    yield Finding(
+        "labels_disagree",
+        "error" if inside else "warning",
+        f"{int(disputed.sum())} images have exactly the same pixels as one of another class, the first: {shown[0]} "
+        f"('{data.classes[labels[a]]}') and {shown[1]} ('{data.classes[labels[b]]}')."
+        + (f" All images of {', '.join(inside[:5])} are such ones." if inside else ""),
+        "Give each image one label: take away a link or copies in the wrong class ('bench data NAME' lists them).",
     )
 
 

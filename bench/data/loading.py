@@ -9,7 +9,7 @@ import numpy as np
 from bench.data import splits
 from bench.data.cache import entry
 from bench.data.entry import Entry
-from bench.data.groups import groups_of
+from bench.data.groups import group_notes, groups_of
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
 from bench.schema.dataset import Dataset, Split
@@ -32,7 +32,7 @@ def load(dataset: Dataset, split: Split) -> ImageData:
         found.skipped,
         found.hashes,
         groups_of(found, split),
-        found.notes,
+        (*found.notes, *group_notes(found, split)),
         found.remarks,
         found,
     )

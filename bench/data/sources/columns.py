@@ -16,6 +16,7 @@ from bench.schema.secrets import redact
 # What says of a row whether it is in a split; columns that hold a split's name.
 FLAGS = {"0", "1", "0.0", "1.0", "true", "false", "t", "f", "yes", "no", "y", "n", "x", "on", "off"}
 SPLIT_COLUMNS = ("split", "splits", "set", "subset", "partition", "phase", "usage", "datasplit", "dataset", "traintest")
+FOLDS = ("fold", "folds", "kfold", "cvfold", "cv")
 MANY = 8  # different values; a column of splits has no more (Training, PublicTest, PrivateTest)
 SHORT = {
     "tr",
@@ -139,7 +140,7 @@ def split_column(dataset: Any, columns: list[str], rows: list[list[str]]) -> tup
                 "in words that are no names of splits. Write train, val and test into a column split, or say "
                 "dataset.split_column=null to draw others."
             )
-    folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in ("fold", "folds", "kfold", "cvfold")]
+    folds = [name for name in columns if re.sub(r"[^a-z]", "", name.casefold()) in FOLDS]
     remarks = [f"Column {name} is not used: split.group={name} keeps each fold on one side." for name in folds]
     remarks += [
         f"Column {name} is not taken as a split: for that, call it split, with train and test." for name in bare

@@ -18,6 +18,7 @@ from bench.data.sources.classes import NO_LABEL, label_notes, unshown
 from bench.data.sources.columns import check_unsaid_splits, find_columns, split_column
 from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write
 from bench.data.sources.decode import BadImage
+from bench.data.sources.entries import IMAGES
 from bench.data.sources.fetch import fetch, is_remote
 from bench.data.sources.files import Listed, Listing
 from bench.data.sources.formats import no_list
@@ -97,7 +98,7 @@ def _list_rows(dataset: Any) -> Listing:
             images have a label in common.
     """
     file, shown = dataset.file, redact(dataset.file)
-    lines, rows = _rows(dataset, _text(_raw(file), shown))
+    lines, rows = _rows(dataset, text := _text(_raw(file), shown))
     if not rows:
         raise RequestError(f"{shown} is empty. Expected a first line such as path,label and a line for each image.")
     columns = [name.strip() for name in rows[0]]
@@ -111,6 +112,7 @@ def _list_rows(dataset: Any) -> Listing:
         if len(row) != len(columns):
             raise RequestError(f"{shown}, line {line}: expected {len(columns)} fields, found {len(row)}.")
         path, label = row[path_at].strip(), row[label_at].strip()
+        _check_quotes(f"{shown}, line {line}", row)
         _check_row(f"{shown}, line {line}", path, label)
         place = place_of(path)
         same = place if is_remote(place) else os.path.normpath(place)
@@ -130,6 +132,8 @@ def _list_rows(dataset: Any) -> Listing:
         listed.append(Listed(place, f"line {line}: {redact(path)}", label, known.get(split, UNASSIGNED)))
     if not listed:
         raise RequestError(f"{shown}: no rows below the header.")
+    if label_at == len(columns) - 1 and not text.endswith(("\n", "\r")):
+        _check_end(f"{shown}, line {lines[-1]}", [item.label for item in listed])
     _check_places(shown, place_of, [row[path_at].strip() for row in rows[1:]], listed)
     if split_at == -1 and dataset.split_column is not None:
         paths = [row[path_at].strip() for row in rows[1:]]
@@ -199,6 +203,29 @@ def _check_row(where: str, path: str, label: str) -> None:
         raise RequestError(
             f"{where}: the label has {len(label):,} letters ({label[:40]}...): it names no class. Say which column "
             "does: dataset.label_column=NAME."
+        )
+
+
+def _check_quotes(where: str, row: list[str]) -> None:
+    """Raise RequestError where a field of several lines holds whole rows: a quote that was never closed took them."""
+    for field in row:
+        for line in re.split(r"\r\n|\r|\n", field)[1:-1]:
+            parts = re.split("[" + re.escape("".join(DELIMITERS)) + "]", line)
+            if len(parts) >= len(row) and any(part.strip().lower().endswith(IMAGES) for part in parts):
+                raise RequestError(
+                    f"{where}: a quote that begins above is not closed, so that whole lines ({line[:60]}) are within "
+                    'one field. Close it; a quote that is a letter is written twice ("").'
+                )
+
+
+def _check_end(where: str, labels: list[str]) -> None:
+    """Raise RequestError where the last label is the beginning of another and no line ends it: the list was cut off."""
+    last = labels[-1]
+    whole = next((label for label in labels if label != last and label.startswith(last)), None)
+    if whole is not None and labels.count(last) == 1:
+        raise RequestError(
+            f"{where}: the label '{last}' is there once, is the beginning of '{whole}', and the list ends without the "
+            "end of a line, as one that was cut off does. Fetch it anew, or end its last line."
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.sources import tiff
+from bench.data.sources.contract import Note
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ENDS_WITH_ZEROS = "its pixels end with zeros, as a download that was cut off leaves them"
@@ -40,6 +41,34 @@ def damage(image: Any, raw: bytes) -> str | None:
     if image.format == "QOI" and not raw.endswith(bytes(7) + b"\1"):
         return "its end is missing"
     return None
+
+
+def zero_end(image: Any, raw: bytes) -> bool:
+    """Whether plain pixels, in which zeros are black, end with more than a row of them that begin within a row.
+
+    Bars that somebody drew begin with a row; of images on black (digits, scans), most end so: see `note_zero_ends`.
+    """
+    tiles = getattr(image, "tile", [])
+    if not tiles or any(tile[0] != "raw" for tile in tiles):
+        return False
+    start, end = min(tile[2] for tile in tiles), len(raw.rstrip(b"\0"))
+    row = (len(raw) - start) // image.height  # bytes
+    return start < end and 0 < row < len(raw) - end and (end - start) % row != 0
+
+
+def note_zero_ends(ends: Sequence[bool], names: Sequence[str]) -> list[Note]:
+    """A note where some files end as `zero_end` says and most of the set do not."""
+    found = [name for name, one in zip(names, ends, strict=True) if one]
+    if not found or 2 * len(found) >= len(ends):
+        return []
+    return [
+        (
+            "zeros_at_end",
+            f"{len(found):,} of {len(ends):,} files hold plain pixels that end with rows of zeros, as a download that "
+            f"was cut off leaves them, the first is {found[0]}.",
+            "Look at them; black ground is no fault. Their format cannot tell: compare checksums where there are some.",
+        )
+    ]
 
 
 def _png(raw: bytes) -> str | None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bench.data.sources import depth, tiff
-from bench.data.sources.damage import damage
+from bench.data.sources.damage import damage, zero_end
 from bench.data.sources.depth import BITS8, INTS, Header, Range
 from bench.data.sources.formats import unread
 from bench.schema.errors import RequestError
@@ -29,7 +30,7 @@ LARGEST = 1024 * 1024  # pixels of an image that is kept at its own size without
 SEVERAL = ("AVIF", "GIF", "PNG", "TIFF", "WEBP")  # may hold more frames or pages; others hold previews beside an image
 ORIENTATION = 0x0112  # the EXIF tag
 RULE = 1  # raise when the pixels that come out change
-READING = 5  # raise when some files are read otherwise: what was decoded before is decoded anew
+READING = 6  # raise when some files are read otherwise: what was decoded before is decoded anew
 AT_ONCE = 64 * 2**20  # bytes of decoded images held at a time
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,6 +135,8 @@ def open_image(raw: bytes) -> Image.Image:
         raise BadImage(f"cannot be opened ({error})") from error
     if image.format == "EPS":  # Pillow would run it, as the program that it is
         raise BadImage("is EPS, a program for printers: convert it to PNG")
+    if image.format == "FITS":
+        raise BadImage("is FITS, of which Pillow reads neither BZERO, BSCALE nor signs: save it as TIFF or 16-bit PNG")
     if image.format == "JPEG2000" and image.mode in ("LA", "RGB", "RGBA") and depth.jpeg2000_bits(raw) > 8:
         raise BadImage("is JPEG 2000 of more than 8 bits in colour, whose white Pillow makes black: convert it to PNG")
     if image.mode not in ("L", "LA", "La") and tiff.grey_channels(getattr(image, "tag_v2", {})) > 1:
@@ -162,6 +165,11 @@ def heic() -> bool:
     return True
 
 
+def packages() -> list[bool]:
+    """Whether those that read more kinds of files are installed."""
+    return [heic(), find_spec("imagecodecs") is not None]
+
+
 def header(raw: bytes) -> Header:
     """Of an encoded image. Raises BadImage."""
     with open_image(raw) as image:
@@ -179,11 +187,13 @@ def read_header(image: Image.Image, raw: bytes = b"") -> Header:
     # Those that swap the axes. Pillow has swapped a TIFF's size already.
     turned = orientation in (5, 6, 7, 8) and image.format != "TIFF"
     size = (image.height, image.width) if turned else (image.width, image.height)
+    zeros = zero_end(image, raw)
     grey, form = image.mode in GREY_MODES, f"{image.format or 'array'} {image.mode}"
     try:
         several = image.format in SEVERAL and bool(getattr(image, "is_animated", False))
         deep = depth.look(image, raw) if depth.is_deep(image, raw) else None
-        return Header(size, grey, form, deep, several, _low_clear(image, raw))
+        spare = tiff.spare_channels(image.tag_v2, image.mode) if image.format == "TIFF" else 0
+        return Header(size, grey, form, deep, several, _low_clear(image, raw), spare, zeros)
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be decoded ({error})") from error
 
@@ -219,13 +229,19 @@ def rule(headers: Sequence[Header], size: int | None, fit: str, colour: str, spa
     return Rule(1 if grey else 3, size, fit, spans.get("int", INTS), spans.get("float", BITS8), special)
 
 
-def first_frames(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
-    """A remark where files hold more frames or pages than the one that is read."""
-    found = [name for head, name in zip(headers, names, strict=True) if head.several]
-    if not found:
-        return []
-    some, hold = ("files", "hold") if len(found) > 1 else ("file", "holds")
-    return [f"{len(found):,} {some} {hold} several frames or pages, of which the first one is read: {found[0]}."]
+def unread_parts(headers: Sequence[Header], names: Sequence[str]) -> list[str]:
+    """Remarks where files hold more than is read: frames or pages, channels that are no colours."""
+    kinds = {
+        "several frames or pages, of which the first one is read": [head.several for head in headers],
+        "channels beside the colours, which are left out": [head.spare > 0 for head in headers],
+        "a fourth channel that nothing explains and that is taken as alpha": [head.spare < 0 for head in headers],
+    }
+    out = []
+    for what, holds in kinds.items():
+        found = [name for name, one in zip(names, holds, strict=True) if one]
+        if found:
+            out.append(f"{len(found):,} {'files hold' if len(found) > 1 else 'file holds'} {what}: {found[0]}.")
+    return out
 
 
 def chunk_of(how: Rule, headers: Sequence[Header], most: int = 256) -> int:

@@ -18,7 +18,8 @@ from bench.schema.errors import RequestError
 Range = tuple[float, float]
 INTS: Range = (0.0, 65535.0)  # what 16-bit files span where nothing else is said
 BITS8: Range = (0.0, 255.0)
-SLIVER = 8  # a set that uses less than 1/8 of its range keeps fewer than 32 of 256 levels
+SLIVER = 2  # a set that uses less than half of its range: values of 15, 14 or 12 bits in 16
+WHITE_SAID = ("PNG", "PPM", "JPEG2000")  # formats whose every file of 16 bits says that 65535 is white
 TOP = 65535.0  # white, in 16 bits: what is transparent lies over it, as at 8 bits
 NEEDS_CODECS = (
     "a TIFF of more than 8 bits that is compressed so needs another package: pip install 'imagebench[tiff]', or save "
@@ -48,7 +49,7 @@ class Deep(NamedTuple):
     # Not 0 where earlier versions read it otherwise. 1: colour or MINISWHITE; 2: alpha in 16-bit TIFF, signed bytes;
     # 3: 16-bit CMYK, a transparent grey or colour in 16-bit PNG.
     special: int = 0
-    wide: bool = False  # signed, or of 32 bits: no type that says which value is white
+    wide: bool = False  # of a type that says no white: signed, of 32 bits, of formats without a rule for it
 
 
 def is_deep(image: Image.Image, raw: bytes = b"") -> bool:
@@ -164,7 +165,8 @@ def look(image: Image.Image, raw: bytes = b"") -> Deep:
         special = 2
     if image.mode == "CMYK" or _clear(image) is not None:
         special = 3
-    wide = kind == "int" and (image.mode == "I" or _is_misread(image)) and image.format == "TIFF"
+    signed = image.mode == "I" or _is_misread(image)
+    wide = kind == "int" and image.format not in WHITE_SAID and (signed or image.format != "TIFF")
     return Deep(kind, float(found.min()), float(found.max()), stated, special, wide)
 
 
@@ -186,7 +188,8 @@ class Header(NamedTuple):
 
     `form` is format and mode (JPEG RGB), `deep` what is to be known of images of more than 8 bits, `several` whether
     there are more frames or pages than the one that is read, `clear` whether it is grey of less than 8 bits with a
-    transparent one.
+    transparent one, `spare` how many channels are neither colour nor alpha (-1: one is taken as alpha unsaid),
+    `zeros` whether plain pixels end with them, see `damage.zero_end`.
     """
 
     size: tuple[int, int]
@@ -195,6 +198,8 @@ class Header(NamedTuple):
     deep: Deep | None = None
     several: bool = False
     clear: bool = False
+    spare: int = 0
+    zeros: bool = False
 
 
 def ranges(headers: Iterable[Header], asked: Range | None) -> dict[str, Range]:

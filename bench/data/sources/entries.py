@@ -63,10 +63,15 @@ def left_aside(names: list[str]) -> list[str]:
     return [f"{len(names):,} file{'s' if len(names) > 1 else ''} left aside, as no images by name: {shown}."]
 
 
+def inode(folder: str | Path) -> tuple[int, int]:
+    """(device, inode): the same for a folder and all links to it."""
+    here = os.stat(folder)
+    return here.st_dev, here.st_ino
+
+
 def walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str], aside: list[str]) -> Iterator[str]:
     """Files below `folder`, links followed; circles are added to `bad`, texts to `aside`."""
-    here = os.stat(folder)
-    above = above | {(here.st_dev, here.st_ino)}
+    above = above | {inode(folder)}
     for entry in entries(folder):
         if entry.is_file(follow_symlinks=False):  # nearly all of them
             if is_text(entry.name):
@@ -76,8 +81,7 @@ def walk(folder: str, above: frozenset[tuple[int, int]], bad: list[str], aside: 
         elif loops(entry):
             bad.append(f"{entry.path} is a link that leads to itself")
         elif is_dir(entry):
-            there = os.stat(entry.path)
-            if (there.st_dev, there.st_ino) in above:
+            if inode(entry.path) in above:
                 bad.append(f"{entry.path} is a link that leads back to a folder above it")
             else:
                 yield from walk(entry.path, above, bad, aside)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from bench.data.sources import decode, depth
 from bench.data.sources.classes import in_order, note_several, note_similar_names
+from bench.data.sources.companions import note_companions
 from bench.data.sources.contract import Contents, Note, Write, pixel_hash
+from bench.data.sources.damage import note_zero_ends
 from bench.data.sources.decode import BadImage, Rule
 from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
@@ -64,7 +66,9 @@ class Listing(NamedTuple):
 def settings(dataset: Any) -> list[Any]:
     """How files are decoded, as part of a set's identity."""
     how = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.storage, dataset.range]
-    return [*how, decode.READING]
+    # What was left out for want of a package is read anew once that is installed.
+    packages = decode.packages() if dataset.on_bad_image == "skip" else []
+    return [*how, decode.READING, *packages]
 
 
 @dataclass(frozen=True)
@@ -179,9 +183,11 @@ def _contents(
             *listing.notes,
             *note_similar_names(names),
             *note_several(names),
+            *note_companions([item.place for item in items]),
+            *note_zero_ends([head.zeros for head in used], [item.shown for item in items]),
             *depth.slivers(used, {"int": how.ints, "float": how.floats}),
         ),
-        remarks=(*listing.remarks, *remarks, *decode.first_frames(used, [item.shown for item in items])),
+        remarks=(*listing.remarks, *remarks, *decode.unread_parts(used, [item.shown for item in items])),
     )
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.sources import files
-from bench.data.sources.classes import NO_LABEL, note_unsaid
+from bench.data.sources.classes import NO_LABEL, UNLABELLED, note_unsaid
 from bench.data.sources.contract import UNASSIGNED, Contents, Source, Write
 from bench.data.sources.entries import (
     ARCHIVES,
     IMAGES,
     entries,
     hidden,
+    inode,
     is_dir,
     is_text,
     leads_nowhere,
@@ -25,7 +26,7 @@ from bench.data.sources.entries import (
     walk,
 )
 from bench.data.sources.files import Listed, Listing
-from bench.data.sources.layout import are_splits, check_class, check_inside, check_splits, check_tops
+from bench.data.sources.layout import are_splits, check_class, check_inside, check_packed, check_splits, check_tops
 from bench.data.sources.lost import NAMED
 from bench.data.sources.split_names import assign_splits
 from bench.schema.errors import RequestError
@@ -77,20 +78,23 @@ def _list_files(dataset: Any) -> Listing:
         groups = [(UNASSIGNED, tops)]
         if dataset.splits == "auto":
             check_tops(root, tops)
+    check_packed(root, parts, aside)
     if away := [name for folder in (root, *tops) for name in hidden(folder)]:
         remarks.append(f"Folders left aside by their names: {', '.join(away[:5])}{', ...' if len(away) > 5 else ''}.")
     listed: list[Listed] = []
     inside: list[str] = []
+    empty: list[str] = []
     start = len(str(root / "x")) - 1  # of the path below the root; relative_to would take most of the time
     for official, classes in groups:
         for folder in classes:
             check_class(folder)
             before, label, below = len(listed), folder.name, len(str(folder)) + 1
-            for path in walk(str(folder), frozenset(), bad, texts):
+            for path in walk(str(folder), frozenset(map(inode, (root, folder.parent))), bad, texts):
                 listed.append(Listed(path, path[start:], label, official))
                 inside.append(path[below:].rpartition(os.sep)[0])
             if len(listed) == before:
                 bad.append(f"{folder.relative_to(root)}{os.sep} has no image in it")
+                empty.append(label)
             if dataset.splits == "auto":
                 check_inside(folder, set(inside[before:]))
     if len(found := {item.label for item in listed}) < 2:
@@ -101,11 +105,16 @@ def _list_files(dataset: Any) -> Listing:
             f"{root}: {what}.{' '.join(['', *remarks])}{loose} Expected one sub-folder a class, with images in it, or "
             f"train/, val/ and test/ with class folders in each.{_lists_and_archives(root, aside)}"
         )
+    if vanished := [label for label in dict.fromkeys(empty) if label not in found]:
+        raise RequestError(
+            f"{root}: no image is in the class folders {', '.join(vanished[:5])}. Put their images there, or take the "
+            "folders away."
+        )
     remarks += left_aside([*aside, *(path[start:] for path in texts)])
     if deeper := sorted({path for path in inside if path}):
         shown = ", ".join(deeper[:3]) + (", ..." if len(deeper) > 3 else "")
         remarks.append(f"Folders inside class folders ({shown}) count as their class, and are no classes.")
-    notes = note_unsaid(Counter(item.label for item in listed), NO_LABEL)
+    notes = note_unsaid(Counter(item.label for item in listed), (*NO_LABEL, *UNLABELLED))
     return Listing(listed, bad, str(root.resolve()), {"folder": inside}, tuple(notes), tuple(remarks))
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from bench.data.sources.classes import in_order, label_notes
 from bench.data.sources.contract import Note
-from bench.parts.walk import files_below
 from bench.schema.errors import RequestError
 
 PLAIN = ("string", "int", "uint", "large_string", "bool")  # what names a class where nobody declared classes
@@ -59,7 +56,6 @@ def read_labels(
     remarks: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     if names is not None:
-        _check_names(dataset, list(names))
         classes = tuple(names)
         numbers = {name: [int(v) for v in column] for name, column in columns.items()}
     else:
@@ -73,30 +69,6 @@ def read_labels(
         found = f"only '{classes[used[0]]}'" if used else "none"
         raise RequestError(f"{dataset.name}: images of two classes are needed at least, found {found}.")
     return classes, numbers, remarks, notes
-
-
-def _check_names(dataset: Any, names: list[str]) -> None:
-    """Raise RequestError where a Parquet file of a local folder numbers the classes otherwise.
-
-    The hub's library takes the names of the first file for all of them.
-    """
-    from pyarrow import ArrowInvalid, parquet
-
-    if not Path(dataset.name).is_dir():
-        return
-    for file in sorted(files_below(Path(dataset.name))):
-        if file.suffix != ".parquet":
-            continue
-        try:
-            told = json.loads((parquet.read_schema(file).metadata or {}).get(b"huggingface", b"{}"))
-            own = told["info"]["features"][dataset.label_column]["names"]
-        except (ArrowInvalid, OSError, ValueError, KeyError, TypeError):  # which says nothing of classes
-            continue
-        if list(own) != names:
-            raise RequestError(
-                f"{dataset.name}: {file.name} numbers the classes {', '.join(map(str, own[:4]))}, and another file "
-                f"{', '.join(names[:4])}: images would get the names of other classes. Save all files with one order."
-            )
 
 
 def other_columns(dataset: Any, rows: Any) -> list[str]:

@@ -15,10 +15,12 @@ import numpy as np
 from bench.data.sources import decode, depth
 from bench.data.sources.classes import note_similar_names
 from bench.data.sources.contract import TRAIN, Contents, Note, Source, Write
+from bench.data.sources.damage import note_zero_ends
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Header
 from bench.data.sources.fetch import fetch
 from bench.data.sources.hub_columns import check_images, other_columns, read_labels
+from bench.data.sources.hub_files import missing_shards, note_class_names, note_unlisted
 from bench.data.sources.hub_folder import check_folder
 from bench.data.sources.lost import refuse_lost
 from bench.data.sources.scan import scan
@@ -38,6 +40,7 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
         digest = commit(dataset.name, dataset.revision)
     columns = [dataset.image_column, dataset.label_column]
     settings = [dataset.size, dataset.fit, dataset.colour, dataset.on_bad_image, dataset.range, decode.READING]
+    settings += decode.packages() if dataset.on_bad_image == "skip" else []
     named = [dataset.name, dataset.config, dataset.revision, digest]
     chosen = {} if dataset.splits is None else {"splits": list(dataset.splits)}
     return {"set": named, "columns": columns, "settings": settings, **chosen}
@@ -99,8 +102,12 @@ def _read(dataset: Any, write: Write) -> Contents:
     refuse()
     how = decode.rule(heads, dataset.size, dataset.fit, dataset.colour, dataset.range)
 
+    def decoded(raw: bytes) -> tuple[Any, int]:
+        return how(raw), int.from_bytes(hashlib.sha256(raw).digest()[:8], "little")
+
     labels: list[int] = []
     official: list[int] = []
+    origins: list[int] = []
     forms: list[str] = []
     paths: list[str] = []
     told = other_columns(dataset, next(iter(splits.values())))
@@ -109,8 +116,9 @@ def _read(dataset: Any, write: Write) -> Contents:
     for name, rows in splits.items():
         form = {i: f"{h.form} {h.size[0]} x {h.size[1]}" for i, h in zip(readable[name], head_of, strict=False)}
         beside = {other: rows[other] for other in told}
-        for i, pixels in tried(how, rows, readable[name], name):
+        for i, (pixels, origin) in tried(decoded, rows, readable[name], name):
             write(pixels[None])
+            origins.append(origin)
             forms.append(form[i])
             labels.append(numbers[name][i])
             official.append(parts[name])
@@ -122,12 +130,14 @@ def _read(dataset: Any, write: Write) -> Contents:
     if not labels:
         raise RequestError(f"{dataset.name}: there is not a single usable image among {total}.")
     refuse_lost(dataset.name, listed, kept)
+    names = [f"{name} {i}" for name, known in readable.items() for i in known]  # of `heads`
     return Contents(
         labels=np.array(labels, np.int64),
         classes=classes,
         official=np.array(official, np.int8),
         skipped=tuple(bad),
         rule=how,
+        origins=np.array(origins, np.uint64),
         paths=tuple(paths),
         columns={name: tuple(values) for name, values in columns.items()},
         forms=tuple(forms),
@@ -135,12 +145,10 @@ def _read(dataset: Any, write: Write) -> Contents:
             *notes,
             *doubts,
             *note_similar_names(classes),
+            *note_zero_ends([head.zeros for head in heads], names),
             *depth.slivers(heads, {"int": how.ints, "float": how.floats}),
         ),
-        remarks=(
-            *remarks,
-            *decode.first_frames(heads, [f"{name} {i}" for name, known in readable.items() for i in known]),
-        ),
+        remarks=(*remarks, *decode.unread_parts(heads, names)),
     )
 
 
@@ -155,13 +163,15 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
         if Path(dataset.name).is_dir():
             check_local(dataset)
             kept = str(Path(datasets.config.HF_DATASETS_CACHE) / "imagebench" / _state(Path(dataset.name)))
-        found = datasets.load_dataset(dataset.name, dataset.config, revision=dataset.revision, cache_dir=kept)
+        made = datasets.load_dataset_builder(dataset.name, dataset.config, revision=dataset.revision, cache_dir=kept)
+        files = {str(split): [str(file) for file in part] for split, part in (made.config.data_files or {}).items()}
+        made.download_and_prepare()
+        found = made.as_dataset()
     except RequestError:
         raise
     except Exception as error:  # the hub's, fsspec's, pyarrow's and the network's own errors come through
-        raise RequestError(
-            f"dataset.name={dataset.name} cannot be loaded ({type(error).__name__}: {error})."
-        ) from error
+        last = error.__cause__ or error
+        raise RequestError(f"dataset.name={dataset.name} cannot be loaded ({type(last).__name__}: {last}).") from error
     for name in dataset.splits or ():
         if name not in found:
             raise unknown_name(f"split of {dataset.name}: dataset.splits names", name, list(found))
@@ -198,6 +208,11 @@ def _splits(dataset: Any) -> tuple[dict[str, Any], dict[str, int], list[Note]]:
     for wanted, setting in ((dataset.image_column, "image_column"), (dataset.label_column, "label_column")):
         if wanted not in columns:
             raise unknown_name(f"column in {dataset.name}: dataset.{setting} is", wanted, columns)
+    if missing := missing_shards(files):  # which a card may mean: a small part of a set
+        notes.append(("shards_missing", f"{dataset.name}: {missing}", "Nothing to do where its card means that."))
+    names = getattr(next(iter(known.values())).features[dataset.label_column], "names", None)
+    notes += note_class_names(dataset, {name: files.get(name, []) for name in known}, names)
+    notes += note_unlisted(dataset.name, files, {name: len(rows) for name, rows in known.items()})
     for name, rows in known.items():
         check_images(dataset, rows)
         known[name] = rows.cast_column(dataset.image_column, datasets.Image(decode=False))
@@ -237,6 +252,8 @@ def check_local(dataset: Any) -> None:
     names = [name for name in datasets.get_dataset_config_names(dataset.name) if name != chosen.name]
     others = [datasets.load_dataset_builder(dataset.name, name).config.data_files for name in names]
     check_folder(dataset.name, chosen.data_files, others)
+    if missing := missing_shards(chosen.data_files or {}):
+        raise RequestError(f"{dataset.name}: {missing} Bring all of them, or rename those that are there.")
 
 
 def _note_revision(dataset: Any) -> list[Note]:

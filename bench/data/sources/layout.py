@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.data.sources.classes import unshown
-from bench.data.sources.contract import TRAIN
-from bench.data.sources.entries import IMAGES, entries, sub_folders
+from bench.data.sources.classes import sound, unshown
+from bench.data.sources.contract import TEST, TRAIN, VAL
+from bench.data.sources.entries import ARCHIVES, IMAGES, entries, sub_folders
 from bench.data.sources.split_names import assign_splits, fold_names, hidden_splits, split_of
 from bench.schema.errors import RequestError
 
@@ -88,9 +88,21 @@ def are_splits(root: Path, tops: Sequence[Path], parts: Mapping[str, int]) -> bo
     return True
 
 
+def check_packed(root: Path, parts: Mapping[str, int], aside: Sequence[str]) -> None:
+    """Raise RequestError where a split beside others is an archive still: another would be drawn from train."""
+    lacking = {VAL, TEST} - set(parts.values()) if parts else set()
+    for name in aside:
+        split = split_of(name.split(".")[0]) if name.lower().endswith(ARCHIVES) else None
+        if split in lacking or (split == "either" and lacking):
+            raise RequestError(
+                f"{root}: {name} is called as a split is and has to be unpacked first. If its images are not meant, "
+                "move it elsewhere: a split is drawn then."
+            )
+
+
 def check_tops(root: Path, tops: Sequence[Path]) -> None:
     """Raise RequestError where the top folders look like splits of unknown names, or classes lie deeper."""
-    inside = {top: frozenset(_branches(top)) for top in tops}
+    inside = {top: frozenset(map(sound, _branches(top))) for top in tops}
     if len(tops) == 1:
         (only,) = tops
         deeper = only

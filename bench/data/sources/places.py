@@ -38,6 +38,8 @@ class Places:
 
     def __call__(self, path: str) -> str:
         """The address or local path; where nothing is there, as it was written."""
+        if path.startswith("file:///") and not self.remote:
+            path = path.removeprefix("file://")
         if is_remote(path):
             return path
         if self.remote:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from bench.schema.errors import RequestError
 
 FRESH = 2 * 10**9  # ns; what changed so shortly before it was read is read again next time: clocks have ticks
 NOTHING = (0, 0, 0, 0)
-VERSION = 6  # raise when headers mean something else
+VERSION = 7  # raise when headers mean something else
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ def _memory(where: str) -> Path:
     """Where a listing is remembered. Another Pillow, or one package more that reads files, may find another header."""
     from bench.data.cache import cache_folder
 
-    text = f"{VERSION}\0{PIL.__version__}\0{decode.heic()}\0{find_spec('imagecodecs') is not None}\0{where}"
+    text = f"{VERSION}\0{PIL.__version__}\0{decode.packages()}\0{where}"
     name = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:20]
     return cache_folder() / "scanned" / f"{name}.npz"
 
@@ -177,8 +176,8 @@ def _remember(file: Path, arrays: dict[str, NDArray[Any]]) -> None:
 def _header(row: object) -> Header | str:
     if not isinstance(row, list):
         return str(row)
-    (width, height), grey, form, deep, several, clear = row
+    (width, height), grey, form, deep, several, clear, spare, zeros = row
     if deep is not None:
         kind, low, high, stated, special, wide = deep
         deep = Deep(kind, low, high, tuple(stated) if stated else None, special, wide)
-    return Header((width, height), grey, form, deep, several, clear)
+    return Header((width, height), grey, form, deep, several, clear, spare, zeros)

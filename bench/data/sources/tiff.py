@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 BEGINNINGS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-PHOTOMETRIC, CHANNELS, EXTRA, TABLES, COMPRESSION = 262, 277, 338, 347, 259
+BITS, PHOTOMETRIC, CHANNELS, EXTRA, TABLES, COMPRESSION = 258, 262, 277, 338, 347, 259
 DATA = ((273, 279), (324, 325))  # offsets and byte counts of strips, of tiles
 GREY, COLOUR = 1, 2  # values of PHOTOMETRIC
 DEFLATE = (8, 32946)
@@ -46,6 +46,21 @@ def as_colour(raw: bytes) -> bytes:
 def grey_channels(tags: Mapping[int, Any]) -> int:
     """How many channels a page has that is called grey; 0 for one of colours."""
     return int(tags.get(CHANNELS, 1)) if tags.get(PHOTOMETRIC) in (0, GREY) else 0
+
+
+def spare_channels(tags: Mapping[int, Any], mode: str) -> int:
+    """How many channels of a page are neither colour nor alpha, and so are not read (near infrared, masks).
+
+    -1: nothing says what the fourth one is, and Pillow takes it as alpha.
+    """
+    if tags.get(COMPRESSION) in (6, 7):  # JPEG, of which Pillow says itself what it holds
+        return 0
+    colours = {2: 3, 5: 4, 6: 3, 8: 3}.get(tags.get(PHOTOMETRIC, 1), 1)
+    extra = _several(tags.get(EXTRA))
+    beside = int(tags.get(CHANNELS, 1)) - colours
+    if beside == 1 and not extra and mode == "RGBA" and tags.get(BITS) == (8, 8, 8, 8):
+        return -1
+    return max(0, beside - (1 if extra and extra[0] in (1, 2, 999) else 0))
 
 
 def damage(raw: bytes, tags: Mapping[int, Any], pixels: int) -> str | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.catalog import as_published
+from bench.data.catalog import CARDS, as_published
 from bench.data.sources import checksums, files
-from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Source, Write, state
+from bench.data.sources.contract import TEST, TRAIN, UNASSIGNED, VAL, Contents, Note, Source, Write, state
 from bench.data.sources.files import Listed, Listing, Options
 from bench.schema.errors import RequestError
 
@@ -196,7 +197,22 @@ def _identity(dataset: Any) -> Mapping[str, Any]:
 
 def _read(dataset: Any, write: Write) -> Contents:
     name, splits, extra, reader = READERS[dataset.source]
-    return reader(dataset, _open(dataset, name, splits, extra), write)
+    found = reader(dataset, _open(dataset, name, splits, extra), write)
+    return replace(found, notes=(*found.notes, *_count_note(dataset.source, len(found.labels) + len(found.skipped))))
+
+
+def _count_note(source: str, there: int) -> list[Note]:
+    """A note where files of a published set are missing, or more than published: torchvision takes what it finds."""
+    published = sum(CARDS[source].images)
+    if there == published:
+        return []
+    return [
+        (
+            "images_missing",
+            f"{source}: {there:,} images are there, {published:,} were published.",
+            "Unpack the set anew: numbers of a part of it are not comparable with those of others.",
+        )
+    ]
 
 
 TORCHVISION = Source(_identity, _read)
