@@ -10,12 +10,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.disk import disk_errors
+from bench.disk import disk_errors, write_atomically
+from bench.track.locks import lock
 from bench.track.provenance import code_version
+from bench.track.spool import state_folder
 
 if TYPE_CHECKING:
     from bench.track.store import Store
@@ -59,19 +62,32 @@ def find_breaks(path: Path) -> list[str]:
 
 def append(path: Path, entry: dict[str, Any]) -> None:
     """Add a line that holds the checksum of the last one; an entry of another copy keeps its time and commit."""
+    with _alone():
+        _append(path, entry)
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    """The same, for whoever holds the lock."""
     commit, dirty = code_version()
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        whole = {
-            "time": now,
-            "commit": commit + ("+" if dirty == "true" else ""),
-            **entry,
-            "previous": _checksum(lines[-1]) if lines else "",
-        }
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(whole, sort_keys=True) + "\n")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    whole = {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit + ("+" if dirty == "true" else ""),
+        **entry,
+        "previous": _checksum(lines[-1]) if lines else "",
+    }
+    # Whole or not at all: half a line, of a full disk, would swallow the next one.
+    write_atomically(path, "".join(f"{line}\n" for line in (*lines, json.dumps(whole, sort_keys=True))))
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep other launches of this folder from adding a line meanwhile: both would follow the same one."""
+    state = state_folder()
+    with disk_errors(state):
+        state.mkdir(parents=True, exist_ok=True)
+        with lock(state / "protocol.lock"):
+            yield
 
 
 def launch(
@@ -84,14 +100,16 @@ def launch(
         settings: at which the claims are to be judged (`bench.analysis.looks`).
         stored: entries that the store remembers.
     """
-    known = [e for e in merge(read(path), stored) if e["event"] == "launch"]
     entry = {"event": "launch", "claims": claims, "seeds": list(seeds), "ended": ended, "planned": planned}
     if settings:
         entry["settings"] = json.loads(json.dumps(settings, default=str))
-        known = [e for e in known if e.get("settings") in (None, entry["settings"])]
-    if known and all(known[-1][name] == entry[name] for name in ("claims", "seeds")):
-        return False
-    append(path, entry)
+    with _alone():
+        known = [e for e in merge(read(path), stored) if e["event"] == "launch"]
+        if settings:
+            known = [e for e in known if e.get("settings") in (None, entry["settings"])]
+        if known and all(known[-1][name] == entry[name] for name in ("claims", "seeds")):
+            return False
+        _append(path, entry)
     return True
 
 

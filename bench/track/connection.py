@@ -81,6 +81,7 @@ class Connection:
         self._experiments: dict[str, str] = {}
         self._places: set[str] = set()  # experiments whose files this user can write
         self._index: Index | None = None
+        self._file = 0  # inode of the SQLite file that MLflow has opened, and stays with; 0 for none
         if self.index is None:
             _ = self.client
 
@@ -112,6 +113,7 @@ class Connection:
                 client.search_experiments(max_results=1)
                 if file is not None:
                     relocate(file)
+                    self._file = file.stat().st_ino
             return client
         except RequestError:
             raise
@@ -141,6 +143,11 @@ class Connection:
         _ = self.client  # makes it
         if file is not None and not file.exists():  # SQLite would go on in the moved one, or make an empty one
             raise StoreUnavailable.of(self.uri, FileNotFoundError("unable to open database file"))
+        if file is not None and self._file and file.stat().st_ino != self._file:
+            raise RequestError(
+                f"{self.shown} is another file than before: it was put back from a backup, or copied over. "
+                "Results that it lacks wait in the spool; the same command goes on."
+            )
         with store_errors(self.uri):
             yield
 

@@ -15,6 +15,7 @@ from bench.track.attempt import attempt_of
 from bench.track.index import Row
 from bench.track.lease import LeaseLost
 from bench.track.locks import lock
+from bench.track.pieces import CUT, PARAMETER, TAG, cut
 from bench.track.record import Record, parse_json
 from bench.track.rows import ENDED, counts
 from bench.track.spool import OUTCOME, Spool
@@ -73,7 +74,10 @@ def _deliver(store: SweepRuns, place: Path, record: Record, meta: dict[str, Any]
         run_id = _run_for(store, record, meta, lease, same if fresh else earlier)
         with fence(record):
             _log(store, run_id, record, meta, place)
-            store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
+            if record.status == "finished" and lease is None and not fresh:
+                run_id = _finish_one(store, record, meta["experiment"], run_id)
+            else:
+                store.mark(run_id, "FINISHED" if record.status == "finished" else "FAILED")
     else:
         run_id = ended.run_id
         for run in earlier:  # begun for this outcome, which is not needed any more
@@ -102,6 +106,28 @@ def _run_for(
     if run_id not in {r.run_id for r in begun} or any(attempt_of(r) > attempt for r in earlier):
         raise _lease_lost(record)
     return run_id
+
+
+def _finish_one(store: SweepRuns, record: Record, experiment: str, mine: str) -> str:
+    """Mark one run of a key as finished, and remove ours where another machine has delivered the same meanwhile.
+
+    Runs without a sweep have no lease: folders that share a store may run the same at once. A parameter that is written
+    once names the run that counts. Whoever is named has brought all but its status: whoever finds it marks it.
+    """
+    lease_run = store.lease_run(experiment)
+    store.revive(lease_run)
+    chosen, number = mine, 1
+    while not store.set_once(lease_run, name := f"only/{record.key}/{number}", mine):
+        named = store.param(lease_run, name)
+        rows = store.runs_of_key(record.key, store.experiment(experiment))
+        if any(r.run_id == named and (r.status not in ENDED or counts(r)) for r in rows):
+            chosen = str(named)
+            break
+        number += 1  # somebody has deleted that one since
+    store.mark(chosen, "FINISHED")
+    if chosen != mine:
+        store.remove(mine)
+    return chosen
 
 
 @contextmanager
@@ -150,7 +176,7 @@ def _log(store: SweepRuns, run_id: str, record: Record, meta: dict[str, Any], pl
             values = dict(zip(header, map(float, row), strict=True))
             step = int(values.pop("epoch"))
             metrics += [Metric(f"epoch/{name}", value, sealed, step) for name, value in values.items()]
-    params = [Param(name, _text(value)) for name, value in record.config.items()]
+    texts = {name: _text(value) for name, value in record.config.items()}
     tags = {
         "outcome": meta["id"],
         "status": record.status,
@@ -165,7 +191,11 @@ def _log(store: SweepRuns, run_id: str, record: Record, meta: dict[str, Any], pl
     tags |= {"mlflow.source.type": "LOCAL"}
     if "git_commit" in record.provenance:
         tags["mlflow.source.git.commit"] = record.provenance["git_commit"]
-    entries = [RunTag(name, value[:8000]) for name, value in tags.items() if value != ""]
+    pieces, labels = cut(texts, PARAMETER), cut({name: value for name, value in tags.items() if value != ""}, TAG)
+    if len(pieces) + len(labels) > len(texts) + sum(value != "" for value in tags.values()):
+        labels[CUT] = "true"
+    params = [Param(name, text) for name, text in pieces.items()]
+    entries = [RunTag(name, text) for name, text in labels.items()]
     with store_errors(store.uri):
         for start in range(0, max(len(metrics), 1), BATCH):
             first = start == 0

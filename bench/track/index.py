@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.track.address import sqlite_file
+from bench.track.pieces import CUT, join
 from bench.track.unavailable import StoreUnavailable, refusal
 
 # Alembic revisions of MLflow's schema whose tables experiments, experiment_tags, runs, tags, params and
@@ -34,6 +35,12 @@ class Row:
     tags: dict[str, str] = field(default_factory=dict)
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)  # latest value of each
+
+    def join(self) -> None:
+        """Make long values whole, where they were written in pieces."""
+        if CUT in self.tags:
+            join(self.tags)
+            join(self.params)
 
 
 def infinite_again(number: Any) -> Any:
@@ -166,6 +173,8 @@ class Index:
                 query = f'SELECT t.run_uuid, t."key", t.value, t.is_nan FROM latest_metrics {mine}'
                 for i, key, number, is_nan in self._all(cursor, query, *asked):
                     rows[i].metrics[key] = math.nan if is_nan else infinite_again(number)
+        for row in rows.values():
+            row.join()
         return list(rows.values())
 
     def params(self, run_id: str) -> dict[str, str]:

@@ -235,4 +235,6 @@ def row_of(run: Any) -> Row:
     """MLflow's Run as a Row."""
     info, data = run.info, run.data
     metrics = {name: infinite_again(value) for name, value in data.metrics.items()}
-    return Row(info.run_id, info.status, info.start_time or 0, dict(data.tags), dict(data.params), metrics)
+    row = Row(info.run_id, info.status, info.start_time or 0, dict(data.tags), dict(data.params), metrics)
+    row.join()
+    return row

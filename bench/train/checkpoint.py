@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -34,10 +35,16 @@ def write(path: Path, exp: Experiment, kind: str, state: dict[str, Any]) -> None
 
 
 def read(path: Path | None, exp: Experiment, kind: str) -> dict[str, Any]:
-    """A run's state, its tensors on the CPU; nothing where there is none of this experiment with the same versions."""
+    """A run's state, its tensors on the CPU; nothing where there is none of this experiment with the same versions.
+
+    One that cannot be read (a copy that was cut off, a disk's fault) is none: the run starts over.
+    """
     if path is None or not path.exists():
         return {}
-    found = dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    try:
+        found = dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+    except (RuntimeError, EOFError, ValueError, TypeError, LookupError, UnpicklingError):
+        return {}
     return found if found.get("identity") == identity(exp, kind) else {}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +217,27 @@ def test_a_manifest_of_crossed_replicates_has_each_run_at_its_own_split(tmp_path
     ]  # fmt: skip
 
 
-def test_a_launch_at_other_settings_is_another_entry(tmp_path: Path) -> None:
-    path = tmp_path / register.FILE
+def test_launches_at_the_same_moment_are_one_entry(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both followed the same line, and the log was said to have been edited ever after."""
+    path, commit, together = folder / register.FILE, register.code_version, threading.Barrier(3)
+
+    def slow() -> tuple[str, str]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(0.3)
+        return commit()
+
+    monkeypatch.setattr(register, "code_version", slow)
+    launches = [threading.Thread(target=register.launch, args=(path, "c", [0], 0, 1)) for _ in range(3)]
+    for launch in launches:
+        launch.start()
+    for launch in launches:
+        launch.join()
+    assert len(register.read(path)) == 1
+    assert register.find_breaks(path) == []
+
+
+def test_a_launch_at_other_settings_is_another_entry(folder: Path) -> None:
+    path = folder / register.FILE
     assert register.launch(path, "c", [0, 1], 0, 4, {"trainer.epochs": 3})
     assert not register.launch(path, "c", [0, 1], 4, 4, {"trainer.epochs": 3})
     assert register.launch(path, "c", [0, 1], 0, 4, {"trainer.epochs": 30})

@@ -12,6 +12,7 @@ import pytest
 
 from bench.track import locks
 from bench.track.delivery import NotTaken
+from bench.track.index import Index
 from bench.track.record import Record
 from bench.track.spool import Spool
 from bench.track.store import Store
@@ -114,6 +115,34 @@ def test_no_run_takes_two_outcomes(folder: Path) -> None:
     assert [r.run_id for r in store.rows("delivered")] == [mine]
 
 
+@pytest.mark.parametrize("at", ["set_once", "mark"])
+def test_folders_that_deliver_the_same_run_at_once_leave_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """`bench run` on two machines with one store; here one is suspended in its delivery while the other delivers."""
+    places = []
+    for name in ("one", "two"):
+        (folder / name).mkdir()
+        monkeypatch.chdir(folder / name)
+        places.append(sealed("same"))
+    store, other = (Store(f"sqlite:///{folder}/mlflow.db") for _ in range(2))
+    go_on, told = getattr(store, at), []
+
+    def suspended(*words: Any) -> Any:
+        monkeypatch.setattr(store, at, go_on)
+        told.append(other.deliver(places[1]))
+        return go_on(*words)
+
+    monkeypatch.setattr(store, at, suspended)
+    told.append(store.deliver(places[0]))
+    assert [r.run_id for r in store.rows("delivered") if r.status == "FINISHED"] == [told[0]] == [told[1]]
+    assert len(store.rows("delivered")) == 1
+    store.remove(told[0])  # by its owner, who wants it run again
+    monkeypatch.chdir(folder)
+    again = store.deliver(sealed("same"))
+    assert [r.run_id for r in store.rows("delivered")] == [again] != [told[0]]
+
+
 def test_an_outcome_that_mlflow_refuses_keeps_no_other_waiting(folder: Path) -> None:
     spool = Spool(sweep="delivered")
     odd = Record(key="odd", sweep="", axes={}, seed=0, status="finished", metrics={"test/a?b": 1.0})
@@ -128,6 +157,22 @@ def test_an_outcome_that_mlflow_refuses_keeps_no_other_waiting(folder: Path) -> 
     (run,) = store.runs_of_key("endless", store.experiment("delivered"))
     assert run.status == "FINISHED"
     assert run.metrics == {"val/loss": math.inf}  # which MLflow keeps as the largest number
+
+
+def test_what_is_longer_than_mlflow_takes_is_read_as_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow cuts it off: another setting, and axes that are no JSON, so that the point was run again for ever."""
+    long = [[n, f"{n}"] for n in range(2000)]
+    record = Record(
+        key="long", sweep="delivered", axes={"model.numbers": long}, seed=0, status="finished",
+        config={"model.numbers": long, "model.text": "x" * 6001, "seed": 0}, reason="", provenance={"packages": "{}"},
+    )  # fmt: skip
+    spool, store = Spool(sweep="delivered"), Store()
+    (spool.folder("long") / "config.yaml").write_text("seed: 0\n")
+    run_id = store.deliver(spool.put(record, "long", "delivered"))
+    read = store.find(["long"], "delivered")["long"]
+    assert (read.axes, read.config) == (record.axes, record.config)
+    monkeypatch.setattr(Index, "open", lambda _: None)  # as of a server
+    assert Store().get(run_id) == read
 
 
 def test_who_is_patient_waits_for_another_process_that_delivers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

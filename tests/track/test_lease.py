@@ -90,6 +90,16 @@ def test_a_store_that_was_put_back_from_an_old_backup_says_so(folder: Path) -> N
         assert leases._thread.is_alive()
 
 
+def test_a_database_that_another_file_replaces_says_so(folder: Path) -> None:
+    """MLflow's connections stay with the file that is gone: it was told that this user may not write."""
+    store = Store()
+    lease_run = store.lease_run("x")
+    shutil.copy("mlflow.db", "backup.db")
+    Path("backup.db").replace("mlflow.db")
+    with pytest.raises(RequestError, match="another file than before: it was put back"):
+        store.tag(lease_run, "a", "1")
+
+
 def test_everybody_gets_the_same_lease_run_and_parent(folder: Path) -> None:
     Store().experiment("made elsewhere")
     for name in ("new", "made elsewhere"):

@@ -56,6 +56,15 @@ def test_killed_anywhere_is_undisturbed(exp, trained, tmp_path, words):
         assert bool(counted) == any("target" in word for word in words)
 
 
+@pytest.mark.parametrize("kept", [0, 40, 4000])
+def test_a_checkpoint_that_was_cut_off_is_none(exp, trained, tmp_path, kept):
+    """As a copy of a spool leaves it: the run failed of it, again and again."""
+    made, file = exp(*DNN, "trainer.epochs=3"), tmp_path / "c.ckpt"
+    killed(trained, made, 2, file)
+    file.write_bytes(file.read_bytes()[:kept])
+    same(trained(made), trained(made, checkpoint=file))
+
+
 def test_a_budget_of_seconds_counts_those_before(exp, trained, tmp_path):
     made, file = exp(*DNN, "trainer.seconds=0.6", "optim.schedule=linear"), tmp_path / "c.ckpt"
     killed(trained, made, 3, file)
