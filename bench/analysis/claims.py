@@ -21,6 +21,7 @@ from bench.analysis.outcome import Outcome
 from bench.analysis.replicates import Contrast, Replicate, summary
 from bench.analysis.rounding import without_noise
 from bench.analysis.settings import settings_of_records
+from bench.analysis.statement import sides_of
 from bench.analysis.stats import (
     LEVEL,
     Sample,
@@ -99,14 +100,12 @@ def _test_contrast(frame: Frame, sweep: Sweep, claim: Claim, images: OnImages | 
             counted = _sample(claim, frame, found.counted, found.largest)
             outcome_too, other, other_toward = _test(claim, sweep, counted, LEVEL)
             effect = outcome_too.estimate
-        # Without a worst value a run that diverged counts as nothing, and what is left proves nothing.
-        if found.counted is None:
-            agree = not metric(claim.metric).better
-        else:
-            agree = not math.isnan(other) and other_toward == toward
+        # Without a worst value a run that diverged counts as nothing, and what is left proves nothing: of a cost too,
+        # as the runs that ran out of time or memory are the slow and the large ones.
+        agree = found.counted is not None and not math.isnan(other) and other_toward == toward
         failures = Failures(len(found.dropped), found.worst, effect, other, agree)
         if not math.isnan(p):
-            p = 1.0 if not agree else p if found.counted is None else max(p, other)
+            p = max(p, other) if agree else 1.0
     stricter = STRICTER if isinstance(claim, Bound) and claim.metric != "run/failed" else 1.0
     return _Tested(claim, found, given, counted, outcome, p, toward, failures, stricter, images, by_images)
 
@@ -115,7 +114,11 @@ def _sample(claim: Claim, frame: Frame, values: Mapping[Replicate, float], large
     """What a test rests on; data sets have no seeds and splits to be crossed."""
     if len({without_noise(value, largest) for value in values.values()}) == 1:
         values = dict.fromkeys(values, next(iter(values.values())))  # rounding is no spread
-    return sample(list(values.values())) if isinstance(claim, Across) else summary(values, frame.overlap)
+    return sample(list(values.values())) if isinstance(claim, Across) else summary(values, _overlap(claim, frame))
+
+
+def _overlap(claim: Claim, frame: Frame) -> float:
+    return frame.overlap(record for records in sides_of(claim, frame) for record in records)
 
 
 def _test(claim: Claim, sweep: Sweep, given: Sample, level: float) -> tuple[Outcome, float, bool]:
@@ -168,10 +171,14 @@ def _verdict(frame: Frame, sweep: Sweep, tested: _Tested, factor: float, looks: 
     if isinstance(claim, Trend) and not found.absent:
         word, note = _shape(frame, claim, word, note)
     if looks.decided and found.values and not found.absent:
-        # Decided at an earlier look: that word had its share of the 5%, and stays unless the numbers turned round.
+        # Decided at an earlier look: that word had its share of the 5%, and stays unless the numbers turned round, or
+        # runs that failed or diverged since then would turn them.
         turned = not math.isnan(tested.p) and tested.toward != (looks.decided == "supported")
-        word = "open" if turned else looks.decided  # type: ignore[assignment]
-        note = f"an earlier look said {looks.decided}; the effect now lies on the other side" if turned else note
+        lost = (tested.failures and not tested.failures.agrees) or not all(map(math.isfinite, found.values.values()))
+        word = "open" if turned or lost else looks.decided  # type: ignore[assignment]
+        if turned or lost:
+            why = note if lost and note else "the effect now lies on the other side"
+            note = f"an earlier look said {looks.decided}; {why}"
     alpha = (1 - LEVEL) / paid
     outcome, _, _ = _test(claim, sweep, tested.sample, 1 - alpha)
     if tested.images is not None and tested.by_images:
@@ -226,7 +233,7 @@ def _shape(frame: Frame, claim: Trend, word: Word, note: str) -> tuple[Word, str
     sign = 1.0 if claim.direction == "greater" else -1.0
     shown, against, significant = metric(claim.metric), [], False
     for one, other, values in steps(frame, claim):
-        given = summary(values, frame.overlap)
+        given = summary(values, _overlap(claim, frame))
         if sign * given.mean < 0:
             outcome = one_sample(given)
             against.append((one, other, given.mean))

@@ -67,7 +67,6 @@ class Frame:
         drawn: the sweep's replicates besides the seed.
         replicates: all of them in words: `seeds and splits`.
         own_splits: each seed has a split of its own, without that being stated as a replicate.
-        overlap: what images that splits share add to the variance of a mean (`replicates.summary`).
 
     Raises:
         RequestError: for two records of one point and seed, records of several sweeps, or none at all.
@@ -114,7 +113,10 @@ class Frame:
                 )
             seeds[name] = record
         self.own_splits = not self.drawn and own_splits(runs.values() for runs in self.points.values())
-        self.overlap = overlap(records) if self.drawn or self.own_splits else 0.0
+
+    def overlap(self, records: Iterable[Record]) -> float:
+        """What images that the splits of these runs share add to the variance of a mean (`replicates.summary`)."""
+        return overlap(records) if self.drawn or self.own_splits else 0.0
 
     def runs(self, at: Mapping[str, Any]) -> dict[Replicate, Record]:
         """The runs of the point that `at` fixes on every axis: replicate -> Record."""
@@ -157,7 +159,7 @@ class Frame:
             at={name: v for name, v in next(iter(runs.values())).axes.items() if name not in self.drawn},
             metric=metric,
             values=values,
-            interval=interval(values, self.overlap).inside(describe(metric).low, describe(metric).high),
+            interval=interval(values, self.overlap(runs.values())).inside(describe(metric).low, describe(metric).high),
             without=finished - len(values),
             records=tuple(runs[s] for s in sorted(runs)),
             chosen=chosen,

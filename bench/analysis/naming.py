@@ -52,20 +52,22 @@ class Digits:
 
     Attributes:
         halves: half widths of the intervals to be shown, in stored units; those that are not positive do not count.
+        more: decimals beyond these, where numbers would look equal that are not.
     """
 
     metric: Metric
     halves: list[float] = field(default_factory=list)
+    more: int = 0
 
     @cached_property
     def decimals(self) -> int:
-        """0 to 4; at least one and at most two for percentages."""
+        """0 to 4, and `more`; at least one and at most two for percentages."""
         finite = sorted(h * self.metric.factor for h in self.halves if math.isfinite(h) and h > 0)
         percent = self.metric.unit == "%"
         if not finite:
-            return 2 if percent else 3
+            return (2 if percent else 3) + self.more
         wanted = 1 - math.floor(math.log10(finite[len(finite) // 2]))
-        return max(1 if percent else 0, min(2 if percent else 4, wanted))
+        return max(1 if percent else 0, min(2 if percent else 4, wanted)) + self.more
 
     def __call__(self, value: float) -> str:
         """A stored value as shown; counts and large numbers with SI suffixes."""

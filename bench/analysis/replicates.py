@@ -66,9 +66,12 @@ def in_order(names: set[Replicate]) -> list[Replicate]:
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else 0 for part in str(name).split("/")])
 
 
-def overlap(records: Sequence[Record]) -> float:
-    """Test images over the others of a split, from the settings: what Nadeau and Bengio's correction adds to 1/J."""
-    return next((found for record in records if (found := overlap_of(record.config)) is not None), 0.0)
+def overlap(records: Iterable[Record]) -> float:
+    """Test images over the others of a split, from the settings: what Nadeau and Bengio's correction adds to 1/J.
+
+    Where runs differ in it, the largest one: that of the others would say too much of these.
+    """
+    return max((found for record in records if (found := overlap_of(record.config)) is not None), default=0.0)
 
 
 def own_splits(points: Iterable[Iterable[Record]]) -> bool:

@@ -9,7 +9,8 @@ Written
 Shown
     pages/                                  the site
 Compared
-    compare, compared, reproduce, causes    two results; in words; old runs against new ones; what else differs
+    compare, matching, compared             two results; which of their runs go together; in words
+    reproduce, causes                       old runs against new ones; what else differs
 """
 
 from __future__ import annotations

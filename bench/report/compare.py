@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from bench.analysis.frame import value
-from bench.analysis.naming import axis
+from bench.analysis.replicates import overlap, own_splits
 from bench.analysis.rounding import without_noise
 from bench.analysis.selection import only_judged
-from bench.analysis.stats import LEVEL, Interval, holm, one_sample, t_interval
+from bench.analysis.stats import LEVEL, Interval, holm, interval_of, one_sample, sample, t_interval
 from bench.report.causes import Difference, environment
+from bench.report.matching import Place, Rule, match, name_row, place_of, settings_of, telling_apart
 from bench.schema.errors import RequestError, unknown_name
 from bench.schema.label import canonical_text, show
 from bench.schema.metric import metric
 from bench.track.record import Record
 
-Rule = Literal["the two runs", "run key", "axes and seed"]
 ABSENT = "–"
 BASIC = ("test/accuracy", "val/accuracy", "test/nll", "cost/params", "cost/fit_seconds")
 
@@ -60,6 +60,7 @@ class Pair:
     p: float = math.nan  # two-sided, corrected (Holm) for all rows of the comparison
     failed: tuple[int, int] = (0, 0)  # runs of a and of b that failed where the other side's finished
     unsure: bool = False  # counted as the worst there can be, those turn the difference round, or have no worst
+    shared: float = 0.0  # what images that the seeds' own splits share add to 1/n (Nadeau & Bengio 2003)
 
     @property
     def word(self) -> str:
@@ -117,15 +118,18 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     for name in metrics:
         if name not in have:
             raise unknown_name("metric", name, have, f"Both sides have: {', '.join(sorted(have)) or 'none in common'}.")
-    rule, matched = _match(left, right, a, b)
+    rule, matched = match(left, right, (a.label, b.label), alone=len(a.records) == len(b.records) == 1)
     wanted = list(metrics) or [name for name in BASIC if name in have]
-    points: dict[tuple[tuple[str, str], ...], list[tuple[Record, Record]]] = {}
+    points: dict[Any, list[tuple[Record, Record]]] = {}
     for one, other in matched:
-        points.setdefault(_place(one) if rule != "the two runs" else (), []).append((one, other))
+        place = () if rule == "the two runs" else (place_of(one), settings_of(one) if rule == "run key" else ())
+        points.setdefault(place, []).append((one, other))
     lost = _failed(a, b, left, right) if rule == "axes and seed" else {}
-    pairs = [made for runs in points.values() for name in wanted if (made := _pair(runs, name, rule)) is not None]
-    pairs, alone = _with_failures(pairs, lost), [_p(_differences(pair.values)) for pair in pairs]
-    counted = [_p(_counted(pair, lost)) for pair in pairs]
+    apart = telling_apart([runs[0][0] for runs in points.values()]) if rule == "run key" else []
+    rows = [({} if rule == "the two runs" else name_row(runs[0][0], apart), runs) for runs in points.values()]
+    pairs = [made for at, runs in rows for name in wanted if (made := _pair(runs, name, at)) is not None]
+    pairs, alone = _with_failures(pairs, lost), [_p(_differences(pair.values), pair.shared) for pair in pairs]
+    counted = [_p(_counted(pair, lost), pair.shared) for pair in pairs]
     adjusted = holm([p if math.isnan(more) else max(p, more) for p, more in zip(alone, counted, strict=True)])
     pairs = [replace(pair, p=p) for pair, p in zip(pairs, adjusted, strict=True)]
     return Comparison(
@@ -141,18 +145,18 @@ def compare(a: Side, b: Side, metrics: Sequence[str] = ()) -> Comparison:
     )
 
 
-Lost = Mapping[tuple[tuple[str, str], ...], list[tuple[Record | None, Record | None]]]  # point -> a's or b's run alone
+Lost = Mapping[Place, list[tuple[Record | None, Record | None]]]  # point -> a's or b's run alone
 
 
 def _failed(a: Side, b: Side, left: Sequence[Record], right: Sequence[Record]) -> Lost:
     """For each point the finished runs of one side whose partner, of the other side, failed."""
-    out: dict[tuple[tuple[str, str], ...], list[tuple[Record | None, Record | None]]] = {}
+    out: dict[Place, list[tuple[Record | None, Record | None]]] = {}
     for mine, other, swap in ((left, b, False), (right, a, True)):
-        ended = {(_place(r), r.seed) for r in only_judged(other.records) if r.status == "finished"}
-        bad = {(_place(r), r.seed) for r in only_judged(other.records) if r.status == "failed"} - ended
+        ended = {(place_of(r), r.seed) for r in only_judged(other.records) if r.status == "finished"}
+        bad = {(place_of(r), r.seed) for r in only_judged(other.records) if r.status == "failed"} - ended
         for record in mine:
-            if (_place(record), record.seed) in bad:
-                out.setdefault(_place(record), []).append((None, record) if swap else (record, None))
+            if (place_of(record), record.seed) in bad:
+                out.setdefault(place_of(record), []).append((None, record) if swap else (record, None))
     return out
 
 
@@ -181,15 +185,15 @@ def _with_failures(pairs: Sequence[Pair], lost: Lost) -> list[Pair]:
         runs = lost.get(tuple(sorted((n, canonical_text(v)) for n, v in pair.at.items())), [])
         shown, differences = metric(pair.metric), _counted(pair, lost)
         turned = bool(differences) and math.fsum(differences) * pair.difference.mean <= 0
-        unsure = bool(runs) and bool(shown.better) and (shown.worst is None or turned)
+        unsure = bool(runs) and (shown.worst is None or turned)
         failed = sum(other is None for _, other in runs), sum(one is None for one, _ in runs)
         out.append(replace(pair, failed=failed[::-1], unsure=unsure))
     return out
 
 
-def _p(differences: Sequence[float]) -> float:
+def _p(differences: Sequence[float], shared: float) -> float:
     """Two-sided p of a row alone; NaN where it cannot be tested, as where all seeds differ by the same."""
-    outcome = one_sample(differences)
+    outcome = one_sample(sample(differences, shared))
     return min(1.0, 2 * min(outcome.p_less, outcome.p_greater)) if not math.isnan(outcome.p_less) else math.nan
 
 
@@ -218,7 +222,7 @@ def _latest_records(side: Side) -> list[Record]:
     found: dict[Any, Record] = {}
     for record in only_judged(side.records):
         if record.status == "finished":
-            place = (_place(record), record.seed, "" if record.axes else record.key)
+            place = (place_of(record), record.seed, "" if record.axes else record.key)
             started = float(record.provenance.get("started") or 0)
             if place not in found or started >= float(found[place].provenance.get("started") or 0):
                 found[place] = record
@@ -231,35 +235,11 @@ def _latest_records(side: Side) -> list[Record]:
     return list(found.values())
 
 
-def _place(record: Record) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, canonical_text(v)) for name, v in record.axes.items()))
-
-
-def _match(left: list[Record], right: list[Record], a: Side, b: Side) -> tuple[Rule, list[tuple[Record, Record]]]:
-    if len(a.records) == 1 and len(b.records) == 1:
-        return "the two runs", [(left[0], right[0])]
-    by_point = {(_place(r), r.seed): r for r in right}
-    matched = [(r, by_point[_place(r), r.seed]) for r in left if (_place(r), r.seed) in by_point]
-    if matched:
-        return "axes and seed", matched
-    by_key = {r.key: r for r in right if r.key}
-    matched = [(r, by_key[r.key]) for r in left if r.key in by_key]
-    if matched:
-        return "run key", matched
-    axes = [
-        ", ".join(axis(n) for n in dict.fromkeys(n for r in side for n in r.axes)) or "none" for side in (left, right)
-    ]
-    raise RequestError(
-        f"Nothing pairs: no run of {a.label} has the axes and seed, or the run key, of one of {b.label}. "
-        f"Axes there: {axes[0]}; here: {axes[1]}. Compare two runs, or sweeps with a point in common."
-    )
-
-
 def _metrics(records: Sequence[Record]) -> set[str]:
     return {name for r in records for name in (*r.metrics, *r.costs)}
 
 
-def _pair(runs: list[tuple[Record, Record]], name: str, rule: Rule) -> Pair | None:
+def _pair(runs: list[tuple[Record, Record]], name: str, at: dict[str, Any]) -> Pair | None:
     values = {}
     for one, other in runs:
         x, y = value(one, name), value(other, name)
@@ -268,11 +248,8 @@ def _pair(runs: list[tuple[Record, Record]], name: str, rule: Rule) -> Pair | No
     if not values:
         return None
     a, b = zip(*values.values(), strict=True)
-    return Pair(
-        at={} if rule == "the two runs" else runs[0][0].axes,
-        metric=name,
-        a=t_interval(a),
-        b=t_interval(b),
-        difference=t_interval(_differences(values)),
-        values=values,
-    )
+    shared = overlap(r for pair in runs for r in pair) if own_splits(zip(*runs, strict=True)) else 0.0
+    low, high = metric(name).low, metric(name).high
+    widest = None if low is None or high is None else high - low
+    difference = interval_of(sample(_differences(values), shared)).inside(widest and -widest, widest)
+    return Pair(at, name, t_interval(a), t_interval(b), difference, values, shared=shared)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.frame import Cell, Frame
 from bench.analysis.naming import Digits, axis, key
-from bench.analysis.replicates import summary
+from bench.analysis.replicates import Replicate, in_order, summary
 from bench.analysis.rounding import without_noise
 from bench.analysis.stats import LEVEL, one_sample
 from bench.schema.label import show
@@ -159,12 +160,12 @@ def pivot(frame: Frame, sweep: Sweep) -> Grid:
             for r in rows
         ]
         if rows:
-            panels.append(Panel(at, rows, body, _marks(body, columns, frame.overlap)))
+            panels.append(Panel(at, rows, body, _marks(body, columns, frame)))
     title = sweep.question or sweep.name
     return Grid(title, roles["rows"], roles["columns"], roles["panels"], columns, panels)
 
 
-def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float = 0.0) -> list[list[str]]:
+def _marks(body: list[list[Cell | None]], columns: list[Column], frame: Frame) -> list[list[str]]:
     """Per column the best mean, and the cells that are not told apart from the best.
 
     Multiple comparisons with the best (Hsu 1984), by Bonferroni: a cell is out where any other one of its column is
@@ -185,7 +186,7 @@ def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float 
             if cell.interval.mean == cells[best].interval.mean:
                 marks[i][j] = "best"
             elif cell.interval.n > 1 and not any(
-                _better(cells[k], cell, sign, overlap) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
+                _better(cells[k], cell, column.metric, frame) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
                 for k in ranked  # the best first: most cells are out by it alone
                 if k != i
             ):
@@ -193,14 +194,27 @@ def _marks(body: list[list[Cell | None]], columns: list[Column], overlap: float 
     return marks
 
 
-def _better(one: Cell, other: Cell, sign: float, overlap: float) -> float:
-    """One-sided p for "`one` is better", paired by replicate; 1 where no test can say so."""
+def _better(one: Cell, other: Cell, of: Metric, frame: Frame) -> float:
+    """One-sided p for "`one` is better", paired by replicate; 1 where no test can say so.
+
+    As in a claim, a run that did not finish is left out and counted as the worst there can be: the larger p of both.
+    """
+    both = [n for n in one.values if n in other.values]
+    found = [_p_better(one, other, both, of, frame)]
+    if alone := one.values.keys() ^ other.values.keys():
+        found.append(1.0 if of.worst is None else _p_better(one, other, in_order({*both, *alone}), of, frame))
+    return max(found)
+
+
+def _p_better(one: Cell, other: Cell, names: Iterable[Replicate], of: Metric, frame: Frame) -> float:
+    """The same on these replicates; one that a cell lacks is the worst there can be."""
+    worst = math.nan if of.worst is None else of.worst
+    pairs = {n: (one.values.get(n, worst), other.values.get(n, worst)) for n in names}
     # Rounding is no spread. Equal differences prove nothing: no test can say so.
-    largest = max((abs(v) for cell in (one, other) for v in cell.values.values() if math.isfinite(v)), default=0.0)
-    changes = {
-        n: without_noise(sign * (v - other.values[n]), largest) for n, v in one.values.items() if n in other.values
-    }
-    p = one_sample(summary(changes, overlap)).p_greater
+    largest = max((abs(v) for pair in pairs.values() for v in pair if math.isfinite(v)), default=0.0)
+    sign = 1.0 if of.better == "greater" else -1.0
+    changes = {n: without_noise(sign * (a - b), largest) for n, (a, b) in pairs.items()}
+    p = one_sample(summary(changes, frame.overlap([*one.records, *other.records]))).p_greater
     return 1.0 if math.isnan(p) else p
 
 

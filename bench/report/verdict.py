@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from bench.analysis.contrast import threshold
 from bench.analysis.images import OnImages
 from bench.analysis.judged import Verdict
 from bench.analysis.naming import Digits, axis
@@ -119,7 +120,10 @@ def _failures(verdict: Verdict, shown: Metric) -> str:
     digits = Digits(shown, [(verdict.high - verdict.low) / 2])
     worst = shown.amount(failures.worst, of_difference=False)
     p = "" if math.isnan(failures.p) else f", p {_p(failures.p)}"
-    effect = f"{'+' if failures.effect > 0 else ''}{digits(failures.effect)}{f' {shown.difference}'.rstrip()}"
+    if isinstance(verdict.claim, Bound):
+        effect = f"{digits(failures.effect)}{shown.unit if shown.unit == '%' else f' {shown.unit}'.rstrip()}"
+    else:
+        effect = f"{'+' if failures.effect > 0 else ''}{digits(failures.effect)}{f' {shown.difference}'.rstrip()}"
     return f"{count}; counted as {worst}: {effect}{p}."
 
 
@@ -147,9 +151,24 @@ def _looks(verdict: Verdict) -> list[str]:
     return out
 
 
+MOST_DIGITS = 6  # more than an interval's own two, beyond which a difference is rounding
+
+
+def digits_of(verdict: Verdict) -> Digits:
+    """Digits in which no end of the interval, nor a settled effect, looks equal to what it is tested against."""
+    shown, at = metric(verdict.claim.metric), threshold(verdict.claim)
+    tested = (-at, at) if isinstance(verdict.claim, Equivalence) else (at,)
+    numbers = [verdict.low, verdict.high, *([verdict.effect] if verdict.word != "open" else [])]
+    halves = [(verdict.high - verdict.low) / 2]
+    for more in range(MOST_DIGITS):
+        digits = Digits(shown, halves, more)
+        if not any(number != t and digits(number) == digits(t) for number in numbers for t in tested):
+            return digits
+    return Digits(shown, halves)
+
+
 def _effect(verdict: Verdict, shown: Metric) -> str:
-    claim = verdict.claim
-    digits = Digits(shown, [(verdict.high - verdict.low) / 2])
+    claim, digits = verdict.claim, digits_of(verdict)
     sign = "" if isinstance(claim, Bound) or verdict.effect < 0 else "+"
     absolute = shown.unit if shown.unit == "%" else f" {shown.unit}".rstrip()
     difference = f" {shown.difference}".rstrip()

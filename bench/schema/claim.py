@@ -235,10 +235,7 @@ class Bound:
 
     def fault(self) -> str:
         """What makes this claim impossible to judge, or an empty string."""
-        shown = metric(self.metric)
-        if not shown.outside(self.bound):
-            return ""
-        return f"bound is {self.bound:g}, but {self.metric} is {_range(shown)}.{_percent(self.bound, shown)}"
+        return value_fault("bound", self.bound, self.metric)
 
 
 def add_direction(claim: Any) -> Any:
@@ -285,6 +282,14 @@ def metrics_of(claim: Claim) -> list[str]:
     """Every metric that a claim reads."""
     ways = (claim.compare, claim.against) if isinstance(claim, Choice) else ()
     return list(dict.fromkeys([claim.metric, *(m for way in ways for m in (way.by, way.reads) if m)]))
+
+
+def value_fault(name: str, value: float, of: str) -> str:
+    """Why a metric cannot have this value, which the sweep file calls `name`; "" where it can."""
+    shown = metric(of)
+    if not shown.outside(value):
+        return ""
+    return f"{name} is {value:g}, but {of} is {_range(shown)}.{_percent(value, shown)}"
 
 
 def _whole_range_amount(amounts: dict[str, float | None], of: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container
 from typing import Any
 
-from bench.schema.claim import KINDS, Trend, add_direction, sides
+from bench.schema.claim import KINDS, Trend, add_direction, sides, value_fault
 from bench.schema.errors import RequestError, chosen_on_test, suggestion, unknown_name
 from bench.schema.label import canonical_text, show, to_number
 from bench.schema.names import checked_name
@@ -56,6 +56,8 @@ def sweep(data: dict[str, Any], where: str) -> Sweep:
     _check_zip(made, where)
     for i, published in enumerate(made.published):
         places.append((f"published[{i}].at", published.at))
+        if fault := value_fault("value", published.value, published.metric):
+            raise RequestError(f"{where}: published[{i}] ('{published.source}'): {fault}")
     if made.select:
         axes += [("select.over", name) for name in made.select.over]
         if made.select.by.startswith(("test/", "corrupt/")):  # corruptions are of test images

@@ -6,11 +6,13 @@ import dataclasses
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.analysis.simulated import (
     AXES,
     KINDS,
+    MARGIN,
     MISSING,
     SHAPES,
     Command,
@@ -19,6 +21,7 @@ from tests.analysis.simulated import (
     looking,
     planted,
 )
+from tests.analysis.simulated_at_large import RULES
 from tests.analysis.simulated_replicates import COUNTS, rates
 from tests.analysis.simulated_replicates import KINDS as REPLICATES
 from tests.records import make_records
@@ -47,6 +50,27 @@ def test_a_sample_of_planted_effects() -> None:
         assert supported > 0.3
         assert refuted == 0
         assert covered >= 0.88
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RULES if kind != "trend"])
+def test_the_rules_in_numpy_are_the_product_s(kind: str) -> None:
+    """Those of the page's 400,000 draws: judged one by one, the same draws are settled."""
+    axes = {"model": ["a", "b"], "depth": [8, 56]} if kind == "interaction" else {"model": ["a", "b"], "depth": [8]}
+    definition = {"axes": axes, "claims": [{"says": "x", **KINDS[kind]}], "seeds": 4}
+    template, by, settled = make_records(axes, lambda _: 0.5, seeds=4), Function(), []
+    rng, at = np.random.default_rng(7), [r.axes for r in template[::4]]
+    # In the order of the rules: a, b, and for an interaction a and b where the effect is taken off.
+    order = [{"model": m, "depth": d} for d in ((56, 8) if kind == "interaction" else (8,)) for m in "ab"]
+    drawn = [SHAPES["skewed"](rng, (80, 4)) for _ in order]
+    for one in range(80):
+        values = dict(zip(map(str, order), (cell[one] for cell in drawn), strict=True))
+        shift = {"a": MARGIN * (kind == "equivalence"), "b": 0.0}
+        numbers = [v + shift[str(cell["model"])] for cell in at for v in values[str(cell)]]
+        made = [dataclasses.replace(r, metrics={"test/accuracy": v}) for r, v in zip(template, numbers, strict=True)]
+        settled.append(by(definition, made)[0]["verdict"] != "open")
+        by.forget()
+    assert settled == RULES[kind](drawn).tolist()
+    assert any(settled)
 
 
 @pytest.mark.parametrize("sequential", [False, True])

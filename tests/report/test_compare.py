@@ -16,6 +16,7 @@ from bench.report.figures.beside import beside
 from bench.report.figures.paper import draw_together
 from bench.schema.errors import RequestError
 from bench.track.record import Record
+from tests.records import make_records
 
 
 def shifted(records: list[Record], by: float, **config: object) -> list[Record]:
@@ -77,6 +78,44 @@ def test_sweeps_with_other_axes_pair_by_run_key(batchnorm_records: list[Record])
     found = compare(Side("a", batchnorm_records), Side("b", other))
     assert found.rule == "run key"
     assert (found.only_a, found.only_b) == (14, 0)
+
+
+def single_runs(by: float = 0.0, **config: object) -> list[Record]:
+    """Of two models, two seeds each, without a sweep."""
+    made = make_records({"model": ["a", "b"]}, lambda at: {"a": 0.9, "b": 0.3}[at["model"]] + by, seeds=2)
+    return [dataclasses.replace(r, axes={}, key=f"{r.axes['model']}{r.seed}", config={**r.config, **config})
+            for r in made]  # fmt: skip
+
+
+def test_single_runs_of_two_models_are_not_taken_for_each_other() -> None:
+    """Model a of one store was held against model b of the other: "+62.9 points"."""
+    found = compare(Side("a", single_runs()), Side("b", single_runs(0.01)[::-1]), ["test/accuracy"])
+    assert (found.rule, found.only_a, found.only_b) == ("run key", 0, 0)
+    assert [(pair.at, round(pair.difference.mean, 9)) for pair in found.pairs] == [
+        ({"model": "a"}, 0.01), ({"model": "b"}, 0.01),
+    ]  # fmt: skip
+    # One run of each model, of another seed each: no row of one experiment either.
+    with pytest.raises(RequestError, match="Nothing pairs"):
+        compare(Side("a", single_runs()[1:3]), Side("b", [dataclasses.replace(r, key="") for r in single_runs()[:2]]))
+
+
+def test_seeds_with_splits_of_their_own_share_images_here_too(batchnorm_records: list[Record]) -> None:
+    """Their rows were tested as if the splits had nothing in common, as no verdict on them is."""
+    one = [dataclasses.replace(r, config={**r.config, "split.seed": r.seed, "split.test": 0.5})
+           for r in batchnorm_records]  # fmt: skip
+    found = compare(Side("a", one), Side("b", shifted(one, 0.01)), ["test/accuracy"]).pairs[0]
+    plain = compare(Side("a", batchnorm_records), Side("b", shifted(batchnorm_records, 0.01)), ["test/accuracy"])
+    assert found.difference.half == pytest.approx(2 * plain.pairs[0].difference.half)  # sqrt(1 + 3 * 0.5 / 0.5)
+    assert found.p > plain.pairs[0].p
+
+
+def test_a_difference_of_accuracies_ends_at_100_points() -> None:
+    """It was +30 [-206.6, 266.6]."""
+    values = {"a": [0.05, 0.9, 0.1], "b": [0.9, 0.1, 0.95]}
+    made = [dataclasses.replace(r, metrics={"test/accuracy": values[str(r.axes["model"])][r.seed]}, axes={})
+            for r in make_records({"model": ["a", "b"]}, lambda _: 0.5)]  # fmt: skip
+    (pair,) = compare(Side("a", made[:3]), Side("b", made[3:]), ["test/accuracy"]).pairs
+    assert (pair.difference.low, pair.difference.high) == (-1, 1)
 
 
 def test_what_cannot_be_compared_says_why(batchnorm_records: list[Record]) -> None:

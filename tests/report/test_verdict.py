@@ -66,3 +66,16 @@ def test_wilcoxon_counts_the_claims_in_the_seeds_that_it_needs(claims: int, fewe
 def test_the_bootstrap_says_how_many_seeds_it_needs() -> None:
     (one,) = found(records(gain=0.3), {**PAIR, "test": "bootstrap", "smallest": 0.2})
     assert one.seeds == FEWEST_FOR_BOOTSTRAP
+
+
+def test_no_settled_effect_looks_like_what_it_is_tested_against() -> None:
+    """It was "+0.00 points [0.00, 0.00]", supported."""
+    made = records(seeds=4)
+    values = {"plain": [0.9] * 4, "residual": [0.9000104, 0.9000105, 0.9000104, 0.9000106]}
+    made = [dataclasses.replace(r, metrics={"test/accuracy": values[str(r.axes["model"])][r.seed]}) for r in made]
+    (one,) = found(made, PAIR)
+    assert one.word == "supported"
+    assert numbers(one).startswith("+0.001 points [0.001, 0.001], ")
+    failed = [dataclasses.replace(r, status="failed", metrics={}) if r.seed == 3 else r for r in records(seeds=4)]
+    (level,) = found(failed, {"kind": "bound", "at": {"model": "plain"}, "bound": 0.9})
+    assert "counted as 0%: 59." in describe(level)  # a level has no sign, and is no difference in points

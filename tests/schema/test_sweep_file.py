@@ -90,6 +90,7 @@ def test_one_value_may_be_spelled_in_many_ways() -> None:
         ),
         ({"select": {"over": ["depth"]}, "claims": [{"says": "x", **PAIR, "at": {"depth": "deep"}}]}, "but `select`"),
         ({"published": [{"value": 0.9}]}, "published.0.source' is missing"),
+        ({"published": [{"value": 92.5, "source": "x"}]}, "value is 92.5, but test/accuracy is a fraction"),
         (
             {"published": [{"value": 0.9, "source": "x", "at": {"depth": "abyss"}}]},
             r"published\[0\].at says depth: abyss",

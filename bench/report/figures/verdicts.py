@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from bench.analysis.judged import Verdict
-from bench.analysis.naming import Digits, axis, reword
+from bench.analysis.naming import axis, reword
 from bench.report.figures.chart import Chart, Mark, Panel, Scale, set_ranges
-from bench.report.verdict import is_crossed
+from bench.report.verdict import digits_of, is_crossed
 from bench.schema.claim import Across, Bound, Choice, Compare, Equivalence, Trend
 from bench.schema.metric import metric
 
@@ -44,7 +44,7 @@ def claims_figure(verdicts: Sequence[Verdict]) -> Chart | None:
 def panel_of(verdict: Verdict) -> Panel:
     """One claim's effect and single seeds, in shown units, before its range is set."""
     shown = metric(verdict.claim.metric)
-    digits = Digits(shown, [(verdict.high - verdict.low) / 2])
+    digits = digits_of(verdict)
     whole = math.isfinite(verdict.low) and math.isfinite(verdict.high)
     mean = Mark(
         x=verdict.effect * shown.factor,

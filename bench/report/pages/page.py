@@ -12,7 +12,7 @@ from bench.analysis.artifacts import read_kept
 from bench.analysis.claims import judge
 from bench.analysis.frame import Cell, Frame, select_frame
 from bench.analysis.judged import Verdict
-from bench.analysis.naming import Digits, axis, point, reword
+from bench.analysis.naming import axis, point, reword
 from bench.report import verdict
 from bench.report.evidence import Evidence
 from bench.report.figures.verdicts import claims_figure
@@ -104,7 +104,7 @@ TESTED = (
 
 def verdict_row(found: Verdict) -> dict[str, Any]:
     """A verdict for the template."""
-    digits = Digits(metric(found.claim.metric), [(found.high - found.low) / 2])
+    digits = verdict.digits_of(found)
     said = verdict.remarks(found)
     return {
         "word": found.word,
