@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.data.sources.damage import note_zero_ends
 from bench.data.sources.decode import BadImage, Rule, header
 from tests.data.test_hostile import tiff
 
@@ -85,6 +86,20 @@ def test_zeros_that_a_coder_wrote_are_no_damage() -> None:
         cut = len(file.getvalue()) // 3
         with pytest.raises(BadImage, match="end with zeros"):
             header(file.getvalue()[:-cut] + bytes(cut))
+
+
+@pytest.mark.parametrize("form", ["BMP", "PPM", "TGA", "TIFF"])
+def test_plain_pixels_that_end_with_zeros_are_told_where_most_of_the_set_do_not(form: str) -> None:
+    raw = saved(form)
+    lost = raw[: len(raw) * 3 // 5] + bytes(len(raw) - len(raw) * 3 // 5)
+    whole, cut = header(raw).zeros, header(lost).zeros
+    assert (whole, cut) == (False, True)
+    assert "1 of 4 files" in note_zero_ends([False, cut, False, False], list("abcd"))[0][1]
+    assert note_zero_ends([True, True, True, False], list("abcd")) == []  # digits on black
+    barred = np.full((48, 64, 3), 99, np.uint8)
+    barred[:8] = barred[-8:] = 0
+    Image.fromarray(barred).save(file := io.BytesIO(), form)
+    assert not header(file.getvalue()).zeros
 
 
 @pytest.mark.parametrize("form", ["WEBP", "AVIF", "TIFF", "PNG"])

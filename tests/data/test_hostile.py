@@ -19,7 +19,7 @@ from PIL import Image
 from bench.data import ImageData, load
 from bench.data.sources import depth
 from bench.data.sources.classes import note_similar_names
-from bench.data.sources.decode import BadImage, header, open_image, rule
+from bench.data.sources.decode import BadImage, header, open_image, rule, unread_parts
 from bench.data.sources.split_names import assign_splits
 from bench.schema.dataset import Csv, Folder, Split
 from bench.schema.errors import RequestError
@@ -71,6 +71,10 @@ def test_lists_that_work(text: str, listed: Path) -> None:
         ("", r"is empty\. Expected a first line such as path,label"),
         ("path,label\n" + rows() + "\n./img/00.png,dog", r"line 22: '\./img/00\.png' is listed in line 2 already"),
         ("path,label\n" + rows() + "\nimg/../img/00.png,dog", r"is listed in line 2 already"),
+        (
+            "path,label\nfile://{root}/img/00.png,dog\n" + rows(),
+            "is listed in line 2 already, with the label 'dog' there",
+        ),
         ("path,label\n" + rows(labels=("cat", "NULL")), "the label is 'NULL'"),
         ("path,label\n" + rows(labels=("cat", "n/a")), "the label is 'n/a'"),
         ("path,label\n" + rows('{path},"{label}"', ("cat", "big\ndog")), r"'big\\ndog' holds a control character"),
@@ -86,7 +90,7 @@ def test_lists_that_work(text: str, listed: Path) -> None:
 )
 def test_lists_that_are_refused(text: str, message: str, listed: Path) -> None:
     with pytest.raises(RequestError, match=message.replace(r"\. Did.*Its", r"\..*Its")):
-        read(listed, text)
+        read(listed, text.replace("{root}", str(listed)))
 
 
 @pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -207,6 +211,21 @@ def test_one_image_a_class_is_refused(kind: str, listed: Path) -> None:
             split(np.arange(count), np.zeros(count, np.int8), Split(kind=kind))
 
 
+def test_groups_that_say_none_or_differ_in_spelling(listed: Path) -> None:
+    def notes(*groups: str) -> list[str]:
+        lines = "\n".join(f"{row},{groups[i % len(groups)]}" for i, row in enumerate(rows().splitlines()))
+        data = read(listed, f"path,label,patient\n{lines}\n", Split(val=0.2, group="patient"))
+        return [note[0] for note in data.notes]
+
+    with pytest.raises(RequestError, match=r"5 of 20 images have no group, the first is line 3: img/01\.png"):
+        notes("1", "nan", "3", "4")
+    with pytest.raises(RequestError, match=r"split\.group=patient: '1' and '1\.0' are one number spelled in two ways"):
+        notes("1", "1.0", "2", "3")
+    assert notes("P1", "p1", "p2", "p3", "p4") == ["groups_alike"]
+    assert notes(*map(str, range(COUNT))) == ["groups_single"]
+    assert notes("p1", "p2", "p3", "p4") == []
+
+
 def test_a_pattern_that_names_two_groups_is_refused(listed: Path) -> None:
     with pytest.raises(RequestError, match=r"\{group\} may stand there once"):
         read(listed, "path,label\n" + rows(), Split(group="{group}/{group}.png"))
@@ -244,6 +263,11 @@ def tiff(values: np.ndarray, **settings: object) -> bytes:
     file = io.BytesIO()
     tifffile.imwrite(file, values, **settings)
     return file.getvalue()
+
+
+def fits(values: np.ndarray) -> bytes:
+    cards = ("SIMPLE  = T", f"BITPIX  = {8 * values.itemsize}", "NAXIS   = 2", "NAXIS1  = 4", "NAXIS2  = 4", "END")
+    return "".join(card.ljust(80) for card in cards).ljust(2880).encode() + values.tobytes().ljust(2880, b"\0")
 
 
 def pixels(raw: bytes, span: tuple[float, float] | None = None) -> list[int]:
@@ -379,6 +403,20 @@ def test_frames_that_are_not_read_are_told(form: str, tmp_path: Path) -> None:
     assert abs(data.images[data.paths.index("cat/a.img")][:, 0, 0].astype(int) - (255, 0, 0)).max() < 3
 
 
+def test_channels_that_are_not_read_are_told() -> None:
+    kinds = {
+        "unspecified": "1 file holds channels beside the colours, which are left out: a.",
+        "unassalpha": "",
+    }
+    for kind, remark in kinds.items():
+        raw = tiff(np.zeros((8, 8, 4), np.uint8), photometric="rgb", extrasamples=[kind])
+        assert " ".join(unread_parts([header(raw)], ["a"])) == remark
+    unsaid = raw.replace(b"\x52\x01\x03\0", b"\xff\xfe\x03\0")  # without ExtraSamples
+    assert unread_parts([header(unsaid)], ["a"])[-1].endswith("that is taken as alpha: a.")
+    more = tiff(np.zeros((8, 8, 5), np.uint8), photometric="rgb", extrasamples=["unassalpha", "unspecified"])
+    assert header(more).spare == 1
+
+
 @pytest.mark.parametrize(
     ("raw", "what"),
     [
@@ -388,6 +426,7 @@ def test_frames_that_are_not_read_are_told(form: str, tmp_path: Path) -> None:
         (b"<!DOCTYPE html><html>404", "web page"),
         (b"\0\0\0\x18ftypmp42" + bytes(40), "film"),
         (bytes(128) + b"DICM" + bytes(50), "DICOM"),
+        (fits(np.zeros((4, 4), ">i2")), "FITS, of which Pillow reads neither BZERO"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n", "EPS"),
     ],
 )

@@ -14,14 +14,17 @@ import tifffile
 from PIL import Image
 
 from bench.data import ImageData, load
+from bench.data.leaks import splits
 from bench.data.sources.classes import in_order, note_several
+from bench.data.sources.companions import note_companions
 from bench.data.sources.decode import BadImage, header, rule
+from bench.data.sources.depth import ranges, slivers
 from bench.data.sources.huggingface import check_local
 from bench.data.sources.split_names import hidden_splits
 from bench.schema.dataset import Csv, Folder, HuggingFace, Split
 from bench.schema.errors import RequestError
 from tests.data.conftest import class_folders
-from tests.data.test_hostile import png
+from tests.data.test_hostile import png, tiff
 
 
 def folder(root: Path, tops: str, **settings: object) -> ImageData:
@@ -67,6 +70,7 @@ def rows(labels: str, head: str = "path,label", more: str = "", where: str = "a"
         ("asl_train/asl_train/A asl_train/asl_train/B asl_test/asl_test", "expected asl_train/A"),
         ("data/train/a data/train/b", r"the folder train lies in .*/data\. Point dataset\.root at .*/data\."),
         ("a\u202eb c", "cannot be shown"),
+        ("learn/cat learn/dog exam/Cat exam/Dog", "exam and learn hold the same folders"),
         ("images", "found only 'images'"),
         (".cat dog", r"found only 'dog'\. Folders left aside by their names: \.cat"),
     ],
@@ -107,6 +111,39 @@ def test_a_class_folder_that_is_a_link_to_nothing_is_no_silent_loss(tmp_path: Pa
     (tmp_path / "latest").symlink_to(tmp_path / "a.JPG")
     with pytest.raises(RequestError, match="latest is a link that leads nowhere"):
         folder(tmp_path, "bird cat")
+
+
+def test_what_is_beside_folders_of_splits_or_links_above_them(tmp_path: Path) -> None:
+    (tmp_path / "packed" / "train").mkdir(parents=True)
+    (tmp_path / "packed" / "test.zip").write_bytes(b"PK")
+    with pytest.raises(RequestError, match=r"test\.zip is called as a split is and has to be unpacked first"):
+        folder(tmp_path / "packed", "train/cat train/dog")
+    (tmp_path / "empty" / "fox").mkdir(parents=True)
+    with pytest.raises(RequestError, match="no image is in the class folders fox"):
+        folder(tmp_path / "empty", "cat dog", on_bad_image="skip")
+    (tmp_path / "loop" / "cat").mkdir(parents=True)
+    (tmp_path / "loop" / "cat" / "up").symlink_to("..")  # by which dogs were cats
+    data = folder(tmp_path / "loop", "cat dog", on_bad_image="skip")
+    assert (len(data.labels), data.skipped[0].split(" ", 1)[1]) == (4, "is a link that leads back to a folder above it")
+
+
+def test_two_classes_of_one_folder_stop(tmp_path: Path) -> None:
+    class_folders(tmp_path, ("cat", "dog"), each=8)
+    (tmp_path / "fox").symlink_to("dog")
+    found = {f.name: f for f in splits(load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2)))}
+    assert found["labels_disagree"].level == "error"
+    assert "dog/00.png ('dog') and fox/00.png ('fox'). All images of dog, fox" in found["labels_disagree"].reason
+    (tmp_path / "fox").unlink()
+    (tmp_path / "cat" / "copy.png").write_bytes((tmp_path / "dog" / "00.png").read_bytes())
+    found = {f.name: f for f in splits(load(Folder(source="folder", root=str(tmp_path)), Split(val=0.2)))}
+    assert found["labels_disagree"].level == "warning"
+
+
+def test_masks_and_copies_among_images_are_told() -> None:
+    names = [f"img/scan ({i}).png" for i in range(20)]
+    ((name, reason, _),) = note_companions([*names, *(f"img/scan ({i})_mask.png" for i in range(20))])
+    assert (name, "20 with 'mask', such as scan (0)_mask.png" in reason) == ("named_after_others", True)
+    assert note_companions([*names, "img/scan (0)_mask.png", *(f"x/scan ({i})_mask.png" for i in range(20))]) == []
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -160,6 +197,11 @@ def test_roots_that_are_no_folders(root: str, message: str, tmp_path: Path, monk
         (rows(f"{'x' * 300} y"), "the label has 300 letters"),
         (rows("x\u202ey z"), "control character"),
         ("path,label\n'a/00.png','x'\n'a/01.png','y'", "stands in quotes of a kind that CSV has not"),
+        (
+            rows("x y", "path,label,note", ",a ,b").replace("y,b", 'y,"b', 1).replace("11.png,y,b", '11.png,y,b"'),
+            r"line 13: a quote that begins above is not closed, so that whole lines \(a/02\.png,x,a\)",
+        ),
+        (rows("longer shorter")[:-4], r"line 13: the label 'sho' is there once, is the beginning of 'shorter'"),
     ],
 )
 def test_lists_that_hold_splits_elsewhere(text: str, message: str, images: Path) -> None:
@@ -229,9 +271,26 @@ def test_names_of_classes() -> None:
     assert [note[0] for note in note_several(["cat|dog", "cat", "dog"])] == ["several_labels"]
     assert [note[0] for note in note_several(["cat;dog", "dog;cat"])] == ["several_labels"]
     assert note_several(["sea lion", "sea", "lion", "a/b", "R&D"]) == []
+    assert note_several(["['cat']", "['dog']", "['cat', 'dog']"])
+    assert note_several(["['cat']", "['dog']"]) == []
     assert in_order(["10", "2", "1"])[1] == ("Classes are in the order of their numbers: 1, 2, 10.",)
     assert hidden_splits(["trainer", "tester", "bus"]) == []
     assert hidden_splits(["train_cat", "test_cat", "other"]) == ["train_cat", "test_cat"]
+
+
+def test_half_of_a_range_is_asked_about_or_warned_of() -> None:
+    """Signed 16 bits came out at half their brightness, 14 bits at a quarter, and nothing was said."""
+    for kind in (np.int16, np.int32, np.uint32):
+        raw = tiff(np.arange(0, 32768, 512).astype(kind).reshape(8, 8))
+        with pytest.raises(RequestError, match=r"dataset\.range=\[0,32767\]"):
+            rule([header(raw)], None, "crop", "auto")
+    for bits, kept in ((14, 64), (15, 128)):
+        head = header(tiff(np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8)))
+        ((name, reason, remedy),) = slivers([head], ranges([head], None))
+        assert (name, f"{kept} grey levels" in reason) == ("sliver_of_range", True)
+        assert f"dataset.range=[0,{2**bits - 1}]" in remedy
+    full = header(tiff(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)))
+    assert slivers([full], ranges([full], None)) == []
 
 
 @pytest.mark.parametrize("kind", [np.int8, np.int16, np.int32, np.uint32])
@@ -359,14 +418,48 @@ def test_labels_of_a_table_that_say_no_classes(tmp_path: Path) -> None:
         load(table(tmp_path / "test", "test", ["cat", "dog"] * 5), Split(val=0.2))
 
 
-def test_files_that_number_the_classes_otherwise_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_files_that_number_the_classes_otherwise_are_refused(kind: str, tmp_path: Path) -> None:
     """The library takes the first file's names for all: half of the labels were others."""
     datasets = pytest.importorskip("datasets")
     for name, classes in (("train", ["cat", "dog"]), ("test", ["dog", "cat"])):
         kinds = datasets.Features({"image": datasets.Value("binary"), "label": datasets.ClassLabel(names=classes)})
         dataset = table(tmp_path / "set", name, [0, 1] * 5, features=kinds)
+    if kind == "arrow":
+        both = {
+            name: datasets.Dataset.from_parquet(str(tmp_path / "set" / f"{name}.parquet")) for name in ("train", "test")
+        }
+        datasets.DatasetDict(both).save_to_disk(str(tmp_path / "saved"))
+        dataset = replace(dataset, name=str(tmp_path / "saved"))
     with pytest.raises(RequestError, match=r"numbers the classes (cat, dog|dog, cat), and another file"):
         load(dataset, Split(val=0.2))
+    if kind == "parquet":
+        table(tmp_path / "set", "test", [1, 0] * 5)  # which says no names
+        assert [note[0] for note in load(dataset, Split(val=0.2)).notes] == ["classes_unsaid"]
+
+
+def test_what_a_hub_folder_lacks_is_told(tmp_path: Path) -> None:
+    dataset = table(tmp_path / "set", "train-00000-of-00002", ["cat", "dog"] * 5)
+    with pytest.raises(RequestError, match=r"1 of 2 files are missing .*first is train-00001-of-00002\.parquet"):
+        load(dataset, Split(val=0.2))
+    class_folders(tmp_path / "named", ("train",), each=10, size=(4, 4))
+    lines = "\n".join(f"{i:02}.png,{'cat' if i % 2 else 'dog'}" for i in range(8))
+    (tmp_path / "named" / "train" / "metadata.csv").write_text(f"file_name,label\n{lines}\n")
+    data = load(replace(dataset, name=str(tmp_path / "named")), Split(val=0.3, test=0.3))
+    assert "2 of 10 images of train are left out" in data.notes[0][1]
+
+
+def test_the_hubs_hash_split_goes_by_the_files_and_not_by_their_size(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    assert datasets
+    class_folders(tmp_path / "set" / "train", each=20, size=(8, 8))
+    dataset = HuggingFace(source="huggingface", name=str(tmp_path / "set"))
+    how = Split(kind="hash", val=0.3, test=0.3)
+    one, other = (load(replace(dataset, size=size), how) for size in (8, 16))
+    assert np.array_equal(one.test, other.test)
+    same = load(Folder(source="folder", root=str(tmp_path / "set" / "train")), how)
+    names = {same.paths[i] for i in same.test}
+    assert len(names) == len(one.test)
 
 
 def test_16_bits_and_vanished_classes_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,7 @@ def test_published_layouts(source: str, tmp_path: Path, monkeypatch: pytest.Monk
     if source == "svhn":
         assert data.labels[0] == 0  # the file says 10
     assert data.classes == class_names()[source]
+    assert [note[0] for note in data.notes] == ["images_missing"]  # a part of the published set
 
 
 def test_the_names_are_torchvisions() -> None:

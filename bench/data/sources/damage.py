@@ -51,6 +51,8 @@ def zero_end(image: Any, raw: bytes) -> bool:
     tiles = getattr(image, "tile", [])
     if not tiles or any(tile[0] != "raw" for tile in tiles):
         return False
+    if len({tile[1] for tile in tiles}) < len(tiles):  # a plane for each channel (SGI): rows are of another length
+        return False
     start, end = min(tile[2] for tile in tiles), len(raw.rstrip(b"\0"))
     row = (len(raw) - start) // image.height  # bytes
     return start < end and 0 < row < len(raw) - end and (end - start) % row != 0

@@ -192,7 +192,7 @@ def read_header(image: Image.Image, raw: bytes = b"") -> Header:
     try:
         several = image.format in SEVERAL and bool(getattr(image, "is_animated", False))
         deep = depth.look(image, raw) if depth.is_deep(image, raw) else None
-        spare = tiff.spare_channels(image.tag_v2, image.mode) if image.format == "TIFF" else 0
+        spare = tiff.spare_channels(getattr(image, "tag_v2", {}), image.mode) if image.format == "TIFF" else 0
         return Header(size, grey, form, deep, several, _low_clear(image, raw), spare, zeros)
     except Exception as error:  # see `Rule.pixels`
         raise BadImage(f"cannot be decoded ({error})") from error
