@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bench.data.cuts import bounds
 from bench.data.decoding import ahead
 from bench.data.imagedata import ImageData
 from bench.data.stream import Streamed
@@ -133,18 +134,6 @@ def place(data: ImageData, device: torch.device) -> Images:
     if device.type == "cuda" and data.images.nbytes > torch.cuda.mem_get_info(device)[0] / 2:
         return OffDeviceImages(data.images, device)
     return torch.from_numpy(data.images).to(device)
-
-
-def bounds(count: int, batch_size: int, drop_last: bool) -> list[int]:
-    """Where the global batches of `count` samples begin, and where the last one ends."""
-    cuts = list(range(0, count + 1, batch_size))
-    rest = count - cuts[-1]
-    if rest and not drop_last:
-        if rest < max(2, batch_size / 8) and len(cuts) > 1:
-            cuts[-1] = count
-        else:
-            cuts.append(count)
-    return cuts
 
 
 def share(count: int, rank: int, world: int) -> Tensor:

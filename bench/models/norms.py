@@ -48,9 +48,14 @@ def norms_of(net: nn.Module) -> dict[str, str]:
 
 
 def describe(norms: dict[str, str]) -> str:
-    """`3 layer, 1 RmsNorm2d (the first is stem.norm)`."""
-    first = next(iter(norms))
-    return f"{', '.join(f'{n} {kind}' for kind, n in tally(norms.values()).items())} (the first is {first})"
+    """`3 layer norms, 1 RmsNorm2d (the first is stem.norm)`."""
+
+    def words(kind: str, count: int) -> str:
+        name = f"{kind} norm{'s' * (count > 1)}" if kind.islower() else kind  # or a class
+        return f"{count} {name}"
+
+    counted = ", ".join(words(kind, count) for kind, count in tally(norms.values()).items())
+    return f"{counted} (the first is {next(iter(norms))})"
 
 
 def tally(kinds: Iterable[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.cuts import bounds
 from bench.data.imagedata import ImageData
 from bench.data.sources.contract import TEST, VAL
 from bench.schema.equal import groups_of
@@ -51,6 +52,8 @@ def _training(exp: Experiment, data: ImageData) -> Iterator[tuple[str, str]]:
     counts = np.bincount(data.labels[data.train], minlength=len(data.classes))
     if exp.trains and counts.min() == counts.max():
         yield "optim.class_weights", "each class has as many training images"
+    if exp.trains and (steps := exp.trainer.steps) is not None and steps <= _steps_of_epoch(exp, len(data.train)):
+        yield "trainer.select", "there is one epoch"
 
 
 def _equal(exp: Experiment, data: ImageData) -> Iterator[tuple[str, tuple[Any, str]]]:
@@ -68,7 +71,7 @@ def _equal(exp: Experiment, data: ImageData) -> Iterator[tuple[str, tuple[Any, s
         least = min(trainer.batch_size, count) // (trainer.devices * trainer.num_nodes)
         if trainer.accumulate > least > 0:
             yield "trainer.accumulate", (least, f"a device has {least} images of a batch")
-        yield from _schedule(exp, count)
+        yield from _steps(exp, count)
     if exp.norm_layer.name == "group" and groups_of(exp) is None:
         largest = _largest_groups(exp.model, exp.norm_layer, transfer.size or data.shape[1], data.shape[0])
         if 1 < largest < exp.norm_layer.groups:
@@ -80,18 +83,26 @@ def _equal(exp: Experiment, data: ImageData) -> Iterator[tuple[str, tuple[Any, s
         yield "transfer.channels", (None, "the images have as many")
 
 
-def _schedule(exp: Experiment, count: int) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """Shares of the steps that are none."""
+def _steps(exp: Experiment, count: int) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """Steps that are whole epochs, and shares of them that are none."""
     optim, trainer = exp.optim, exp.trainer
     if trainer.seconds is not None:
         return
-    steps = trainer.steps or trainer.epochs * -(-count // trainer.batch_size)
+    each = _steps_of_epoch(exp, count)
+    steps = trainer.steps or trainer.epochs * each
+    if trainer.steps is not None and steps % each == 0:
+        yield "trainer.steps", (None, f"trainer.epochs={steps // each} are as many steps")
+        yield "trainer.epochs", (steps // each, "trainer.steps says it")
     warm = round(optim.warmup * steps)
     constant = optim.schedule == "constant" and exp.schedule is None
     if optim.warmup and (warm == 0 or (warm == 1 and constant)):
         yield "optim.warmup", (0.0, f"of {steps} steps it is {'none' if warm == 0 else 'one, which has the whole lr'}")
     if optim.schedule == "wsd" and exp.schedule is None and steps * optim.cooldown <= 1:
         yield "optim.schedule", ("constant", f"of {steps} steps optim.cooldown={optim.cooldown:g} is none")
+
+
+def _steps_of_epoch(exp: Experiment, count: int) -> int:
+    return len(bounds(count, exp.trainer.batch_size, drop_last=False)) - 1
 
 
 def _uses_all(data: ImageData) -> bool:

@@ -82,7 +82,7 @@ def remarks(experiments: Sequence[Experiment], facts: Sequence[Facts] = ()) -> l
         for exp, same, known in zip(experiments, equal, facts, strict=True)
     ]
     for name in renamed:
-        where = [i for i, one in enumerate(equal) if name in one]
+        where = [i for i, one in enumerate(equal) if name in one and name in flat[i]]  # epochs are not where steps are
         what = [f"{name}={_plain(flat[i].get(name))} is {name}={_plain(equal[i][name][0])}{{runs}}: "
                 f"{_plain(equal[i][name][1])}." for i in where]  # fmt: skip
         tell(name, where, what, name in differs and _coincides(name, flat, plainer))

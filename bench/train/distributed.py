@@ -29,7 +29,8 @@ import torch
 from torch import nn
 
 from bench import models
-from bench.data.batches import bounds, smallest_share
+from bench.data.batches import smallest_share
+from bench.data.cuts import bounds
 from bench.data.imagedata import ImageData
 from bench.process import end_with, start_time
 from bench.schema.errors import OutOfTime, RequestError, RunFailed

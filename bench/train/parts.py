@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from bench.data.batches import bounds, smallest_share
+from bench.data.batches import smallest_share
+from bench.data.cuts import bounds
 from bench.schema.errors import RequestError
 from bench.schema.training import Trainer
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.data import ImageData, load, pixel_norm
-from bench.data.batches import Batches, OffDeviceImages, bounds, place, share
+from bench.data.batches import Batches, OffDeviceImages, place, share
+from bench.data.cuts import bounds
 from bench.schema.dataset import Folder, Split
 from bench.schema.pixels import PixelNorm
 from tests.data.conftest import class_folders

@@ -87,9 +87,9 @@ def test_every_norm_of_a_network_is_of_the_kind_asked_for_or_it_is_refused():
 @pytest.mark.parametrize(
     ("name", "kind", "stays"),
     [
-        ("levit_128s", "none", "48 batch"),
+        ("levit_128s", "none", "48 batch norms"),
         ("levit_128s", "layer", "48 batch"),
-        ("efficientvit_b0", "layer", "1 layer"),  # which had the key of another network
+        ("efficientvit_b0", "layer", "1 layer norm "),  # which had the key of another network
         ("convnextv2_atto", "batch", "12 GlobalResponseNorm"),
         ("maxvit_pico_rw_256", "layer", "layer"),
         ("nf_regnet_b0", "none", "ScaledStdConv2d"),

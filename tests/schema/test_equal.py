@@ -25,8 +25,8 @@ def of(words: str) -> Experiment:
     return experiment(compose([*SMALL, *words.split()]))
 
 
-def told(*words: str) -> list[str]:
-    exps = [of(each) for each in words]
+def told(*words: str, base: tuple[str, ...] = SMALL) -> list[str]:
+    exps = [experiment(compose([*base, *each.split()])) for each in words]
     return remarks(exps, [facts(exp, images.load(exp.dataset, exp.split)) for exp in exps])
 
 
@@ -124,6 +124,22 @@ def test_what_is_told():
     assert told(f"{two}batch") == []
     unbalanced = f"{DNN} split.train_per_class=null optim.class_weights=balanced"
     assert told(unbalanced) == []
+
+
+def test_steps_that_are_whole_epochs_are_told():
+    """50 images make seven batches of 7, as the last image joins the batch before it."""
+    base = (*(word for word in SMALL if not word.startswith("trainer")), "trainer.batch_size=7")
+    steps, epochs = f"{DNN} trainer.steps=14", f"{DNN} trainer.epochs=2"
+    remark = "trainer.steps=14 is trainer.steps=null{}: trainer.epochs=2 are as many steps."
+    assert told(steps, base=base) == [remark.format("")]
+    assert told(steps, epochs, base=base) == [remark.format(" in 1 of 2 runs")]
+    assert told(f"{DNN} trainer.steps=15", epochs, base=base) == []
+    assert told(f"{DNN} trainer.steps=6 trainer.select=last", base=base) == [
+        "trainer.select=last changes nothing: there is one epoch."
+    ]
+    exps = [experiment(compose([*base, *words.split()])) for words in (steps, epochs)]
+    one, other = (train(exp, images.load(exp.dataset, exp.split), None).test_scores for exp in exps)
+    np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", ["sgdw", "nesterov", "nlars", "nlarc"])

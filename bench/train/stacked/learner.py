@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.augment import SideBySide, generator
-from bench.data.batches import Batches, bounds
+from bench.data.batches import Batches
+from bench.data.cuts import bounds
 from bench.models import cost
 from bench.schema.experiment import Experiment
 from bench.train import loss, own_step
