@@ -24,6 +24,7 @@ from bench.data import pixel_norm
 from bench.data.sources.depth import Range
 from bench.models import origin, preprocess, transfer, weights
 from bench.models.hashes import file_sha256
+from bench.parts.watches import WATCHES
 from bench.pretrained import HERE, derive_input, fetch_weights
 from bench.restore import experiment_of
 from bench.schema.errors import RequestError
@@ -49,8 +50,12 @@ def open_run(store: Store, word: str, where: Mapping[str, Any] | None = None, de
         device: auto, cpu or a torch device.
 
     Raises:
-        RequestError: for no such run, one that failed or has no weights, and where images that it needs are missing.
+        RequestError: for no such run, one that failed or has no weights, where images that it needs are missing, and
+            for `last` where own code asks within a run.
     """
+    if word == LAST and WATCHES:
+        raise RequestError("Own code asks for the run 'last', which is another one tomorrow, under the same key. "
+                           "Give the run's id: 'bench run' prints it, and 'bench ui' lists them.")  # fmt: skip
     record = find(store, word)
     if record.status != "finished":
         why = f": {record.reason}" if record.reason else ""

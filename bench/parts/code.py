@@ -32,7 +32,7 @@ from bench.parts.walk import State, TooMany, state_of
 from bench.schema.errors import RequestError
 from bench.schema.offered import Listed
 
-VERSION = 4  # raise when the same code would get another hash
+VERSION = 5  # raise when the same code would get another hash
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
             "few others, or pack them into one file."
         ) from None
     named = use.verbatim or use.asks_for_name
-    sources = [module.canonical(use.used[path], module.label if named or path != file else "")
+    sources = [module.canonical(use.used[path], module.label if named or path != file else "", use.computed)
                for path, module in use.modules.items()]  # fmt: skip
     if use.verbatim:
         sources += [f"{module.label} as it stands: {module.text}" for module in use.modules.values()]

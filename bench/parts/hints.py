@@ -26,6 +26,7 @@ HINTS = {
 }
 # What asks for the name of a file; `Path(__file__).parent` asks for its folder.
 FILE = {"__name__", "__file__", "__module__", "__spec__", "__package__", "co_filename", "getfile", "getsourcefile"}
+PATH = {"__file__", "co_filename", "getfile", "getsourcefile"}  # of these, what gives its place
 FOLDER = {"Path", "PurePath", "resolve", "absolute", "abspath", "realpath"}
 
 

@@ -172,6 +172,9 @@ def _module(part: Listed) -> types.ModuleType:
         sys.dont_write_bytecode = writing
         _of_code.update(place for place in sys.path if place not in path)
         ADDED.update(_of_code)
+    if code(part).hash != found.hash:
+        _forget({folder}, {*_used, *found.paths})
+        raise RequestError(f"{part.kind} '{part.name}' ({part.where}) was changed while it was imported. Say it again.")
     _loaded[part.file] = module
     _before.add((part.file, found.hash))
     _used.update({path: state_of(path) for path in found.paths})

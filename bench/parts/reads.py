@@ -23,6 +23,7 @@ from typing import Any
 
 from bench.parts.environment import OF_THE_MACHINE, SET_BY_CODE, Environment
 from bench.parts.loaders import listen
+from bench.parts.walk import state_of
 from bench.parts.watches import WATCHES, Watch, note
 from bench.parts.whose import is_elsewhere, of_user, whose, whose_line
 from bench.schema.errors import RequestError
@@ -61,6 +62,7 @@ def watch_reads(
         os.environb.__class__ = Environment
         _hooked = True
     watch, place = Watch(), os.getcwd()
+    before = {os.path.realpath(path): state_of(path) for path in known}
     WATCHES.append(watch)
     try:
         with listen(_hear_library) if len(WATCHES) == 1 else nullcontext():
@@ -77,6 +79,9 @@ def watch_reads(
     own = {name for path in known for name in (os.path.abspath(path), os.path.realpath(path))} if watch.read else set()
     for text, where in watch.read.items():
         path, real = Path(os.path.abspath(text)), Path(os.path.realpath(text))
+        if not only and str(real) in before and watch.states[text] != {before[str(real)]}:
+            raise fault(f"{what} reads {path} ({where}), which was changed after this was planned. The same command "
+                        "plans it anew.")  # fmt: skip
         if not path.name.endswith(only) or any(str(p) in own for one in (path, real) for p in (one, *one.parents)):
             continue
         raise fault(
@@ -173,6 +178,7 @@ def _open(name: Any, mode: Any, flags: Any) -> None:
             watch.written.add(Path(path))
         elif there and Path(path) not in watch.written and (where := whose(sys._getframe(1))):
             watch.read.setdefault(text, where)
+            watch.states.setdefault(text, set()).add(state_of(Path(path)))
 
 
 def _program(event: str, arguments: tuple[Any, ...]) -> str:

@@ -18,7 +18,7 @@ from bench.parts.named import named_files
 from bench.parts.outline import outline
 from bench.parts.signature import check_settings, defaults, takes_norm
 from bench.schema.errors import RequestError, suggestion, unknown_name
-from bench.schema.metric import ON_REQUEST
+from bench.schema.metric import ON_REQUEST, from_facts
 from bench.schema.offered import GROUPS, REGISTERED, Kind, Listed
 from bench.schema.own import DIGEST, Own
 from bench.schema.pixels import CorruptionName
@@ -160,7 +160,11 @@ def _own(part: Listed, settings: str, now: str) -> Own:
     if part.kind == REGISTERED.name:
         return Own(name=part.name, code=now, place=_place(part))
     values = check_settings(part, function, json.loads(settings))
-    facts = {**json.loads(getattr(function, MARK).facts), **_facts(part, function)}
+    said = json.loads(getattr(function, MARK).facts)
+    if part.kind == "metric" and from_facts(part.name, said) != from_facts(part.name, part.facts):
+        raise RequestError(f"{part.where}: tables read what the decorator of metric '{part.name}' says without running "
+                           "the file. Write its values as they are: higher_is_better=False, range=(0, 1).")  # fmt: skip
+    facts = {**said, **_facts(part, function)}
     if part.ours:
         facts["defaults"] = defaults(part, function)
     return Own(

@@ -68,7 +68,7 @@ def _settings(function: Callable[..., Any], key: tuple[str, str]) -> type:
                 f"{where}: setting '{parameter.name}' of {kind} '{name}' has no type. Write {example}{given}."
             )
         space["__annotations__"][parameter.name] = hints[parameter.name]
-        if isinstance(parameter.default, list | dict | set) or hasattr(parameter.default, "__dataclass_fields__"):
+        if type(parameter.default).__hash__ is None:
             # A copy, as the same one is handed out again.
             space[parameter.name] = field(default_factory=functools.partial(copy.deepcopy, parameter.default))
         elif parameter.default is not parameter.empty:
@@ -118,8 +118,21 @@ def check_settings(listed: Listed, function: Callable[..., Any], values: Mapping
     kind = KINDS[listed.kind]
     if kind.listed and values:
         raise RequestError(f"{kind.group}.names: '{listed.name}' has no settings of its own.")
-    made: Any = build(_under(settings(listed, function), kind.group), {kind.group: dict(values)})
-    return dict(json.loads(TypeAdapter(type(made)).dump_json(made))[kind.group])
+    under = _under(settings(listed, function), kind.group)
+
+    def checked(given: Mapping[str, Any]) -> dict[str, Any]:
+        made: Any = build(under, {kind.group: dict(given)})
+        return dict(json.loads(TypeAdapter(type(made)).dump_json(made))[kind.group])
+
+    found = checked(values)
+    again = checked(found)  # as whoever reads them from a plan or a record does
+    if changed := [name for name in found if found[name] != again[name]]:
+        raise RequestError(
+            f"{listed.where}: setting '{changed[0]}' of {listed.kind} '{listed.name}' is {found[changed[0]]!r} when it "
+            f"is checked, and {again[changed[0]]!r} when that is checked again: its validator may check and round, not "
+            "compute. Compute inside the function."
+        )
+    return found
 
 
 def defaults(listed: Listed, function: Callable[..., Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.parts.hints import FILE, WithoutHints, acts, folders_of_file, reads
+from bench.parts.hints import BLIND, FILE, PATH, WithoutHints, acts, folders_of_file, reads
 from bench.parts.quoted import written_names
 from bench.schema.offered import KINDS, decorators
 
@@ -30,6 +30,7 @@ OF_THE_TEXT = {
     "co_firstlineno",
     "f_lineno",
     "lineno",
+    "co_consts",
 }
 PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass,
          ast.Assign, ast.AnnAssign)  # fmt: skip
@@ -62,7 +63,8 @@ class Module:
             tree = WithoutHints(kinds).visit(tree)
         self.written = written_names(tree)
         self._folder = folders_of_file(tree)
-        self.statements = [one for s in tree.body if not _is_skipped(s) for one in _split_imports(s)]
+        bound = {*_rebound(tree)}
+        self.statements = [one for s in tree.body if not _is_skipped(s, bound) for one in _split_imports(s)]
         self.binds: dict[str, list[int]] = {}
         for i, statement in enumerate(self.statements):
             for name in dict.fromkeys(_bound(statement)):
@@ -75,8 +77,18 @@ class Module:
         """Whether one of its nodes asks for the name of the file."""
         return reads(node, FILE) and id(node) not in self._folder
 
-    def canonical(self, used: set[int], label: str) -> str:
-        """Those statements as text: in the file's order what may change a value and what reads one when it is run."""
+    def asks_for_path(self, node: ast.AST) -> bool:
+        """Whether one of its nodes asks where the file is, and so may read its text."""
+        return reads(node, PATH) and id(node) not in self._folder
+
+    def canonical(self, used: set[int], label: str, in_order: bool = False) -> str:
+        """Those statements as text: in the file's order what may change a value and what reads one when it is run.
+
+        Args:
+            in_order: whether all of them are, as somebody goes through the file's names.
+        """
+        if in_order:
+            return "\n".join([label, *(canonical(self.statements[i]) for i in sorted(used))])
         star = "*" in self.binds  # may bind any name
         several = {i for name, found in self.binds.items() if star or len(found) > 1 or hasattr(builtins, name)
                    for i in found}  # fmt: skip
@@ -94,22 +106,68 @@ class Module:
             plain = all(isinstance(n, ast.Name | ast.Tuple | ast.List | ast.Starred | ast.expr_context)
                         for t in targets for n in ast.walk(t))  # fmt: skip
             hinted = isinstance(statement, ast.AnnAssign) and acts(statement.annotation)
-            return not plain or hinted or (statement.value is not None and _calls(statement.value))
+            value = statement.value
+            if isinstance(value, ast.Name | ast.Attribute) and not all(isinstance(t, ast.Name) for t in targets):
+                value = ast.Starred(value)  # it is gone through
+            return not plain or hinted or (value is not None and self._runs(value))
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             defaults = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d is not None)]
             return (
-                any(map(_calls, defaults))
+                any(map(self._runs, defaults))
                 or any(map(acts, _hints(statement)))
                 or not all(map(self._harmless, statement.decorator_list))
             )
         if isinstance(statement, ast.ClassDef):
             return (
                 bool(statement.keywords)
-                or any(map(_calls, statement.bases))
+                or any(map(self._runs, statement.bases))
                 or not all(map(self._harmless, statement.decorator_list))
                 or any(map(self._acts, statement.body))
             )
         return False
+
+    def _runs(self, node: ast.AST) -> bool:
+        """Whether an expression may run somebody's code: a call, or an operator, item or loop of what is no plain data.
+
+        An attribute is taken for a value, unless it is one of what another expression has made.
+        """
+        match node:
+            case ast.Constant() | ast.Name() | ast.expr_context():
+                return False
+            case ast.Lambda(args=given):  # its body is not run
+                return any(map(self._runs, [*given.defaults, *filter(None, given.kw_defaults)]))
+            case ast.Tuple() | ast.List() | ast.Set() | ast.Dict() | ast.NamedExpr() | ast.IfExp():
+                return any(map(self._runs, ast.iter_child_nodes(node)))
+            case ast.Attribute(value=ast.Attribute() as inner):
+                return self._runs(inner)
+            case ast.Attribute(value=ast.Name(id=name)):
+                made = [self.statements[i] for i in self.binds.get(name, ())]
+                return any(isinstance(s, ast.Assign | ast.AnnAssign) for s in made) and not self._is_plain(name)
+        return not all(map(self._is_plain_leaf, ast.walk(node)))
+
+    def _is_plain_leaf(self, node: ast.AST) -> bool:
+        """Whether a node of an expression brings only data of Python's own, or of libraries that are known."""
+        if isinstance(node, ast.Name):
+            return self._is_plain(node.id)
+        return not isinstance(node, ast.Call | ast.Await | ast.Yield | ast.YieldFrom)
+
+    def _is_plain(self, name: str, above: tuple[str, ...] = ()) -> bool:
+        """Whether all that binds a name gives it a value whose operators and items run no code of the user's."""
+        for statement in [self.statements[i] for i in self.binds.get(name, ())]:
+            match statement:
+                case ast.Import(names=[alias]):
+                    plain = alias.name.partition(".")[0] in BLIND
+                case ast.ImportFrom(module=str(module), level=0):
+                    plain = module.partition(".")[0] in BLIND
+                case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) if name not in above:
+                    inner = {n.id for n in ast.walk(value) if isinstance(n, ast.Name)}
+                    calls = any(isinstance(n, ast.Call | ast.Await | ast.Lambda) for n in ast.walk(value))
+                    plain = not calls and all(self._is_plain(one, (*above, name)) for one in inner)
+                case _:
+                    plain = False
+            if not plain:
+                return False
+        return "*" not in self.binds
 
     def _reads(self, statement: ast.stmt) -> bool:
         """Whether a statement that only binds names reads one of the file's where it stands, not when it is called."""
@@ -165,10 +223,20 @@ def reads_text(node: ast.AST) -> bool:
     return False
 
 
-def _is_skipped(statement: ast.stmt) -> bool:
+def _is_skipped(statement: ast.stmt, bound: set[str]) -> bool:
     if isinstance(statement, ast.If) and not statement.orelse:
-        return ast.unparse(statement.test) in SKIPPED
+        test = ast.unparse(statement.test)
+        return test in SKIPPED and test.partition(" ")[0] not in bound
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _rebound(tree: ast.AST) -> Iterator[str]:
+    """The names that a file gives a value of its own: of `TYPE_CHECKING` it is then not known which."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom) and node.module not in ("typing", "typing_extensions"):
+            yield from (alias.asname or alias.name for alias in node.names)
 
 
 def _split_imports(statement: ast.stmt) -> list[ast.stmt]:
@@ -215,13 +283,6 @@ def _run(node: ast.AST) -> Iterator[ast.AST]:
     for inner in ast.iter_child_nodes(node):
         if not any(inner is s for s in body):
             yield from _run(inner)
-
-
-def _calls(node: ast.AST) -> bool:
-    """Whether running an expression calls anything; the body of a lambda is not run."""
-    if isinstance(node, ast.Lambda):
-        return any(map(_calls, [*node.args.defaults, *(d for d in node.args.kw_defaults if d is not None)]))
-    return isinstance(node, ast.Call | ast.Await) or any(map(_calls, ast.iter_child_nodes(node)))
 
 
 def canonical(node: ast.AST) -> str:

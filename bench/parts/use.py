@@ -36,6 +36,7 @@ class Use:
         verbatim: whether it works with its own text, so that comments and docstrings count.
         reads_hints: whether something may read type hints.
         asks_for_name: whether it asks for the name of a file.
+        computed: whether it may go through the names of a file, in their order.
     """
 
     def __init__(self, folder: Path, cwd: Path, is_dataset: bool = False, hints: bool = True) -> None:
@@ -50,7 +51,9 @@ class Use:
         self._named: dict[Path, set[str]] = {}  # folder of files of code -> what they name
         self._elsewhere = 0  # files that patterns mean in folders that lie elsewhere
         self._is_dataset = is_dataset  # what it reads is in its images, however many they are
-        self.verbatim, self.reads_hints, self.asks_for_name = False, False, False
+        self.verbatim, self.reads_hints, self.asks_for_name, self.computed = False, False, False, False
+        self._folders: dict[str, list[Path]] = {}  # package -> where its modules are
+        self._whole: set[Path] = set()  # folders of packages of which any module may be asked for, by `package.module`
         self._hints = hints
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
 
@@ -88,11 +91,11 @@ class Use:
 
     def follow(self) -> None:
         """Go on from what was added until nothing is new."""
-        while self._todo:
+        while self._todo or self._add_whole():
             module, statement, used = self._todo.pop()
             for node in ast.walk(statement):
                 if isinstance(node, ast.Import | ast.ImportFrom):
-                    own = [*self._imported(node, module)]
+                    own = [*self._imported(node, module, used)]
                     for imported, wanted in own if used else ():
                         self.everything(imported) if wanted is None else self.names(imported, [wanted])
                     self.reads_hints = self.reads_hints or (used and not own and not _is_blind(node))
@@ -105,21 +108,39 @@ class Use:
                     self._named.setdefault(module.path.parent, set()).update(file_names(node))
                 if is_computed(node):
                     self._all_files()
-                    self.reads_hints = self.asks_for_name = True
+                    self.reads_hints = self.asks_for_name = self.computed = True
+                self.computed = self.computed or (isinstance(node, ast.Attribute) and node.attr == "__dict__")
                 self.reads_hints = self.reads_hints or reads(node, HINTS)
                 self.asks_for_name = self.asks_for_name or module.asks_for_name(node)
-                self.verbatim = self.verbatim or reads_text(node)
+                self.verbatim = self.verbatim or reads_text(node) or module.asks_for_path(node)
 
-    def _imported(self, node: ast.Import | ast.ImportFrom, importer: Module) -> Iterator[tuple[Module, str | None]]:
+    def _add_whole(self) -> bool:
+        """Take all of the modules that are imported anywhere, of packages that are used as a whole; whether any is new.
+
+        `package.layers` is there once anybody has imported it.
+        """
+        for path, module in list(self.modules.items()):
+            if not self._whole.isdisjoint(path.parents):
+                self.everything(module)
+        return bool(self._todo)
+
+    def _imported(
+        self, node: ast.Import | ast.ImportFrom, importer: Module, used: bool
+    ) -> Iterator[tuple[Module, str | None]]:
         """(file, name that is taken from it or None for all) of the user's own files that an import runs."""
         if isinstance(node, ast.Import):
-            yield from ((module, None) for alias in node.names for module in self._chain(alias.name))
+            for alias in node.names:
+                yield from ((module, None) for module in self._chain(alias.name))
+                bound = alias.name if alias.asname else alias.name.partition(".")[0]
+                self._whole.update(self._folders.get(bound, ()) if used else ())
             return
         origin = _join(importer.package, node.level, node.module)
         parents = self._chain(origin)
         for alias in node.names:
-            if alias.name != "*" and (inside := self._chain(_join(origin, 1, alias.name))):
+            name = _join(origin, 1, alias.name)
+            if alias.name != "*" and (inside := self._chain(name)):
                 yield inside[-1], None  # a module
+            self._whole.update(self._folders.get(name, ()) if used else ())
             if parents:
                 yield parents[-1], None if alias.name == "*" else alias.name
 
@@ -145,6 +166,8 @@ class Use:
             inside = spec.submodule_search_locations
             places = list(inside or [])
             self.states |= {Path(place): state_of(Path(place)) for place in places}
+            if inside is not None:
+                self._folders["." * relative + name] = [p for p in map(Path, places) if not is_installed(p)]
             if spec.origin is not None and spec.has_location:
                 path = Path(spec.origin).absolute()
                 if is_installed(path):
@@ -254,8 +277,6 @@ class Use:
         return any(near == place or near in place.parents for near in self.places)
 
     def _file(self, text: str, path: Path) -> None:
-        if path in self.modules:
-            return
         self.states[path] = state = state_of(path)
         if state is not None and path.is_file():
             self.found.add(f"file {text}: {digest(path, state)}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bench.parts.walk import State
+
 WATCHES: list[Watch] = []
 
 
@@ -13,6 +15,7 @@ class Watch:
 
     Attributes:
         read: files that were opened for reading, as the path was given.
+        states: how these were each time.
         written: files that were written.
         classes: (module, name) of what a pickle was made of.
         variables: of the environment.
@@ -23,6 +26,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.read: dict[str, str] = {}
+        self.states: dict[str, set[State]] = {}
         self.written: set[Path] = set()
         self.classes: dict[tuple[str, str], str] = {}
         self.variables: dict[str, str] = {}

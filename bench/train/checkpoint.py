@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -14,6 +16,17 @@ from bench.schema.science import science
 
 CHECKPOINT_SECONDS = 30.0  # at most so often, at the end of an epoch
 LAYOUT = 2  # raise when what is kept means something else
+
+
+@contextmanager
+def after_each_epoch() -> Iterator[None]:
+    """Inside, a training writes one whenever an epoch is done, the last one left out."""
+    global CHECKPOINT_SECONDS
+    before, CHECKPOINT_SECONDS = CHECKPOINT_SECONDS, 0.0
+    try:
+        yield
+    finally:
+        CHECKPOINT_SECONDS = before
 
 
 def identity(exp: Experiment, kind: str) -> str:

@@ -233,7 +233,8 @@ def test_the_order_of_imports_is_layout(net: Path, write: Write) -> None:
     assert len({one for one, _ in list(made)}) <= 2
 
 
-@pytest.mark.parametrize("how", ["float(net.__doc__)", "len(inspect.getsource(act))", "net.__code__.co_firstlineno"])
+@pytest.mark.parametrize("how", ["float(net.__doc__)", "len(inspect.getsource(act))", "net.__code__.co_firstlineno",
+                                 "open(__file__).read()", "open('parts/net.py'), open('parts/layers.py')"])  # fmt: skip
 def test_of_code_that_works_with_its_text_comments_count(net: Path, how: str) -> None:
     layers = net.with_name("layers.py")
     net.write_text(net.read_text().replace("WIDTH = 4", "import inspect\nWIDTH = 4").replace(
@@ -337,6 +338,22 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
         PART.format("from registry import model as register\n@register\ndef act(x): return x", "1"),
         {"parts/registry.py": "def model(f, n=1): return f"}, True,
     ),
+    "an operator of somebody's object": (
+        PART.format("import other\nfrom base import act", "act"),
+        {"parts/other.py": "from base import act\nUSED = act + 1", "parts/base.py": "act = print(1)"}, True,
+    ),
+    "what is gone through": (
+        PART.format("import other\nfrom base import act", "act"),
+        {"parts/other.py": "from base import act\nUSED = [*act, 1]", "parts/base.py": "act = iter([1])"}, True,
+    ),
+    "a module of a package that another one imports": (
+        PART.format("import deep\nfrom deep.low import TWO", "deep.er.act, TWO"),
+        {"deep/__init__.py": "", "deep/low.py": "from . import er\nTWO = 2", "deep/er.py": "act = 1"}, False,
+    ),
+    "TYPE_CHECKING of one's own": (
+        PART.format("TYPE_CHECKING = True\nif TYPE_CHECKING:\n    from fast import act", "act"),
+        {"parts/fast.py": "act = 1"}, True,
+    ),
     "data files": (
         PART.format("from pathlib import Path\nHERE = Path(__file__).parent",
                     "HERE / 'tables' / 'one.bin', open('lists/two.txt'), Path('far', 'off') / 'three', HERE / 'all'"),
@@ -355,6 +372,7 @@ ORDERS = {  # lines before the part, of which the last two may be swapped; what 
     "a base": (("class B: r = 1", "class A(B): pass", "class B: r = 2"), "A.r", True),
     "a name of Python": (("", "top = max", "def max(x): return x"), "top, max", True),
     "a name by a star": (("from fast import *", "DROP = RATE", "RATE = 0.5"), "DROP, RATE", True),
+    "names gone through": (("", "ONE = 1", "TWO = 2"), "[*globals()]", True),
     "read when it is called": (("RATE = 0.1", "def f(): return RATE", "RATE = 0.5"), "f()", False),
     "nothing changed": (("RATE = 0.1", "ONE = RATE", "TWO = RATE"), "ONE, TWO", False),
 }  # fmt: skip

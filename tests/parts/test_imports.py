@@ -207,6 +207,25 @@ def test_what_is_read_while_it_runs_is_told_before_training(write: Write) -> Non
         rehearse([experiment(compose(["model=net", "dataset=digits"]))])
 
 
+def test_a_file_that_changes_while_a_run_goes_on_is_not_read_as_if_it_were_the_old_one(write: Write) -> None:
+    write("parts/helper.py", "WIDTH = 4")
+    write("parts/net.py", NET.format("").replace("    return nn", "    from helper import WIDTH\n    return nn"))
+    own = asked().model.own
+    assert own is not None
+    make, part = function("model", own), find("model", "net")
+    assert part is not None
+    known = code(part)
+    new = write("new.py", "WIDTH = 8")
+
+    def change() -> None:
+        with watch_reads("model 'net'", known.paths, names=known.names):
+            new.replace("parts/helper.py")
+            make((1, 2, 2), 3)
+
+    with pytest.raises(RequestError, match=r"reads .*helper.py \(net.py, line \d+\), which was changed after this was"):
+        change()
+
+
 def test_a_folder_of_elsewhere_is_not_walked(
     write: Write, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
         (
             "class Layer(nn.Linear):\n    def forward(self, x):\n        return super().forward(x) * (np.nan if "
             "self.training else 1)\n@model\ndef wrong(shape, classes):\n" + NET,
-            "model=wrong", "two steps on 16 images fail already: diverged",
+            "model=wrong", "the first steps on 16 images fail already: diverged",
         ),
         (
             "class Layer(nn.Linear):\n    def forward(self, x):\n        assert not self.training, 'never trained'\n"
@@ -87,6 +87,42 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "model=wrong", "model 'wrong': two trainings with one seed end with other weights (1.weight), and no run",
         ),
         (
+            "COUNT = [0]\n@loss\ndef wrong(logits, targets):\n    COUNT[0] += 1\n"
+            "    return nn.functional.cross_entropy(logits, targets) * COUNT[0]\n",
+            "loss=wrong", "a training that is stopped after an epoch and goes on from its checkpoint ends with other",
+        ),
+        (
+            "class Layer(nn.Linear):\n    seen = 0\n    def forward(self, x):\n        self.seen += self.training\n"
+            "        return super().forward(x) * (1 + 0.1 * self.seen)\n"
+            "@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong': a training that is stopped after an epoch and goes on from its checkpoint",
+        ),
+        (
+            "@optimizer\nclass wrong(torch.optim.SGD):\n    steps = 0\n    def step(self, closure=None):\n"
+            "        self.steps += 1\n        self.param_groups[0]['lr'] = 0.1 / self.steps\n"
+            "        return super().step(closure)\n",
+            "optim=wrong", "optim 'wrong': a training that is stopped after an epoch and goes on from its checkpoint",
+        ),
+        (
+            "@training\nclass wrong:\n    def __init__(self):\n        self.own = np.random.default_rng(0)\n"
+            "    def loss(self, net, x, y, criterion):\n        return criterion(net(x), y) * self.own.random()\n",
+            "training=wrong", "training 'wrong': a training that is stopped after an epoch and goes on from its",
+        ),
+        (
+            "@training\nclass wrong:\n    def end(self, net):\n        self.last = {'loss': np.float64(1)}\n",
+            "training=wrong", "training 'wrong': what it keeps between steps cannot be read back from a checkpoint",
+        ),
+        *(
+            (
+                "import datetime, multiprocessing, os, socket, sys, time\nfrom datetime import datetime as moment\n"
+                f"HERE = {what}\n@loss\ndef wrong(logits, targets):\n"
+                "    return nn.functional.cross_entropy(logits, targets) * (1 + sum(map(ord, repr(HERE))) % 97)\n",
+                "loss=wrong", "loss 'wrong': two trainings with one seed end with other weights (head.weight), and no",
+            )
+            for what in ("datetime.datetime.now().year", "moment.now().year", "time.strftime('%Y')", "os.cpu_count()",
+                         "socket.gethostname()", "os.getpid()", "tuple(sys.argv)", "multiprocessing.cpu_count()")
+        ),
+        (
             "class Layer(nn.Linear):\n    def forward(self, x):\n        return super().forward(x).to('meta')\n"
             "@model\ndef wrong(shape, classes):\n" + NET,
             "model=wrong", "model 'wrong' gives logits on meta for images on cpu",
@@ -104,7 +140,7 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
         ),
         (
             "@optimizer\nclass wrong(torch.optim.SGD):\n    def step(self, closure=None):\n        super().step()\n",
-            "optim=wrong", "optim 'wrong' moves no weight in two steps. Its step(closure) calls the closure",
+            "optim=wrong", "optim 'wrong' moves no weight. Its step(closure) calls the closure",
         ),
         (
             "@loss\ndef wrong(logits, targets):\n    return (logits.argmax(1) != targets).float().mean()\n",
@@ -113,6 +149,15 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
         (
             "@augmentation\ndef wrong(images, targets, draws):\n    return images, targets.float()\n",
             "augment=wrong", "gives back targets [8] of torch.float32, 0..8. Expected whole numbers [B] in 0..9, or",
+        ),
+        (
+            "LOWER = False\n@metric(higher_is_better=LOWER)\ndef wrong(scores, labels, classes):\n    return 1.0\n",
+            "metrics.names=[wrong]", "tables read what the decorator of metric 'wrong' says without running the file",
+        ),
+        (
+            "from typing import Annotated\nfrom pydantic import AfterValidator\n@model\n"
+            "def wrong(shape, classes, *, width: Annotated[int, AfterValidator(lambda x: 2 * x)] = 8):\n" + NET,
+            "model=wrong", "setting 'width' of model 'wrong' is 16 when it is checked, and 32 when that is",
         ),
         (
             "@metric(range=(1, 0))\ndef wrong(scores, labels, classes):\n    return 1.0\n",
@@ -156,16 +201,16 @@ def test_a_run_and_a_check_say_it_and_record_nothing(bench: Any, write: Write) -
 
 
 def test_sound_parts_pass_and_test_is_not_looked_at(convmixer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bench.rehearsal as room
+    import bench.rehearsal.training as room
 
     asked = []
     real = room.fit
-    monkeypatch.setattr(room, "fit", lambda exp, data, net: asked.append((data, exp)) or real(exp, data, net))
+    monkeypatch.setattr(room, "fit", lambda exp, data, *rest: asked.append((data, exp)) or real(exp, data, *rest))
     rehearse([experiment(compose(["dataset=digits", "model=convmixer", f"seed={s}"])) for s in range(3)])
-    (data, exp), second = asked  # twice with one seed, once for all seeds
-    assert exp.seed == second[1].seed
+    (data, exp), *others = asked  # with one seed for all: whole, stopped, and gone on with
+    assert [exp.seed, exp.seed] == [other.seed for _, other in others]
     assert set(data.test) <= set(data.val)
-    assert (len(data.train), exp.trainer.epochs) == (16, 1)
+    assert (len(data.train), exp.trainer.epochs) == (16, 2)
 
 
 @pytest.mark.parametrize(

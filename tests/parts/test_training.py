@@ -16,6 +16,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.parts.load import forget_modules
+from bench.rehearsal import rehearse
 from bench.schema.errors import RequestError, RunFailed
 from bench.schema.experiment import experiment
 from bench.schema.run_key import run_key
@@ -166,6 +167,10 @@ def test_distillation_from_an_earlier_run(bench_json: Any, examples: Path) -> No
     assert apart(taught, trained()) > 1e-3
     none = trained("training=kd", "training.share=0.0", f"training.teacher={first['run_id']}")
     assert apart(trained(), none) < 1e-6
+    with pytest.raises(
+        RequestError, match="asks for the run 'last', which is another one tomorrow, under the same key"
+    ):
+        rehearse([experiment(compose([*BASE, "training=kd", "training.teacher=last"]))])
 
 
 LIGHTNING = """

@@ -2,39 +2,37 @@
 
 Each own part that an Experiment uses is called as the run will call it, on a handful of training images and on val in
 the place of test, which nobody looks at here. Experiments without own parts are not touched.
+
+training: a small training, whole, and stopped and resumed. elsewhere: another day on another machine.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import random
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench import data as images
-from bench import models
 from bench.data import augment, corrupt, pixel_norm
 from bench.data.imagedata import ImageData
 from bench.data.sources import SOURCES
-from bench.models import preprocess
 from bench.parts.load import error_of, forget_modules, places_in_key
 from bench.parts.reads import watch_reads
-from bench.schema.errors import RequestError, RunFailed
+from bench.rehearsal.elsewhere import elsewhere
+from bench.rehearsal.training import BATCH, rehearse_training, those
+from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.own import Own, kind_of, own_parts
-from bench.train import lightning
-from bench.train.fit import fit
 from bench.train.lightning import Brought
 from bench.train.own_metrics import own_metrics
 
 FEW = 16  # training images
-BATCH = 8
 OF_ITS_OWN = "Draw from a generator of its own, numpy.random.default_rng(0)"
 
 
@@ -69,7 +67,7 @@ def _rehearse(exp: Experiment) -> Brought | None:
         files, names = (
             frozenset().union(*some) for some in zip(*(places_in_key(kind, own) for kind, own in owns), strict=True)
         )
-        with watch_reads(_those(exp), files, names=names, tell=True):
+        with watch_reads(those(exp), files, names=names, tell=True):
             return _rehearse_parts(exp, data)
     return None
 
@@ -103,7 +101,7 @@ def _rehearse_parts(exp: Experiment, data: ImageData) -> Brought | None:
                 "scores",
             )
     if exp.trains and exp.transfer.mode == "scratch":
-        return _rehearse_training(exp, few, batch)
+        return rehearse_training(exp, few, batch)
     return None
 
 
@@ -146,15 +144,17 @@ def _draw_twice(exp: Experiment, own: Own, data: ImageData, batch: Tensor) -> No
 
 
 def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "draws") -> None:
-    """Call with the same draws (or images, scores) and another global random state: the result must be the same."""
-    found, moved = [], False
+    """Call with the same draws (or images, scores), another random state and another day: the same must come out."""
+    found: list[Tensor] = []
+    moved = False
     for seed in (1, 2):
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
         before = _random_state()
         try:
-            found.append(call())
+            with elsewhere() if found else nullcontext():
+                found.append(call())
         except RequestError:
             raise
         except Exception as error:
@@ -162,129 +162,14 @@ def _twice(named: str, call: Callable[[], Tensor], remedy: str, given: str = "dr
         moved = moved or _random_state() != before
     if not torch.equal(*found):
         raise RequestError(
-            f"{named} gives another result for the same {given}: it uses the global random state, and no run could be "
-            f"repeated. {remedy}."
+            f"{named} gives another result for the same {given}: it uses the global random state (or the clock, or the "
+            f"machine's name), and no run could be repeated. {remedy}."
         )
     if moved and given == "draws":  # in the midst of training
         raise RequestError(
             f"{named} draws from the global random state or seeds it, by which the rest of the training draws too. "
             f"{remedy}."
         )
-
-
-def _rehearse_training(exp: Experiment, few: ImageData, batch: Tensor) -> Brought | None:
-    """One epoch on a handful of images, by the loop that trains, twice and on another day: the same must come out.
-
-    On a GPU, which adds in another order each time, only the networks that are built are compared: Adam makes a step of
-    the noise in a gradient that is zero.
-    """
-    found: list[dict[str, Tensor]] = []
-    gpu = exp.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
-    for seed, days in ((1, 0), (2, 400)):
-        forget_modules()
-        torch.manual_seed(seed)  # the run seeds them, before it builds and before it trains
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 (the one that their code may use)
-        with _clock_ahead(days):
-            net = models.build(exp, few.shape, len(few.classes))
-            built = {name: value.detach().cpu().clone() for name, value in net.state_dict().items()}
-            if not gpu or not found:
-                brought = _train_briefly(exp, few, batch, net)
-        found.append(built if gpu else {name: value.detach().cpu() for name, value in net.state_dict().items()})
-    for name, value in found[0].items():
-        again = found[1].get(name)
-        same = again is not None and again.shape == value.shape
-        # Threads may add in another order too.
-        if not same or not torch.allclose(value.double(), again.double(), rtol=0.01, atol=1e-4, equal_nan=True):  # type: ignore[union-attr]
-            raise RequestError(
-                f"{_those(exp)}: two trainings with one seed end with other weights ({name}), and no run could be "
-                "repeated: something is drawn from a generator that no seed of the run reaches, or from the clock. "
-                "Draw from torch's, NumPy's or random's global generator, which the run seeds, or from one with a "
-                "seed: numpy.random.default_rng(0)."
-            )
-    return brought
-
-
-@contextmanager
-def _clock_ahead(days: int) -> Iterator[None]:
-    """Inside, `time.time` and `date.today`, which asks it, are so many days ahead."""
-    now, now_ns = time.time, time.time_ns
-    if days:
-        time.time, time.time_ns = lambda: now() + 86400 * days, lambda: now_ns() + 86400 * 10**9 * days
-    try:
-        yield
-    finally:
-        time.time, time.time_ns = now, now_ns
-
-
-def _train_briefly(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Module) -> Brought | None:
-    named = f"model '{exp.model_name}'"
-    prepare = preprocess.make(exp, few)
-    net.eval()
-    held: list[set[str]] = []
-    with torch.no_grad():
-        try:
-            for _ in range(2):
-                logits = net(prepare(batch))
-                held.append({*net.state_dict()})
-        except Exception as error:
-            raise error_of(
-                f"{_those(exp)} cannot take {len(batch)} images of {'x'.join(map(str, few.shape))}", error
-            ) from error
-        if more := sorted(held[1] - held[0]):
-            raise RequestError(f"{named} makes a layer, parameter or buffer anew in each forward ({more[0]}): make all "
-                               "of them in __init__.")  # fmt: skip
-        if logits.device != batch.device:
-            raise RequestError(f"{named} gives logits on {logits.device} for images on {batch.device}: make tensors on "
-                               "the images' device, device=x.device.")  # fmt: skip
-        if not torch.isfinite(logits).all():
-            raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
-    if not _learns(net, prepare(batch)):
-        raise RequestError(f"{named} gives logits without a gradient, so that nothing is learnt: no detach(), numpy() "
-                           "or torch.no_grad() may lie on the way.")  # fmt: skip
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    small = dataclasses.replace(
-        exp.trainer, epochs=1, steps=None, seconds=None, target=None, batch_size=BATCH, select="last", max_minutes=None,
-        devices=1, num_nodes=1,
-        strategy="ddp", accumulate=1, compile=False, stack="off", gradients=False,
-    )  # fmt: skip
-    try:
-        fit(dataclasses.replace(exp, trainer=small), few, net)
-        if exp.optim.own is not None and all(torch.equal(before[n], v.cpu()) for n, v in net.state_dict().items()):
-            raise RequestError(f"optim '{exp.optim.own.name}' moves no weight in two steps. Its step(closure) "
-                               "calls the closure, which makes the gradient, then moves the parameters.")  # fmt: skip
-        return lightning.brought(exp, net)
-    except RequestError:
-        raise
-    except RunFailed as error:
-        if isinstance(error.__cause__, Exception):  # what the own code raised, in which file and line
-            raise error_of(f"{_those(exp)} cannot be trained{_uncalled(net)}", error.__cause__) from error
-        raise RequestError(
-            f"{_those(exp)}: two steps on {FEW} images fail already: {error.reason}. Look at the initialisation, or "
-            "lower optim.lr."
-        ) from error
-    except Exception as error:
-        raise error_of(f"{_those(exp)} cannot be trained{_uncalled(net)}", error) from error
-
-
-def _learns(net: nn.Module, inputs: Tensor) -> bool:
-    """Whether logits in training have a gradient, as far as there is anything to learn; the loop tells what fails."""
-    net.train()
-    try:
-        with torch.enable_grad():
-            return net(inputs).requires_grad or not any(p.requires_grad for p in net.parameters())
-    except Exception:
-        return True
-
-
-def _uncalled(net: nn.Module) -> str:
-    """What a LightningModule may miss: hooks that nobody calls here."""
-    names = [name for name in lightning.unused(net) if not name.startswith(("val", "test", "predict"))]
-    return f" (not called here: {', '.join(names)})" if names else ""
-
-
-def _those(exp: Experiment) -> str:
-    return ", ".join(f"{group} '{own.name}'" for group, own in own_parts(exp))
 
 
 def _random_state() -> tuple[bytes, object, bytes]:
