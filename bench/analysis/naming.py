@@ -61,12 +61,14 @@ class Digits:
 
     @cached_property
     def decimals(self) -> int:
-        """0 to 4, and `more`; at least one and at most two for percentages."""
+        """0 to 4, and `more`; at least one and at most two for percentages; beyond four where an interval would be nothing."""
         finite = sorted(h * self.metric.factor for h in self.halves if math.isfinite(h) and h > 0)
         percent = self.metric.unit == "%"
         if not finite:
             return (2 if percent else 3) + self.more
         wanted = 1 - math.floor(math.log10(finite[len(finite) // 2]))
+        if not percent and wanted > 5:  # half of the half widths are below 0.0001
+            return wanted + self.more
         return max(1 if percent else 0, min(2 if percent else 4, wanted)) + self.more
 
     def __call__(self, value: float) -> str:
@@ -79,8 +81,9 @@ class Digits:
         if float(shown).is_integer() and self.metric.unit not in ("%", "nats"):
             return f"{shown:,.0f}"
         text = f"{shown:,.{self.decimals}f}".replace("-0." + "0" * self.decimals, "0." + "0" * self.decimals)
-        small = shown and self.metric.unit == "" and not text.strip("-0.")
-        return f"{shown:.2g}" if small and abs(shown) < 1e-6 else text
+        # A tiny value is no zero, unless the others' uncertainty makes it one.
+        small = shown and self.metric.unit in ("", "nats") and not text.strip("-0.")
+        return f"{shown:.2g}" if small and (abs(shown) < 1e-6 or not any(h > 0 for h in self.halves)) else text
 
 
 def si(value: float) -> str:

@@ -76,21 +76,22 @@ def main(args: argparse.Namespace) -> int:
     if stopped:
         say.line("Stopped. The best so far is kept; once more Ctrl-C drops it.")
     record = finish.record_best(best, data, store)
-    page = finish.report(record, data, found, search, store, out)
+    looked = finish.looks(best, data, store)
+    page = finish.report(record, data, found, search, store, out, looked)
     model, problem = finish.export_run(record, store, out / "model")
     accuracy, low, high = finish.interval(record, len(data.test))
     seconds = time.monotonic() - started
     if args.json:
         print(json.dumps({
             "best": best.name, "run_id": record.run_id, "val_accuracy": best.accuracy, "test_accuracy": accuracy,
-            "interval": [low, high], "metrics": record.metrics, "tried": finish.facts(search), "seconds": seconds,
-            "report": str(page), "model": model, "data": folder.facts(data, found), "stopped": stopped,
+            "interval": [low, high], "test_looks": looked, "metrics": record.metrics, "tried": finish.facts(search),
+            "seconds": seconds, "report": str(page), "model": model, "data": folder.facts(data, found),
+            "stopped": stopped,
         }))  # fmt: skip
         return 0
     print(f"\nbest    {best.name}")
-    print(
-        f"test    {accuracy:.1%} right, 95% interval {low:.1%} to {high:.1%} ({len(data.test)} images, looked at once)"
-    )
+    times = "looked at once" if looked == 1 else f"scored by {looked} runs so far: choose no more by them"
+    print(f"test    {accuracy:.1%} right, 95% interval {low:.1%} to {high:.1%} ({len(data.test)} images, {times})")
     print(f"        val {best.accuracy:.1%}; macro F1 on test {record.metrics['test/macro_f1']:.1%}")
     for finding in found.findings:
         if finding.level == "error":

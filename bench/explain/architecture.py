@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from torch import nn
 
+from bench.explain.fields import ALL
 from bench.explain.picture import NotFor, Picture
 from bench.explain.subject import Subject
 from bench.explain.trace import layers
-from bench.models import preprocess
+from bench.models import cost, preprocess
+from bench.models.cost import parameters
 
 SMALL = (nn.Identity, nn.Flatten, nn.Dropout)  # change no number in evaluation
 
@@ -26,17 +28,21 @@ def draw(subject: Subject) -> list[Picture]:
             " x ".join(map(str, layer.shape)),
             f"{layer.parameters:,}",
             f"{layer.flops:,}",
-            "all" if layer.field is None else layer.field,
+            "" if layer.field is None else "all" if layer.field == ALL else round(layer.field),
         )
         for layer in found
     ]
-    # A network may hold parameters outside its layers, as a vision transformer its position embedding.
-    whole, flops = sum(p.numel() for p in net.parameters()), sum(layer.flops for layer in found)
-    rows.append(("all", "", "", f"{whole:,}", f"{flops:,}", ""))
+    # A vision transformer holds its position embedding outside its layers, and multiplies queries with keys there.
+    whole, flops = parameters(net), cost.flops(net, shape)
+    rest = whole - sum(layer.parameters for layer in found), (flops or 0) - sum(layer.flops for layer in found)
+    if any(rest):
+        rows.append(("outside of layers", "", "", f"{rest[0]:,}", f"{rest[1]:,}" if flops is not None else "", ""))
+    rows.append(("all", "", "", f"{whole:,}", f"{flops:,}" if flops is not None else "not counted", ""))
     caption = (
-        f"Every layer that an image of {' x '.join(map(str, shape))} passes, in order. FLOPs are for one image, a "
-        "multiplication and an addition count as two. The receptive field is the side, in pixels, of the square of "
-        "the input that one value can see; 'all': every pixel."
+        f"Every layer that an image of {' x '.join(map(str, shape))} passes, in order; one that is used again has its "
+        "parameters at its first use. FLOPs are for one image, a multiplication and an addition count as two. The "
+        "receptive field is the side, in pixels, of the square of the input that one value can see, by convolutions "
+        "and pooling; 'all': every pixel; empty: not known, as in and after attention."
     )
     head = ("layer", "kind", "output", "parameters", "FLOPs", "receptive field")
     return [Picture("architecture", "The architecture", caption, head=head, rows=rows)]

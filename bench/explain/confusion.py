@@ -34,7 +34,7 @@ def draw(subject: Subject) -> list[Picture]:
                 if n:
                     colour = "white" if share[i, j] > 0.6 else "black"
                     axes.text(
-                        j, i, f"{n:.3g}" if n % 1 else f"{n:.0f}", ha="center", va="center", fontsize=8, color=colour
+                        j, i, f"{n:.2f}".rstrip("0").rstrip("."), ha="center", va="center", fontsize=8, color=colour
                     )
         figure.colorbar(drawn, shrink=0.7, label="share of the true class")
     accuracy = float(np.trace(matrix) / matrix.sum())

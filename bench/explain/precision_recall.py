@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from bench.explain.picture import Picture, name, style
 from bench.explain.subject import Subject
+from bench.train.metrics import confusion
 
 CURVES = 12  # classes in one picture
 
@@ -19,17 +21,21 @@ def draw(subject: Subject) -> list[Picture]:
     """A table with a curve for each class."""
     labels, classes = subject.labels, subject.classes
     probabilities = np.exp(subject.scores.astype(np.float64))
-    every = list(range(len(classes)))
-    precision, recall, f1, count = precision_recall_fscore_support(
-        labels, subject.chosen, labels=every, zero_division=0.0
-    )
+    # An image between tied classes counts in parts, as in the run's own F1.
+    matrix = confusion(subject.scores, labels)
+    right, count, said = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
+    f1 = 2 * right / np.maximum(count + said, 1)
+    precision, recall = (np.divide(right, of, out=np.zeros(len(classes)), where=of > 0) for of in (said, count))
     rows: list[tuple[Any, ...]] = []
-    for k in every:
+    for k, class_ in enumerate(classes):
         at = threshold(labels == k, probabilities[:, k], subject.precision)
-        wanted = ("never", "") if at is None else (f"{at[0]:.3f}", f"{at[1]:.1%}")
-        rows.append((classes[k], int(count[k]), f"{precision[k]:.1%}", f"{recall[k]:.1%}", f"{f1[k]:.1%}", *wanted))
-    rows.append(("mean", len(labels), f"{precision.mean():.1%}", f"{recall.mean():.1%}", f"{f1.mean():.1%}", "", ""))
+        wanted = ("never", "") if at is None else (shortest(at[0], probabilities[:, k]), f"{at[1]:.1%}")
+        rows.append((class_, int(count[k]), f"{precision[k]:.1%}", f"{recall[k]:.1%}", f"{f1[k]:.1%}", *wanted))
+    occurs = count + said > 0
+    means = (f"{of[occurs].mean():.1%}" for of in (precision, recall, f1))
+    rows.append(("mean", len(labels), *means, "", ""))
     hardest = np.argsort(f1, kind="stable")[:CURVES]
+    asked = f"{100 * subject.precision:g}%"
     with style():
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         axes = figure.subplots()
@@ -41,17 +47,17 @@ def draw(subject: Subject) -> list[Picture]:
             dash = "-" if place < 10 else "--"
             axes.plot(r, p, dash, color=f"C{place % 10}", lw=1.3, label=f"{name(classes, int(k))}  AP {area:.3f}")
         axes.axhline(subject.precision, color="#777777", lw=0.8, ls=":")
-        axes.text(1.02, subject.precision, f"wanted: {subject.precision:.0%}", va="center", fontsize=7, color="#555555")
+        axes.text(1.02, subject.precision, f"wanted: {asked}", va="center", fontsize=7, color="#555555")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     of = f" (the {CURVES} hardest classes)" if len(classes) > CURVES else ""
     caption = (
         f"On {len(labels)} images of {subject.split}{of}. Precision: of what was called a class, how much is one; "
         "recall: how much of the class was found. Whoever says a class only above a threshold of its probability "
-        f"trades recall for precision: the table has the lowest threshold with a precision of {subject.precision:.0%}, "
+        f"trades recall for precision: the table has the lowest threshold with a precision of {asked}, "
         "and the recall there."
     )
-    head = ("class", "images", "precision", "recall", "F1", f"threshold for {subject.precision:.0%}", "recall there")
+    head = ("class", "images", "precision", "recall", "F1", f"threshold for {asked}", "recall there")
     return [Picture("precision-recall", "Precision and recall of each class", caption, figure, head, rows)]
 
 
@@ -65,3 +71,12 @@ def threshold(truth: NDArray[np.bool_], probability: NDArray[np.float64], wanted
         return None
     first = int(enough[0])
     return float(thresholds[first]), float(recall[first])
+
+
+def shortest(at: float, probability: NDArray[np.float64]) -> str:
+    """A threshold with as many digits, rounded down, as it takes to choose the same images."""
+    for digits in range(3, 17):
+        text = str(Decimal(repr(at)).quantize(Decimal(1).scaleb(-digits), ROUND_DOWN))
+        if ((probability >= float(text)) == (probability >= at)).all():
+            return text
+    return repr(at)

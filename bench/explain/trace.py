@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from bench.explain.fields import ALL, Fields
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d)
 ADAPTIVE = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -15,12 +18,14 @@ DULL = (nn.Identity, nn.Dropout, nn.Flatten, nn.ZeroPad2d, nn.ReflectionPad2d)  
 
 @dataclass(frozen=True)
 class Layer:
-    """One module without children, in the order in which it is used.
+    """One use of a module without children, in the order in which they are used.
 
     Attributes:
         shape: of its output for one image, without the batch.
-        field: side of the square of input pixels that one output value can see; None once every pixel is seen.
-        jump: input pixels between neighbouring outputs.
+        parameters: 0 where the same module was used before.
+        flops: of this use.
+        field: side of the square of input pixels that one output value can see; `fields.ALL` once every pixel is seen,
+            None where that is not known (`bench.explain.fields`).
     """
 
     name: str
@@ -28,68 +33,41 @@ class Layer:
     shape: tuple[int, ...]
     parameters: int
     flops: int
-    field: int | None
-    jump: float
+    field: float | None
 
 
 def layers(net: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
-    """Every layer that one image of `shape` (C, H, W) passes, in evaluation mode.
-
-    Receptive fields follow Araujo et al. 2019 (doi:10.23915/distill.00021): field + (kernel - 1) * jump for each
-    convolution and pooling. Where branches meet, outside of any layer, the largest field of those before counts.
-    """
-    side = max(shape[1:])
-    known: dict[int, tuple[float, float]] = {}  # of a tensor: (field, jump)
-    alive: list[Tensor] = []  # a freed tensor's number would be given to another
+    """Every layer that one image of `shape` (C, H, W) passes, in evaluation mode."""
     found: list[Layer] = []
     names = {module: name for name, module in net.named_modules()}
-
-    def look(x: Tensor) -> tuple[float, float]:
-        if id(x) in known:
-            return known[id(x)]
-        spatial = [layer for layer in found if len(layer.shape) == 3 and layer.field is not None]
-        return max((float(layer.field or 0) for layer in spatial), default=1.0), side / max(x.shape[-2:])
-
-    def after(module: nn.Module, inputs: tuple[Tensor, ...], out: Tensor) -> None:
-        x = inputs[0]
-        field, jump = look(x) if x.ndim == 4 else (float("inf"), 1.0)
-        if isinstance(module, (nn.Conv2d, *POOLS)):
-            kernel, stride, dilation = (
-                _largest_field(getattr(module, n, 1)) for n in ("kernel_size", "stride", "dilation")
-            )
-            field, jump = field + (kernel - 1) * dilation * jump, jump * stride
-        elif isinstance(module, ADAPTIVE):
-            field = float("inf")
-        if out.ndim < 4:
-            field = float("inf")
-        known[id(out)] = field, jump
-        alive.extend((x, out))
-        own = sum(p.numel() for p in module.parameters())
-        seen = None if field >= 2 * side else round(field)
-        found.append(Layer(names[module], module, tuple(out.shape[1:]), own, 0, seen, jump))
-
-    hooks = [module.register_forward_hook(after) for module in net.modules() if not list(module.children())]
+    before: dict[nn.Module, int] = {}
     like = next(net.parameters())
+    image = torch.zeros(1, *shape, device=like.device)
+    fields = Fields(image)
+
+    def start(module: nn.Module, inputs: Any) -> None:
+        before[module] = counter.get_total_flops()
+
+    def end(module: nn.Module, inputs: Any, out: Any) -> None:
+        if not isinstance(out, Tensor):
+            return
+        own = 0 if any(layer.module is module for layer in found) else sum(p.numel() for p in module.parameters())
+        flops = counter.get_total_flops() - before[module]
+        side = fields.of(out)
+        seen = ALL if side is not None and side >= 2 * max(shape[1:]) else side
+        found.append(Layer(names[module], module, tuple(out.shape[1:]), own, flops, seen))
+
+    hooks: list[Any] = []
+    for module in net.modules():
+        if not list(module.children()):
+            hooks += [module.register_forward_pre_hook(start), module.register_forward_hook(end)]
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            net(torch.zeros(1, *shape, device=like.device))
+        with torch.no_grad(), FlopCounterMode(display=False) as counter, fields:
+            net(image)
     finally:
         for hook in hooks:
             hook.remove()
-    counts = counter.get_flop_counts()
-    prefix = type(net).__name__
-    return [
-        Layer(
-            one.name,
-            one.module,
-            one.shape,
-            one.parameters,
-            sum(counts.get(f"{prefix}.{one.name}" if one.name else prefix, {}).values()),
-            one.field,
-            one.jump,
-        )
-        for one in found
-    ]
+    return found
 
 
 def spatial(found: list[Layer], most: int, fill: bool = True) -> list[Layer]:
@@ -127,7 +105,3 @@ def outputs(net: nn.Module, wanted: list[Layer], x: Tensor) -> list[Tensor]:
         for hook in hooks:
             hook.remove()
     return [kept[n] for n in range(len(wanted))]
-
-
-def _largest_field(value: int | tuple[int, ...] | str | None) -> int:
-    return max(value) if isinstance(value, tuple) else value if isinstance(value, int) else 1

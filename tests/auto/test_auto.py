@@ -102,10 +102,13 @@ def test_the_best_one_is_scored_on_test_once_and_as_a_run_of_its_own_would_be(
 ) -> None:
     data, _ = read(stripes)
     assert not set(without_test(data).test) & set(data.test)
-    for tried in (Candidate("net", (*LINEAR, "optim.lr=0.01"), 3), Candidate("neighbours", ("model=knn", "model.k=3"))):
+    two = Candidate("net", (*LINEAR, "optim.lr=0.01"), 3), Candidate("neighbours", ("model=knn", "model.k=3"))
+    for times, tried in enumerate(two, 1):
         made = search(stripes, [Family(tried.name, (tried,))])
         assert made.best is not None
         record = finish.record_best(made.best, data, Store())
+        assert finish.looks(made.best, data, Store()) == times
+        assert ("2 runs have been scored" in finish.candidates_table(made, record, 12, times).caption) == (times == 2)
         more = [f"trainer.epochs={tried.epochs}"] if tried.epochs else []
         again = bench_json("run", *base(stripes), *tried.overrides, *more)
         assert record.metrics == pytest.approx(again["metrics"], abs=1e-6)

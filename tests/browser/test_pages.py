@@ -282,6 +282,24 @@ return bad;
 """
 
 
+def test_a_stacked_table_sorts_by_a_list(page, results: Path) -> None:
+    """Where a narrow window stacks rows as paragraphs the heads are hidden; the runs' list stacks too."""
+    page.open(results / "levels" / "index.html", width=360)
+    ready(page)
+    lists = page.driver.find_elements(By.CSS_SELECTOR, "[data-sortable] .sorter select, [data-runs] .sorter select")
+    shown = [one for one in lists if one.is_displayed()]
+    assert len(shown) >= 2
+    values = "return [...document.querySelectorAll(arguments[0])].map(n => Number(n.dataset.value))"
+    for way, backwards in (("up", False), ("down", True)):
+        option = shown[0].find_element(By.CSS_SELECTOR, f"option[value='4 {way}']")
+        assert option.text.startswith(page.js("return document.querySelector('td:nth-child(5)').dataset.head"))
+        option.click()
+        found = page.js(values, "[data-sortable] tbody td:nth-child(5)")
+        assert found == sorted(found, reverse=backwards)
+    page.open(results / "levels" / "index.html", width=1920)
+    assert not any(one.is_displayed() for one in page.driver.find_elements(By.CSS_SELECTOR, ".sorter"))
+
+
 def test_a_table_of_two_metrics_has_its_heads_in_levels_and_still_sorts(page, results: Path) -> None:
     page.open(results / "levels" / "index.html")
     assert page.texts("[data-sortable] th[scope=colgroup]") == ["norm layer none", "norm layer batch"]

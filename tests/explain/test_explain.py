@@ -10,18 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
+import torch.nn.functional as F
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 from scipy.signal import correlate2d
 from sklearn.metrics import precision_score, recall_score
 from torch import nn
 
-from bench.explain import calibration
+from bench.explain import architecture, calibration, precision_recall
 from bench.explain.calibration import calibrate_crossed
 from bench.explain.convolution import KERNELS, convolve
 from bench.explain.drawing import KINDS
 from bench.explain.exciting import patch
+from bench.explain.fields import ALL
 from bench.explain.label_errors import candidates
 from bench.explain.misleading import equally_far
 from bench.explain.neighbours import reference
@@ -32,6 +35,7 @@ from bench.explain.saliency import grad_cam, integrated_gradients, occlusion, ov
 from bench.explain.seeds import siblings
 from bench.explain.subject import Subject
 from bench.explain.trace import layers
+from bench.models.cost import flops
 from bench.models.search import neighbours
 from bench.reopen import open_run
 from bench.track.store import Store
@@ -88,6 +92,62 @@ def test_decision_regions_and_one_s_own_image(folder: Path, digit: Path, bench: 
     assert [r.seed for r in found] == [0, 1]  # the third differs in more than its seed
 
 
+class Reused(nn.Module):
+    """Functions between layers, and a layer that is used twice, as own networks are written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.head = (
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.Linear(8, 10),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = F.max_pool2d(F.relu(self.first(x)), 2)
+        x = x[:, :, ::2, ::2] + F.avg_pool2d(self.again(x), 2)
+        return self.head(F.relu(self.again(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("make", [Reused, "resnet10t", "convnext_atto", "mobilenetv2_035", "vit_tiny_patch16_224"])
+def test_fields_and_costs_agree_with_what_a_network_does(make: Any) -> None:
+    """A row of the image that is no number reaches exactly the values that see it; and each FLOP is counted once."""
+    size = {"img_size": 32, "patch_size": 8} if str(make).startswith("vit") else {}
+    net, side = (timm.create_model(make, **size) if isinstance(make, str) else make()).eval(), 32 if size else 96
+    found = layers(net, (3, side, side))
+    counted = sum(layer.flops for layer in found)
+    assert counted <= flops(net, (3, side, side)) if size else counted == flops(net, (3, side, side))
+    told = {layer.name: layer.field for layer in found if layer.field not in (None, ALL)}
+    assert set(told) == {"patch_embed.proj"} if size else len(told) >= 2
+    seen: dict[str, set[int]] = {}
+
+    def note(name: str, out: torch.Tensor) -> None:
+        if name in told and out.ndim == 4:
+            middle = out[:, :, out.shape[2] // 2, out.shape[3] // 2].isnan().any(1)
+            seen[name] = set(middle.nonzero().flatten().tolist())  # of its last use
+
+    for name, module in net.named_modules():
+        module.register_forward_hook(lambda m, given, out, name=name: note(name, out))
+    images = torch.zeros(side, 3, side, side)
+    images[torch.arange(side), :, torch.arange(side)] = torch.nan
+    with torch.no_grad():
+        net(images)
+    inside = {n: rows for n, rows in seen.items() if min(rows) > 0 and max(rows) < side - 1}
+    assert len(inside) >= 1
+    assert {n: max(rows) - min(rows) + 1 for n, rows in inside.items()} == {n: told[n] for n in inside}
+
+
+def test_the_architecture_s_totals_are_the_record_s(opened: Any) -> None:
+    """A transformer's attention is no layer; its products count all the same."""
+    net = timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=8, in_chans=1, num_classes=10).eval()
+    trained = dataclasses.replace(opened("cnn"), net=net, prepare=nn.Identity(), shape=(1, 32, 32))
+    (picture,) = architecture.draw(Subject(trained, Store()))
+    *_, outside, whole = picture.rows
+    assert outside[0] == "outside of layers"
+    assert whole[4] == f"{flops(trained.net, (1, 32, 32)):,}"
+    assert sum(int(row[4].replace(",", "")) for row in picture.rows[:-1]) == int(whole[4].replace(",", ""))
+
+
 def test_receptive_fields_shapes_and_counts() -> None:
     """By hand: 3x3, pooling, a strided block with a shortcut, then everything."""
 
@@ -105,8 +165,7 @@ def test_receptive_fields_shapes_and_counts() -> None:
     )  # fmt: skip
     found = {layer.name: layer for layer in layers(net, (1, 32, 32))}
     # 3; 3 + 1; 4 + 2*2 and 4; 8 + (5 - 1) * 4; all
-    assert [found[n].field for n in ("0", "1", "2.conv", "2.short", "3", "4", "6")] == [3, 4, 8, 4, 24, None, None]
-    assert found["3"].jump == 4
+    assert [found[n].field for n in ("0", "1", "2.conv", "2.short", "3", "4", "6")] == [3, 4, 8, 4, 24, ALL, ALL]
     assert found["2.conv"].shape == (8, 8, 8)
     assert found["0"].flops == 2 * 9 * 4 * 32 * 32
     assert sum(layer.parameters for layer in found.values()) == sum(p.numel() for p in net.parameters())
@@ -146,6 +205,21 @@ def test_equally_far_means_equally_far(opened: Any) -> None:
         far = [np.linalg.norm(v - versions[0]) for v in versions[1:]]
         np.testing.assert_allclose(far, far[0])
         assert all(v.min() >= 0 and v.max() <= 255 for v in versions)
+
+
+def test_precision_and_recall_are_the_record_s_ties_and_all(opened: Any) -> None:
+    """An image between tied classes counts in parts, as in the record; what is printed chooses what it says."""
+    subject = Subject(opened("knn"), Store(), precision=0.995)
+    scores = np.log(np.random.default_rng(0).dirichlet(np.ones(10), len(subject.labels)).astype(np.float32))
+    scores[::3, 1] = scores[::3, 4] = 0.0
+    subject.__dict__["scores"] = scores
+    (picture,) = precision_recall.draw(subject)
+    assert picture.rows[-1][4] == f"{metrics(scores, subject.labels)['macro_f1']:.1%}"
+    assert picture.head[5] == "threshold for 99.5%"
+    probability = np.array([0.2, 0.99951, 0.99953, 0.99999])
+    assert [precision_recall.shortest(float(at), probability) for at in probability] == [
+        "0.200", "0.999", "0.99953", "0.9999",
+    ]  # fmt: skip
 
 
 def test_thresholds_neighbours_and_kernels(opened: Any) -> None:

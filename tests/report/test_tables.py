@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from bench.analysis.frame import select_frame
+from bench.report.evidence import Evidence
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
 from bench.report.markup import html
 from bench.report.notes import notes
+from bench.report.pages.runs import listing
 from bench.report.published import compare_published
 from bench.report.tables import markdown, plain_text, text, tidy_csv
 from bench.schema.errors import RequestError
@@ -120,6 +122,21 @@ def test_several_metrics_stand_side_by_side_each_in_its_unit() -> None:
     grid, out = tables(sweep, made)
     assert grid.heads() == ["test accuracy (%)", "test NLL (nats)", "FLOPs per image"]
     assert "15.7 k (n=3)" in out["table.txt"]
+
+
+def test_tiny_values_are_not_shown_as_nothing() -> None:
+    """A metric of hundred-thousandths, in the table and in the list of runs, which compares what is shown."""
+    found = [
+        dataclasses.replace(r, metrics={"test/mse": 2.3e-5 + r.seed * 2e-6})
+        for r in make_records(BATCHNORM, lambda _: 0.5)
+    ]
+    sweep = make_sweep(BATCHNORM, table={"rows": "norm_layer", "columns": "optim.lr", "metric": "test/mse"})
+    assert "0.0000250 ± 0.0000050" in text(sweep, found)
+    alone = [r for r in found if r.seed == 0]
+    assert "2.3e-05" in text(dataclasses.replace(sweep, seeds=[0]), alone)
+    listed = listing(Evidence(Path("none"), {}, sweep, found))
+    (column,) = (c for c in listed["columns"] if c["head"] == "test mse")
+    assert sorted({f"{v:.{column['digits']}f}" for v in column["values"]}) == ["0.00002300", "0.00002500", "0.00002700"]
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

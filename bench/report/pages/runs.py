@@ -138,10 +138,13 @@ def _numbers(records: Sequence[Record], name: str) -> list[dict[str, Any]]:
     found = [value(r, name) for r in records]
     if all(v is None for v in found):
         return []
-    shown = [round(v * described.factor, 4) if v is not None and math.isfinite(v) else None for v in found]
+    exact = [v * described.factor if v is not None and math.isfinite(v) else None for v in found]
+    largest = max((abs(v) for v in exact if v is not None), default=0.0)
     digits = {"%": 2, "s": 1}.get(described.unit)
     if digits is None:
-        largest = max((abs(v) for v in shown if v is not None), default=0.0)
-        whole = all(v is None or float(v).is_integer() for v in shown)  # counts have no decimals
+        whole = all(v is None or float(v).is_integer() for v in exact)  # counts have no decimals
         digits = 0 if whole else 4 if largest < 10 else 2 if largest < 1000 else 0
+        if 0 < largest < 0.01:  # four digits of it: runs would look alike that are not
+            digits = 3 - math.floor(math.log10(largest))
+    shown = [None if v is None else round(v, max(4, digits)) for v in exact]
     return [{"head": described.label, "values": shown, "digits": digits}]
