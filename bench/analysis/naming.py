@@ -61,7 +61,7 @@ class Digits:
 
     @cached_property
     def decimals(self) -> int:
-        """0 to 4, and `more`; at least one and at most two for percentages; beyond four where an interval would be nothing."""
+        """0 to 4, and `more`; at least one and at most two for percentages; more where an interval would vanish."""
         finite = sorted(h * self.metric.factor for h in self.halves if math.isfinite(h) and h > 0)
         percent = self.metric.unit == "%"
         if not finite:
