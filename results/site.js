@@ -276,18 +276,32 @@ function order(a, b, down) {
   return down ? -least : least;
 }
 
+// Heads that sort; and where a narrow window stacks the table, which hides its heads, a list to choose from.
 function headings(table, onSort) {
-  const heads = [...table.querySelectorAll("thead th[data-column]")];
-  for (const head of heads) {
+  const heads = [...table.querySelectorAll("thead th[data-column]")], stacks = [...table.classList].find((name) => name.startsWith("stack-"));
+  const select = make("select", {}, make("option", { value: "" }, "as they come"));
+  const sort = (head, down) => {
+    for (const other of heads) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+    select.value = `${heads.indexOf(head)} ${down ? "down" : "up"}`;
+    select.options[0].disabled = true; // where they came from is not kept
+    onSort(Number(head.dataset.column), down);
+  };
+  heads.forEach((head, k) => {
+    const name = table.tBodies[0].rows[0]?.cells[head.dataset.column]?.dataset.head ?? head.textContent.trim();
+    for (const way of ["up", "down"]) select.append(make("option", { value: `${k} ${way}` }, `${name} ${way === "up" ? "↑" : "↓"}`));
     const button = make("button", { type: "button" }, ...head.childNodes);
     head.append(button);
     head.setAttribute("aria-sort", "none");
-    button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === "ascending";
-      for (const other of heads) other.setAttribute("aria-sort", "none");
-      head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      onSort(Number(head.dataset.column), down);
-    });
+    button.addEventListener("click", () => sort(head, head.getAttribute("aria-sort") === "ascending"));
+  });
+  select.addEventListener("change", () => {
+    const [k, way] = select.value.split(" ");
+    sort(heads[Number(k)], way === "down");
+  });
+  if (heads.length && (stacks || table.closest("[data-runs]"))) {
+    const label = make("label", { class: `sorter ${stacks ?? "stack-runs"}` }, "Sort by ", select);
+    (table.closest(".scroll") ?? table).before(label);
   }
 }
 
