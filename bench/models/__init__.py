@@ -28,6 +28,7 @@ All networks
     layouts.py          where in a checkpoint they are
     hashes.py           what a weights file is
     origin.py           what a weights file says of the images it was trained on
+    blank.py            shapes from black images, and from networks without memory
     cost.py             parameters and floating point operations
     overview.py         what `bench models` counts
 Without training

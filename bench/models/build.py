@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from bench.models.blank import blank_output
 from bench.models.cnn import cnn
-from bench.models.cost import blank_output
 from bench.models.dense import dnn, linear
 from bench.models.fractal import FractalNet
 from bench.models.layers import Layers

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from typing import Any
 
-import torch
 from torch import nn
 
 from bench.imports import spare, without_module
+from bench.models.blank import blank_output
 
 logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it would say that triton is not there
 with without_module("triton"):  # whose kernels it could count, at the price of a tenth of the start-up
@@ -41,16 +39,3 @@ def flops(module: nn.Module, shape: tuple[int, ...]) -> int | None:
     finally:
         for parameter in learned:
             parameter.requires_grad_(True)
-
-
-def blank_output(module: nn.Module, shape: tuple[int, ...]) -> Any:
-    """What the module makes of one black image of `shape`, its mode and running statistics left alone."""
-    like = next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
-    modes = [(m, m.training) for m in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            return module(torch.zeros(1, *shape, device=like.device))
-    finally:
-        for m, training in modes:
-            m.training = training

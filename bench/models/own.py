@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.models.cost import blank_output
+from bench.models.blank import blank_output
 from bench.models.norm_layer import norm
 from bench.parts.load import error_of, function
 from bench.parts.signature import arguments, takes_norm

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.models import swap
 from bench.models.bias import before_norms
-from bench.models.cost import blank_output
+from bench.models.blank import blank_output, undrawn
 from bench.models.drops import check_drops, drop_nothing_else, no_dropout, nothing_to_drop
 from bench.models.stem import patches, small_stem
 from bench.parts import listing
@@ -59,7 +59,8 @@ def zoo(model: Timm | Torchvision, kind: NormLayer, shape: tuple[int, int, int],
 
 def construct(make: Callable, model: Any, kind: NormLayer, shape: tuple[int, int, int], classes: int) -> nn.Module:
     """The network of `zoo`, without the check that it takes the images."""
-    net: nn.Module = make(model, kind, shape, classes)
+    with undrawn():
+        net: nn.Module = make(model, kind, shape, classes)
     if model.stem == "small":
         native = dataclasses.replace(model, stem="native")
         small_stem(net, model.name, lambda: smallest_input(native, NormLayer(), shape[0]))

@@ -126,7 +126,7 @@ def _train_in_two(exp: Experiment, few: ImageData) -> dict[str, Tensor]:
         with suppress(_Stopped):
             _train_shortly(exp, few, _build_anew(exp, few, 2), file, stop=2)
         try:
-            checkpoint.read(file, exp, "")
+            checkpoint.load(file)
         except pickle.UnpicklingError:
             raise RequestError(
                 f"{those(exp)}: what it keeps between steps cannot be read back from a checkpoint. Tensors, numbers, "

@@ -47,6 +47,16 @@ def write(path: Path, exp: Experiment, kind: str, state: dict[str, Any]) -> None
     part.replace(path)
 
 
+def load(path: Path) -> dict[str, Any]:
+    """All that a checkpoint holds, its tensors on the CPU.
+
+    Raises:
+        UnpicklingError: something else than tensors, numbers, texts, and lists and dicts of these.
+        Exception: of many kinds, where the file is no whole one.
+    """
+    return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+
+
 def read(path: Path | None, exp: Experiment, kind: str) -> dict[str, Any]:
     """A run's state, its tensors on the CPU; nothing where there is none of this experiment with the same versions.
 
@@ -55,7 +65,7 @@ def read(path: Path | None, exp: Experiment, kind: str) -> dict[str, Any]:
     if path is None or not path.exists():
         return {}
     try:
-        found = dict(torch.load(path, map_location="cpu", weights_only=True, mmap=True))
+        found = load(path)
     except (RuntimeError, EOFError, ValueError, TypeError, LookupError, UnpicklingError):
         return {}
     return found if found.get("identity") == identity(exp, kind) else {}

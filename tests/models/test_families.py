@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from bench.models import swap, zoo
+from bench.models.blank import undrawn
 from bench.models.heads import head_names, in_heads
 from bench.models.norms import norms_of
 from bench.models.overview import count
@@ -27,7 +28,7 @@ def blank(name: str, kind: str = "native") -> nn.Module:
     """The network without memory, for images of its own size."""
     from timm.models import get_pretrained_cfg
 
-    with torch.device("meta"):
+    with torch.device("meta"), undrawn():
         return zoo._timm(Timm(family="timm", name=name), NormLayer(name=kind), get_pretrained_cfg(name).input_size, 10)
 
 

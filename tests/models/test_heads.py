@@ -12,6 +12,7 @@ from bench import data as images
 from bench import models
 from bench.compose import compose
 from bench.models import transfer, zoo
+from bench.models.blank import undrawn
 from bench.models.hashes import file_sha256
 from bench.models.heads import Backbone, in_heads, readout
 from bench.schema.errors import RequestError
@@ -60,7 +61,8 @@ def test_a_frozen_run_is_the_training_of_the_heads_alone(digits, name, tmp_path)
     transfer.initialise(exp, net)
     before = {n: t.clone() for n, t in net.state_dict().items()}
     slow = fit(exp, digits, net)
-    np.testing.assert_allclose(fast.test_scores, slow.test_scores, atol=2e-3)
+    # Scores of the unscaled network reach 1,000: there each processor's order of sums shows in the fifth digit.
+    np.testing.assert_allclose(fast.test_scores, slow.test_scores, atol=2e-3, rtol=1e-4)
     heads = models.head_names(net)
     assert len(heads) == FEW[name]
     changed = {n for n, t in slow.state.items() if not torch.equal(t, before[n])}
@@ -102,7 +104,7 @@ def note(seen, head, module, inputs):
 def blank(name, classes):
     from timm.models import get_pretrained_cfg
 
-    with torch.device("meta"):
+    with torch.device("meta"), undrawn():
         size = get_pretrained_cfg(name).input_size
         return zoo._timm(Timm(family="timm", name=name), NormLayer(), size, classes), size
 

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import os
 
 import pytest
 import torch
@@ -21,6 +22,9 @@ LARGE = [n for n in TRAINED if n.startswith(("vgg", "alexnet", "resnet101", "res
 NAMES = [
     pytest.param(n, marks=[pytest.mark.slow, pytest.mark.xdist_group("large")] if n in LARGE else []) for n in TRAINED
 ]
+# More of the same blocks: the compiler meets nothing new in them, and takes minutes. With `make configs`.
+DEEPER = ("resnet3", "resnet44", "resnet56", "resnet110", "resnet101", "resnet152", "vgg13", "vgg16", "vgg19")
+CAPTURED = [n for n in TRAINED if os.environ.get("IMAGEBENCH_EVERY_CONFIG") or not n.startswith(DEEPER)]
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -56,7 +60,7 @@ def test_heads_that_are_cut_off_and_put_on_again_change_no_output(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", CAPTURED)
 def test_a_graph_that_is_captured_computes_what_the_network_does(name):
     """What trainer.compile hands to torch's compiler, in evaluation mode and in training, with the same draws."""
     net, images = network(name)
