@@ -80,6 +80,8 @@ class Digits:
             return si(shown)
         if float(shown).is_integer() and self.metric.unit not in ("%", "nats"):
             return f"{shown:,.0f}"
+        if shown and self.decimals > 9:  # the same decimals, without a row of noughts before them
+            return f"{shown:.{max(0, self.decimals + math.floor(math.log10(abs(shown))))}e}"
         text = f"{shown:,.{self.decimals}f}".replace("-0." + "0" * self.decimals, "0." + "0" * self.decimals)
         # A tiny value is no zero, unless the others' uncertainty makes it one.
         small = shown and self.metric.unit in ("", "nats") and not text.strip("-0.")

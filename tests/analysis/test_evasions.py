@@ -214,7 +214,7 @@ def test_rounding_is_no_spread_and_small_numbers_are_no_rounding() -> None:
     (small,) = judge(sweep, given(high, low, "test/own"))  # type: ignore[arg-type]
     assert small.word == "supported"
     assert small.effect == pytest.approx(float(np.mean(high) - np.mean(low)))
-    assert "+1.4e-14" in describe(small)
+    assert "+1.38e-14 [9.6e-15, 1.80e-14]" in describe(small)
 
 
 @pytest.mark.parametrize(
