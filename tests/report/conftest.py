@@ -9,14 +9,14 @@ from bench.track.record import Record
 from tests.records import BATCHNORM, make_records, make_sweep
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batchnorm_records() -> list[Record]:
     gain = {0.001: 0.02, 0.01: 0.005, 0.1: 0.25}
     base = {0.001: 0.90, 0.01: 0.94, 0.1: 0.70}
     return make_records(BATCHNORM, lambda p: base[p["optim.lr"]] + (p["norm_layer"] == "batch") * gain[p["optim.lr"]])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def batchnorm_sweep() -> Sweep:
     return make_sweep(
         BATCHNORM,

@@ -78,13 +78,18 @@ def pages(results: Path, scratch: Path) -> list[str]:
     ]
 
 
-@pytest.fixture
-def folder(batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path: Path) -> Path:
-    """A results folder as `bench table` and `bench report` leave it."""
-    made = tmp_path / "results" / "made"
-    report.write(batchnorm_sweep, batchnorm_records, made, {"scale": "smoke", "command": "bench sweep made"})
-    site.build(made.parent, reference=sections(own=False))
+@pytest.fixture(scope="module")
+def results(batchnorm_sweep: Sweep, batchnorm_records: list[Record], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("written") / "results"
+    report.write(batchnorm_sweep, batchnorm_records, made / "made", {"scale": "smoke", "command": "bench sweep made"})
+    site.build(made, reference=sections(own=False))
     return made
+
+
+@pytest.fixture
+def folder(results: Path, tmp_path: Path) -> Path:
+    """A results folder as `bench table` and `bench report` leave it."""
+    return Path(shutil.copytree(results, tmp_path / "results")) / "made"
 
 
 @pytest.mark.parametrize("place", committed(), ids=lambda place: place.name)

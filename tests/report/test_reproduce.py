@@ -133,13 +133,18 @@ def test_cells_are_spread_over_the_table() -> None:
 
 
 @pytest.fixture
-def committed(tmp_path: Path, batchnorm_records: list[Record], made_sweep) -> Path:  # type: ignore[no-untyped-def]
-    folder = tmp_path / "results" / "made"
-    write(made_sweep, batchnorm_records, folder, {"scale": "small"})
-    return folder
+def committed(tmp_path: Path, written: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "results")) / "made"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, batchnorm_records: list[Record], made_sweep) -> Path:  # type: ignore[no-untyped-def]
+    results = tmp_path_factory.mktemp("written") / "results"
+    write(made_sweep, batchnorm_records, results / "made", {"scale": "small"})
+    return results
+
+
+@pytest.fixture(scope="module")
 def made_sweep():  # type: ignore[no-untyped-def]
     from bench.schema.sweep_file import sweep
 

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,12 +33,18 @@ VENDOR = Path(site.__file__).parent / "vendor"
 
 
 @pytest.fixture
-def results(tmp_path: Path, batchnorm_records: list[Record]) -> Path:
+def results(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "results"))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, batchnorm_records: list[Record]) -> Path:
+    results = tmp_path_factory.mktemp("written") / "results"
     claim = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
     table = {"rows": "norm_layer", "columns": "optim.lr"}
     made = sweep({"name": "made", "question": "Does it?", "axes": AXES, "table": table, "claims": [claim]}, "made.yaml")
-    write(made, batchnorm_records, tmp_path / "results" / "made", {"command": "bench sweep made"})
-    return tmp_path / "results"
+    write(made, batchnorm_records, results / "made", {"command": "bench sweep made"})
+    return results
 
 
 FILES = ["made/index.html", "made/runs.js", "index.html", "README.md", "site.js", "site.css"]
