@@ -24,9 +24,9 @@ demo: install
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-# Null sweeps through `bench table` itself: half an hour and more.
+# Null sweeps of every shape, and through `bench table` itself: half an hour and more.
 null-sweeps: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -s --timeout 3600 tests/analysis/null_sweeps_by_command.py
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q -s --timeout 3600 tests/analysis/null_sweeps.py
 
 # Kills of running sweeps at random moments, over both stores and three launchers, LANES sweeps at once. On two busy
 # cores 40 take five minutes, so that 1,000 take about two hours.
