@@ -129,10 +129,10 @@ def records(axes: dict[str, list[Any]], seeds: int, name: str, reason: str = "",
 
 def curves(record: Record, name: str) -> str | None:
     """The learning curve of a run, as its training would have left it."""
-    rows = [f"{epoch},{0.8 - 0.5 / epoch + 0.01 * record.seed}" for epoch in range(1, 6)]
+    rows = [f"{epoch},{0.8 - 0.5 / epoch + 0.01 * record.seed},{epoch}" for epoch in range(1, 6)]
     bins = {"edges": [0, 0.5, 1], "count": [2, 18], "confidence": [0.4, 0.9], "accuracy": [0.5, 0.8]}
     return {
-        "curves.csv": "\n".join(["epoch,val_accuracy", *rows]),
+        "curves.csv": "\n".join(["epoch,val_accuracy,piece_count", *rows]),
         "confusion.json": json.dumps({"classes": ["cat", "dog"], "counts": [[9, 1], [3, 7]]}),
         "reliability.json": json.dumps(bins),
     }.get(name)

@@ -134,7 +134,11 @@ def test_from_a_number_to_its_runs_and_what_is_known_of_one(page, results: Path)
         "Learning curves", "Confusion matrix",
     ]  # fmt: skip
     assert page.texts("dialog li")[0] == "dog taken for cat: 3 of 10 images"
-    assert page.js("return document.querySelectorAll('dialog .drawn svg[role=img]').length") == 3
+    assert page.js("return document.querySelectorAll('dialog .drawn svg[role=img]').length") == 4
+    shown = page.js("return [...document.querySelectorAll('dialog .drawn')].map((d) => d.textContent).join()")
+    assert "val accuracy (%)" in shown
+    assert "piece count" in shown
+    assert "piece count (%)" not in shown
     page.driver.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert len(page.driver.find_elements(By.TAG_NAME, "dialog")) == 1
     close(page)

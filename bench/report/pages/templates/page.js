@@ -137,7 +137,7 @@ function curves(files) {
   const rank = (name) => ["val_accuracy", "val_loss", "val_nll", "train_loss"].indexOf(name) + 1 || 9;
   const told = Object.entries(files.curves).filter(([name, values]) => name !== "seconds" && values.some((v) => v !== null) && (name !== "lr" || new Set(values).size > 1)); // seconds are of all seeds that were stacked
   return told.sort((a, b) => rank(a[0]) - rank(b[0])).map(([name, values]) => {
-    const share = /accuracy|top5|f1|ece/.test(name), factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");
+    const share = name === "val_accuracy", factor = share ? 100 : 1, label = name.replaceAll("_", " ") + (share ? " (%)" : "");
     const marks = files.epochs.map((x, i) => ({ x, y: values[i] === null ? null : values[i] * factor, tip: [`epoch ${x}`, `${label}: ${Number((values[i] * factor).toPrecision(5))}`] }));
     return own({ kind: "trace", title: label, x: { label: "epoch", kind: "linear", ticks: [], whole: true }, y: { label, kind: "linear", ticks: [], ends: share ? [0, 100] : null } }, { marks: alive(marks) });
   });
