@@ -9,7 +9,8 @@
 - loading: `load`, `fingerprint` and `test_fingerprint`, offered here. No torch.
 - pixel_norm: `make(pixel_norm, data)`, uint8 [B, C, H, W] -> float32.
 - augment: `make(augment, data)`, `augment(images, labels, generator(seed, epoch, step, count))` on a batch.
-- batches: `Batches`, a re-iterable over whole-tensor batches, each sample exactly once on any number of devices.
+- batches: `Batches`, a re-iterable over whole-tensor batches, each sample exactly once on any number of devices;
+  cuts: where an epoch is cut into them. No torch.
 - geometry, colour, policies, mixing: what augment is made of.
 - protocol: the protocol lint, `lint(experiments, data, keys)`; finding: one doubt, and the names there are.
 - leaks: shared images, exact copies and missing classes. near: images that look the same.

@@ -12,6 +12,7 @@ locks         locks between processes, waited for so long and no longer
 outcome       what every outcome of a run has: its Record, and its settings as a file
 owner         a launch that holds leases, and whether it still lives
 pages         how MLflow's pages show an experiment's runs
+pieces        values longer than MLflow takes
 provenance    code, packages, hardware
 record        Record: one run as one flat row, and records.csv
 rows          a run as a Record, and what makes one unreadable

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bench.data.sources import tiff
-from bench.data.sources.contract import Note
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ENDS_WITH_ZEROS = "its pixels end with zeros, as a download that was cut off leaves them"
@@ -58,8 +57,8 @@ def zero_end(image: Any, raw: bytes) -> bool:
     return start < end and 0 < row < len(raw) - end and (end - start) % row != 0
 
 
-def note_zero_ends(ends: Sequence[bool], names: Sequence[str]) -> list[Note]:
-    """A note where some files end as `zero_end` says and most of the set do not."""
+def note_zero_ends(ends: Sequence[bool], names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(name, reason, remedy) where some files end as `zero_end` says and most of the set do not."""
     found = [name for name, one in zip(names, ends, strict=True) if one]
     if not found or 2 * len(found) >= len(ends):
         return []
