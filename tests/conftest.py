@@ -14,6 +14,12 @@ import pytest
 from tests.trained_runs import digit, ids, runs  # noqa: F401  (fixtures: trained once a session, for whoever asks)
 
 REPO = Path(__file__).resolve().parents[1]
+LONGEST = ("test_wheel.py", "test_readme.py", "test_demo.py")  # minutes each
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: at the end they would keep one worker busy while the other has nothing left."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

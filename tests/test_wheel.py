@@ -44,7 +44,7 @@ def test_the_demo_sweep_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path
         pytest.skip("uv is not in this environment")
     home = tmp_path / "env"
     call(sys.executable, "-m", "venv", "--without-pip", home)
-    call(uv, "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin/python", wheel,
+    call(uv, "pip", "install", "-q", "--python", home / "bin/python", wheel,
          "--constraint", REPO / "requirements.lock")  # fmt: skip
     work = tmp_path / "elsewhere"
     work.mkdir()
