@@ -146,7 +146,7 @@ def test_every_finding_has_its_entry() -> None:
 
     refused = set(re.findall(r'Refused\(\s*"(\w+)"', Path(bench.schema.errors.__file__).read_text()))
     text = "".join(path.read_text() for path in (Path(bench.data.__file__).parent / "sources").glob("*.py"))
-    text += (Path(bench.data.__file__).parent / "cache.py").read_text()
+    text += "".join((Path(bench.data.__file__).parent / name).read_text() for name in ("cache.py", "groups.py"))
     noted = set(re.findall(r'\(\s*"(\w+)",\s*f?"', text)) & set(NAMES)
     assert {"sliver_of_range", "classes_alike", "splits_left_out"} <= noted
     import bench.analysis.fairness
