@@ -54,6 +54,23 @@ def test_as_it_was_written_it_has_no_fault(results: Path) -> None:
 
 
 PAGES = ["made/index.html", "index.html", "README.md"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "README.md", "digest.json"])
+def test_the_command_sees_an_edit_of_the_pages_above_a_sweep(
+    edited: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["reproduce", "made", "--check", "--results", str(edited)]
+    assert main(command) == 0
+    if name == "digest.json":  # taken away, so that the edit of another file goes unseen
+        (edited / name).unlink()
+    else:
+        (edited / name).write_bytes((edited / name).read_bytes() + b"edited\n")
+    capsys.readouterr()
+    assert main(command) == 1
+    assert f"CONTRADICTION  results/{name}: " in "".join(capsys.readouterr())
+
+
 FIELDS = [
     *("code", "packages", "hardware", "platform", "data_fingerprints", "seeds", "command", "scale", "source"),
     *("question", "context", "definition", "files"),
