@@ -88,7 +88,9 @@ class Frame:
         # What is drawn anew is no axis of the table: its values are replicates, as seeds are.
         self.drawn = [name for name in (sweep.replicates if sweep else ()) if name in found]
         named = [name for name in (sweep.replicates if sweep else ["seed"]) if name == "seed" or name in self.drawn]
-        self.replicates = replicates(named)
+        values = {"seed": {r.seed for r in records}, **{name: found[name] for name in self.drawn}}
+        # Of what has one value only, one seed on many splits say, no spread is seen.
+        self.replicates = replicates([name for name in named if len(values[name]) > 1] or named)
         self.axes = [name for name in planned if name in found] + [name for name in found if name not in planned]
         self.axes = [name for name in self.axes if name not in self.drawn]
         self.levels: dict[str, list[Any]] = {}

@@ -91,7 +91,8 @@ def scope(claim: Claim, frame: Frame) -> str:
     parts = []
     data = sorted({name for r in found if (name := dataset_name(r.config))})
     if data:
-        parts.append(", ".join(data[:4]))
+        rest = f" and {len(data) - 4} more" if len(data) > 4 else ""
+        parts.append(", ".join(data[:4]) + rest)
     images = sorted({n for r in found if (n := _training_images(r)) is not None})
     if images:
         parts.append(f"{_span(images)} training images")

@@ -171,6 +171,8 @@ def test_a_claim_across_data_sets_has_one_number_a_data_set() -> None:
     assert "b - a: test accuracy, one difference for each of 7 values of dataset, expected > 0" in found_.tested
     assert "n = 7 data sets" in describe(found_)
     assert "across values of dataset" in found_.scope
+    named = verdict(gain, change=lambda r: dataclasses.replace(r, config={"dataset.source": r.axes["dataset"]}))
+    assert "on d0, d1, d2, d3 and 3 more" in named.scope
     few = verdict(dict(list(gain.items())[:4]), seeds=40)
     assert (few.word, few.n, few.note) == ("open", 4, "Wilcoxon's test needs at least 6 data sets")
     by_t = verdict({f"a/{i}": g for i, g in enumerate((0.01, 0.012, 0.011))}, test="t")

@@ -6,8 +6,11 @@ import dataclasses
 import re
 from pathlib import Path
 
+from bench.analysis.claims import judge
+from bench.analysis.frame import Frame
 from bench.report import write
 from bench.report.pages import site
+from bench.report.verdict import describe
 from bench.track.record import Record
 from tests.records import make_records, make_sweep
 
@@ -33,3 +36,10 @@ def test_seeds_crossed_with_splits_are_replicates_everywhere(tmp_path: Path) -> 
     assert not re.search(r"n = \d+ seeds|single seeds|n seeds|over seeds(?! and splits)", said)
     assert "Single replicates" in page
     assert "over n replicates (seeds and splits)" in page
+
+
+def test_one_seed_on_many_splits_says_nothing_over_seeds() -> None:
+    made = make_sweep(AXES, replicates=["seed", "split.seed"], claims=[CLAIM])
+    [verdict] = judge(made, [r for r in crossed() if r.seed == 0])
+    assert "over splits." in describe(verdict)
+    assert Frame(crossed(), made).replicates == "seeds and splits"
