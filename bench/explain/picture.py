@@ -29,6 +29,7 @@ STYLE: Any = {
     "svg.hashsalt": "imagebench",
     "image.interpolation": "nearest",
     "legend.frameon": False,
+    "text.parse_math": False,  # a class called $5 is a class called $5
 }
 
 

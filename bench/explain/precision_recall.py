@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -39,17 +40,20 @@ def draw(subject: Subject) -> list[Picture]:
     with style():
         figure = Figure(figsize=(6.6, 4.2), layout="constrained")
         axes = figure.subplots()
+        lines: list[Line2D] = []
         for place, k in enumerate(sorted(hardest)):
             if not count[k]:
                 continue
             p, r, _ = precision_recall_curve(labels == k, probabilities[:, k])
             area = average_precision_score(labels == k, probabilities[:, k])
             dash = "-" if place < 10 else "--"
-            axes.plot(r, p, dash, color=f"C{place % 10}", lw=1.3, label=f"{name(classes, int(k))}  AP {area:.3f}")
+            said_of = f"{name(classes, int(k))}  AP {area:.3f}"
+            lines += axes.plot(r, p, dash, color=f"C{place % 10}", lw=1.3, label=said_of)
         axes.axhline(subject.precision, color="#777777", lw=0.8, ls=":")
         axes.text(1.02, subject.precision, f"wanted: {asked}", va="center", fontsize=7, color="#555555")
         axes.set(xlim=(0, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        # Named one by one: of itself a legend leaves out a class that begins with an underscore.
+        axes.legend(handles=lines, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     of = f" (the {CURVES} hardest classes)" if len(classes) > CURVES else ""
     caption = (
         f"On {len(labels)} images of {subject.split}{of}. Precision: of what was called a class, how much is one; "

@@ -150,13 +150,18 @@ def test_litter_of_systems(cases: Path) -> None:
     assert "LICENSE, README.md, classes.txt" in " ".join(data.remarks)
 
 
-@pytest.mark.parametrize("where", ["names"])
-def test_names_draw_as_they_are_written(where: str, cases: Path, folder: Path, bench_json) -> None:
-    root = cases / where
-    facts = bench_json("data", "dataset=folder", f"dataset.root={root}")
-    assert facts["images"] == 24
-    if where == "names":
-        assert facts["classes"] == ["$5-$10", "a $_$ b"]
+def test_names_draw_as_they_are_written(cases: Path, folder: Path, bench, bench_json) -> None:
+    root = shutil.copytree(cases / "names", folder / "names")
+    shutil.copytree(cases / "litter" / "cat", root / "_other")
+    words = ["dataset=folder", "dataset.root=names", "split.val=0.2"]
+    facts = bench_json("data", *words)
+    assert (facts["images"], facts["classes"]) == (36, ["$5-$10", "_other", "a $_$ b"])
+    assert bench("run", *words, "model=ncm")[0] == 0
+    status, _, err = bench("explain", "last", "confusion", "precision-recall")
+    assert status == 0, err
+    (drawn,) = (folder / "explain").rglob("precision-recall.svg")
+    for name in facts["classes"]:
+        assert f"<!-- {name}  AP " in drawn.read_text()
 
 
 def test_links_that_lead_nowhere_are_named(cases: Path) -> None:
