@@ -309,7 +309,7 @@ def _range(shown: Metric) -> str:
 
 
 def _percent(amount: float, shown: Metric) -> str:
-    points = f" For {amount:g} points say {amount / 100:g}."
+    points = f" For {amount:g} point{'' if amount == 1 else 's'} say {amount / 100:g}."
     return points if shown.unit == "%" and 0 < amount <= 100 else ""
 
 

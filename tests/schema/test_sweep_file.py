@@ -124,7 +124,7 @@ def test_a_value_of_any_scale_may_be_claimed_about() -> None:
 @pytest.mark.parametrize(
     ("claim", "said"),
     [
-        ({"kind": "equivalence", "margin": 1}, r"margin is 1, .* no difference is larger\. For 1 points say 0\.01"),
+        ({"kind": "equivalence", "margin": 1}, r"margin is 1, .* no difference is larger\. For 1 point say 0\.01"),
         ({"kind": "compare", "by": 5}, r"by is 5, .* fraction in 0\.\.1.* For 5 points say 0\.05"),
         ({"kind": "equivalence", "margin": 2, "metric": "test/ece"}, "margin is 2"),
     ],
