@@ -92,7 +92,7 @@ def open_entry(folder: Path) -> Entry:
     """
     try:
         meta = _meta(folder)
-        arrays = {name: np.load(folder / f"{name}.npy") for name in ("labels", "official", "hashes", "origins")}
+        arrays = {name: _array(folder / f"{name}.npy") for name in ("labels", "official", "hashes", "origins")}
         made = Entry(
             folder=folder,
             **arrays,
@@ -138,10 +138,21 @@ def with_sum(meta: Mapping[str, Any]) -> str:
 
 def _meta(folder: Path) -> dict[str, Any]:
     """What meta.json says; raises ValueError where it is not what was written."""
-    told = json.loads((folder / "meta.json").read_text())
+    try:
+        told = json.loads((folder / "meta.json").read_bytes())
+    except ValueError as error:
+        raise ValueError("meta.json is not what was written") from error
     if hashlib.sha256(json.dumps(told["meta"], indent=1).encode()).hexdigest() != told["sum"]:
         raise ValueError("meta.json is not what was written")
     return dict(told["meta"])
+
+
+def _array(file: Path) -> NDArray[Any]:
+    """What a .npy file holds; NumPy's own words about another content would advise to load it unsafely."""
+    try:
+        return np.asarray(np.load(file))
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{file.name} is not what was written") from error
 
 
 def _states(folder: Path) -> dict[str, list[int]]:

@@ -108,6 +108,16 @@ def test_a_damaged_entry_is_named(own: Path, file: str) -> None:
         load(DIGITS, Split())
 
 
+@pytest.mark.parametrize("file", ["meta.json", "labels.npy"])
+@pytest.mark.parametrize("content", [b"", b"{"])
+def test_a_damaged_entry_is_told_in_our_words(own: Path, file: str, content: bytes) -> None:
+    load(DIGITS, Split())
+    (damaged,) = own.glob("digits-*/" + file)
+    damaged.write_bytes(content)
+    with pytest.raises(RequestError, match=rf"this cached set is damaged \({file} is not what was written\)"):
+        load(DIGITS, Split())
+
+
 def test_workers_share_the_pages(own: Path) -> None:
     """Reading the whole map makes it resident as file pages, not as memory of the process's own."""
     load(DIGITS, Split())
