@@ -23,7 +23,9 @@ NAMES = [
     pytest.param(n, marks=[pytest.mark.slow, pytest.mark.xdist_group("large")] if n in LARGE else []) for n in TRAINED
 ]
 # More of the same blocks: the compiler meets nothing new in them, and takes minutes. With `make configs`.
-DEEPER = ("resnet3", "resnet44", "resnet56", "resnet110", "resnet101", "resnet152", "vgg13", "vgg16", "vgg19")
+DEEPER = (
+    "resnet32", "resnet34", "resnet44", "resnet56", "resnet101", "resnet110", "resnet152", "vgg13", "vgg16", "vgg19",
+)  # fmt: skip
 CAPTURED = [n for n in TRAINED if os.environ.get("IMAGEBENCH_EVERY_CONFIG") or not n.startswith(DEEPER)]
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d)
 
