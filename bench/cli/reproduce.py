@@ -64,7 +64,11 @@ def main(args: argparse.Namespace) -> int:
 
     name, overrides = split(args.words)
     read = evidence.read(evidence.folder_named(name, args.results))
-    faults = [*integrity.faults(read), *register.find_breaks(read.folder / register.FILE)]
+    faults = [
+        *integrity.faults(read),
+        *integrity.page_faults(read.folder.parent),
+        *register.find_breaks(read.folder / register.FILE),
+    ]
     say(f"{read.name}: {read.sweep.question}")
     for fault in faults:
         say(f"CONTRADICTION  {fault}")

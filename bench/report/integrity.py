@@ -33,12 +33,14 @@ def faults(evidence: Evidence) -> list[str]:
     found += broken_promises(evidence.sweep, evidence.records, context(evidence.manifest))
     named = {fault.partition(":")[0].partition(",")[0] for fault in found}
     found += [fault for fault in evidence.changed if fault.partition(":")[0] not in named]
-    found += _pages(evidence.folder.parent)
     return found if len(found) <= MOST else [*found[:MOST], f"... and {len(found) - MOST} more"]
 
 
-def _pages(results: Path) -> list[str]:
-    """What is no longer as 'bench report' wrote it of the pages above all sweeps; nothing where there are none."""
+def page_faults(results: Path) -> list[str]:
+    """What is no longer as 'bench report' wrote it of the pages above all sweeps; nothing where there are none.
+
+    Apart from `faults`: who makes these pages anew, as 'bench publish' does, need not mind what they were.
+    """
     if not any((results / name).is_file() for name in (seal.FILE, "site.css", "options.html")):
         return []
     return [f"{results.resolve().name}/{fault}" for fault in seal.faults(results, ("README.md", "index.html"))]

@@ -69,6 +69,7 @@ def test_the_command_sees_an_edit_of_the_pages_above_a_sweep(
     capsys.readouterr()
     assert main(command) == 1
     assert f"CONTRADICTION  results/{name}: " in "".join(capsys.readouterr())
+    assert main(["publish", str(edited.parent / f"site-{name}"), "--results", str(edited)]) == 0  # its pages are new
 
 
 FIELDS = [
