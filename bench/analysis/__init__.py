@@ -11,6 +11,7 @@ Judged
     claims, contrast, statement     a claim judged; as numbers; in words
     subject, settings, looks        what a claim is about, at which settings; earlier looks and their price
     stats, resampling, outcome, rates, rounding   tests and intervals; without normality; what a test says; shares
+    best                            the best of several cells, and what is not told apart from it
     images, whole_images, across    other test images; whole numbers of images; many data sets
     fairness, power                 what else differs between the sides; what n seeds can find
 """

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,14 +79,23 @@ def exchange_interval(difference: NDArray[np.float64], level: float = LEVEL) -> 
 
 def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | None:
     """The claim's two points image by image; None where they are not two, or left no predictions of the same images."""
-    if reader is None or not isinstance(claim, Compare) or claim.metric != METRIC or frame.drawn or frame.own_splits:
+    if not isinstance(claim, Compare) or claim.metric != METRIC:
         return None
-    sides = [at for _, at in terms(claim, frame)]
-    if any(name not in at for at in sides for name in frame.axes):
+    one, other = (at for _, at in terms(claim, frame))
+    if any(name not in at for at in (one, other) for name in frame.axes):
         return None  # averaged over an axis
-    one, other = (_predictions(frame, at, reader) for at in sides)
+    return compare_points(frame, one, other, reader)
+
+
+def compare_points(
+    frame: Frame, at: Mapping[str, Any], against: Mapping[str, Any], reader: Reader | None
+) -> OnImages | None:
+    """Two points image by image; None where their runs left no predictions of the same images."""
+    if reader is None or frame.drawn or frame.own_splits:
+        return None
+    one, other = (_predictions(frame, side, reader) for side in (at, against))
     shared = [seed for seed in one if seed in other]
-    runs = [r for at in sides for r in frame.runs(at).values()]
+    runs = [r for side in (at, against) for r in frame.runs(side).values()]
     if len(shared) < 2 or not same_images(runs, [*one.values(), *other.values()]):
         return None
     a, b = (np.array([correct(side[seed], "test") for seed in shared]) for side in (one, other))
@@ -105,17 +115,19 @@ def on_images(claim: Claim, frame: Frame, reader: Reader | None) -> OnImages | N
     return OnImages(difference.shape[1], max(-1.0, found.low), min(1.0, found.high), False, math.nan, difference)
 
 
-def _predictions(frame: Frame, at: dict[str, object], reader: Reader) -> dict[int, Arrays]:
+def _predictions(frame: Frame, at: Mapping[str, Any], reader: Reader) -> dict[int, Arrays]:
     """Seed -> predictions of a point's finished runs."""
     found = {r.seed: predictions.of(r, reader) for r in frame.runs(at).values() if r.status == "finished"}
     return {seed: arrays for seed, arrays in found.items() if arrays is not None and "test_true" in arrays}
 
 
-# Settings of data and split that leave open which images are tested: of another look, another training set.
-LOOKS = ("size", "fit", "colour", "storage", "workers", "range", "on_bad_image", "shift", "rotation", "brightness",
-         "brightness_range", "size_range", "clutter", "occlusion", "noise")  # fmt: skip
+# Settings of data and split that leave open which images are tested: how they are read, how made ones look, what is
+# trained on.
+READ = ("size", "fit", "colour", "storage", "workers", "range", "on_bad_image")
+LOOKS = ("shift", "rotation", "brightness", "brightness_range", "size_range", "clutter", "occlusion", "noise")
 TRAINED_ON = ("val", "train_fraction", "train_per_class", "label_noise")
-LEFT_OPEN = {*(f"dataset.{name}" for name in LOOKS), *(f"split.{name}" for name in TRAINED_ON)}
+LEFT_OPEN = {*(f"dataset.{name}" for name in (*READ, *LOOKS)), *(f"split.{name}" for name in TRAINED_ON)}
+SAME_PROBLEM = {*(f"dataset.{name}" for name in (*READ, "seed", "count"))}
 
 
 def same_images(records: Sequence[Record], found: Sequence[Arrays]) -> bool:
@@ -126,16 +138,21 @@ def same_images(records: Sequence[Record], found: Sequence[Arrays]) -> bool:
     """
     if not all(np.array_equal(one["test_true"], found[0]["test_true"]) for one in found[1:]):
         return False
+    places = {_settings(r, "dataset.", "split.", but=LEFT_OPEN) for r in records if r.config}
     prints = {r.provenance.get("test_fingerprint", "") for r in records if r.status == "finished"}
-    return (len(prints) == 1 and "" not in prints) or len({_places(r) for r in records if r.config}) < 2
+    return (len(prints) == 1 and "" not in prints) or len(places) < 2
 
 
-def _places(record: Record) -> frozenset[tuple[str, str]]:
-    """What decides which images are tested, by a run's settings."""
+def problem(records: Iterable[Record]) -> frozenset[tuple[str, str]]:
+    """Which data and classes the runs of one point are about, by their settings, however images are drawn of them."""
+    return next((_settings(r, "dataset.", but=SAME_PROBLEM) for r in records if r.config), frozenset())
+
+
+def _settings(record: Record, *groups: str, but: Collection[str]) -> frozenset[tuple[str, str]]:
     return frozenset(
         (name, canonical_text(value))
         for name, value in record.config.items()
-        if name.startswith(("dataset.", "split.")) and name not in LEFT_OPEN
+        if name.startswith(groups) and name not in but
     )
 
 

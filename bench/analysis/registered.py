@@ -40,15 +40,24 @@ def broken_promises(sweep: Sweep, records: Sequence[Record], context: Mapping[st
 
 def _seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> Iterator[str]:
     shown, settings = {r.seed for r in records}, settings_of_records(sweep, records)
-    planned = planned_seeds(sweep, context, settings)
-    if lost := [seed for seed in planned if seed not in shown]:
-        yield f"Planned and missing: {_name_seeds(lost)}."
+    planned, exist = planned_seeds(sweep, context, settings), context.get("not_shown", ())
+    lost = lost_seeds(sweep, records, context)
+    if hidden := [seed for seed in lost if seed in exist]:
+        yield f"Planned, run and not shown: {_name_seeds(hidden)}."
+    if missing := [seed for seed in lost if seed not in exist]:
+        yield f"Planned and missing: {_name_seeds(missing)}."
     if gone := _gone(sweep, records, [seed for seed in planned if seed in shown]):
         more = f"; and {len(gone) - 3} more" if len(gone) > 3 else ""
         yield f"Planned and without a record: {'; '.join(gone[:3])}{more}."
     ever = {seed for launch in launches_at(settings, context) for seed in launch["seeds"]}
-    if hidden := sorted(ever - shown - set(planned)):
-        yield f"Planned for an earlier launch and not shown: {_name_seeds(hidden)}."
+    if before := sorted(ever - shown - set(planned)):
+        yield f"Planned for an earlier launch and not shown: {_name_seeds(before)}."
+
+
+def lost_seeds(sweep: Sweep, records: Sequence[Record], context: Mapping[str, Any]) -> list[int]:
+    """The planned seeds of which there is no record here."""
+    shown = {r.seed for r in records}
+    return [s for s in planned_seeds(sweep, context, settings_of_records(sweep, records)) if s not in shown]
 
 
 def _gone(sweep: Sweep, records: Sequence[Record], seeds: Sequence[int]) -> list[str]:

@@ -124,15 +124,16 @@ def main(args: argparse.Namespace) -> int:
         asked = {p.key for p in todo}
         todo = [p for p in planned if p.key not in before.found or p.key in asked]
     records = records_of(sweep, planned, after.found)
+    reader = after.reader(title, store) if store is not None and after.complete else None
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
-        describe(store, title, sweep, records, outcome is not None and bool(outcome.signal))
+        describe(store, title, sweep, records, reader, outcome is not None and bool(outcome.signal))
     counts = count_runs(planned, before, todo, outcome, after, phases.unknown())
     if args.json:
         print(json.dumps({"sweep": title, **counts}))
     else:
         print(" · ".join(f"{count} {word}" for word, count in counts.items() if count or word in ALWAYS))
         if not args.dry_run:
-            print_table(sweep, records)
+            print_table(sweep, records, reader)
     return finish(args, failed_before(failed, before), counts, outcome)
 
 

@@ -10,9 +10,12 @@ from bench.cli.announce import say
 from bench.schema.names import make_printable
 
 if TYPE_CHECKING:
+    from bench.analysis.artifacts import Reader
+    from bench.schema.sweep import Sweep
     from bench.sweep.completed import Completed
     from bench.sweep.launch_result import LaunchResult
     from bench.sweep.plan import Point
+    from bench.track.record import Record
     from bench.track.store import Store
 
 
@@ -91,12 +94,12 @@ def following(args: argparse.Namespace) -> str:
     return f"Next: bench table {shlex.join([*words, *options])}   writes the table, the figure and the verdicts"
 
 
-def print_table(sweep, records) -> None:  # type: ignore[no-untyped-def]
+def print_table(sweep: Sweep, records: list[Record], reader: Reader | None) -> None:
     """The table on the terminal, where the sweep states one."""
     from bench.report import tables
 
     if sweep.table is not None and any(r.status == "finished" for r in records):
-        print("\n" + make_printable(tables.text(sweep, records)))
+        print("\n" + make_printable(tables.text(sweep, records, reader=reader)))
 
 
 def needs_description(store: Store, title: str, outcome: LaunchResult | None) -> bool:

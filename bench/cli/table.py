@@ -72,6 +72,8 @@ def main(args: argparse.Namespace) -> int:
     for kind, name in (("launch", "registered"), ("look", "looks")):
         if found := register.merge(context.get(name, ()), [e for e in entries if e["event"] == kind]):
             context[name] = found
+    if store is not None and (hidden := hidden_seeds(sweep, overrides, title, records, context, store)):
+        context["not_shown"] = hidden
     # What is written is shown: of addresses only what may be.
     scales = {
         n: dataclasses.replace(s, **redact_all({"overrides": s.overrides, "axes": s.axes}))
@@ -111,14 +113,13 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
-    from bench.analysis import artifacts
     from bench.cli.announce import say
     from bench.cli.sweep_arguments import experiment_name
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
     from bench.protocol.lint import findings
     from bench.schema.errors import RequestError
-    from bench.sweep.completed import find_completed, records_file
+    from bench.sweep.completed import find_completed
     from bench.sweep.plan import points, records_of
     from bench.sweep.tuning import Phases
     from bench.track.provenance import repository
@@ -153,16 +154,20 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
         **({"repository": address} if (address := repository()) else {}),
         "log": register.read_stored(store, title),
     }
-    here, beside = artifacts.read_stored(store), committed_files(records_file(title).parent)
-    return records, lambda run, name: (beside if run.key in completed.committed else here)(run, name), context, store
+    return records, completed.reader(title, store), context, store
 
 
-def committed_files(folder: Path) -> Reader:
-    """Reads what the report kept of runs beside their records, for those that no store here has."""
-    from bench.analysis import predictions
-    from bench.analysis.artifacts import read_kept
+def hidden_seeds(
+    sweep: Sweep, overrides: list[str], title: str, records: list[Record], context: dict[str, Any], store: Store
+) -> list[int]:
+    """Planned seeds that this table leaves out, and that have runs which ended."""
+    from bench.analysis.registered import lost_seeds
+    from bench.analysis.selection import ENDED
+    from bench.sweep.plan import points
 
-    return predictions.read_predictions(folder, read_kept(folder))
+    lost = lost_seeds(sweep, records, context)
+    keys = {p.key for p in points(dataclasses.replace(sweep, seeds=lost), overrides)} if lost else set()
+    return sorted({r.seed for r in store.find(keys, title).values() if r.status in ENDED}) if keys else []
 
 
 def read_committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict[str, Any]]:
@@ -174,6 +179,7 @@ def read_committed(path: Path, sweep: Sweep) -> tuple[list[Record], Reader, dict
     from bench.report import evidence, seal
     from bench.schema.claim import digest
     from bench.schema.errors import RequestError
+    from bench.sweep.completed import committed_files
     from bench.track.record import read_csv
 
     records = read_csv(path)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from bench.analysis.artifacts import Reader
+from bench.analysis.best import Mark, marks
 from bench.analysis.frame import Cell, Frame
 from bench.analysis.naming import Digits, axis, key
-from bench.analysis.replicates import Replicate, in_order, summary
-from bench.analysis.rounding import without_noise
-from bench.analysis.stats import LEVEL, one_sample
+from bench.analysis.predictions import Once
 from bench.schema.label import show
 from bench.schema.metric import Metric, metric
 from bench.schema.sweep import Sweep, Table, names
@@ -35,13 +34,14 @@ class Panel:
         at: values of the panel axes.
         rows: values of the row axes, one mapping a row.
         cells: [rows][columns]; None where no such point was planned.
-        marks: [rows][columns]; "best" for the best mean of a column, "within" where not told apart from it.
+        marks: [rows][columns]; "best" for the best mean of a column, "within" where not told apart from it
+            (`bench.analysis.best`).
     """
 
     at: dict[str, Any]
     rows: list[dict[str, Any]]
     cells: list[list[Cell | None]]
-    marks: list[list[str]]
+    marks: list[list[Mark]]
 
 
 @dataclass(frozen=True)
@@ -119,10 +119,13 @@ def layout(frame: Frame, table: Table | None) -> Table:
     return Table(rows=rows, columns=columns)
 
 
-def pivot(frame: Frame, sweep: Sweep) -> Grid:
+def pivot(frame: Frame, sweep: Sweep, reader: Reader | None = None) -> Grid:
     """Lay the frame's cells out as the sweep's table asks.
 
     Axes that the table does not place and that have more than one value become panels.
+
+    Args:
+        reader: gives the runs' predictions, by which models are told apart that no seed changes.
 
     Raises:
         RequestError: for an axis or a metric that the records do not have.
@@ -150,6 +153,7 @@ def pivot(frame: Frame, sweep: Sweep) -> Grid:
         if any(place[wide:] == key(at, roles["columns"]) for place in places)
         for name in shown
     ]
+    once = Once(reader) if reader is not None else None
     panels = []
     for at in frame.product(roles["panels"]):
         head = key(at, roles["panels"])
@@ -160,62 +164,19 @@ def pivot(frame: Frame, sweep: Sweep) -> Grid:
             for r in rows
         ]
         if rows:
-            panels.append(Panel(at, rows, body, _marks(body, columns, frame)))
+            panels.append(Panel(at, rows, body, _marks(body, columns, frame, once)))
     title = sweep.question or sweep.name
     return Grid(title, roles["rows"], roles["columns"], roles["panels"], columns, panels)
 
 
-def _marks(body: list[list[Cell | None]], columns: list[Column], frame: Frame) -> list[list[str]]:
-    """Per column the best mean, and the cells that are not told apart from the best.
-
-    Multiple comparisons with the best (Hsu 1984), by Bonferroni: a cell is out where any other one of its column is
-    better in paired differences with a one-sided p of at most 5% / (k (k - 1)), in a column of k cells. So in 95% of
-    tables no cell is out that is as good as the best.
-    """
-    marks = [["" for _ in columns] for _ in body]
-    for j, column in enumerate(columns):
-        if not column.metric.better:
-            continue
-        sign = 1.0 if column.metric.better == "greater" else -1.0
-        cells = {i: c for i, row in enumerate(body) if (c := row[j]) and math.isfinite(c.interval.mean)}
-        if len(cells) < 2:
-            continue
-        ranked = sorted(cells, key=lambda i: -sign * cells[i].interval.mean)
-        best = ranked[0]
-        for i, cell in cells.items():
-            if cell.interval.mean == cells[best].interval.mean:
-                marks[i][j] = "best"
-            elif cell.interval.n > 1 and not any(
-                _better(cells[k], cell, column.metric, frame) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
-                for k in ranked  # the best first: most cells are out by it alone
-                if k != i
-            ):
-                marks[i][j] = "within"
-    return marks
-
-
-def _better(one: Cell, other: Cell, of: Metric, frame: Frame) -> float:
-    """One-sided p for "`one` is better", paired by replicate; 1 where no test can say so.
-
-    As in a claim, a run that did not finish is left out and counted as the worst there can be: the larger p of both.
-    """
-    both = [n for n in one.values if n in other.values]
-    found = [_p_better(one, other, both, of, frame)]
-    if alone := one.values.keys() ^ other.values.keys():
-        found.append(1.0 if of.worst is None else _p_better(one, other, in_order({*both, *alone}), of, frame))
-    return max(found)
-
-
-def _p_better(one: Cell, other: Cell, names: Iterable[Replicate], of: Metric, frame: Frame) -> float:
-    """The same on these replicates; one that a cell lacks is the worst there can be."""
-    worst = math.nan if of.worst is None else of.worst
-    pairs = {n: (one.values.get(n, worst), other.values.get(n, worst)) for n in names}
-    # Rounding is no spread. Equal differences prove nothing: no test can say so.
-    largest = max((abs(v) for pair in pairs.values() for v in pair if math.isfinite(v)), default=0.0)
-    sign = 1.0 if of.better == "greater" else -1.0
-    changes = {n: without_noise(sign * (a - b), largest) for n, (a, b) in pairs.items()}
-    p = one_sample(summary(changes, frame.overlap([*one.records, *other.records]))).p_greater
-    return 1.0 if math.isnan(p) else p
+def _marks(
+    body: list[list[Cell | None]], columns: list[Column], frame: Frame, reader: Reader | None
+) -> list[list[Mark]]:
+    found = [
+        marks({i: cell for i, row in enumerate(body) if (cell := row[j]) is not None}, column.metric, frame, reader)
+        for j, column in enumerate(columns)
+    ]
+    return [[of_column.get(i, "") for of_column in found] for i in range(len(body))]
 
 
 def number(cell: Cell, digits: Digits) -> tuple[str, str]:

@@ -7,9 +7,10 @@ import html as escaping
 import io
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from bench.analysis.artifacts import Reader
 from bench.analysis.frame import select_frame
 from bench.analysis.naming import point
 from bench.disk import show_cell
@@ -23,11 +24,11 @@ from bench.track.record import Record
 MARK = {"best": "*", "within": "~", "": ""}
 
 
-def text(sweep: Sweep, records: list[Record], context: Mapping[str, Any] | None = None, width: int = 100) -> str:
+def text(sweep: Sweep, records: list[Record], reader: Reader | None = None, width: int = 100) -> str:
     """The sweep's table with its notes, for a terminal of `width` columns."""
     frame = select_frame(sweep, records)
-    grid = pivot(frame, sweep)
-    return plain_text(grid, notes(grid, frame, sweep, records, context or {}), width, compare_published(frame, sweep))
+    grid = pivot(frame, sweep, reader)
+    return plain_text(grid, notes(grid, frame, sweep, records, {}), width, compare_published(frame, sweep))
 
 
 def plain_text(grid: Grid, said: Sequence[Note] = (), width: int = 100, published: Sequence[Beside] = ()) -> str:

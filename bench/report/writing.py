@@ -120,12 +120,13 @@ def write(
 ) -> Report:
     """See `bench.report.write`."""
     frame = select_frame(sweep, records)
-    grid = pivot(frame, sweep)
-    said = notes(grid, frame, sweep, records, context)
-    theirs = compare_published(frame, sweep)
+    of_some = ""
     if reader is not None:
         reader, of_some = predictions.limit(judged_records(sweep, records), reader, frame.drawn)
-        said += [Note(of_some)] if of_some else []
+    grid = pivot(frame, sweep, reader)
+    said = notes(grid, frame, sweep, records, context)
+    said += [Note(of_some)] if of_some else []
+    theirs = compare_published(frame, sweep)
     verdicts = judge(sweep, records, context, reader)
     files: dict[str, str | bytes] = {
         "records.csv": to_csv(records),

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.analysis.artifacts import Reader, read_kept, read_stored
 from bench.analysis.naming import key
+from bench.analysis.predictions import read_predictions
 from bench.analysis.selection import was_tuning
 from bench.report import seal
 from bench.report.seal import faults
@@ -46,6 +48,16 @@ class Completed:
     def with_status(self, planned: Sequence[Point], status: str) -> list[Point]:
         """The planned points that ended so."""
         return [p for p in planned if p.key in self.found and self.found[p.key].status == status]
+
+    def reader(self, title: str, store: Store) -> Reader:
+        """Reads the files of these runs: from the store, or from what the report kept beside committed records."""
+        here, beside = read_stored(store), committed_files(records_file(title).parent)
+        return lambda run, name: (beside if run.key in self.committed else here)(run, name)
+
+
+def committed_files(folder: Path) -> Reader:
+    """Reads what the report kept of runs beside their records, for those that no store here has."""
+    return read_predictions(folder, read_kept(folder))
 
 
 def records_file(title: str) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.analysis.artifacts import Reader
 from bench.schema.sweep import Sweep
 from bench.track.pages import NOTE
 from bench.track.record import Record, to_csv
@@ -23,10 +24,18 @@ def lacks_description(store: Store, title: str) -> bool:
     return parent is not None and store.tag_of(parent, NOTE) is None
 
 
-def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], interrupted: bool = False) -> None:
+def describe(
+    store: Store,
+    title: str,
+    sweep: Sweep,
+    records: Sequence[Record],
+    reader: Reader | None = None,
+    interrupted: bool = False,
+) -> None:
     """Write question, source, table, figure and counts into the sweep's parent run.
 
     Args:
+        reader: reads the runs' files.
         interrupted: nobody runs what is missing.
 
     Raises:
@@ -39,7 +48,7 @@ def describe(store: Store, title: str, sweep: Sweep, records: Sequence[Record], 
     said = f"{len(records)} runs: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n)
     text = [f"**{sweep.question}**", sweep.source, said]
     with TemporaryDirectory() as folder:
-        for name, content in _evidence(sweep, list(records)).items():
+        for name, content in _evidence(sweep, list(records), reader).items():
             (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
             text += [_body(content)] if name in DESCRIBED and isinstance(content, str) else []
         store.add_files(parent, sorted(Path(folder).iterdir()))
@@ -70,7 +79,7 @@ def _body(markdown: str) -> str:
     return rest.strip() if head.startswith(("#", "**")) else markdown
 
 
-def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
+def _evidence(sweep: Sweep, records: list[Record], reader: Reader | None) -> dict[str, str | bytes]:
     """Table and figures as files' contents; nothing of what the records do not have yet, and no verdict.
 
     Figures that need files of every run are left to `bench table`: fetching them would hold up the sweep's end.
@@ -89,7 +98,7 @@ def _evidence(sweep: Sweep, records: list[Record]) -> dict[str, str | bytes]:
         out["verdict.md"] = f"# {sweep.name}: verdicts\n\n{TO_JUDGE}\n"
     if sweep.table is not None:
         frame = select_frame(sweep, records)
-        grid = pivot(frame, sweep)
+        grid = pivot(frame, sweep, reader)
         out["table.md"] = tables.markdown(grid, notes(grid, frame, sweep, records, {}))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if figure is not None and figure.kind not in artifacts.FILE:

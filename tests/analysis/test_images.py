@@ -17,6 +17,7 @@ from bench.analysis.claims import judge
 from bench.analysis.frame import select_frame
 from bench.analysis.images import (
     LEFT_OPEN,
+    SAME_PROBLEM,
     agreement,
     agreement_between,
     doubtful_labels,
@@ -25,6 +26,7 @@ from bench.analysis.images import (
     on_images,
     votes,
 )
+from bench.report.grid import pivot
 from bench.report.verdict import describe
 from bench.schema.dataset import Dataset, Split
 from bench.track.record import Record
@@ -94,12 +96,32 @@ def test_images_of_two_sets_are_not_paired_because_their_labels_come_in_one_orde
     assert paired(of("dataset.source", "digits", "mnist5k")) == (False, False)
 
 
+def test_marks_of_a_table_use_the_test_of_the_verdicts() -> None:
+    """Of neighbours, which no seed changes, all were "not told apart" beside a verdict that told them apart."""
+    sweep = make_sweep(AXES, table={"rows": "model"}, seeds=SEEDS)
+
+    def marked(right: dict[str, float], of: Any = None, read: bool = True, fixed: bool = True) -> list[list[str]]:
+        records, reader = drawn(right, fixed=fixed)
+        records = [dataclasses.replace(r, config=of(r)) if of else r for r in records]
+        (panel,) = pivot(select_frame(sweep, records), sweep, reader if read else None).panels
+        return panel.marks
+
+    assert marked({"a": 0.9, "b": 0.8}) == [["best"], [""]]
+    assert marked({"a": 0.81, "b": 0.8}) == [["best"], ["within"]]
+    assert marked({"a": 0.9, "b": 0.8}, read=False) == [["best"], ["within"]]  # nothing tells
+    assert marked({"a": 0.9, "b": 0.5}, fixed=False) == [["best"], [""]]  # by the seeds
+    # Other data are no competitors, other draws of the same are.
+    assert marked({"a": 0.9, "b": 0.8}, lambda r: {"dataset.source": r.axes["model"]}) == [[""], [""]]
+    assert marked({"a": 0.9, "b": 0.8}, lambda r: {"dataset.clutter": r.axes["model"]}) == [[""], [""]]
+    assert marked({"a": 0.9, "b": 0.8}, lambda r: {"dataset.size": r.axes["model"]}) == [["best"], [""]]
+
+
 def test_what_leaves_the_test_images_alone_is_a_setting() -> None:
     fields = {
         f"dataset.{f.name}" for kind in typing.get_args(typing.get_args(Dataset)[0]) for f in dataclasses.fields(kind)
     }
     fields |= {f"split.{f.name}" for f in dataclasses.fields(Split)}
-    assert fields >= LEFT_OPEN
+    assert fields >= LEFT_OPEN | SAME_PROBLEM
 
 
 @pytest.mark.parametrize(("more", "less"), [(5, 0), (6, 0), (12, 3), (40, 22), (40, 20), (1, 1)])

@@ -65,6 +65,19 @@ def test_crossed_replicates_are_counted_and_agree_with_the_files(here: Path, ben
         assert (status, "CONSISTENT" in out) == (0, True), err
 
 
+def test_seeds_that_ran_and_are_left_out_are_not_missing(
+    here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Callable[..., Any]
+) -> None:
+    """`--seeds` of a table chooses among runs that are there: it was told as "planned and missing"."""
+    shutil.copytree(here, tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    status, out, err = bench("table", "tiny", "--seeds", "1")
+    assert status == 0, err
+    assert "! Planned, run and not shown: seed 1." in out
+    status, out, err = bench("reproduce", "tiny", "--check")
+    assert (status, "Planned, run and not shown: seed 1." in err, "missing" in err) == (1, True, False)
+
+
 def test_fresh_seeds_are_judged_on_themselves(here: Path) -> None:
     assert {r.seed for r in read(here / "results" / "tiny-confirm").records} == {2, 3}
     (look,) = looks(here / "results" / "tiny-confirm")

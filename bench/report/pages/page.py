@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.analysis import predictions
-from bench.analysis.artifacts import read_kept
+from bench.analysis.artifacts import Reader, read_kept
 from bench.analysis.claims import judge
 from bench.analysis.frame import Cell, Frame, select_frame
 from bench.analysis.judged import Verdict
@@ -46,12 +46,11 @@ def content(evidence: Evidence) -> dict[str, Any]:
     """
     sweep, records = evidence.sweep, evidence.records
     frame = select_frame(sweep, records)
-    grid = pivot(frame, sweep)
+    reader = predictions.read_predictions(evidence.folder, read_kept(evidence.folder))
+    grid = pivot(frame, sweep, reader)
     said = notes(grid, frame, sweep, records, evidence.context)
     figures, charts = drawings(evidence, frame)
-    verdicts = judge(
-        sweep, records, evidence.context, predictions.read_predictions(evidence.folder, read_kept(evidence.folder))
-    )
+    verdicts = judge(sweep, records, evidence.context, reader)
     claims = claims_figure(verdicts)
     places = {r.key or r.run_id: i for i, r in enumerate(records[:LISTED])}
     listed = listing(evidence)
@@ -79,7 +78,7 @@ def content(evidence: Evidence) -> dict[str, Any]:
         # The key below the table says how to read it.
         "notes": [n.text for n in said if not n.stamp and not n.text.startswith(("Cells:", "Marked:"))],
         "grid": table(grid, places),
-        "selector": selector(frame, sweep, grid, places),
+        "selector": selector(frame, sweep, grid, places, reader),
         "published": published_table(compare_published(frame, sweep)),
         "table_files": [f for f in ("table.csv", "table.md", "table.tex") if (evidence.folder / f).exists()],
         "figures": figures,
@@ -118,7 +117,7 @@ def verdict_row(found: Verdict) -> dict[str, Any]:
     }
 
 
-def selector(frame: Frame, sweep: Sweep, grid: Grid, places: Mapping[str, int]) -> list[dict[str, Any]]:
+def selector(frame: Frame, sweep: Sweep, grid: Grid, places: Mapping[str, int], reader: Reader) -> list[dict[str, Any]]:
     """The same table for each metric that the records have, after the sweep's own; none where that is too much."""
     own = [m.name for m in grid.metrics]
     found = {n for r in frame.records for n in (*r.metrics, *r.costs) if not n.startswith("corrupt/")} - {*own}
@@ -129,7 +128,7 @@ def selector(frame: Frame, sweep: Sweep, grid: Grid, places: Mapping[str, int]) 
     stated = layout(frame, sweep.table)
     out: list[dict[str, Any]] = [{"label": ", ".join(m.label for m in grid.metrics), "grid": None}]
     for name in names:
-        other = pivot(frame, dataclasses.replace(sweep, table=dataclasses.replace(stated, metric=name)))
+        other = pivot(frame, dataclasses.replace(sweep, table=dataclasses.replace(stated, metric=name)), reader)
         out.append({"label": metric(name).label, "grid": table(other, places)})
     return out
 
