@@ -92,7 +92,8 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
                for path, module in use.modules.items()]  # fmt: skip
     if use.verbatim:
         sources += [f"{module.label} as it stands: {module.text}" for module in use.modules.values()]
-    text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found)])
+    order = [module.label if named or module.path != file else "" for module in use.order(use.modules[file])]
+    text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found), *order])
     files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
     paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
     names = frozenset((path, name) for path, module in use.modules.items()

@@ -165,7 +165,7 @@ def _module(part: Listed) -> types.ModuleType:
         for name in sys.modules.keys() - before:  # so that the next attempt says the same
             file = getattr(sys.modules[name], "__file__", None)
             if isinstance(file, str) and not is_installed(Path(file)):
-                del sys.modules[name]
+                _drop(name)
         again = (part.file, found.hash) in _before
         raise error if isinstance(error, RequestError) else _import_error(part, error, again) from error
     finally:
@@ -199,7 +199,7 @@ def _one_of_each_name(part: Listed) -> None:
             continue
         file = getattr(sys.modules[name], "__file__", None)
         if file is None:  # a folder without __init__.py, which it has by now
-            del sys.modules[name]
+            _drop(name)
             continue
         if Path(file) == path:
             continue
@@ -207,7 +207,7 @@ def _one_of_each_name(part: Listed) -> None:
         if Path(file) in [p for place in live for p in (place.with_suffix(".py"), place / "__init__.py")]:
             raise RequestError(f"{part.where}: '{name}' is {path} here, and {file} of another part that is in use. "
                                "Rename one of the two files.")  # fmt: skip
-        del sys.modules[name]
+        _drop(name)
 
 
 def _none_of_timm(file: Path) -> None:
@@ -223,6 +223,14 @@ def _none_of_timm(file: Path) -> None:
         for part in names:
             if timm.is_model(part.name) and timm.model_entrypoint(part.name).__module__.startswith("timm."):
                 raise RequestError(f"{part.where}: timm has a '{part.name}' already. Rename the function.")
+
+
+def _drop(name: str) -> None:
+    """Take a module out, of its package too: `from . import layers` asks that first, and would get the old one."""
+    module = sys.modules.pop(name, None)
+    package, _, last = name.rpartition(".")
+    if module is not None and vars(sys.modules.get(package, module)).get(last) is module:
+        delattr(sys.modules[package], last)
 
 
 def _of(module: Any, root: Path) -> bool:
@@ -243,7 +251,7 @@ def _forget(places: set[Path], files: set[Path]) -> None:
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if any(_of(module, place) for place in places) or (isinstance(file, str) and Path(file) in files):
-            del sys.modules[name]
+            _drop(name)
     for kept in (_loaded, _used):
         for path in [p for p in kept if p in files or places & {*p.parents}]:
             del kept[path]

@@ -33,11 +33,13 @@ def file_names(node: ast.AST) -> list[str]:
     """What a node may say of the names of files: a text as it is, and a pattern where a part of it is computed."""
     match node:
         case ast.JoinedStr(values=values):
-            return _pattern("".join(str(v.value) if isinstance(v, ast.Constant) else "*" for v in values))
+            text = "".join(str(v.value) if isinstance(v, ast.Constant) else "*" for v in values)
+            return [*_pattern(text), *_below(text)]
         case ast.Constant(value=str(text)):
             suffix = text.startswith(".") and text[1:].replace(".", "").isalnum()
             filled = FILLED.sub("*", text)
-            return [text, *([f"{ANYWHERE}*{text}"] if suffix else []), *(_pattern(filled) if filled != text else [])]
+            made = [*_pattern(filled), *_below(filled)] if filled != text else _below(f"*{text}")
+            return [*([] if text.startswith("/*") else [text]), *([f"{ANYWHERE}*{text}"] if suffix else []), *made]
         case ast.Attribute(attr=name) if name in LISTING:
             return [LISTING[name]]
         case ast.Name(id="listdir" | "scandir"):
@@ -95,3 +97,11 @@ def _pattern(text: str) -> list[str]:
     """
     made = re.sub(r"\*+", "*", text)
     return [f"{ANYWHERE}{made}" if made.startswith("*") else made] if any(map(str.isalnum, text)) else []
+
+
+def _below(text: str) -> list[str]:
+    """What stands below a computed folder: `w.bin` of `f"{HERE}/w.bin"`, `HERE + "/w.bin"`, `"%s/w.bin" % HERE`."""
+    rest = text.removeprefix("*/")
+    if rest == text:
+        return []
+    return _pattern(rest) if rest.startswith("*") and any(map(str.isalnum, rest)) else [rest]

@@ -30,6 +30,7 @@ OF_THE_TEXT = {
     "co_firstlineno",
     "f_lineno",
     "lineno",
+    "tb_lineno",
     "co_consts",
 }
 PLAIN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom, ast.Pass,
@@ -172,7 +173,7 @@ class Module:
     def _reads(self, statement: ast.stmt) -> bool:
         """Whether a statement that only binds names reads one of the file's where it stands, not when it is called."""
         return any(isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and (n.id in self.binds or "*" in self.binds)
-                   for n in _run(statement))  # fmt: skip
+                   for n in run_nodes(statement))  # fmt: skip
 
     def _harmless(self, decorator: ast.expr) -> bool:
         target = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -216,7 +217,9 @@ def is_computed(node: ast.AST) -> bool:
 def reads_text(node: ast.AST) -> bool:
     """Whether one node asks for docstrings, lines or the source: words for people then are what the code works with."""
     match node:
-        case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()):
+        case (
+            ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name, ctx=ast.Load()) | ast.Constant(value=str(name))
+        ):
             return name in OF_THE_TEXT
         case ast.alias(name=name):
             return name in OF_THE_TEXT
@@ -256,7 +259,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
-            yield from (n.target.id for n in _run(node) if isinstance(n, ast.NamedExpr))
+            yield from (n.target.id for n in run_nodes(node) if isinstance(n, ast.NamedExpr))
             return
         case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
             yield name
@@ -276,13 +279,13 @@ def _hints(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
     return [hint for hint in (*given, function.returns) if hint is not None]
 
 
-def _run(node: ast.AST) -> Iterator[ast.AST]:
+def run_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a statement that are run where it stands: all but the bodies of its functions."""
     yield node
     body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
     for inner in ast.iter_child_nodes(node):
         if not any(inner is s for s in body):
-            yield from _run(inner)
+            yield from run_nodes(inner)
 
 
 def canonical(node: ast.AST) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from bench.parts.hints import BLIND, HINTS, reads
 from bench.parts.listing import folders, is_installed
 from bench.parts.quoted import ANYWHERE, file_names, quoted_names
-from bench.parts.syntax import Module, is_computed, reads_text
+from bench.parts.syntax import Module, is_computed, reads_text, run_nodes
 from bench.parts.walk import TooMany, digest, few_files_below, files_below, matches, state_of
 
 ADDED: set[str] = set()  # entries of sys.path that own parts brought
@@ -53,6 +53,7 @@ class Use:
         self._is_dataset = is_dataset  # what it reads is in its images, however many they are
         self.verbatim, self.reads_hints, self.asks_for_name, self.computed = False, False, False, False
         self._folders: dict[str, list[Path]] = {}  # package -> where its modules are
+        self._runs: dict[int, list[Module]] = {}  # id of an import -> the user's files that it runs, in order
         self._whole: set[Path] = set()  # folders of packages of which any module may be asked for, by `package.module`
         self._hints = hints
         self._todo: list[tuple[Module, ast.stmt, bool]] = []  # the last: whether it is used, or only run
@@ -76,8 +77,21 @@ class Use:
         for name in names:
             for i in module.binds.get(name, ()):
                 self._add(module, i)
+            for i in module.binds.get("*", ()):
+                if self._brings(module, i, name, ()):
+                    self._add(module, i)
             if name not in module.binds and module.open:
                 self.everything(module)
+
+    def _brings(self, module: Module, index: int, name: str, above: tuple[Path, ...]) -> bool:
+        """Whether an import by a star may bind a name, as `__all__` of what it imports decides."""
+        star = module.statements[index]
+        own = self._chain(_join(module.package, star.level, star.module)) if isinstance(star, ast.ImportFrom) else []
+        if not own or own[-1].path in above:
+            return not own
+        other = own[-1]
+        stars = (self._brings(other, i, name, (*above, other.path)) for i in other.binds.get("*", ()))
+        return name in other.binds or "__getattr__" in other.binds or any(stars)
 
     def everything(self, module: Module) -> None:
         """All that a file holds."""
@@ -114,6 +128,27 @@ class Use:
                 self.asks_for_name = self.asks_for_name or module.asks_for_name(node)
                 self.verbatim = self.verbatim or reads_text(node) or module.asks_for_path(node)
 
+    def order(self, first: Module) -> list[Module]:
+        """The files that do something when they are imported, in the order in which Python runs them; [] for one alone.
+
+        One stands there again where it goes on after another: `L.append(1)`, then `import other`, then `L.append(2)`.
+        """
+        found: list[Module] = []
+        seen: set[Path] = set()
+
+        def run(module: Module) -> None:
+            seen.add(module.path)
+            effects = {*module.effects}
+            for i, statement in enumerate(module.statements):
+                for imported in (m for node in run_nodes(statement) for m in self._runs.get(id(node), ())):
+                    if imported.path not in seen:
+                        run(imported)
+                if i in effects and found[-1:] != [module]:
+                    found.append(module)
+
+        run(first)
+        return found if len(found) > 1 else []
+
     def _add_whole(self) -> bool:
         """Take all of the modules that are imported anywhere, of packages that are used as a whole; whether any is new.
 
@@ -128,17 +163,21 @@ class Use:
         self, node: ast.Import | ast.ImportFrom, importer: Module, used: bool
     ) -> Iterator[tuple[Module, str | None]]:
         """(file, name that is taken from it or None for all) of the user's own files that an import runs."""
+        self._runs[id(node)] = runs = []
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield from ((module, None) for module in self._chain(alias.name))
+                runs += (chain := self._chain(alias.name))
+                yield from ((module, None) for module in chain)
                 bound = alias.name if alias.asname else alias.name.partition(".")[0]
                 self._whole.update(self._folders.get(bound, ()) if used else ())
             return
         origin = _join(importer.package, node.level, node.module)
         parents = self._chain(origin)
+        runs += parents
         for alias in node.names:
             name = _join(origin, 1, alias.name)
             if alias.name != "*" and (inside := self._chain(name)):
+                runs += inside
                 yield inside[-1], None  # a module
             self._whole.update(self._folders.get(name, ()) if used else ())
             if parents:

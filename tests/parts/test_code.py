@@ -233,7 +233,8 @@ def test_the_order_of_imports_is_layout(net: Path, write: Write) -> None:
     assert len({one for one, _ in list(made)}) <= 2
 
 
-@pytest.mark.parametrize("how", ["float(net.__doc__)", "len(inspect.getsource(act))", "net.__code__.co_firstlineno",
+@pytest.mark.parametrize("how", ["float(net.__doc__)", "vars(Net)['__doc__']", "len(inspect.getsource(act))",
+                                 "net.__code__.co_firstlineno",
                                  "open(__file__).read()", "open('parts/net.py'), open('parts/layers.py')"])  # fmt: skip
 def test_of_code_that_works_with_its_text_comments_count(net: Path, how: str) -> None:
     layers = net.with_name("layers.py")
@@ -317,6 +318,9 @@ WAYS = {  # files beside what net is; the one that changes; whether second, in t
         PART.format("from fast import *", "act"), {"parts/fast.py": "from slow import *\nuse = 1",
                                                   "parts/slow.py": "act = 1"}, False,
     ),
+    "a name that __all__ gives to a star": (
+        PART.format("act1 = 0\nfrom fast import *", "act1"), {"parts/fast.py": "__all__ = ['act1']\nact1 = 9"}, False,
+    ),
     "import_module under another name": (
         PART.format("from importlib import import_module as load", "load('fa' + 'st').act"),
         {"parts/fast.py": "act = 1", "slow.py": "act = 1", "deep/__init__.py": "act = 2"}, False,
@@ -389,6 +393,29 @@ def test_the_order_of_what_reads_and_what_changes_a_value_counts(write: Write, w
     assert len(made) == 1 + counts
 
 
+RUN = {"reg.py": "L = []", "fast.py": "from reg import L\nL.append(1)", "slow.py": "from reg import L\nL.append(2)"}
+
+
+@pytest.mark.parametrize(("one", "two", "counts"), [
+    ("import fast\nimport slow", "import slow\nimport fast", True),
+    ("from fast import L as a\nfrom slow import L as b", "from slow import L as b\nfrom fast import L as a", True),
+    ("import both", "import both  # other", False),
+    ("import fast\nL.append(3)", "L.append(3)\nimport fast", True),
+    ("import slow\nimport fast\nimport both", "import both\nimport slow\nimport fast", True),
+    ("import fast\nimport math", "import math\nimport fast", False),
+    ("import slow\nimport still", "import still\nimport slow", False),
+])  # fmt: skip
+def test_the_order_of_imports_that_do_something_counts(write: Write, one: str, two: str, counts: bool) -> None:
+    """As of a list that grows, or of numbers that are drawn: `PROJECTION = torch.randn(64, 64)` in two files."""
+    for name, content in {**RUN, "both.py": "import fast\nimport slow", "still.py": "A = 1\ndef f(): return A"}.items():
+        write(f"parts/{name}", content + "\n")
+    made = set()
+    for lines in (one, two):
+        write("parts/net.py", PART.format(f"from reg import L\n{lines}", "L") + OTHER)
+        made.add(hashes()[0])
+    assert len(made) == 1 + counts
+
+
 HOWS = ("import helper", "from . import helper", "from helper import act", "from deep import helper",
         "from importlib import import_module as helper")  # fmt: skip
 
@@ -420,6 +447,9 @@ def test_compiled_modules_count_with_their_content(write: Write, how: str) -> No
     ("open('far/%s.txt' % shape)", "far/{}.txt"),
     ("open(HERE / 't' / (shape + '.txt'))", "parts/t/{}.txt"),
     ("list((HERE / 't').iterdir())", "parts/t/{}.txt"),
+    ("glob(f'{HERE}/t/*.txt')", "parts/t/{}.txt"),
+    ("glob(str(HERE) + '/*.txt')", "parts/{}.txt"),
+    ("glob('%s/t/*.txt' % HERE)", "parts/t/{}.txt"),
 ])  # fmt: skip
 def test_files_that_a_pattern_matches_count(write: Write, how: str, file: str) -> None:
     write("parts/net.py", PART.format("from pathlib import Path\nHERE = Path(__file__).parent", how) + OTHER)
@@ -437,6 +467,17 @@ def test_files_that_a_pattern_matches_count(write: Write, how: str, file: str) -
     if "+" in how:
         write("runs.txt", "1")
     assert hashes()[0] == one[0] or how == "Path('far').glob('*')"  # it is a pattern of the part's folder, too
+
+
+@pytest.mark.parametrize(
+    "how", ["f'{HERE}/t/w.bin'", "HERE + '/t/w.bin'", "'{}/t/w.bin'.format(HERE)", "f'{HERE}/t/{HERE}.bin'"]
+)
+def test_a_file_that_is_not_there_yet_counts_when_it_comes(write: Write, how: str) -> None:
+    """`if os.path.exists(...)`: the run without it is finished, and would answer for the one with it."""
+    write("parts/net.py", PART.format("import os\nHERE = os.path.dirname(__file__)", f"os.path.exists({how})") + OTHER)
+    before = hashes()
+    write("parts/t/w.bin", "1")
+    assert [a != b for a, b in zip(hashes(), before, strict=True)] == [True, False]
 
 
 @pytest.mark.parametrize("named", ['f"m{i}"', 'f"{i}.m{i}"', 'f"m{i}.{i}"', '"m" + str(i)', '"m%d" % i'])

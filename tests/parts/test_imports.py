@@ -53,6 +53,10 @@ def width(exp: Experiment) -> int:
     ("import json\nWIDTH = json.loads((HERE / 'width.json').read_text())", "parts/width.json", "{}"),
     ("from mine.deep import WIDTH", "mine/deep.py", "WIDTH = {}"),
     ("from helper import WIDTH", "parts/helper.py", "WIDTH = {}"),
+    ("from . import helper\nWIDTH = helper.WIDTH", "parts/helper.py", "WIDTH = {}"),
+    ("from parts import helper\nWIDTH = helper.WIDTH", "parts/helper.py", "WIDTH = {}"),
+    ("from far.off import helper\nWIDTH = helper.WIDTH", "far/off/helper.py", "WIDTH = {}"),
+    ("from . import far\nfrom .far import helper\nWIDTH = far.helper.WIDTH", "parts/far/helper.py", "WIDTH = {}"),
     ("WIDTH = len((HERE / f'{\"wid\" + \"th\"}.txt').read_text())", "parts/width.txt", "x" * 4),
 ])  # fmt: skip
 def test_what_was_imported_before_a_change_is_imported_anew(write: Write, lines: str, file: str, content: str) -> None:
@@ -92,11 +96,12 @@ def test_a_class_is_the_same_for_all_parts_of_a_run(write: Write, how: str) -> N
     assert mine.blocks == 1
 
 
-def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write) -> None:
+@pytest.mark.parametrize("how", ["import shared", "from . import shared", "from parts import shared"])
+def test_a_run_begins_with_modules_as_their_code_makes_them(write: Write, how: str) -> None:
     """A warm worker has run others before."""
     write("parts/shared.py", "WIDTHS = [4]")
-    write("parts/net.py", NET.format("from shared import WIDTHS\nWIDTH = WIDTHS[0]"))
-    write("parts/other.py", "import shared\nshared.WIDTHS[0] = 8\nfrom bench.parts import metric\n"
+    write("parts/net.py", NET.format(f"{how}\nWIDTH = shared.WIDTHS[0]"))
+    write("parts/other.py", f"{how}\nshared.WIDTHS[0] = 8\nfrom bench.parts import metric\n"
           "@metric(range=(0, 1))\ndef other(scores, labels, classes):\n    return 0.5")  # fmt: skip
     compose(["metrics.names=[other]"])
     exp = asked("metrics.names=[other]")
