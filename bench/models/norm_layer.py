@@ -48,12 +48,14 @@ def _own(own: Own, channels: int, dim: int) -> nn.Module | None:
     """
     make = function("norm_layer", own)
     try:
-        layer = make(channels, dim, **arguments(make, own.values, "norm_layer"))
+        settings = arguments(make, own.values, "norm_layer")
+        layer = make(channels, dim, **settings)
+        none = layer is None and make(channels, 2 - dim, **settings) is None
     except RequestError:
         raise
     except Exception as error:
         raise error_of(f"norm_layer '{own.name}' cannot be made for {channels} channels", error) from error
-    if layer is not None and not isinstance(layer, nn.Module):
+    if none or not isinstance(layer, nn.Module | None):
         raise RequestError(f"norm_layer '{own.name}' gives back {type(layer).__name__}. Expected torch.nn.Module.")
     return layer
 

@@ -41,7 +41,9 @@ def own(model: OwnModel, kind: NormLayer, shape: tuple[int, int, int], classes: 
     try:
         logits = blank_output(net, shape)
     except Exception as error:
-        raise error_of(f"{named} cannot take images of {_of(shape)}", error) from error
+        other = {str(p.dtype) for p in net.parameters()} - {"torch.float32"}
+        hint = f", float32 (its weights: {', '.join(sorted(other))})" if other else ""
+        raise error_of(f"{named} cannot take images of {_of(shape)}{hint}", error) from error
     _check(logits, classes, named)
     if (head := model.own.says("head")) is not None:
         net.__dict__["head_path"] = head

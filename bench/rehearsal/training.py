@@ -132,7 +132,12 @@ def _train_in_two(exp: Experiment, few: ImageData) -> dict[str, Tensor]:
                 f"{those(exp)}: what it keeps between steps cannot be read back from a checkpoint. Tensors, numbers, "
                 "texts, lists and dicts of these can: float(x), x.tolist() or torch.from_numpy(x) make them of NumPy's."
             ) from None
-        return _train_shortly(exp, few, _build_anew(exp, few, 2), file)
+        try:
+            return _train_shortly(exp, few, _build_anew(exp, few, 2), file)
+        except (RequestError, RunFailed):
+            raise
+        except Exception as error:
+            raise error_of(f"{those(exp)} cannot go on from a checkpoint after an epoch", error) from error
 
 
 def _look_at(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Module) -> None:
@@ -158,9 +163,33 @@ def _look_at(exp: Experiment, few: ImageData, batch: Tensor, net: nn.Module) -> 
                                "the images' device, device=x.device.")  # fmt: skip
         if not torch.isfinite(logits).all():
             raise RequestError(f"{named} gives NaN or infinite logits before any training: look at its initialisation.")
+        if (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(logits))):
+            raise RequestError(f"{named} gives probabilities, which sum to 1. Expected logits: leave the softmax out, "
+                               "or give their logarithm.")  # fmt: skip
+        _hold_evaluation(exp, net, prepare(batch), logits)
     if not _learns(net, prepare(batch)):
         raise RequestError(f"{named} gives logits without a gradient, so that nothing is learnt: no detach(), numpy() "
                            "or torch.no_grad() may lie on the way.")  # fmt: skip
+
+
+def _hold_evaluation(exp: Experiment, net: nn.Module, inputs: Tensor, logits: Tensor) -> None:
+    """Hold the evaluation of an image to that image: how many are scored at once is in no key."""
+
+    def differs(*parts: Tensor) -> bool:
+        again = torch.cat([net(part) for part in parts])
+        return not torch.allclose(logits, again, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
+
+    if differs(inputs):
+        raise RequestError(
+            f"{those(exp)} gives the same images other logits each time, in evaluation too: it draws, or counts, in "
+            "its forward. Ask self.training there, as nn.Dropout does: functional.dropout(x, p, self.training)."
+        )
+    if differs(inputs[:3], inputs[3:]):
+        raise RequestError(
+            f"{those(exp)} gives an image other logits in another batch, in evaluation too: they would depend on how "
+            "many images are scored at once. Use means over the batch in training only, and running ones in evaluation "
+            "(nn.BatchNorm2d without track_running_stats=False does)."
+        )
 
 
 def _train_briefly(exp: Experiment, few: ImageData, net: nn.Module) -> tuple[dict[str, Tensor], Brought | None]:

@@ -43,8 +43,6 @@ class Trainer:
         self.max_steps = exp.trainer.steps or -1
         self.loggers: list[Any] = []
         self.callbacks: list[Any] = []
-        self.callback_metrics: dict[str, Any] = {}
-        self.optimizers: list[torch.optim.Optimizer] = []
 
     @property
     def estimated_stepping_batches(self) -> int:
@@ -225,7 +223,8 @@ def _configured(net: Any) -> tuple[Any, Any, int]:
         made, schedulers = made
     made = made[0] if isinstance(made, list | tuple) and len(made) == 1 else made
     if not isinstance(made, torch.optim.Optimizer):
-        raise RequestError(f"{named} gives {type(made).__name__}. Expected one optimizer.")
+        several = isinstance(made, list | tuple) and ", ".join(type(one).__name__ for one in made)
+        raise RequestError(f"{named} gives {several or type(made).__name__}. Expected one optimizer.")
     schedulers = schedulers if isinstance(schedulers, list | tuple) else [schedulers] * (schedulers is not None)
     if len(schedulers) > 1:
         raise RequestError(f"{named} gives {len(schedulers)} lr schedulers. Expected one: torch.optim.lr_scheduler."
@@ -233,7 +232,12 @@ def _configured(net: Any) -> tuple[Any, Any, int]:
     if not schedulers:
         return made, None, 0
     told = schedulers[0] if isinstance(schedulers[0], dict) else {"scheduler": schedulers[0]}
-    scheduler, by_step, frequency = told["scheduler"], told.get("interval") == "step", int(told.get("frequency", 1))
+    scheduler, by_step, frequency = told.get("scheduler"), told.get("interval") == "step", int(told.get("frequency", 1))
+    if not all(callable(getattr(scheduler, name, None)) for name in ("step", "state_dict", "load_state_dict")):
+        raise RequestError(
+            f"{named} gives {type(scheduler).__name__} as lr scheduler. Expected one of torch.optim.lr_scheduler, or "
+            "an object with step, state_dict and load_state_dict."
+        )
     if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
         raise RequestError(f"{named} brings ReduceLROnPlateau, which watches a number that the module logs and that is "
                            "kept nowhere here: leave it out and say schedule=NAME.")  # fmt: skip

@@ -138,6 +138,33 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "@model\ndef wrong(shape, classes):\n" + NET,
             "model=wrong", "model 'wrong' makes a layer, parameter or buffer anew in each forward (1.b2)",
         ),
+        *(
+            (
+                "class Layer(nn.Linear):\n    def forward(self, x):\n        x = super().forward(x)\n"
+                f"        {body}\n@model\ndef wrong(shape, classes):\n" + NET,
+                "model=wrong", message,
+            )
+            for body, message in {
+                "return x - x.mean(0)": "model 'wrong' gives an image other logits in another batch, in evaluation too",
+                "return nn.functional.dropout(x, 0.5)": "model 'wrong' gives the same images other logits each time",
+                "return x.softmax(1)": "model 'wrong' gives probabilities, which sum to 1. Expected logits: leave the",
+                "self.register_buffer('seen', torch.ones(1)) if self.training else 0\n        return x":
+                    "model 'wrong' cannot go on from a checkpoint after an epoch: RuntimeError: Error(s) in loading",
+            }.items()
+        ),
+        (
+            "@model\ndef wrong(shape, classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10).double())\n",
+            "model=wrong", "cannot take images of 1x8x8, float32 (its weights: torch.float64): RuntimeError",
+        ),
+        (
+            "@norm_layer\ndef wrong(channels, dim):\n    nn.BatchNorm2d(channels)\n",
+            "norm_layer=wrong", "norm_layer 'wrong' gives back NoneType. Expected torch.nn.Module.",
+        ),
+        (
+            "@norm_layer\ndef wrong(channels, dim):\n    kind = nn.BatchNorm2d if dim else nn.BatchNorm1d\n"
+            "    return kind(channels, track_running_stats=False)\n",
+            "norm_layer=wrong", "norm_layer 'wrong' gives an image other logits in another batch",
+        ),
         (
             "@optimizer\nclass wrong(torch.optim.SGD):\n    def step(self, closure=None):\n        super().step()\n",
             "optim=wrong", "optim 'wrong' moves no weight. Its step(closure) calls the closure",

@@ -314,6 +314,9 @@ def test_a_lightning_module_s_scheduler_and_place_in_training_are_its_own(
     for told, message in {
         "[optimizer], [by('StepLR', 1), by('StepLR', 1)]": "gives 2 lr schedulers",
         "dict(optimizer=optimizer, lr_scheduler=by('ReduceLROnPlateau'))": "brings ReduceLROnPlateau, which watches",
+        "optimizer, optimizer": "gives SGD, SGD. Expected one optimizer",
+        "[optimizer], [dict(interval='step')]": "gives NoneType as lr scheduler. Expected one of torch",
+        "optimizer if self.trainer.optimizers else {}": "Theirs asks for self.trainer.optimizers, which there is not",
         "self.trainer.strategy": "Theirs asks for self.trainer.strategy, which there is not here",
     }.items():
         with pytest.raises((RequestError, RunFailed), match=message):
