@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.schema.experiment import Experiment
-from bench.schema.model import Knn, Model, OwnModel, Resnet, Timm, Torchvision
+from bench.schema.model import Cnn, Knn, Model, OwnModel, Resnet, Timm, Torchvision
 from bench.schema.own import own_parts
 
 Concerns = Callable[[Experiment], bool]
@@ -127,6 +127,19 @@ def decays_what_is_excepted(exp: Experiment) -> bool:
     and shifts of more axes than one, which own networks and norms may have."""
     own = any(group in ("model", "norm_layer") for group, _ in own_parts(exp))
     return exp.trains and exp.optim.decayed == "weights" and (_is(exp, ("xcit",)) or own)
+
+
+@correction("trainer.layout_rule")
+def skips_pixels_of_few_channels(exp: Experiment) -> bool:
+    """On a CPU with channels last, the gradient of a 1x1 convolution with a stride and fewer than 8 input channels was
+    written past its memory: such a run crashed, or some of its numbers were wrong."""
+    model = exp.model
+    if isinstance(model, Resnet):
+        return model.shortcut == "B" and model.width < 8 and exp.norm_layer.name != "group"
+    if not isinstance(model, Cnn) or model.stride == 1 or exp.norm_layer.name == "group":
+        return False
+    inputs = (1, *model.filters)  # images have few channels, whatever their number
+    return any(side == 1 and channels < 8 for side, channels in zip(model.kernels, inputs, strict=False))
 
 
 # ------------------------------------------------------------------------------------------------------------ scores

@@ -28,6 +28,8 @@ with without_module("torchmetrics"), without_compiler():
     from lightning_fabric.strategies import ModelParallelStrategy, Strategy
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+# Input channels below which oneDNN may write past its memory: a vector's width, 8 with AVX2 and 16 with AVX-512.
+BLOCK = 16
 NARROW = 64  # channels that a convolution looks at around a pixel, at most, for `is_narrow`
 ASKING = "PYTORCH_NVML_BASED_CUDA_CHECK"  # torch's variable: how `torch.cuda.is_available` finds out
 
@@ -85,7 +87,17 @@ def layout(settings: Trainer, device: torch.device, net: nn.Module) -> torch.mem
     wanted = settings.channels_last == "always"
     if settings.channels_last == "auto" and settings.strategy != "fsdp":  # which shares out contiguous weights only
         wanted = device.type == "cuda" or is_narrow(net)
-    return torch.channels_last if wanted else torch.contiguous_format
+    unsafe = device.type == "cpu" and writes_past_its_memory(net)
+    return torch.channels_last if wanted and not unsafe else torch.contiguous_format
+
+
+def writes_past_its_memory(net: nn.Module) -> bool:
+    """Whether a CPU cannot train a network with channels last: oneDNN's gradient of a 1x1 convolution with a stride.
+
+    With few input channels it is wrong, hangs, or ends the process (oneDNN issue 6035).
+    """
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    return any(m.kernel_size == (1, 1) and m.stride != (1, 1) and m.in_channels // m.groups < BLOCK for m in convs)
 
 
 def is_narrow(net: nn.Module) -> bool:

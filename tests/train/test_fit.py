@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from bench import models
+from bench.schema.corrections import corrected
 from bench.schema.errors import RequestError, RunFailed
 from bench.train import checkpoint, parts
 from bench.train.fabric import layout
@@ -191,6 +192,24 @@ def test_channels_lie_last_where_a_cpu_gains(exp, digits, words, last):
     assert layout(exp(*words, "trainer=fsdp").trainer, torch.device("cuda"), net) is torch.contiguous_format
     never = exp(*words, "trainer.channels_last=never").trainer
     assert layout(never, torch.device("cuda"), net) is torch.contiguous_format
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["model=resnet", "model.depth=8", "model.width=4", "model.shortcut=B"], False),
+        (["model=resnet", "model.depth=8", "model.width=16", "model.shortcut=B"], True),
+        (["model=cnn", "model.filters=[8]", "model.kernels=[1]", "model.stride=2"], False),
+        (["model=cnn", "model.filters=[8]", "model.kernels=[1]"], True),
+    ],
+)
+def test_channels_never_lie_last_where_a_cpu_would_write_past_its_memory(exp, digits, words, last):
+    net, cpu = models.build(exp(*words), digits.shape, 10), torch.device("cpu")
+    expected = torch.channels_last if last else torch.contiguous_format
+    assert layout(exp(*words, "trainer.channels_last=always").trainer, cpu, net) is expected
+    assert layout(exp(*words).trainer, cpu, net) is expected
+    assert layout(exp(*words).trainer, torch.device("cuda"), net) is torch.channels_last
+    assert ("trainer.layout_rule" in corrected(exp(*words))) != last  # what ran before is not what such a run gives now
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
