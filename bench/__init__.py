@@ -23,7 +23,8 @@ Beside them
 Glue, which may use all of them
     run.py, seal.py  one experiment, top to bottom; what it leaves
     compose     from Hydra's grammar to plain data
-    rehearsal.py  a small pass through own code before any training
+    refusals.py  what a run would refuse once its network is built
+    rehearsal   a small pass through own code before any training
     pretrained.py, restore.py, reopen.py, trained.py  what an earlier run left: weights, its Experiment, a classifier
     sweep       from a question to finished runs
     explain, serve, auto  pictures of a run; a run as a service; the best classifier for a folder

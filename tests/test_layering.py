@@ -32,6 +32,7 @@ GLUE = {
     "trained",
     "reopen",
     "rehearsal",
+    "refusals",
     "api",
     "cli",
     "sweep",

@@ -46,6 +46,7 @@ def main(args: argparse.Namespace) -> int:
         return print_findings(args.json)
     from bench.data.finding import Finding, stops
     from bench.protocol.lint import findings
+    from bench.refusals import refusals
     from bench.schema.errors import Refused
     from bench.schema.own import uses_own_code
 
@@ -56,6 +57,7 @@ def main(args: argparse.Namespace) -> int:
         found = findings(experiments, keys, claims, replicates, near=True)
         found += unfair(plan) if plan else []
         powers = expect_effects(plan, args.scale) if plan else []
+        found += refusals(experiments)
         if uses_own_code(experiments):
             from bench.rehearsal import rehearse
 

@@ -44,6 +44,7 @@ NAMES: dict[str, str] = {
     "test_worn": "runs of the store have scored this test split very often",
     "weights_saw_test": "the weights were trained on images of the test split",
     "imagenet_stem": "small images meet a stem made for 224 pixels: its first layer skips pixels, or takes patches",
+    "cannot_run": "the network cannot be built, or not be trained, with these settings and images; bench check looks",
     "frozen_updates": "a frozen part would still change its running statistics",
     "groups_of_one": "group norms have as many groups as channels, and so are instance norms",
     "flip_changes_label": "a mirrored image is of another class (digits, letters, left and right)",

@@ -50,6 +50,37 @@ def test_check_as_a_verb(folder: Path, bench, bench_json) -> None:
     assert "error: val_is_test" in out
 
 
+UNTRAINABLE = {
+    "Batch norm cannot train on one image": ["model=dnn", "norm_layer=batch", "trainer.batch_size=1"],
+    "is not for levit_128s": ["model=timm", "model.name=levit_128s", "transfer.size=224", "norm_layer=none"],
+    "optim.weight_decay: rprop has none": ["model=linear", "optim.name=rprop", "optim.weight_decay=0.1"],
+    "Unknown stage in transfer.trainable_from": [
+        "model=efficientnet_lite0",
+        "transfer=partial",
+        "transfer.trainable_from=x",
+    ],
+}
+
+
+@pytest.mark.parametrize("reason", UNTRAINABLE)
+def test_what_a_run_refuses_once_its_network_is_built_is_said_before_it(folder: Path, bench, reason: str) -> None:
+    status, out, _ = bench("check", "dataset=digits", *UNTRAINABLE[reason])
+    assert status == 2
+    assert "error: cannot_run" in out
+    assert reason in out
+
+
+def test_cells_of_a_sweep_that_will_fail_are_a_warning(folder: Path, bench_json) -> None:
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "mine.yaml").write_text(
+        "question: Does it?\nseeds: 2\nbase: [dataset=digits, model=dnn, trainer.accumulate=128]\n"
+        "axes: {norm_layer: [none, batch]}\n"
+    )
+    (found,) = (f for f in bench_json("check", "mine")["findings"] if f["name"] == "cannot_run")
+    assert found["level"] == "warning"
+    assert found["reason"].startswith("2 of 4 runs: Batch norm cannot train on one image")
+
+
 CHOOSING = {
     "file": "select: {over: [optim.lr], by: test/accuracy}\n",
     "corrupted test images": "select: {over: [optim.lr], by: corrupt/noise/3/accuracy}\n",
