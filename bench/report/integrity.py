@@ -9,16 +9,15 @@ import csv
 import hashlib
 import io
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench import report
 from bench.analysis import artifacts, predictions, whole_images
 from bench.analysis.naming import point
 from bench.analysis.registered import broken_promises
 from bench.report import seal
 from bench.report.evidence import MANIFEST, Evidence, context
+from bench.report.writing import texts
 from bench.schema.label import canonical_text
 from bench.track.record import Record
 
@@ -89,25 +88,22 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _files(evidence: Evidence, reader: artifacts.Reader) -> list[str]:
     """Each file against its checksum, and against what the records give now."""
-    out = []
-    with tempfile.TemporaryDirectory() as scratch:
-        fresh = Path(scratch)
-        out += predictions.faults(evidence.records, reader)
-        report.write(evidence.sweep, evidence.records, fresh, context(evidence.manifest), reader)
-        for name, digest in sorted(evidence.manifest.get("files", {}).items()):
-            path = evidence.folder / name
-            if not path.is_file():
-                out.append(f"{name}: in {MANIFEST}, but not in the folder")
-                continue
-            body = path.read_bytes()
-            # A checkout may have changed the ends of lines; that is no change of content.
-            intact = digest in {hashlib.sha256(b).hexdigest() for b in (body, body.replace(b"\r\n", b"\n"))}
-            if path.suffix in TEXTS and (fresh / name).is_file():
-                changes = _changes(name, body.decode("utf-8", "replace"), (fresh / name).read_text(encoding="utf-8"))
-                out += changes
-                intact = intact or bool(changes)
-            if not intact:
-                out.append(f"{name}: not the file that was written (SHA-256 differs from the one in {MANIFEST})")
+    out = predictions.faults(evidence.records, reader)
+    fresh = texts(evidence.sweep, evidence.records, context(evidence.manifest), reader).files
+    for name, digest in sorted(evidence.manifest.get("files", {}).items()):
+        path = evidence.folder / name
+        if not path.is_file():
+            out.append(f"{name}: in {MANIFEST}, but not in the folder")
+            continue
+        body = path.read_bytes()
+        # A checkout may have changed the ends of lines; that is no change of content.
+        intact = digest in {hashlib.sha256(b).hexdigest() for b in (body, body.replace(b"\r\n", b"\n"))}
+        if path.suffix in TEXTS and isinstance(text := fresh.get(name), str):
+            changes = _changes(name, body.decode("utf-8", "replace"), text)
+            out += changes
+            intact = intact or bool(changes)
+        if not intact:
+            out.append(f"{name}: not the file that was written (SHA-256 differs from the one in {MANIFEST})")
     return out
 
 

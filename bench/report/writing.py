@@ -12,7 +12,7 @@ from typing import Any
 from bench.analysis import across, artifacts, images, predictions
 from bench.analysis.artifacts import Reader
 from bench.analysis.claims import judge
-from bench.analysis.frame import select_frame
+from bench.analysis.frame import Frame, select_frame
 from bench.analysis.judged import Verdict
 from bench.analysis.looks import look
 from bench.analysis.selection import judged_records
@@ -20,7 +20,6 @@ from bench.analysis.settings import settings_of_records
 from bench.disk import write_atomically
 from bench.report import figures, markup, ranks, tables, verdict
 from bench.report.figures.choice import stem
-from bench.report.figures.paper import draw_chart
 from bench.report.figures.verdicts import claims_figure
 from bench.report.grid import Grid, pivot
 from bench.report.latex import latex
@@ -115,10 +114,28 @@ class Report:
         }
 
 
-def write(
-    sweep: Sweep, records: list[Record], folder: Path, context: Mapping[str, Any], reader: Reader | None = None
-) -> Report:
-    """See `bench.report.write`."""
+@dataclass(frozen=True)
+class Texts:
+    """What the records say, in words and tables, before anything is drawn.
+
+    Attributes:
+        files: name -> content of all files but figures and the manifest, in the order they are written.
+        reader: of the runs' files, as far as they are read here.
+        methods: over all data sets, where the sweep compares any.
+    """
+
+    frame: Frame
+    grid: Grid
+    notes: list[Note]
+    published: list[Beside]
+    verdicts: list[Verdict]
+    methods: across.Across | None
+    reader: Reader | None
+    files: dict[str, str | bytes]
+
+
+def texts(sweep: Sweep, records: list[Record], context: Mapping[str, Any], reader: Reader | None = None) -> Texts:
+    """See `Texts`; whoever only asks what the records say need not wait for figures."""
     frame = select_frame(sweep, records)
     of_some = ""
     if reader is not None:
@@ -149,19 +166,33 @@ def write(
             files["images.md"] = by_image
     if (methods := across.across(frame, grid.metrics[0].name, across.axis_of(sweep))) is not None:
         files["across.md"] = ranks.markdown(methods, grid.metrics[0].name)
-        files |= figures.files("across", draw_chart(ranks.chart(methods, grid.metrics[0].name)))
+    return Texts(frame, grid, said, theirs, verdicts, methods, reader, files)
+
+
+def write(
+    sweep: Sweep, records: list[Record], folder: Path, context: Mapping[str, Any], reader: Reader | None = None
+) -> Report:
+    """See `bench.report.write`."""
+    from bench.report.figures.paper import draw_chart  # with Matplotlib, which `texts` does without
+
+    told = texts(sweep, records, context, reader)
+    files = dict(told.files)
+    if told.methods is not None:
+        files |= figures.files("across", draw_chart(ranks.chart(told.methods, told.grid.metrics[0].name)))
     for i, figure in enumerate([sweep.figure, *sweep.figures]):
         if not figures.drawable(figure, records):
             continue
-        files |= figures.files(stem(i), figures.draw(figure, sweep, records, reader))
-    if (chart := claims_figure(verdicts)) is not None:
+        files |= figures.files(stem(i), figures.draw(figure, sweep, records, told.reader))
+    if (chart := claims_figure(told.verdicts)) is not None:
         files |= figures.files("claims", draw_chart(chart))
     files["manifest.json"] = manifest(sweep, records, files, context)
     for name, body in files.items():
         write_atomically(folder / name, body)
     seal(folder, files)
-    seen = look(verdicts, frame, sweep, context, settings_of_records(sweep, records)) if verdicts else {}
-    return Report(sweep, folder, list(files), grid, said, theirs, verdicts, seen)
+    seen = {}
+    if told.verdicts:
+        seen = look(told.verdicts, told.frame, sweep, context, settings_of_records(sweep, records))
+    return Report(sweep, folder, list(files), told.grid, told.notes, told.published, told.verdicts, seen)
 
 
 def _label(sweep: Sweep, context: Mapping[str, Any]) -> str:
