@@ -6,20 +6,40 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+from tests.services.figures import keep_subsets, undrawn
 from tests.trained_runs import digit, ids, runs  # noqa: F401  (fixtures: trained once a session, for whoever asks)
 
 REPO = Path(__file__).resolve().parents[1]
 LONGEST = ("test_wheel.py", "test_readme.py", "test_demo.py")  # minutes each
 
+# A busy machine is no failure; the same examples in every run.
+settings.register_profile("imagebench", deadline=None, derandomize=True)
+settings.load_profile("imagebench")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest tests: at the end they would keep one worker busy while the other has nothing left."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _written_bytecode() -> None:
+    """What a test calls as a process of its own finds compiled what another has compiled, as it does for users."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fonts_cut_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        keep_subsets(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,6 +54,30 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         os.environ["IMAGEBENCH_CACHE"] = before
 
 
+@pytest.fixture(autouse=True)
+def _warm_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of this process's sweeps have nothing to import, but where a test is about that (marked `cold`)."""
+    if request.node.get_closest_marker("cold"):
+        return
+    from bench.sweep import pool
+    from tests.services.workers import Context
+
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", partial(pool.ProcessPoolExecutor, context=Context()))
+
+
+@pytest.fixture
+def warm_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor have the processes of a training on several devices, which are spawned for users."""
+    import torch
+
+    from tests.services.workers import Context
+
+    real = torch.multiprocessing.get_context
+    monkeypatch.setattr(
+        torch.multiprocessing, "get_context", lambda how=None: Context() if how == "spawn" else real(how)
+    )
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite store that MLflow has just made; making one takes seconds, copying it none."""
@@ -42,6 +86,14 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     Store(f"sqlite:///{path}")
     return path
+
+
+@pytest.fixture(scope="module", name="undrawn")
+def _undrawn() -> Iterator[None]:
+    """Reports with empty figures, for files of tests that look at none."""
+    with pytest.MonkeyPatch.context() as patch:
+        undrawn(patch)
+        yield
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from bench.schema.sweep import Sweep
 from bench.track.record import Record
 from tests.records import make_records, make_sweep
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIM = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
 

@@ -20,6 +20,7 @@ from bench.report import write
 from bench.report.pages import site
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record
+from tests.services.figures import undrawn
 
 FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -140,6 +141,13 @@ def curves(record: Record, name: str) -> str | None:
 
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """See `_results`; figures for papers are not what a page shows."""
+    with pytest.MonkeyPatch.context() as patch:
+        undrawn(patch)
+        return _results(tmp_path_factory)
+
+
+def _results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site with a plain sweep, one of two metrics, one whose every text tries to inject, one of ten thousand runs."""
     folder = tmp_path_factory.mktemp("site") / "results"
     axes = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]}

@@ -10,6 +10,8 @@ from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+# One Chromium and one site for all of them.
+pytestmark = pytest.mark.xdist_group("browser")
 PAGES = (
     "index.html",
     "plain/index.html",

@@ -18,6 +18,7 @@ from bench.report.reproduce import _apart
 from bench.track.record import Record
 from tests.records import make_records, make_sweep
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIMS = [{"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}]
 

@@ -10,15 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from PIL import Image
 
 from bench.data import ImageData
 from bench.data.catalog import class_names
-
-# A busy machine is no failure; the same examples in every run.
-settings.register_profile("data", deadline=None, derandomize=True)
-settings.load_profile("data")
 
 STREAM = np.random.RandomState(7)
 

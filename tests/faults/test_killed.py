@@ -19,7 +19,7 @@ from bench.track.store import LEASES, Store, existing
 from tests.services.database import Postgres, postgres  # noqa: F401
 from tests.sweep.calling import RUNS, TINY, Warm
 
-KILLS = 9
+KILLS = 6  # each moment and each clock twice; the rest is for many_kills.py
 SEED = 20261122
 CLOCKS = (0.0, 3600.0, -3600.0)  # seconds by which it is set, call by call
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500), pytest.mark.xdist_group("faults")]

@@ -64,6 +64,7 @@ def test_frozen_moves_the_heads_only_and_fine_tuning_everything(few, name, tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_devices")
 @pytest.mark.xdist_group("large")
 @pytest.mark.parametrize("name", ALL or ["vit_tiny"])
 def test_two_processes_train_what_one_trains(few, name):

@@ -19,12 +19,13 @@ from bench.schema.claim import digest
 from bench.track.record import Record, read_csv, write_csv
 from tests.records import make_records, make_sweep
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 AXES = {"norm_layer": ["none", "batch"]}
 CLAIM = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(undrawn: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("digest") / "results"
     sweep = make_sweep(AXES, source="a paper", base=["dataset=digits"], claims=[CLAIM])
     context = {"scale": "small", "command": "bench sweep made", "test_looks": 6}

@@ -17,6 +17,8 @@ from bench.report import causes, evidence, integrity, reproduce, write
 from bench.schema.errors import RequestError
 from bench.track.record import Record, read_csv, write_csv
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_prediction_interval_covers_as_often_as_it_says() -> None:
     draw = np.random.default_rng(0)
@@ -138,7 +140,7 @@ def committed(tmp_path: Path, written: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory, batchnorm_records: list[Record], made_sweep) -> Path:  # type: ignore[no-untyped-def]
+def written(undrawn, tmp_path_factory, batchnorm_records: list[Record], made_sweep) -> Path:  # type: ignore[no-untyped-def]
     results = tmp_path_factory.mktemp("written") / "results"
     write(made_sweep, batchnorm_records, results / "made", {"scale": "small"})
     return results
@@ -154,7 +156,8 @@ def made_sweep():  # type: ignore[no-untyped-def]
     return sweep({"name": "made", "question": "Does it?", "axes": axes, "table": table, "claims": [claim]}, "made.yaml")
 
 
-def test_untouched_files_agree(committed: Path) -> None:
+def test_untouched_files_agree_and_nothing_is_drawn_to_see_it(committed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.figures._save", None)
     assert integrity.faults(evidence.read(committed)) == []
 
 

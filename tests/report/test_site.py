@@ -27,6 +27,7 @@ from bench.schema.sweep import Figure
 from bench.schema.sweep_file import sweep
 from bench.track.record import Record
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 AXES = {"norm_layer": ["none", "batch"], "optim.lr": [0.001, 0.01, 0.1]}
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 VENDOR = Path(site.__file__).parent / "vendor"
@@ -38,7 +39,7 @@ def results(written: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, batchnorm_records: list[Record]) -> Path:
+def written(undrawn: None, tmp_path_factory: pytest.TempPathFactory, batchnorm_records: list[Record]) -> Path:
     results = tmp_path_factory.mktemp("written") / "results"
     claim = {"says": "It helps", "compare": {"norm_layer": "batch"}, "against": {"norm_layer": "none"}}
     table = {"rows": "norm_layer", "columns": "optim.lr"}

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -36,6 +36,12 @@ BOOT = (
 )
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(list(IMPORTED))
+_VARIABLES = {**os.environ, "IMAGEBENCH_LEASE_SECONDS": LEASE, "PYTHONHASHSEED": "0"}
+
+
+def as_it_was() -> AbstractContextManager[Any]:
+    """The variables of the one that imports, which the first process to be forked starts: no test's own are in them."""
+    return patch.dict(os.environ, _VARIABLES, clear=True)
 
 
 class Forked:
@@ -47,7 +53,7 @@ class Forked:
         (out, their_out), (err, their_err), (ready, their_ready) = (_server.Pipe(duplex=False) for _ in range(3))
         theirs = (their_out, their_err, their_ready)
         self._process = _server.Process(target=run, args=(words, folder, environment, clock, host, theirs))
-        with patch.dict(os.environ, IMAGEBENCH_LEASE_SECONDS=LEASE, PYTHONHASHSEED="0"):  # for the one that imports
+        with as_it_was():
             self._process.start()
         for connection in theirs:
             connection.close()
@@ -87,6 +93,7 @@ def run(
     ready.send(True)
     ready.close()
     os.chdir(folder)
+    os.environ.clear()
     os.environ.update(environment)
     if clock:
         _set_clock(clock)

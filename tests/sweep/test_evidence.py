@@ -17,6 +17,7 @@ from bench.report.evidence import read
 from bench.sweep.parent_run import NOTE
 from bench.track.store import Store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 FILE = """question: Does batch norm help a tiny net?
 base: [dataset=digits, model=dnn, "model.hidden=[4]", trainer.epochs=1, trainer.batch_size=512, split.kind=kfold]
 axes:
@@ -31,7 +32,7 @@ claims:
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+def ran(undrawn: None, tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
     """A folder with the sweep, its table, and the same on fresh seeds."""
     place = tmp_path_factory.mktemp("evidence")
     shutil.copy(empty_store, place / "mlflow.db")

@@ -291,6 +291,7 @@ def test_a_sweep_that_others_have_finished_makes_no_store(folder: Path, bench_js
     assert not (folder / "clone.db").exists()
 
 
+@pytest.mark.cold
 def test_workers_end_where_the_store_cannot_be_made(folder: Path, bench: Any) -> None:
     """They are started before it: they import while it is made."""
     (folder / ".other.db.lock").mkdir()  # which is no lock that can be taken

@@ -15,6 +15,11 @@ from bench.train.result import Result
 torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def _warm_devices(warm_devices: None) -> None:
+    """For all of them."""
+
+
 @pytest.fixture(scope="session")
 def exp() -> Callable[..., Experiment]:
     """An Experiment on the 8x8 digits, two epochs unless said otherwise."""
