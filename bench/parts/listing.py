@@ -53,7 +53,12 @@ def only_from(folder: Path) -> Iterator[None]:
 def files() -> list[tuple[Path, str]]:
     """(file, package) of every file that may offer parts; package "" for the user's own."""
     own = [(file, "") for folder in folders() for file in sorted(folder.glob("*.py"))]
-    return own + [place for entry in _entry_points() for place in _offers_of(entry)]
+    return list(dict.fromkeys(own + [place for entry in _entry_points() for place in _offers_of(entry)]))
+
+
+def entry_modules() -> list[tuple[str, Path]]:
+    """(module, its file) of what installed packages offer."""
+    return [(_module_of(entry), file) for entry in _entry_points() for file, _ in _offers_of(entry)]
 
 
 def stamp() -> tuple[Any, ...]:
@@ -127,9 +132,13 @@ def _entry_points() -> tuple[importlib.metadata.EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=ENTRY_POINTS))
 
 
+def _module_of(entry: importlib.metadata.EntryPoint) -> str:
+    return entry.value.partition(":")[0].strip()
+
+
 def _offers_of(entry: importlib.metadata.EntryPoint) -> Iterator[tuple[Path, str]]:
     """The file of the module that an installed package offers, found without importing it."""
-    top, *rest = entry.value.partition(":")[0].split(".")
+    top, *rest = _module_of(entry).split(".")
     spec = importlib.util.find_spec(top)
     places = [Path(p) for p in (spec.submodule_search_locations or [])] if spec else []
     candidates = [Path(spec.origin)] if spec and spec.origin and not rest else []

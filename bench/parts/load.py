@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import json
 import sys
 import threading
@@ -18,7 +17,7 @@ from bench.hashing import FIXED, SEED, is_drawn
 from bench.parts.code import code
 from bench.parts.declare import MARK, Declared
 from bench.parts.finders import HASHED, package_of
-from bench.parts.listing import all_parts, folders, is_installed
+from bench.parts.listing import all_parts, entry_modules, folders, is_installed
 from bench.parts.loaders import import_loaders
 from bench.parts.named import named_files, places_named
 from bench.parts.patches import note, note_settings, same_draws, take_back, threads_noted
@@ -114,10 +113,9 @@ def _package(part: Listed) -> types.ModuleType:
     if part.ours:
         return importlib.import_module(f"bench.shipped.{part.file.stem}")
     try:
-        for entry in importlib.metadata.entry_points(group="imagebench.parts"):
-            module = importlib.import_module(entry.value.partition(":")[0])
-            if module.__file__ and Path(module.__file__).resolve() == part.file:
-                return module
+        for name, file in entry_modules():  # of others nothing is imported
+            if file == part.file:
+                return importlib.import_module(name)
     except Exception as error:
         raise _import_error(part, error) from error
     raise RequestError(f"{part.kind} '{part.name}' of {part.package}: its entry point is gone.")

@@ -38,7 +38,11 @@ def test_its_version_stands_for_its_code_unless_it_is_edited_in_place(
     layers = write(f"{code}/{package}/layers.py", "from torch import nn\nact = nn.ReLU\n")
     info = f"site-packages/{package}-1.2.dist-info"
     write(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.2\n")
-    entries = write(f"{info}/entry_points.txt", f"[imagebench.parts]\nmine = {package}.nets\n")
+    write(f"{code}/{package}/unwell.py", "1 / 0")
+    offers = [f"{name} = {package}.{name}" for name in ("gone", "unwell", "nets")]  # of others nothing is imported
+    entries = write(
+        f"{info}/entry_points.txt", "\n".join(["[imagebench.parts]", *offers, f"twice = {package}.nets", ""])
+    )
     for place in {entries.parents[1].absolute(), file.parents[1].absolute()}:
         monkeypatch.syspath_prepend(str(place))
     listing._entry_points.cache_clear()
