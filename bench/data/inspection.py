@@ -147,7 +147,7 @@ def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
             "warning",
             f"{said(len({p.second for p in within}))} another of the same split, the first: "
             f"{name(data, within[0].second)} and {name(data, within[0].first)}.",
-            "See duplicates.csv; copies make a set look larger than it is.",
+            "'bench data' lists them in duplicates.csv; copies make a set look larger than it is.",
         )
     if disputed and kind == "near":
         labels = " and ".join(f"'{data.classes[k]}'" for k in disputed[0].labels)
@@ -156,5 +156,5 @@ def _pairs(kind: str, pairs: list[Pair], data: ImageData) -> Iterator[Finding]:
             "warning",
             f"{said(len(disputed))} one with another label, the first: {name(data, disputed[0].first)} and "
             f"{name(data, disputed[0].second)}, labelled {labels}.",
-            "See duplicates.csv; one of the two labels is probably wrong.",
+            "'bench data' lists them in duplicates.csv; one of the two labels is probably wrong.",
         )
