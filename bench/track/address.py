@@ -64,7 +64,7 @@ def address(uri: str) -> str:
     """
     file = sqlite_file(uri)
     if file is not None:
-        return f"sqlite:///{file.resolve()}"
+        return f"sqlite:///{file}"
     shown = redact(uri)
     try:
         parts = urlsplit(shown)
@@ -80,10 +80,17 @@ def address(uri: str) -> str:
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The database file of a SQLite URI; None for any other store."""
+    """The database file of a SQLite URI; None for any other store.
+
+    What a link points to: locks and the files of runs lie beside the database, by whichever name it is opened.
+    """
     if not uri.startswith("sqlite:///"):
         return None
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).absolute()
+    path = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # a link to itself
+        return path.absolute()
 
 
 def without_secrets(text: str, uri: str) -> str:
