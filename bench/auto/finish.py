@@ -41,7 +41,6 @@ def record_best(best: Tried, data: ImageData, store: Store) -> Record:
     assert best.result is not None
     exp = dataclasses.replace(best.exp, tracking=dataclasses.replace(best.exp.tracking, experiment=EXPERIMENT))
     spool, started = Spool(store=store.address), time.time() - best.seconds
-    store.experiment(EXPERIMENT)
     key = run_key(exp, data.fingerprint)
 
     def waits(text: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from bench.schema.errors import RequestError
 from bench.schema.names import make_printable
 from bench.schema.secrets import redact_text
 
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 def say(text: str) -> None:
     """For people, on standard error: standard output is for results. What a store holds cannot steer the terminal."""
     print(make_printable(redact_text(text)), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def store_may_refuse(otherwise: str) -> Iterator[None]:
+    """Around what a command writes into a store besides, which may be read-only: `otherwise` says where it is then."""
+    try:
+        yield
+    except RequestError as error:
+        say(f"warning: {error} {otherwise}.")
 
 
 def begins(exp: Experiment, data: ImageData, optimizer: str = "") -> str:

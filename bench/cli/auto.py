@@ -59,6 +59,8 @@ def main(args: argparse.Namespace) -> int:
     except OSError as error:  # now, and not when the search is over
         raise RequestError(f"--out: {out} cannot be made ({error.strerror}). Say another folder.") from None
     store = Store(args.uri)
+    store.experiment(finish.EXPERIMENT)
+    store.check_place(finish.EXPERIMENT)
     base = folder.base(args.folder)
     search = Search(data, base, started + 60 * args.minutes * (1 - REPORT), say.tell)
     stopped = False

@@ -51,6 +51,7 @@ def main(args: argparse.Namespace) -> int:
             raise RequestError("Which run? Expected a run's id, its first characters, or 'last'.")
         print(json.dumps(KINDS) if args.json else "\n".join(f"{kind:<18} {what}" for kind, what in KINDS.items()))
         return 0
+    from bench.cli.announce import store_may_refuse
     from bench.cli.predict import is_override, open_model
     from bench.explain.subject import Subject
     from bench.track.store import Store
@@ -72,7 +73,8 @@ def main(args: argparse.Namespace) -> int:
     if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
     if not args.no_store:
-        store.add_files(trained.record.run_id, drawn.files, "explain")
+        with store_may_refuse(f"The pictures are in {out} alone"):
+            store.add_files(trained.record.run_id, drawn.files, "explain")
     if args.json:
         shown = [{"name": p.name, "title": p.title, "caption": p.caption} for p in drawn.pictures]
         files = [str(f) for f in drawn.files]

@@ -220,6 +220,7 @@ def run_or_find(
             for one in brought:
                 say(f"       {one}")
         store.experiment(name)
+        store.check_place(name)
         with bar(exp.trainer.whole_epochs, exp.trains) as step:
             (place,) = execute([exp], spool=spool, on_epoch=step)
         return store.get(store.deliver(place, fresh=fresh)), True, store.shown

@@ -45,6 +45,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Write the files and print the table; 0 also for verdicts that are open or refuted."""
     from bench import report
+    from bench.cli.announce import store_may_refuse
     from bench.cli.sweep_arguments import confirming, experiment_name, requested_sweep, seeds
     from bench.protocol import register
     from bench.report.seal import seal
@@ -86,11 +87,12 @@ def main(args: argparse.Namespace) -> int:
         # What the store remembers goes with the results too: whoever gets them has no store.
         for entry in (*register.unknown(stored, register.read(path)), *([written.look] if is_new else ())):
             register.append(path, entry)
-    if store is not None and sweep.claims:
-        register.publish(store, title, home)
-        write_verdicts(store, title, out / "verdict.md")
     if (out / register.FILE).exists():
         seal(out, [*written.files, register.FILE])
+    if store is not None and sweep.claims:
+        with store_may_refuse(f"The look at the claims is in {home}, and goes into the store with the next one"):
+            register.publish(store, title, home)
+            write_verdicts(store, title, out / "verdict.md")
     if args.json:
         print(json.dumps(written.data(), default=str))
     else:
@@ -113,7 +115,7 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
-    from bench.cli.announce import say
+    from bench.cli.announce import say, store_may_refuse
     from bench.cli.sweep_arguments import experiment_name
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
@@ -128,7 +130,8 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
 
     every = points(sweep, overrides)
     store = Store(every[0].experiment.tracking.uri)
-    store.deliver_waiting(Spool().pending(), say)
+    with store_may_refuse("Results wait in the spool for a store that can be written"):
+        store.deliver_waiting(Spool().pending(), say)
     completed = find_completed(every, title, store, fresh=False)
     planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)

@@ -23,10 +23,12 @@ from bench.track.address import sqlite_file
 
 FOLDER = "mlartifacts"
 VARIABLE = "IMAGEBENCH_ARTIFACTS"
-REMEDY = (
-    "Let its owner open it to all users of the store (chmod -R a+rwX), or choose another --name and, before its first "
-    f"run, set {VARIABLE} to a folder that all can write. With an MLflow server nobody needs one."
+OPEN = "Let its owner open it to all users of the store (chmod -R a+rwX), or "
+OF_SERVER = (
+    f"choose another --name and, before its first run, set {VARIABLE} to a folder that all can write. With an MLflow "
+    "server nobody needs one."
 )
+OF_FILE = "name a store of your own: tracking.uri=sqlite:////FOLDER/mlflow.db."
 
 
 def location(uri: str, experiment: str, first: tuple[str, str] | None = None) -> str | None:
@@ -121,16 +123,20 @@ def relocate(file: Path) -> None:
             )
 
 
-def writable(folder: Path) -> None:
+def writable(folder: Path, uri: str) -> None:
     """Make the folder of an experiment's files, as open to others as the one it lies in.
 
     Raises:
         RequestError: when this user may not write there: before anything is trained.
     """
-    with disk_errors(folder, REMEDY):
+    with disk_errors(folder, _remedy(uri)):
         _make(folder)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise RequestError(f"The files of runs go to {folder}, where this user may not write. {REMEDY}")
+        raise RequestError(f"The files of runs go to {folder}, where this user may not write. {_remedy(uri)}")
+
+
+def _remedy(uri: str) -> str:
+    return OPEN + (OF_SERVER if sqlite_file(uri) is None else OF_FILE)
 
 
 def _make(folder: Path) -> None:
@@ -142,15 +148,15 @@ def _make(folder: Path) -> None:
                 path.chmod(stat.S_IMODE(path.parent.stat().st_mode) & ~stat.S_ISVTX)
 
 
-def put(file: Path, folder: Path) -> None:
+def put(file: Path, folder: Path, uri: str) -> None:
     """Copy one file into a run's folder, whole or not at all.
 
     Raises:
         RequestError: for a full disk or a folder that may not be written.
     """
-    writable(folder)
+    writable(folder, uri)
     with file.open("rb") as source:
-        write_atomically(folder / file.name, lambda target: shutil.copyfileobj(source, target), REMEDY)
+        write_atomically(folder / file.name, lambda target: shutil.copyfileobj(source, target), _remedy(uri))
 
 
 def clear_parts(folder: Path) -> None:

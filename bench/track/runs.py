@@ -156,7 +156,7 @@ class Runs(Connection):
         file = sqlite_file(self.uri)
         folder = artifacts.local(known.location) if file is None else file.parent / artifacts.FOLDER / experiment
         if folder is not None:
-            artifacts.writable(folder)
+            artifacts.writable(folder, self.uri)
         self._places.add(experiment)
 
     def mark(self, run_id: str, status: str) -> None:
@@ -206,7 +206,7 @@ class Runs(Connection):
         place = self.files_of(run_id)
         for file in files:
             if place is not None:
-                artifacts.put(file, place / folder if folder else place)
+                artifacts.put(file, place / folder if folder else place, self.uri)
             else:
                 with self._asking():
                     self.client.log_artifact(run_id, str(file), folder)
