@@ -17,8 +17,8 @@ from bench.schema.model import ALL_NORMS, Activation, NormLayer
 
 OWN = ("batch", "layer")  # what networks have throughout, that no other norm can be put into
 INSERTED = ("batch", "layer", "group", "instance", "own")  # norms that are modules
-# Networks that call functions for their activations, which no module swap reaches.
-FUNCTIONAL = {"GoogLeNet"}
+# Networks, and layers of timm's (mobilevitv2), that call functions for their activations, which no module swap reaches.
+FUNCTIONAL = {"GoogLeNet", "LinearSelfAttention"}
 # timm's names for activations, apart from torch's own classes; gates (sigmoid, hardsigmoid) are no activations.
 ACTIVATION_NAMES = {
     *("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "CELU", "SELU", "GELU", "GELUTanh", "QuickGELU"),
@@ -43,11 +43,16 @@ def supported_norms(net: nn.Module) -> tuple[str, ...]:
     if not images and not isinstance(_features(net), nn.Sequential):
         return ("none", "weight")
     out = {*ALL_NORMS}
-    if type(net).__name__ in FUNCTIONAL:
+    if has_fixed_activation(net):
         out.discard("selu")
     if any(path.startswith("head") for path in images):
         out.discard("instance")  # after global pooling there is one pixel, which has no deviation
     return tuple(n for n in ALL_NORMS if n in out)
+
+
+def has_fixed_activation(net: nn.Module) -> bool:
+    """Whether some of its activations are no modules."""
+    return any(type(module).__name__ in FUNCTIONAL for module in net.modules())
 
 
 def is_convnext(net: nn.Module) -> bool:
@@ -131,7 +136,7 @@ def replace_activations(net: nn.Module, wanted: Activation, name: str) -> None:
         RequestError: the network's activations are not modules.
     """
     found = [path for path, m in net.named_modules() if type(m).__name__ in ACTIVATION_NAMES]
-    if not found or type(net).__name__ in FUNCTIONAL:
+    if not found or has_fixed_activation(net):
         raise RequestError(f"model.activation and norm_layer=selu cannot be set for {name}: its activation is fixed.")
     for path in found:
         replace(net, path, activation(wanted))

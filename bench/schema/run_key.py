@@ -39,6 +39,8 @@ def run_key(exp: Experiment, data_fingerprint: str) -> str:
         settings.setdefault("transfer.preprocess", exp.transfer.preprocess)
     if devices_matter(exp):
         settings["trainer.devices"] = exp.trainer.devices * exp.trainer.num_nodes
+    if compiling_matters(exp):
+        settings["trainer.compile"] = True
     if exp.trains and exp.trainer.seconds is not None:
         # How far a clock lets training come hangs on what otherwise only says where and how fast.
         timed = {name: getattr(exp.trainer, name) for name in TIMED}
@@ -60,9 +62,18 @@ def devices_matter(exp: Experiment) -> bool:
         return False
     norm = exp.model.native_norm if exp.norm_layer.name == "native" else exp.norm_layer.name
     own = any(group in ("model", "loss", "optim", "training") for group, _ in own_parts(exp))
-    # Without a word, torchvision's networks drop as their papers do.
-    drops = getattr(exp.model, "dropout", 0) != 0 or getattr(exp.model, "drop_path", 0) != 0
-    return own or drops or (not exp.trainer.sync_batchnorm and norm in ("batch", "native", "own"))
+    return own or _drops(exp) or (not exp.trainer.sync_batchnorm and norm in ("batch", "native", "own"))
+
+
+def compiling_matters(exp: Experiment) -> bool:
+    """Whether torch.compile is part of the experiment: what it compiles draws other numbers from the same seed."""
+    own = any(group in ("model", "norm_layer") for group, _ in own_parts(exp))
+    return exp.trainer.compile and exp.trains and (own or _drops(exp))
+
+
+def _drops(exp: Experiment) -> bool:
+    """Whether training leaves units or blocks out; torchvision's networks do without a word, as their papers do."""
+    return getattr(exp.model, "dropout", 0) != 0 or getattr(exp.model, "drop_path", 0) != 0
 
 
 def named_norm(exp: Experiment) -> bool:

@@ -157,7 +157,8 @@ class Trainer:
     # Of the arithmetic; the parameters stay 32 bits.
     precision: Precision = "32"
     channels_last: Literal["auto", "always", "never"] = "auto"  # how images lie; auto: on a GPU, and where a CPU gains
-    compile: bool = False  # torch.compile: a minute of start-up, for runs of hours
+    # torch.compile: a minute of start-up, for runs of hours. Dropout and drop_path draw other masks then.
+    compile: bool = False
     # Runs of a sweep that differ only in numbers as one program. auto: where a short trial shows that it pays, and that
     # every bit is that of the runs alone or last_digits=free. A number: up to so many, untried, as if that were said.
     stack: Literal["auto", "off"] | Annotated[int, Field(gt=0)] = "auto"

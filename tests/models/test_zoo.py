@@ -256,6 +256,8 @@ def test_activation_stochastic_depth_and_dropout_reach_timm():
     assert net.drop_rate == 0.3
     with pytest.raises(RequestError, match="activation is fixed"):
         net_of("googlenet", activation="elu", stem="small")
+    with pytest.raises(RequestError, match="activation is fixed"):  # its attention would stay with relu
+        build(make({"family": "timm", "name": "mobilevitv2_050", "activation": "elu"}), (3, 64, 64), 5)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,12 @@ def test_devices_are_science_where_each_draws(words: str) -> None:
     assert (several == key(*words.split(), "norm_layer=group")) == ("optim" in words)  # lion is ours
 
 
+def test_compiling_is_science_where_a_network_draws() -> None:
+    """What torch.compile makes draws its masks in another way: scores of one seed differed by 3 in the logarithm."""
+    for words, matters in (("model=dnn model.dropout=0.5", True), ("model=alexnet", True), ("model=dnn", False)):
+        assert (key(*words.split()) != key(*words.split(), "trainer.compile=true")) == matters
+
+
 def test_devices_are_science_where_own_code_sees_a_share_of_a_batch(folder: Path) -> None:
     (folder / "parts").mkdir()
     for kind, takes in (("loss", "logits, targets"), ("corruption", "images, severity, generator")):
