@@ -15,7 +15,7 @@ from bench.schema.equal import groups_of
 from bench.schema.errors import RequestError
 from bench.schema.experiment import Experiment
 from bench.schema.idle import Facts
-from bench.schema.model import Model, NormLayer
+from bench.schema.model import Model, NormLayer, Timm, Torchvision
 
 
 def facts(exp: Experiment, data: ImageData) -> Facts:
@@ -74,7 +74,10 @@ def _equal(exp: Experiment, data: ImageData) -> Iterator[tuple[str, tuple[Any, s
         yield from _steps(exp, count)
     if exp.norm_layer.name == "group" and groups_of(exp) is None:
         largest = _largest_groups(exp.model, exp.norm_layer, transfer.size or data.shape[1], data.shape[0])
-        if 1 < largest < exp.norm_layer.groups:
+        library = isinstance(exp.model, Timm | Torchvision) and not exp.model.name.startswith("convnext")
+        if largest == 1 and library:  # somebody's own network sees the name, and ConvNeXt is built for it
+            yield "norm_layer.name", ("layer", "each norm has one group, which is all channels")
+        elif 1 < largest < exp.norm_layer.groups:
             yield "norm_layer.groups", (largest, "no layer has channels for more")
     own = transfer.mode == "scratch" or transfer.preprocess == "own"
     if own and data.shape[1:] == (transfer.size, transfer.size):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.schema.experiment import Experiment
-from bench.schema.model import Cnn, Dnn, Fractal, Resnet, Timm
+from bench.schema.model import Cnn, Dnn, Fractal, Resnet, Timm, Torchvision
 from bench.schema.pixels import CorruptionName
 from bench.schema.run_key import TWO_NAMES
 
@@ -16,6 +16,12 @@ WITHOUT_DECAY = {
     "adamw": "adam", "adafactorbvc": "adafactorbv", "adanw": "adan", "adoptw": "adopt", "lambc": "lamb",
     "madgradw": "madgrad", "larc": "sgd", "lars": "sgd", "nlarc": "nesterov", "nlars": "nesterov", "sgdw": "nesterov",
 }  # fmt: skip
+
+# What optimizers of torch take for `eps` and `betas` by themselves; torch is not asked, as plans are made without it.
+ADAMS = ("adam", "adamw", "adamax", "nadam", "radam")
+EPS = dict.fromkeys((*ADAMS, "rmsprop"), 1e-8) | {"adagrad": 1e-10, "adadelta": 1e-6}
+BETAS = dict.fromkeys(ADAMS, (0.9, 0.999))
+DROPOUT = {"alexnet": 0.5, "squeezenet1_1": 0.5, "googlenet": 0.2}  # torchvision's own
 
 # Setting, the value that gives the same numbers, why.
 Equal = Iterator[tuple[str, Any, str]]
@@ -53,6 +59,10 @@ def _optim(exp: Experiment) -> Equal:
     optim = exp.optim
     if optim.own is None and not optim.weight_decay and optim.name in WITHOUT_DECAY:
         yield "optim.name", WITHOUT_DECAY[optim.name], "optim.weight_decay is 0"
+    if optim.eps is not None and optim.eps == EPS.get(optim.name):
+        yield "optim.eps", None, f"it is {optim.name}'s own"
+    if optim.betas is not None and optim.betas == BETAS.get(optim.name):
+        yield "optim.betas", None, f"they are {optim.name}'s own"
     epochs, patience = exp.trainer.whole_epochs, exp.trainer.patience
     if epochs is not None and patience is not None and patience >= epochs - 1:
         yield "trainer.patience", None, f"it is never over before the last of trainer.epochs={epochs}"
@@ -92,6 +102,8 @@ def _model(exp: Experiment) -> Equal:
             yield "model.padding", "same", "kernels of one pixel need none"
     if exp.norm_layer.name == model.native_norm == "none" and model.family in TWO_NAMES:
         yield "norm_layer.name", "native", f"{model.family} has none by itself"
+    if isinstance(model, Torchvision) and model.dropout is not None and model.dropout == DROPOUT[model.name]:
+        yield "model.dropout", None, f"it is {model.name}'s own"
     published = exp.transfer.mode != "scratch" and exp.transfer.weights == "timm"
     if isinstance(model, Timm) and model.own is None and "." in model.name and not published:
         yield "model.name", model.name.partition(".")[0], "what follows the dot are weights, and none are loaded"

@@ -1,5 +1,7 @@
 """What is told to be another value by its name gives its numbers, by training both ways; and when it is told."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +11,10 @@ from bench.compose import compose
 from bench.models import build
 from bench.protocol.idle import facts
 from bench.run import train
-from bench.schema.equal import equal_values, groups_of
+from bench.schema.equal import BETAS, DROPOUT, EPS, equal_values, groups_of
 from bench.schema.experiment import Experiment, experiment
 from bench.schema.idle import remarks
+from bench.train.optim import TORCH
 
 SMALL = (
     "dataset=digits", "split.train_per_class=5", "trainer.epochs=2", "trainer.batch_size=16", "optim.lr=0.05",
@@ -44,6 +47,8 @@ def told(*words: str, base: tuple[str, ...] = SMALL) -> list[str]:
         (f"{DNN} optim.schedule=multistep", "optim.milestones=[0.7,0.2]", "optim.milestones=[0.2,0.7]"),
         (f"{DNN} optim.cooldown=0.1", "optim.schedule=wsd", "optim.schedule=constant"),
         (DNN, "optim.warmup=0.1", "optim.warmup=0.0"),
+        (f"{DNN} optim.name=adagrad", "optim.eps=1e-10", "optim.eps=null"),
+        (DNN, "optim.betas=[0.9,0.999]", "optim.betas=null"),
         (DNN, "trainer.patience=1", "trainer.patience=null"),
         (DNN, "trainer.batch_size=64", "trainer.batch_size=50"),
         (DNN, "trainer.accumulate=32", "trainer.accumulate=16"),
@@ -52,6 +57,11 @@ def told(*words: str, base: tuple[str, ...] = SMALL) -> list[str]:
         (f"{DNN} norm_layer=selu", "model.activation=relu", "model.activation=selu"),
         (f"{RESNET} norm_layer=group", "norm_layer.groups=64", "norm_layer.groups=8"),
         (f"{RESNET} model.width=1 norm_layer.groups=1", "norm_layer.name=group", "norm_layer.name=layer"),
+        (
+            "model=timm model.name=test_resnet transfer.size=64 norm_layer.groups=1",
+            "norm_layer.name=group",
+            "norm_layer.name=layer",
+        ),
         ("model=dnn model.hidden=[]", "model.family=dnn", "model.family=linear"),
         (f"{CNN} model.pool_size=1", "model.pooling=average", "model.pooling=none"),
         ("model=cnn model.filters=[4] model.kernels=[1] model.dense=[]", "model.padding=valid", "model.padding=same"),
@@ -70,6 +80,18 @@ def test_equal_values_give_the_same_numbers(words, setting, plain):
     its = train(other, images.load(other.dataset, other.split), None).test_scores
     np.testing.assert_allclose(ours, its, rtol=1e-4, atol=1e-5)
     assert name not in {**equal_values(other), **facts(other, data).equal}  # the plainest
+
+
+def test_defaults_are_the_libraries():
+    for name, eps in EPS.items():
+        takes = inspect.signature({"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, **TORCH}[name]).parameters
+        assert takes["eps"].default == eps
+        assert name not in BETAS or takes["betas"].default == BETAS[name]
+    for name, rate in DROPOUT.items():
+        words = f"model={name} transfer.size=64 transfer.channels=3"
+        rates = {m.p for m in build(of(words), (3, 64, 64), 10).modules() if isinstance(m, torch.nn.Dropout)}
+        assert rates == {rate}
+        assert equal_values(of(f"{words} model.dropout={rate}")).keys() == {"model.dropout"}
 
 
 def test_idle_on_the_images_at_hand_changes_no_number():
