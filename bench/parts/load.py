@@ -86,7 +86,11 @@ def load(part: Listed) -> Callable[..., Any]:
     with _lock:
         module = _package(part) if part.package else _module(part)
     made: Any = getattr(module, part.name, None)
-    if part.kind != REGISTERED.name and not isinstance(getattr(made, MARK, None), Declared):
+    mark = getattr(made, MARK, None)
+    if isinstance(mark, Declared) and mark.kind != part.kind and part.kind != REGISTERED.name:
+        raise RequestError(f"{part.where}: '{part.name}' is the name of a {part.kind} and of a {mark.kind} in this "
+                           "file, of which Python keeps the last. Rename one of the two.")  # fmt: skip
+    if part.kind != REGISTERED.name and not isinstance(mark, Declared):
         raise RequestError(
             f"{part.where}: '{part.name}' is no {part.kind} any more when the file is imported. "
             f"The decorator must be the outermost one: @{part.kind}."
@@ -159,7 +163,7 @@ def _module(part: Listed) -> types.ModuleType:
         with warnings.catch_warnings(), threads_noted(), same_draws(), watched:
             warnings.filterwarnings("ignore", "Overwriting .* in registry")  # by itself, imported anew
             module = importlib.import_module(f"{package}.{part.file.stem}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # exit() in a file ends the file, not the command with status 0
         for name in sys.modules.keys() - before:  # so that the next attempt says the same
             file = getattr(sys.modules[name], "__file__", None)
             if isinstance(file, str) and not is_installed(Path(file)):
@@ -255,7 +259,7 @@ def _forget(places: set[Path], files: set[Path]) -> None:
             del kept[path]
 
 
-def _import_error(part: Listed, error: Exception, again: bool = False) -> RequestError:
+def _import_error(part: Listed, error: Exception | SystemExit, again: bool = False) -> RequestError:
     """What to say of a file that does not import: file, line and reason."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [f for f in frames if Path(f.filename).parent in (part.file.parent, *part.file.parent.parents[:1])]
@@ -276,7 +280,7 @@ def _import_error(part: Listed, error: Exception, again: bool = False) -> Reques
     )
 
 
-def error_of(what: str, error: Exception) -> RequestError:
+def error_of(what: str, error: Exception | SystemExit) -> RequestError:
     """What to say when the user's code raised: the reason, and the line of theirs that it comes from."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if "/bench/" not in f.filename and "site-packages" not in f.filename]

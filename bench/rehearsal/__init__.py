@@ -54,7 +54,10 @@ def rehearse(experiments: Sequence[Experiment]) -> list[Brought]:
             seen.add(what)
             forget_modules()
             with _keep_random_state():
-                found.append(_rehearse(exp))
+                try:
+                    found.append(_rehearse(exp))
+                except SystemExit as error:
+                    raise error_of(f"{those(exp)} ends the program", error) from error
     return [one for one in dict.fromkeys(found) if one is not None]
 
 

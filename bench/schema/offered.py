@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,9 @@ def _literals(pairs: list[tuple[str, ast.expr]]) -> dict[str, Any]:
     found = {}
     for name, node in pairs:
         try:
-            found[name] = ast.literal_eval(node)
+            value = ast.literal_eval(node)
+            json.dumps(value)  # a set is for the function to say, not for a configuration
+            found[name] = value
         except (ValueError, TypeError, SyntaxError, RecursionError):
             continue
     return found

@@ -157,6 +157,18 @@ NET = "    return nn.Sequential(nn.Flatten(), Layer(shape[0] * shape[1] * shape[
             "model=wrong", "cannot take images of 1x8x8, float32 (its weights: torch.float64): RuntimeError",
         ),
         (
+            "exit()\n@model\ndef wrong(shape, classes):\n" + NET,
+            "model=wrong", "model 'wrong' cannot be imported: parts/wrong.py, line 6: SystemExit: None",
+        ),
+        (
+            "@loss\ndef wrong(logits, targets):\n    raise SystemExit(2)\n",
+            "loss=wrong", "loss 'wrong' ends the program (wrong.py, line 8): SystemExit: 2",
+        ),
+        (
+            "@model\ndef wrong(shape, classes):\n" + NET + "@loss\ndef wrong(logits, targets):\n    return 1\n",
+            "model=wrong", "'wrong' is the name of a model and of a loss in this file, of which Python keeps the last",
+        ),
+        (
             "@norm_layer\ndef wrong(channels, dim):\n    nn.BatchNorm2d(channels)\n",
             "norm_layer=wrong", "norm_layer 'wrong' gives back NoneType. Expected torch.nn.Module.",
         ),
