@@ -79,6 +79,8 @@ def _states(content: Mapping[Any, Any], name: str = "", depth: int = 0) -> Itera
         yield name, {**plain, **framed}
     if depth < DEEPEST:
         for key, value in content.items():
+            if isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+                value = dict(enumerate(value))  # networks of an ensemble
             if isinstance(value, Mapping):
                 yield from _states(value, f"{name}.{key}" if name else str(key), depth + 1)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import pickle
-import re
+import warnings
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -134,7 +136,8 @@ def read(path: Path) -> dict[str, Tensor]:
             raise RequestError(f"{path} is not a safetensors file: {error}.") from error
     try:
         # What programs keep their command line in (timm, DINO, MAE); it is given values and runs nothing.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of programs that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file or one of another kind makes torch raise anything
         raise RequestError(
@@ -157,8 +160,20 @@ def _unreadable(path: Path, error: Exception) -> str:
             return f"it holds objects besides tensors ({', '.join(sorted(inside)[:3])})"
         # torch's own message advises to load what may execute anything.
         return "it was not written by torch.save, is damaged, or holds objects besides tensors"
-    line = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {line[:200] or 'no message'}"
+    if isinstance(error, OSError):
+        return str(error.strerror or error)
+    if isinstance(error, MemoryError):
+        return "it does not fit in memory"
+    if not path.stat().st_size:
+        return "it is empty"
+    names: list[str] = []
+    with suppress(zipfile.BadZipFile):  # any other file, too
+        names = zipfile.ZipFile(path).namelist()
+    if any(name.endswith(".npy") for name in names):
+        return "it holds arrays of NumPy (.npz)"
+    if any(name.endswith("/constants.pkl") for name in names):
+        return "it is a TorchScript program, which is code besides tensors"
+    return "it was not written by torch.save, or is damaged"
 
 
 def _are_numbers(given: Tensor, wanted: Tensor) -> bool:

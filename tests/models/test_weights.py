@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_sample_images
@@ -194,6 +195,7 @@ def test_a_files_hash_follows_its_content(tmp_path):
         lambda s: {**{f"backbone.{n}": t for n, t in s.items()}, "projector.0.weight": torch.ones(2, 2)},
         lambda s: {"state_dict": {f"student.net.{n}": t for n, t in s.items()} | {"centre": torch.ones(3)}},
         lambda s: {"ema": s},
+        lambda s: {"models": [s], "epoch": 3},
         lambda s: {"params_ema": s, "hyper_parameters": argparse.Namespace(lr=0.1)},
         lambda s: {"checkpoint": {"model": {"state_dict": {f"module._orig_mod.{n}": t for n, t in s.items()}}}},
         lambda s: {
@@ -228,6 +230,7 @@ def test_checkpoints_as_others_write_them(wrap, tmp_path):
             "state_dict.module.encoder_k, state_dict.module.encoder_q",
         ),
         (lambda s, t: {"model": {**s, **below("_orig_mod.", t)}}, "compiled", "model, model.compiled"),
+        (lambda s, t: {"models": [s, t]}, "models.1", "models.0, models.1"),
     ],
 )
 def test_which_of_several_networks_has_to_be_said(tmp_path, wrap, entry, places):
@@ -303,6 +306,13 @@ def test_what_is_inside_is_said(tmp_path):
         with pytest.raises(RequestError, match=says) as told:
             weights.load(net, tmp_path / "w.pt")
         assert "\x1b" not in str(told.value)
-    (tmp_path / "w.pt").write_text("no weights at all")
-    with pytest.raises(RequestError, match="could not be read as weights"):
-        weights.load(net, tmp_path / "w.pt")
+    file = tmp_path / "w.pt"
+    for write, says in (
+        (lambda: file.write_text("no weights at all"), "it was not written by torch.save"),
+        (lambda: file.write_bytes(b""), "it is empty"),
+        (lambda: np.savez(file.open("wb"), a=np.zeros(3)), r"it holds arrays of NumPy \(.npz\)"),
+        (lambda: torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.ones(1)), file), "it is a TorchScript program"),
+    ):
+        write()
+        with pytest.raises(RequestError, match=f"could not be read as weights: {says}"):
+            weights.load(net, file)
