@@ -35,9 +35,10 @@ LANES ?= 2
 faults: install
 	KILLS=$(KILLS) LANES=$(LANES) OMP_NUM_THREADS=1 .venv/bin/python -m pytest -s -q tests/faults/many_kills.py
 
-# Every named config as whole runs: scratch, frozen, fine-tuned, in two processes, captured. An hour.
+# Every named config as whole runs: scratch, frozen, fine-tuned, in two processes, captured. Every committed figure. An hour.
 configs: install
-	IMAGEBENCH_EVERY_CONFIG=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/models/test_every_config_runs.py tests/models/test_surgery.py
+	IMAGEBENCH_EVERY_CONFIG=1 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q tests/models/test_every_config_runs.py tests/models/test_surgery.py \
+	  tests/report/test_committed.py
 
 perf: install
 	.venv/bin/python -m tests.benchmarks

@@ -46,8 +46,10 @@ def main(args: argparse.Namespace) -> int:
     print(f"MLflow's pages on {store.shown}: {address}   (Ctrl-C ends it)", flush=True)
     # By the environment: a URI with a password must not appear in the list of processes.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = store.uri
-    words = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(args.port)]
-    os.execv(sys.executable, words)
+    # One person looks: one process answers instead of four, and none waits for evaluations of language models.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    words = ["-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(args.port), "--workers", "1"]
+    os.execv(sys.executable, [sys.executable, *words])
 
 
 def _place(store: Store, names: list[str]) -> str:

@@ -60,7 +60,11 @@ def test_a_full_disk(
 
 
 def test_verbs_that_write_on_a_full_disk(
-    folder: Path, small_disk: tuple[Path, Callable[[str], None]], bench: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    small_disk: tuple[Path, Callable[[str], None]],
+    bench: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    undrawn: None,
 ) -> None:
     """One line with the remedy, and no half of a file; then the same where the disk may not be written at all."""
     place, enlarge = small_disk
