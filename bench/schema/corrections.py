@@ -134,6 +134,8 @@ def skips_pixels_of_few_channels(exp: Experiment) -> bool:
     """On a CPU with channels last, the gradient of a 1x1 convolution with a stride and fewer than 8 input channels was
     written past its memory: such a run crashed, or some of its numbers were wrong."""
     model = exp.model
+    if _is(exp, ("fastvit", "mobileone")):  # whose first block has one at the pixels
+        return exp.trains and exp.transfer.mode != "frozen"
     if isinstance(model, Resnet):
         return model.shortcut == "B" and model.width < 8 and exp.norm_layer.name != "group"
     if not isinstance(model, Cnn) or model.stride == 1 or exp.norm_layer.name == "group":

@@ -94,10 +94,10 @@ def layout(settings: Trainer, device: torch.device, net: nn.Module) -> torch.mem
 def writes_past_its_memory(net: nn.Module) -> bool:
     """Whether a CPU cannot train a network with channels last: oneDNN's gradient of a 1x1 convolution with a stride.
 
-    With few input channels it is wrong, hangs, or ends the process (oneDNN issue 6035).
+    With few input channels it is wrong, hangs, or ends the process (oneDNN issue 6035); groups go another way.
     """
-    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
-    return any(m.kernel_size == (1, 1) and m.stride != (1, 1) and m.in_channels // m.groups < BLOCK for m in convs)
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d) and m.groups == 1]
+    return any(m.kernel_size == (1, 1) and m.stride != (1, 1) and m.in_channels < BLOCK for m in convs)
 
 
 def is_narrow(net: nn.Module) -> bool:

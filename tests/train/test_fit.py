@@ -201,6 +201,7 @@ def test_channels_lie_last_where_a_cpu_gains(exp, digits, words, last):
         (["model=resnet", "model.depth=8", "model.width=16", "model.shortcut=B"], True),
         (["model=cnn", "model.filters=[8]", "model.kernels=[1]", "model.stride=2"], False),
         (["model=cnn", "model.filters=[8]", "model.kernels=[1]"], True),
+        (["model=timm", "model.name=fastvit_t8", "transfer.size=32"], False),  # in its first block, at the pixels
     ],
 )
 def test_channels_never_lie_last_where_a_cpu_would_write_past_its_memory(exp, digits, words, last):
