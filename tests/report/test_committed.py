@@ -34,6 +34,10 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 PAGES = ("index.html", "runs.js", "digest.json", "protocol.jsonl")
 
 
+# With those that have one of each kind: every line of bench/report/figures that a committed figure goes through.
+FURTHER = {"augmentation", "batchnorm", "knn_features", "linear_limits", "search", "seeds"}
+
+
 def committed() -> list[Path]:
     """The results folders of this repository."""
     return sorted(p.parent for p in RESULTS.glob("*/manifest.json"))
@@ -54,7 +58,7 @@ def drawn() -> set[str]:
     left = {place.name: kinds(place) for place in committed()}
     if os.environ.get("IMAGEBENCH_EVERY_CONFIG"):
         return {*left}
-    chosen, missing = set(), set().union(*left.values())
+    chosen, missing = FURTHER & {*left}, set().union(*left.values())
     while missing:
         name = max(sorted(left), key=lambda n: len(left[n] & missing) / len(left[n] or "?"))
         chosen.add(name)
