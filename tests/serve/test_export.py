@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from onnx import load as load_onnx
+from onnx.numpy_helper import to_array
 from packaging.requirements import Requirement
 from torch import nn
 
@@ -70,6 +72,11 @@ def test_the_verb_its_table_and_predicting_without_torch(
     assert onnx["difference"] < 1e-4
     assert 1e-4 < int8["difference"] < 0.5
     assert abs(int8["accuracy"] - run["accuracy"]) < 0.1
+    graph = load_onnx(int8["file"]).graph
+    assert "Relu" not in {node.op_type for node in graph.node}  # in the scale of the layer before it
+    weights = [w for w in map(to_array, graph.initializer) if w.dtype == np.int8 and w.ndim > 1]
+    assert len(weights) > 1
+    assert max(int(np.abs(w.astype(int)).max()) for w in weights) <= 64  # 7 bits: no processor cuts their sums off
     costs = measure_model({"file": onnx["file"], "shape": [1, 8, 8]})
     assert costs["latency_ms"] > 0
     assert 10 < costs["peak_memory_mb"] < 300  # no torch in it
