@@ -19,9 +19,9 @@ How it works, by file:
   nobody who does not ask for it. outline: the signature of one of ours, likewise without importing it.
 - code: the hash of a part's code: its function, and what that uses of the user's own files, without comments,
   docstrings and layout; of an installed package its name and version. It is in the run key. use: what that is, from
-  file to file. syntax: what a file's statements bind and may do. quoted: which files they name. hints: type hints and
-  the file's name, where nobody reads them. ordering: where code goes through a set. walk: the files below a folder.
-  named: files that settings name.
+  file to file. syntax: what a file's statements bind and may do. quoted: which files they name. data_files: what those
+  hold. hints: type hints and the file's name, where nobody reads them. ordering: where code goes through a set. walk:
+  the files below a folder. named: files that settings name.
 - images: what an own dataset gives back. metrics: own metrics in the one table of metrics, without running them.
 - source: the code as a run keeps it, and laid out again for `bench reproduce --with-parts`.
 - load: importing the file, anew in each run, one module for all parts that import it, and refusing code that is not

@@ -80,7 +80,7 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     if use.reads_hints:
         use = _use(file, name, cwd, is_dataset, hints=True)
     try:
-        use.data()
+        use.count_files()
     except TooMany as error:
         raise RequestError(
             f"{file.parent.name}/{file.name}: '{name}' names the folder {error}, and may mean any of the many files "
@@ -93,16 +93,17 @@ def _code(file: Path, name: str, cwd: Path, is_dataset: bool) -> tuple[Code, tup
     if use.verbatim:
         sources += [f"{module.label} as it stands: {module.text}" for module in use.modules.values()]
     order = [module.label if named or module.path != file else "" for module in use.order(use.modules[file])]
-    text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.found), *order])
-    files = {**use.texts, **{module.label: module.text for module in use.modules.values()}}
-    paths = frozenset(path for path, state in use.states.items() if state is not None and path.is_file())
+    text = "\n".join([f"imagebench code {VERSION}", *sorted(sources), *sorted(use.compiled | use.data.found), *order])
+    files = {**use.data.texts, **{module.label: module.text for module in use.modules.values()}}
+    states = {**use.states, **use.data.states}
+    paths = frozenset(path for path, state in states.items() if state is not None and path.is_file())
     names = frozenset((path, name) for path, module in use.modules.items()
                       for name, bound in module.binds.items() if use.used[path].issuperset(bound))  # fmt: skip
     places = [(module.label, unordered(module.statements[i] for i in sorted(use.used[path])))
               for path, module in use.modules.items()]  # fmt: skip
     place = next((f"{label}, line {line}" for label, line in places if line), "")
     made = Code(hashlib.sha256(text.encode()).hexdigest(), files, use.imported, paths, names, place)
-    return made, tuple(use.states.items())
+    return made, tuple(states.items())
 
 
 def _use(file: Path, name: str, cwd: Path, is_dataset: bool, hints: bool) -> Use:

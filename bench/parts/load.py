@@ -254,6 +254,9 @@ def _forget(places: set[Path], files: set[Path]) -> None:
         file = getattr(module, "__file__", None)
         if any(_of(module, place) for place in places) or (isinstance(file, str) and Path(file) in files):
             _drop(name)
+            while name := name.rpartition(".")[0]:  # of the folders around it those that have no file
+                if getattr(sys.modules.get(name), "__file__", "") is None:
+                    _drop(name)
     for kept in (_loaded, _used):
         for path in [p for p in kept if p in files or places & {*p.parents}]:
             del kept[path]

@@ -251,7 +251,7 @@ def test_a_folder_of_elsewhere_is_not_walked(
     assert code(part).hash == before.hash
     (far / "a.pt").write_text("2")
     assert code(part).hash != before.hash
-    monkeypatch.setattr("bench.parts.use.ENTRIES", 1)
+    monkeypatch.setattr("bench.parts.data_files.ENTRIES", 1)
     (far / "c.pt").write_text("1")
     with pytest.raises(RequestError, match=f"'net' names the folder {far}, and .*in full"):
         code(part)
