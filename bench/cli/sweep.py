@@ -68,6 +68,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 @once
 def main(args: argparse.Namespace) -> int:
     """Plan and run; 0 when every point is finished, 1 when one failed, 130 when interrupted."""
+    from bench.analysis.predictions import readable
     from bench.cli.sweep_arguments import confirming, experiment_name, of_hydra, requested_sweep, seeds
     from bench.cli.sweep_launch import launch_points, thread_counts
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
@@ -124,7 +125,7 @@ def main(args: argparse.Namespace) -> int:
         asked = {p.key for p in todo}
         todo = [p for p in planned if p.key not in before.found or p.key in asked]
     records = records_of(sweep, planned, after.found)
-    reader = after.reader(title, store) if store is not None and after.complete else None
+    reader = readable(after.reader(title, store)) if store is not None and after.complete else None
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
         describe(store, title, sweep, records, reader, outcome is not None and bool(outcome.signal))
     counts = count_runs(planned, before, todo, outcome, after, phases.unknown())

@@ -54,6 +54,18 @@ def test_nothing_is_trained_for_it(closed: Path, bench: Callable[..., Any]) -> N
     assert not list(Spool().pending())
 
 
+def test_a_damaged_file_of_a_run_does_not_hold_up_the_end_of_a_sweep(folder: Path, bench: Callable[..., Any]) -> None:
+    """It ended with an error, without its table; what reads every file names the run."""
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "nn.yaml").write_text(FILE + "table: {rows: model.k}\n")
+    assert bench("sweep", "nn", "hydra/launcher=basic")[0] == 0
+    next((folder / "mlartifacts").rglob("predictions.npz")).write_text("damaged")
+    status, out, err = bench("sweep", "nn", "hydra/launcher=basic")
+    assert (status, "k (neighbours)" in out) == (0, True), err
+    status, _, err = bench("table", "nn")
+    assert (status, "not an .npz of a run" in err) == (2, True)
+
+
 def test_a_link_to_a_store_is_that_store(
     folder: Path, bench: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
