@@ -115,7 +115,7 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     Raises:
         RequestError: when no point of the sweep was ever run.
     """
-    from bench.cli.announce import say, store_may_refuse
+    from bench.cli.announce import say
     from bench.cli.sweep_arguments import experiment_name
     from bench.protocol import register
     from bench.protocol.ledger import decisions, looks
@@ -130,8 +130,7 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
 
     every = points(sweep, overrides)
     store = Store(every[0].experiment.tracking.uri)
-    with store_may_refuse("Results wait in the spool for a store that can be written"):
-        store.deliver_waiting(Spool().pending(), say)
+    store.deliver_waiting(Spool().pending(), say)  # a look without what waits would be paid for, and say less
     completed = find_completed(every, title, store, fresh=False)
     planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)
