@@ -34,7 +34,7 @@ def children() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
 
 
-def soon(holds, seconds: float = 20.0) -> bool:
+def soon(holds, seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while not holds() and time.monotonic() < end:
         time.sleep(0.05)

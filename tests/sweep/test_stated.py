@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +91,8 @@ def test_an_axis_of_texts_with_colons_and_blanks() -> None:
     assert axis_of("a=x y,/b:c,[1,2],1e-3") == ("a", ["x y", "/b:c", [1, 2], 0.001])
 
 
-def test_what_is_too_large_is_told_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Any) -> None:
-    begun = time.process_time()
+def test_what_is_too_large_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Any) -> None:
+    """Built or counted one by one, each of these would outlast the limit of a test."""
     axes = [f"optim.{name}=range(1,101)" for name in ("lr", "weight_decay", "momentum")]
     with pytest.raises(RequestError, match="10,000,000 points"):
         points(from_axes("s", axes, [], 10))
@@ -129,7 +128,6 @@ def test_what_is_too_large_is_told_within_seconds(tmp_path: Path, monkeypatch: p
     status, _, err = bench("run", "-m", *(f"{axis}=range(1,1000)" for axis in ("optim.lr", "seed", "trainer.epochs")))
     assert (status, "997,002,999 runs" in err) == (2, True), err
     assert len(redact_text("x" * 400_000)) == 400_000
-    assert time.process_time() - begun < 20
 
 
 def test_half_a_flag_is_no_flag(folder: Path, bench: Any) -> None:
