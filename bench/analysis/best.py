@@ -46,13 +46,16 @@ def _among(cells: Mapping[int, Cell], of: Metric, frame: Frame, reader: Reader |
     sign = 1.0 if of.better == "greater" else -1.0
     ranked = sorted(cells, key=lambda place: -sign * cells[place].interval.mean)
     best = cells[ranked[0]].interval.mean
+    same = len({frozenset(cell.values) for cell in cells.values()}) == 1
     out: dict[int, Mark] = {}
-    for place, cell in cells.items():
+    for rank, place in enumerate(ranked):
+        cell = cells[place]
         if cell.interval.mean == best:
             out[place] = "best"
         elif cell.interval.n > 1 and not any(
             _p_better(cells[other], cell, of, frame, reader) <= (1 - LEVEL) / (len(cells) * (len(cells) - 1))
-            for other in ranked  # the best first: most cells are out by it alone
+            # The best first: most cells are out by it alone. By the same replicates, no worse mean is a better cell.
+            for other in (ranked[:rank] if same else ranked)
             if other != place
         ):
             out[place] = "within"
