@@ -69,12 +69,14 @@ def side(word: str, results: Path) -> Found:
         RequestError: for a word that names nothing.
     """
     from bench.analysis import artifacts
-    from bench.report import evidence
+    from bench.report import evidence, seal
     from bench.report.compare import Side
     from bench.track.record import read_csv
 
     path = Path(word)
     if path.suffix == ".csv":
+        if (path.parent / seal.FILE).is_file():
+            tell_edits(path.parent)
         return Side(word, read_csv(path)), artifacts.read_kept(path.parent)
     if "#" in word or "://" in word or path.suffix == ".db":
         return of_store(word)
@@ -83,10 +85,18 @@ def side(word: str, results: Path) -> Found:
     folder = next((p for p in (results / word, path) if (p / "records.csv").exists()), None)
     if folder is not None:
         found = evidence.read(folder)
-        for change in found.changed[:3]:
-            print(f"warning: {folder} was changed after it was written: {change}", file=sys.stderr)
+        tell_edits(folder)
         return Side(word, found.records), artifacts.read_kept(folder)
     return of_run(word, results)
+
+
+def tell_edits(folder: Path) -> None:
+    """Say what of a results folder is not as a run left it."""
+    from bench.report import seal
+
+    for when, changes in (("after", seal.faults(folder)), ("before", seal.edited_before(folder))):
+        for change in changes[:3]:
+            print(f"warning: {folder} was changed {when} it was written: {change}", file=sys.stderr)
 
 
 def of_run(word: str, results: Path) -> Found:

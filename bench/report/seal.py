@@ -64,14 +64,25 @@ def faults(folder: Path, needed: Iterable[str] = NEEDED) -> list[str]:
     return list(dict.fromkeys(out))
 
 
+def edited_before(folder: Path) -> list[str]:
+    """What had been edited of the records that these files were made from, as their manifest tells."""
+    return [str(fault) for fault in _manifest(folder, "context").get("edited") or ()]
+
+
 def _by_manifest(folder: Path) -> list[str]:
     """What a manifest's own checksums say where the digest was taken away, or never was."""
-    try:
-        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get("files", {})
-    except (OSError, ValueError, AttributeError):
-        return []
+    files = _manifest(folder, "files")
     found = [name for name, digest in files.items() if (folder / name).is_file() and checksum(folder / name) != digest]
     return [f"{name}: not the file that was written" for name in found]
+
+
+def _manifest(folder: Path, part: str) -> dict[str, Any]:
+    """One part of the manifest; empty where there is none that can be read."""
+    try:
+        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get(part)
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def checksum(path: Path) -> str:

@@ -36,7 +36,7 @@ class Experiment:
     loss: Chosen | None = None
     schedule: Chosen | None = None
     training: Chosen | None = None
-    seed: Annotated[int, Field(ge=0)] = 0  # of initialisation, order of the images, augmentation and dropout
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0  # of initialisation, order of the images, augmentation and dropout
 
     def __post_init__(self) -> None:
         mine = ("own",) if "batch" in self.model.norm_layers else ()  # where one of ours can stand, any can

@@ -87,7 +87,7 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
     # Where nothing of the folder counts, what became of it does not matter; nor ever what is made from its sources.
     if committed and (changed := _changed_sources(records_file(title).parent)):
         raise RequestError(
-            f"{records_file(title).parent} was changed after it was written ({changed}), so that its records "
+            f"{records_file(title).parent} was changed {changed}, so that its records "
             "count for nothing. Restore it, or say --fresh to run what it holds again."
         )
     before, tuning = title.removesuffix(CONFIRM), [p for p in planned if p.tuning]
@@ -98,9 +98,15 @@ def find_completed(planned: Sequence[Point], title: str, store: Store | None, fr
 
 
 def _changed_sources(folder: Path) -> str:
-    """What was edited of what a results folder is made from; "" for nothing; no digest is no edit."""
+    """When and what was edited of what a results folder is made from; "" for nothing; no digest is no edit."""
     found = [fault for fault in faults(folder) if not fault.startswith(f"{seal.FILE}: missing")]
-    return next((fault for fault in found if fault.startswith(seal.SOURCES)), "")
+    for when, edits in (
+        ("after it was written", [fault for fault in found if fault.startswith(seal.SOURCES)]),
+        ("before it was written", seal.edited_before(folder)),  # 'bench table --records' writes that with a stamp
+    ):
+        if edits:
+            return f"{when} ({edits[0]})"
+    return ""
 
 
 def ended_runs(sweep: Sweep, title: str, store: Store | None) -> list[Record]:

@@ -16,6 +16,7 @@ from bench.protocol import register
 from bench.report import evidence, seal
 from bench.report.pages import site
 from bench.schema.claim import digest
+from bench.sweep.completed import _changed_sources
 from bench.track.record import Record, read_csv, write_csv
 from tests.records import make_records, make_sweep
 
@@ -168,6 +169,11 @@ def test_a_table_made_of_edited_records_never_becomes_consistent(
     for _ in range(2):  # again and again
         assert table(folder, monkeypatch, FILE) == 0
         assert "edited before it was made: records.csv" in check(folder, capsys)
+    # Nor are they taken for results, by a launch or a table that has no store.
+    assert "before it was written (records.csv: not the file" in _changed_sources(edited / "made")
+    for side in ("made", str(path)):
+        assert main(["compare", side, side, "--results", str(edited), "--out", str(folder / "compare.svg")]) == 0
+        assert f"{path.parent} was changed before it was written: records.csv" in capsys.readouterr().err
     assert "Changed before this was made from it" in (edited / "made" / "table.md").read_text()
 
 
