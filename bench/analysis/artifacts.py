@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bench.schema.errors import Missing, RequestError
 from bench.schema.own import SOURCE, codes
-from bench.track.record import Record
+from bench.track.record import Record, parse_json
 
 Reader = Callable[
     [Record, str], str | None
@@ -53,7 +53,7 @@ def read_kept(folder: Path) -> Reader:
     content: dict[str, dict[str, str]] = {}
     if path.exists():
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = parse_json(path.read_text(encoding="utf-8"))
             if not all(isinstance(t, str) for files in content.values() for t in files.values()):
                 raise TypeError
         except (ValueError, TypeError, AttributeError):
@@ -214,7 +214,7 @@ def pool_reliability(diagrams: list[Reliability]) -> Reliability:
 
 def _object(text: str, where: str, names: tuple[str, ...]) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except ValueError:
         raise RequestError(f"{where}: not JSON.") from None
     if not isinstance(content, dict) or any(name not in content for name in names):

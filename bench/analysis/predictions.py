@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import math
+import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ FILE = "predictions.npz"
 SPLITS = ("val", "test")
 INDEX = "index"
 MOST = 8_000_000  # bytes, compressed
+UNPACKED = 2**30  # bytes that an .npz may become: one of zeros is a thousandth of them, and somebody may have sent it
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -42,10 +44,24 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
     if text is None:
         return None
     try:
-        with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
+        return unpack(io.BytesIO(base64.b64decode(text)))
     except DAMAGED_NPZ:
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
+
+
+def unpack(file: Path | io.BytesIO) -> dict[str, NDArray[np.generic]]:
+    """All arrays of an .npz.
+
+    Raises:
+        DAMAGED_NPZ: for what is none, or would not stay within UNPACKED.
+    """
+    with zipfile.ZipFile(file) as archive:
+        if (size := sum(entry.file_size for entry in archive.infolist())) > UNPACKED:
+            raise ValueError(f"{size:,} bytes unpacked")
+    if isinstance(file, io.BytesIO):
+        file.seek(0)
+    with np.load(file, allow_pickle=False) as found:
+        return {name: found[name] for name in found.files}
 
 
 def readable(reader: Reader) -> Reader:
@@ -155,8 +171,7 @@ def read_predictions(folder: Path, other: Reader) -> Reader:
     if not path.is_file():
         return other
     try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
+        arrays = unpack(path)
         index = json.loads(arrays[INDEX].tobytes())
     except DAMAGED_NPZ:
         raise RequestError(f"{path}: not what 'bench table' wrote. Restore it, or take it away.") from None

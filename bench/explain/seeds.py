@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.analysis.predictions import unpack
 from bench.disk import DAMAGED_NPZ
 from bench.explain.picture import NotFor, Picture, grid, name
 from bench.explain.subject import Subject
@@ -76,8 +76,7 @@ def predicted_classes(subject: Subject, record: Record) -> NDArray[np.int64]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = subject.store.artifact(record.run_id, "predictions.npz", Path(folder))
-            kept = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-            found = np.asarray(kept[f"{subject.split}_class"], np.int64)
+            found = np.asarray(unpack(path)[f"{subject.split}_class"], np.int64)
             if len(found) == len(subject.labels):
                 return found
         except (RequestError, *DAMAGED_NPZ):

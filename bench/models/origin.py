@@ -130,7 +130,7 @@ def _inside(path: Path) -> Any:
 def _mapping(content: str, whence: Path) -> dict[str, Any]:
     try:
         found = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RequestError(f"{whence}: expected JSON ({error}).") from None
     if not isinstance(found, dict):
         raise RequestError(f"{whence}: expected a JSON object, got {type(found).__name__}.")

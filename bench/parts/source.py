@@ -37,7 +37,7 @@ def files(kept: Iterable[str], where: str) -> dict[str, str]:
     for one in dict.fromkeys(kept):
         try:
             parts = [(part["name"], part.get("code"), dict(part["files"])) for part in json.loads(one)]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise RequestError(f"{where}: not the source of own parts as a run keeps it ({SOURCE}).") from None
         for name, code, texts in parts:
             if code and (name, code) in codes:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.disk import disk_errors, write_atomically
 from bench.track.locks import lock
 from bench.track.provenance import code_version
+from bench.track.record import parse_json
 from bench.track.spool import state_folder
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     out = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except ValueError:
             continue
         if isinstance(entry, dict) and entry.get("event") in ("launch", "look"):
@@ -51,7 +52,7 @@ def find_breaks(path: Path) -> list[str]:
     before, out = "", []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             if not isinstance(entry, dict) or entry.get("previous") != before:
                 out.append(f"{FILE}, line {number}: not what followed the line before it")
         except ValueError:
@@ -121,7 +122,7 @@ def read_stored(store: Store | None, title: str) -> list[dict[str, Any]]:
     out = []
     for text in _join_pieces(store.params(parent)).values():
         try:
-            out.append(json.loads(text))
+            out.append(parse_json(text))
         except ValueError:  # whoever wrote it was killed between two pieces; the folder has it whole
             continue
     return out

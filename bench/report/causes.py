@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.schema.label import canonical_text, show
+from bench.track.record import parse_json
 
 Word = Literal["identical", "equal within rounding", "compatible", "different", "undecided"]
 PACKAGE_WEIGHT = {"torch": 80, "torchvision": 62, "pytorch-lightning": 60, "timm": 58, "faiss-cpu": 52, "numpy": 50}
@@ -78,7 +78,7 @@ def _packages(texts: Sequence[str]) -> dict[str, str]:
     out: dict[str, list[str]] = {}
     for text in dict.fromkeys(texts):
         try:
-            versions = json.loads(text) if text else {}
+            versions = parse_json(text) if text else {}
         except ValueError:
             continue
         for name, version in versions.items() if isinstance(versions, dict) else ():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from bench.report.seal import faults
 from bench.schema.errors import RequestError, suggestion
 from bench.schema.sweep import Sweep
 from bench.schema.sweep_file import sweep
-from bench.track.record import Record, read_csv
+from bench.track.record import Record, parse_json, read_csv
 
 MANIFEST = "manifest.json"
 NEEDED = ("definition", "config", "points", "seeds")
@@ -96,7 +95,7 @@ def manifest(path: Path) -> dict[str, Any]:
         RequestError: as `read`.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RequestError(f"{path}: missing. 'bench table NAME' writes it beside records.csv.") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:

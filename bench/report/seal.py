@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.disk import write_atomically
+from bench.track.record import parse_json
 
 FILE = "digest.json"
 NEEDED = ("records.csv", "manifest.json")  # of a sweep's folder
@@ -79,7 +80,7 @@ def _by_manifest(folder: Path) -> list[str]:
 def _manifest(folder: Path, part: str) -> dict[str, Any]:
     """One part of the manifest; empty where there is none that can be read."""
     try:
-        found = json.loads((folder / "manifest.json").read_text(encoding="utf-8")).get(part)
+        found = parse_json((folder / "manifest.json").read_text(encoding="utf-8")).get(part)
     except (OSError, ValueError, AttributeError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -99,7 +100,7 @@ def _grown(path: Path, digest: str) -> bool:
 
 def _read(folder: Path) -> dict[str, Any]:
     try:
-        content = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        content = parse_json((folder / FILE).read_text(encoding="utf-8"))
         return content if isinstance(content, dict) and isinstance(content.get("files"), dict) else {"files": {}}
     except FileNotFoundError:
         return {}

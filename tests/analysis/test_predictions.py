@@ -14,6 +14,7 @@ from bench import seal
 from bench.analysis import artifacts, predictions
 from bench.compose import compose
 from bench.data import load
+from bench.schema.errors import RequestError
 from bench.schema.experiment import experiment
 from bench.track.record import Record
 from bench.train.knn import score_by_distance
@@ -117,3 +118,22 @@ def test_of_very_many_runs_the_predictions_of_the_first_replicates_are_kept(
     (tmp_path / predictions.FILE).write_bytes(body)
     again, words = predictions.limit(records, predictions.read_predictions(tmp_path, lambda *_: None))
     assert (predictions.keep(records, again), words) == (body, said)
+
+
+@pytest.mark.parametrize("megabytes", [3, 0])
+def test_an_archive_that_swells_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+) -> None:
+    """Three kilobytes become three megabytes; a lone array is no archive at all."""
+    monkeypatch.setattr(predictions, "UNPACKED", 2**21)
+    path = tmp_path / predictions.FILE
+    with path.open("wb") as file:
+        if megabytes:
+            np.savez_compressed(file, val_true=np.zeros(megabytes << 20, np.uint8))
+        else:
+            np.save(file, np.arange(3))
+    with pytest.raises(RequestError, match="not what 'bench table' wrote"):
+        predictions.read_predictions(tmp_path, lambda *_: None)
+    text = base64.b64encode(path.read_bytes()).decode()
+    with pytest.raises(RequestError, match=r"not an \.npz of a run"):
+        predictions.of(make_records({"model": ["a"]}, lambda _: 0.5)[0], lambda *_: text)

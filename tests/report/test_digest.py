@@ -205,6 +205,17 @@ def test_a_further_launch_is_no_edit_of_the_log(
     assert "not what followed the line before it" in check(edited.parent, capsys)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "digest.json", "artifacts.json", "protocol.jsonl"])
+def test_a_file_of_brackets_without_end_is_named(edited: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And hides no other sweep's page."""
+    (edited / "made" / name).write_text('{"a":' * 20_000 + "1" + "}" * 20_000)
+    assert main(["reproduce", "made", "--check", "--results", str(edited)]) != 0
+    assert main(["report", "--results", str(edited)]) in (0, 1)
+    said = "".join(capsys.readouterr())
+    assert name in said
+    assert "RecursionError" not in said
+
+
 def records(seeds: int, rng: int = 1) -> list[Record]:
     return make_records(AXES, lambda _: 0.8, seeds=seeds, sd=0.006, rng=rng)
 
