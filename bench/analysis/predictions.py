@@ -182,7 +182,7 @@ def read_predictions(folder: Path, other: Reader) -> Reader:
         mine = index.get(record.key or record.run_id)
         if mine is None:
             return None
-        np.savez(out := io.BytesIO(), **{name: arrays[label] for name, label in mine.items()})
+        np.savez(out := io.BytesIO(), **{name: arrays[label] for name, label in mine.items()})  # type: ignore[arg-type]
         return base64.b64encode(out.getvalue()).decode()
 
     return read
