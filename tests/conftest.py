@@ -17,7 +17,7 @@ from tests.services.figures import keep_subsets, undrawn
 from tests.trained_runs import digit, ids, runs  # noqa: F401  (fixtures: trained once a session, for whoever asks)
 
 REPO = Path(__file__).resolve().parents[1]
-LONGEST = ("test_wheel.py", "test_readme.py", "test_demo.py")  # minutes each
+LONGEST = ("test_wheel.py", "test_demo.py")  # minutes each
 
 # A busy machine is no failure; the same examples in every run.
 settings.register_profile("imagebench", deadline=None, derandomize=True)

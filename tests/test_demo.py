@@ -1,4 +1,4 @@
-"""The main job, as `make demo` runs it: both sweeps, both tables, and everything once."""
+"""The main job, as `make demo` runs it: both sweeps, both tables, everything once; and then what the README calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import REPO
+from tests.services.figures import undrawn
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FILES = {"records.csv", "table.md", "table.csv", "table.tex", "figure.svg", "verdict.md", "manifest.json"}
 
 
@@ -24,7 +25,14 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines if line.startswith("$(BENCH) ")]
 
 
-def test_the_demo(folder: Path, bench: Any) -> None:
+def of_the_readme() -> list[list[str]]:
+    """Every `$ bench ...` line of the README's console blocks, in order."""
+    blocks = re.findall(r"```console\n(.*?)```", (REPO / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [shlex.split(line.split("   #")[0])[1:] for line in lines if line.startswith("bench ")]
+
+
+def test_the_demo_and_then_the_readme(folder: Path, bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     words = commands()
     assert [w[:2] for w in words[:2]] == [["sweep", "ladder"], ["sweep", "batchnorm"]]
     printed = ""
@@ -45,9 +53,9 @@ def test_the_demo(folder: Path, bench: Any) -> None:
     # Again: nothing runs, and what is printed last says so.
     for line, planned in zip(words[:2], (12, 18), strict=True):
         status, out, _ = bench(*line, "--json")
-        found = json.loads(out.splitlines()[-1])
+        counts = json.loads(out.splitlines()[-1])
         assert status == 0
-        assert (found["planned"], found["skipped"], found["ran"], found["failed"]) == (planned, planned, 0, 0)
+        assert (counts["planned"], counts["skipped"], counts["ran"], counts["failed"]) == (planned, planned, 0, 0)
 
     # kNN sees no seed; the networks do.
     from bench.track.record import read_csv
@@ -55,6 +63,16 @@ def test_the_demo(folder: Path, bench: Any) -> None:
     records = read_csv(folder / "results/ladder-smoke/records.csv")
     values = {m: {r.metrics["test/nll"] for r in records if r.axes["model"] == m} for m in ("knn", "dnn")}
     assert (len(values["knn"]), len(values["dnn"])) == (1, 3)
+
+    undrawn(monkeypatch)  # figures were drawn above
+    found = of_the_readme()
+    assert len(found) >= 6
+    for line in found:
+        status, _, err = bench(*line)
+        assert status == 0, f"bench {' '.join(line)}\n{err}"
+    status, _, err = bench("table", "batchnorm")  # the obvious next thing: its runs are of another scale
+    assert status == 2
+    assert "Runs at scale smoke are: --scale smoke shows them." in err
 
 
 def test_a_sweep_from_the_command_line(folder: Path, bench: Any, bench_json: Any) -> None:

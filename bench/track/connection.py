@@ -201,7 +201,7 @@ class Connection:
         checked_name(name.removeprefix(f"{LEASES}/"), "the MLflow experiment")
         chosen = self._known(LEASES) if name != LEASES else None
         place = location(self.uri, name, (LEASES, chosen.location) if chosen else None)
-        tags = {**PAGES, **({"mlflow.note.content": LEASES_NOTE} if name.startswith(LEASES) else {}), **tags}
+        tags = {**PAGES, **(LEASES_TAGS if name.startswith(LEASES) else {}), **tags}
         try:
             with self._asking():
                 made = self.client.create_experiment(name, place, tags)
@@ -215,7 +215,12 @@ class Connection:
 
 # MLflow 3 shows an experiment as traces of language models unless it says that it trains models.
 PAGES = {"mlflow.experimentKind": "custom_model_development"}
-LEASES_NOTE = "Who runs which point: kept by imagebench so that no point runs twice. Leave it as it is."
+# MLflow's list of experiments (3.17) leaves out those with the second tag, which its gateway's logs have: nobody should
+# look for results in this one, nor remove it.
+LEASES_TAGS = {
+    "mlflow.note.content": "Who runs which point: kept by imagebench so that no point runs twice. Leave it as it is.",
+    "mlflow.experiment.isGateway": "true",
+}
 
 
 def _row(known: Any) -> ExperimentRow:

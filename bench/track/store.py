@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.schema.errors import Missing, RequestError
 from bench.track import delivery
 from bench.track.address import checked_uri, default_uri, redact, sqlite_file
-from bench.track.connection import LEASES
+from bench.track.connection import LEASES, LEASES_TAGS
 from bench.track.lease import LeaseLost
 from bench.track.locks import Held
 from bench.track.pages import VIEW, view
@@ -52,10 +52,13 @@ class Store(SweepRuns):
         return next((e.name for e in found if e.name in ours and e.name != "Default"), "")
 
     def show_runs(self, experiment: str) -> str:
-        """Tell MLflow's pages how to show an experiment's runs; returns its id."""
-        known = self.experiment(experiment)
+        """Tell MLflow's pages how to show an experiment's runs, and not to show the leases; returns its id."""
+        known, leases = self.experiment(experiment), self._known(LEASES)
         with self._asking():
             self.client.set_experiment_tag(known, VIEW, view(self.rows(experiment)))
+            if leases is not None:
+                for name, value in LEASES_TAGS.items():  # a store of before has no such tags
+                    self.client.set_experiment_tag(leases.id, name, value)
         return known
 
     def latest(self, key: str, experiment: str) -> Record | None:

@@ -74,4 +74,4 @@ def test_bench_ui_opens_at_the_runs_and_a_sweep_says_what_it_found(address: str,
     page.js("[...document.querySelectorAll('a[href*=\"/runs/\"]')].find(n => n.innerText.trim() == 'adhoc').click()")
     wait_for(page, "2 runs: 2 finished", "Finished", "learning rate")
     page.driver.get(address.split("/runs?")[0].rpartition("/")[0])  # the list of experiments
-    wait_for(page, "imagebench-claims", "Leave it as it is")  # the note beside what no one should remove
+    assert "imagebench-claims" not in wait_for(page, "adhoc", "Default")

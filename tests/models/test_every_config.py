@@ -5,6 +5,7 @@ fine-tuned, small stems, heads that are cut off, blocks for sharding. Numbers of
 small, and for one of each family that is not.
 """
 
+import copy
 import gc
 
 import pytest
@@ -46,14 +47,15 @@ def learned(net, shape, how=SCRATCH):
 @pytest.mark.parametrize("name", TRAINED)
 def test_everything_without_memory(name):
     shape = (3, REGISTRY[name].min_size, REGISTRY[name].min_size)
-    net = blank(name, shape)
+    fresh = blank(name, shape)
+    net = copy.deepcopy(fresh)
     everything, heads = {n for n, _ in net.named_parameters()}, head_names(net)
     if name != "fractalnet":  # whose drop-path may leave a column out
         assert learned(net, shape) == everything
     mine = {n for n in everything if in_heads(n, heads)}
     assert mine == {n for n in everything if n.endswith(("weight", "bias")) and in_heads(n, heads)} != set()
     for mode, wanted in (("frozen", mine), ("finetune", everything)):
-        net = blank(name, shape)
+        net = copy.deepcopy(fresh)
         transfer.freeze(net, Transfer(mode=mode))
         assert {n for n, p in net.named_parameters() if p.requires_grad} == wanted
         if mode == "frozen":
@@ -63,11 +65,11 @@ def test_everything_without_memory(name):
     assert sorted(id(p) for s in parts for p in s.parameters) == sorted(id(p) for p in net.parameters())
     if len(parts) > 1:  # linear is its head
         for first in (len(parts) - 1, len(parts) // 2):
-            net = blank(name, shape)
+            net = copy.deepcopy(fresh)
             transfer.freeze(net, Transfer(mode="partial", trainable_from=parts[first].name))
             held = [p for s in stages(net)[first:] for p in s.parameters]
             assert {id(p) for p in net.parameters() if p.requires_grad} == {id(p) for p in held}
-        features = Backbone(blank(name, shape).eval())(torch.zeros(2, *shape, device="meta"))
+        features = Backbone(copy.deepcopy(fresh).eval())(torch.zeros(2, *shape, device="meta"))
         assert Readout(net)(features).shape == (2, 3)
     # Sharding: each parameter is in one block, or in none and kept with the rest.
     cut = blocks(net, least=1000)

@@ -39,6 +39,7 @@ def test_every_named_config_is_in_the_registry_and_the_other_way_round():
     assert {f.stem for f in FOLDER.glob("*.yaml")} - {"timm", "torchvision"} == set(REGISTRY)
 
 
+@pytest.mark.xdist_group("sizes")  # made once
 def test_published_parameter_counts(sizes):
     assert sum(e.published is not None for e in REGISTRY.values()) > 25
     for name, entry in REGISTRY.items():
@@ -50,6 +51,7 @@ def test_published_parameter_counts(sizes):
         assert f"{found:.{places}f}" == digits, f"{name}: {found}"
 
 
+@pytest.mark.xdist_group("sizes")
 @pytest.mark.parametrize(
     ("name", "gmacs"),
     [("resnet50", 4.09), ("resnet18", 1.81), ("vgg16", 15.47), ("mobilenetv2", 0.30), ("vit_tiny", 1.26)],
@@ -58,6 +60,7 @@ def test_flops_are_twice_the_known_multiply_accumulates(sizes, name, gmacs):
     assert sizes[name].flops / 2e9 == pytest.approx(gmacs, rel=0.02)
 
 
+@pytest.mark.xdist_group("sizes")  # made once
 def test_stages_cover_every_parameter_once_and_end_in_the_head(sizes):
     for name in ZOO:
         found = sizes[name].stages
