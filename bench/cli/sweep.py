@@ -127,7 +127,10 @@ def main(args: argparse.Namespace) -> int:
     records = records_of(sweep, planned, after.found)
     reader = readable(after.reader(title, store)) if store is not None and after.complete else None
     if store is not None and not args.dry_run and after.complete and needs_description(store, title, outcome):
-        describe(store, title, sweep, records, reader, outcome is not None and bool(outcome.signal))
+        from bench.sweep.statement import statement_of
+
+        interrupted = outcome is not None and bool(outcome.signal)
+        describe(store, title, sweep, records, reader, interrupted, statement_of(named))
     counts = count_runs(planned, before, todo, outcome, after, phases.unknown())
     if args.json:
         print(json.dumps({"sweep": title, **counts}))

@@ -27,6 +27,7 @@ def main(args: argparse.Namespace) -> int:
     """Deliver and bring; 0 when everything is in the store, 1 where runs were left out."""
     from bench.compose import compose
     from bench.schema.experiment import experiment
+    from bench.sweep.statement import take_over
     from bench.track.address import address, sqlite_file
     from bench.track.importing import Brought, bring
     from bench.track.spool import Spool
@@ -70,6 +71,14 @@ def main(args: argparse.Namespace) -> int:
             total.known += found.known
             total.elsewhere += found.elsewhere
             total.refused += found.refused
+            for title in source.experiments():
+                try:
+                    if (path := take_over(source, title)) is not None:
+                        say(f"{title}: what it asks is kept in {path}; 'bench table {title}' shows it")
+                except StoreUnavailable:
+                    raise
+                except RequestError as error:
+                    total.refused.append(str(error))
     except StoreUnavailable as error:
         raise RequestError(f"{error} What was brought is whole.") from None
     for line in total.refused:

@@ -21,6 +21,7 @@ signals         Ctrl-C and SIGTERM
 launch_result   what became of a launch
 tuning          runs that choose, and the judged ones that follow from the choice
 view            what a sweep shows while it runs
+statement       what a sweep asks, for whoever gets the store
 parent_run      the sweep's own run in MLflow: question, table, figure
 rerun           experiments once more, into a scratch place
 """

@@ -60,10 +60,19 @@ def read(name: str) -> Sweep:
                 "your own go to sweeps/NAME.yaml."
             )
         path = found[0]
+    return sweep({"name": path.stem, **content(path)}, path.name)
+
+
+def content(path: Path) -> dict[str, Any]:
+    """What a sweep file says, before it is held to what a sweep is.
+
+    Raises:
+        RequestError: for what is no mapping.
+    """
     data = read_yaml(path, _Loader)
     if not isinstance(data, dict):
         raise RequestError(f"{path.name}: expected keys such as 'question' and 'axes', got {type(data).__name__}.")
-    return sweep({"name": path.stem, **data}, path.name)
+    return data
 
 
 class _Loader(yaml.SafeLoader):

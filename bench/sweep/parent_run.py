@@ -13,6 +13,7 @@ from bench.track.record import Record, to_csv
 from bench.track.store import Store
 
 ROOM = 8000  # characters of a tag
+STATEMENT = "sweep.yaml"
 DESCRIBED = ("verdict.md", "table.md")  # parts of the parent's description
 TO_JUDGE = "The claims are judged by `bench table`, which keeps a record of each look at them."
 JUDGED = "\n\n**Verdicts**\n\n"
@@ -31,12 +32,14 @@ def describe(
     records: Sequence[Record],
     reader: Reader | None = None,
     interrupted: bool = False,
+    statement: str = "",
 ) -> None:
     """Write question, source, table, figure and counts into the sweep's parent run.
 
     Args:
         reader: reads the runs' files.
         interrupted: nobody runs what is missing.
+        statement: the file that states the sweep (`bench.sweep.statement`).
 
     Raises:
         StoreUnavailable: when the store does not answer.
@@ -48,7 +51,8 @@ def describe(
     said = f"{len(records)} runs: " + ", ".join(f"{n} {word}" for word, n in counts.items() if n)
     text = [f"**{sweep.question}**", sweep.source, said]
     with TemporaryDirectory() as folder:
-        for name, content in _evidence(sweep, list(records), reader).items():
+        stated = {STATEMENT: statement} if statement else {}
+        for name, content in (_evidence(sweep, list(records), reader) | stated).items():
             (Path(folder) / name).write_bytes(content.encode() if isinstance(content, str) else content)
             text += [_body(content)] if name in DESCRIBED and isinstance(content, str) else []
         store.add_files(parent, sorted(Path(folder).iterdir()))

@@ -179,12 +179,15 @@ class Connection:
 
     def experiments(self) -> list[str]:
         """Names of the experiments with runs of ours, or of anybody's."""
-        if self.index is not None:
-            found = [e.name for e in self.index.experiments() if e.lifecycle_stage == "active"]
-        else:
-            with self._asking():
-                found = [e.name for e in self.client.search_experiments()]
+        found = [e.name for e in self._active()]
         return sorted(n for n in found if n != LEASES and not n.startswith(f"{LEASES}/"))
+
+    def _active(self) -> list[ExperimentRow]:
+        """Every experiment that is not deleted."""
+        if self.index is not None:
+            return [e for e in self.index.experiments() if e.lifecycle_stage == "active"]
+        with self._asking():
+            return [_row(e) for e in self.client.search_experiments()]
 
     def _known(self, name: str) -> ExperimentRow | None:
         if self.index is not None:

@@ -148,7 +148,7 @@ def _deliver(
 
 def _to_spool(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     """A run of another store as a sealed outcome in the spool."""
-    files = _files(source, row, experiment)
+    files = own_files(source, row.run_id, experiment)
     size, free = sum(file.lstat().st_size for file in files), free_bytes(spool.root)
     if 2 * size > free:  # in the spool and in the store; a file of holes says any size
         raise Unbelievable(f"its files take {size >> 20:,} MiB twice, and {free >> 20:,} are free here")
@@ -159,25 +159,29 @@ def _to_spool(source: Store, row: Row, experiment: str, spool: Spool) -> Path:
     return spool.put(record_of(row), name, experiment, row.tags.get("outcome"))
 
 
-def _files(source: Store, row: Row, experiment: str) -> list[Path]:
-    """The run's files, from the store's own place only, and never through links.
+def own_files(source: Store, run_id: str, experiment: str) -> list[Path]:
+    """A run's files, from the store's own place only, and never through links.
 
     What a store says about where its files lie is not believed where that is a folder of this machine: a store that
     somebody sent could name any.
+
+    Raises:
+        RequestError: when they are not there.
+        Unbelievable: when they are said to lie elsewhere.
     """
     database = sqlite_file(source.uri)
     if database is not None:
         root = database.parent.resolve() / FOLDER
-        place = source.place_of(row.run_id)[1].removesuffix(f"/{row.run_id}/artifacts")
+        place = source.place_of(run_id)[1].removesuffix(f"/{run_id}/artifacts")
         name = first_name(place, experiment) or experiment
-        folder = files_folder(database, name, row.run_id)
-        if folder.is_dir() and folder.resolve() == root / name / row.run_id / "artifacts":
+        folder = files_folder(database, name, run_id)
+        if folder.is_dir() and folder.resolve() == root / name / run_id / "artifacts":
             return list(plain_files(folder))
         raise RequestError(
-            f"The files of run {row.run_id} ({experiment}) are not in {folder}.\n"
+            f"The files of run {run_id} ({experiment}) are not in {folder}.\n"
             "Copy the folder 'mlartifacts' that lies beside the database too, and put it beside it here."
         )
-    address = source.place_of(row.run_id)[1]
+    address = source.place_of(run_id)[1]
     if local(address) is not None:
         allowed = os.environ.get(VARIABLE)
         folder = Path(local(address) or "")
@@ -189,9 +193,9 @@ def _files(source: Store, row: Row, experiment: str) -> list[Path]:
         return list(plain_files(folder))
     _own_place(address, source.uri)
     try:
-        return list(plain_files(source.artifacts(row.run_id)))
+        return list(plain_files(source.artifacts(run_id)))
     except OSError as error:
-        raise RequestError(f"The files of run {row.run_id} ({experiment}) cannot be read: {error}") from None
+        raise RequestError(f"The files of run {run_id} ({experiment}) cannot be read: {error}") from None
 
 
 def _own_place(address: str, uri: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.schema.errors import RequestError
 from bench.track.connection import LEASES
+from bench.track.index import ExperimentRow
 from bench.track.runs import Runs
 
 LEASE_RUN_TAG = "imagebench.ledger"  # of a sweep's experiment: the id of the run with its leases
@@ -15,6 +16,25 @@ class SweepRuns(Runs):
     def __init__(self, uri: str | None = None) -> None:
         super().__init__(uri)
         self._parents: dict[str, str] = {}
+
+    def _known(self, name: str) -> ExperimentRow | None:
+        """The experiment of that name.
+
+        Raises:
+            RequestError: where somebody has given it another name: its runs would be run again.
+        """
+        found = super()._known(name)
+        if found is None and not name.startswith(LEASES):
+            leases = {row.run_id for row in self.rows(LEASES, values=False) if row.tags.get("sweep") == name}
+            for other in self._active() if leases else ():
+                if other.tags.get(LEASE_RUN_TAG) in leases and not other.name.startswith(LEASES):
+                    raise RequestError(
+                        f"The MLflow experiment '{name}' in {self.shown} is called '{other.name}' now: its runs would "
+                        f"be run again. Name it back with 'MLFLOW_TRACKING_URI={self.shown} mlflow experiments rename "
+                        f"--experiment-id {other.id} --new-name {name}', or use another --name, tracking.experiment "
+                        "or tracking.uri."
+                    )
+        return found
 
     def lease_run(self, sweep: str) -> str:
         """The run that holds a sweep's leases, the same one for everybody who asks.

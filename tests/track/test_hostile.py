@@ -22,6 +22,9 @@ from bench.schema.errors import RequestError
 from bench.schema.names import Harmless, checked_name, make_printable, tolerate_narrow_encoding
 from bench.schema.sweep import steps_of
 from bench.schema.sweep_file import sweep
+from bench.sweep import file
+from bench.sweep.parent_run import STATEMENT
+from bench.sweep.statement import statement_of, take_over
 from bench.track.artifacts import local
 from bench.track.importing import Unbelievable, _own_place, bring
 from bench.track.record import Record, read_csv, to_csv
@@ -227,6 +230,59 @@ def test_an_experiment_that_was_renamed_keeps_its_files_where_the_project_goes(f
     assert moved.artifact(record.run_id, "curves.csv", folder).read_text().startswith("epoch")
     assert {f.path for f in moved.client.list_artifacts(record.run_id)} == {"curves.csv"}
     assert synced(moved, folder).new == 1
+
+
+def test_an_experiment_that_was_renamed_is_not_made_anew(sent: Store) -> None:
+    """Its runs would be run again."""
+    sent.parent("asked", make=True)
+    number = sent.experiment("asked")
+    sent.client.rename_experiment(number, "better")
+    for look in (Store(sent.uri).rows, Store(sent.uri).experiment, Store(sent.uri).parent):
+        with pytest.raises(RequestError, match=f"is called 'better' now.* --experiment-id {number} --new-name asked"):
+            look("asked")
+    sent.client.rename_experiment(number, "asked")
+    assert len(Store(sent.uri).rows("asked")) == 1
+
+
+def test_what_a_sweep_asks_comes_with_its_store(folder: Path, sent: Store) -> None:
+    """It names no store to track in, and takes the place of no sweep of this folder."""
+    words = ("asked", ["model=knn,ncm"], ["dataset=digits", f"tracking.uri={sent.uri}"], 1)
+    file.keep(file.axes_data(*words))
+    kept = file.stated_folder() / "asked.yaml"
+    text = statement_of(file.from_axes(*words))
+    assert text == kept.read_text()
+    kept.write_text(text.replace("knn", "linear"))
+    assert statement_of(file.from_axes(*words)) == ""  # another sweep by that name
+    parent = sent.parent("asked-smoke", make=True)
+    assert parent is not None
+
+    def sends(text: str) -> None:
+        (folder / STATEMENT).write_text(text)
+        sent.add_files(parent, [folder / STATEMENT])
+
+    sends(text)
+    assert take_over(sent, "asked-smoke") is None  # there is one here
+    kept.unlink()
+    assert take_over(sent, "asked-smoke") == kept
+    assert file.read("asked") == file.from_axes("asked", ["model=knn,ncm"], ["dataset=digits"], 1)
+    kept.unlink()
+    sends(text.replace("name: asked", "name: other"))
+    assert take_over(sent, "asked-smoke") is None
+    for sent_text, reason in (
+        (text.replace("model:", "model: [knn, ncm]\n  tracking.uri:", 1), "where to keep runs"),
+        (text.replace("name: asked", "name: ../../asked"), "holds a slash"),
+        ("[" * 9000, "nested too deeply"),
+    ):
+        sends(sent_text)
+        with pytest.raises(RequestError, match=reason):
+            take_over(sent, "asked-smoke")
+    sends(text)
+    place = sent.files_of(parent)
+    assert place is not None
+    (place / STATEMENT).unlink()
+    (place / STATEMENT).symlink_to(folder / STATEMENT)
+    assert take_over(sent, "asked-smoke") is None
+    assert not kept.exists()
 
 
 @pytest.mark.parametrize(
