@@ -16,20 +16,23 @@ from bench.models.norm_layer import synchronise
 from bench.models.registry import REGISTRY
 from tests.models.experiments import make
 
+EVERY = bool(os.environ.get("IMAGEBENCH_EVERY_CONFIG"))
 TRAINED = [n for n, e in REGISTRY.items() if e.published != "0"]  # nearest neighbours have no network
-# Hundreds of megabytes each.
-LARGE = [n for n in TRAINED if n.startswith(("vgg", "alexnet", "resnet101", "resnet152"))]
+# More of the same blocks, and hundreds of megabytes each. With `make configs`.
+LARGER = ("resnet101", "resnet152", "vgg13", "vgg16", "vgg19")
+LARGE = ("alexnet", "vgg", *LARGER)
 NAMES = [
-    pytest.param(n, marks=[pytest.mark.slow, pytest.mark.xdist_group("large")] if n in LARGE else []) for n in TRAINED
+    pytest.param(n, marks=[pytest.mark.slow, pytest.mark.xdist_group("large")] if n.startswith(LARGE) else [])
+    for n in TRAINED
+    if EVERY or not n.startswith(LARGER)
 ]
-# More of the same blocks, or of those of another that stays (googlenet, vgg11, mobilenetv3_small, efficientnet_b0): the
-# compiler meets nothing new in them, and takes minutes. With `make configs`.
-DEEPER = (
+# Deeper, or blocks of another that stays (googlenet, vgg11, mobilenetv3_small, efficientnet_b0): the compiler meets
+# nothing new in them, and takes minutes. With `make configs`.
+KNOWN = (
     "densenet121", "efficientnet_lite0", "inception_v3", "mobilenetv2", "mobilenetv3_large", "resnet50", "resnext50",
-    "resnet32", "resnet34", "resnet44", "resnet56", "resnet101", "resnet110", "resnet152",
-    "vgg11_bn", "vgg13", "vgg16", "vgg19",
+    "resnet32", "resnet34", "resnet44", "resnet56", "resnet110", "vgg11_bn", *LARGER,
 )  # fmt: skip
-CAPTURED = [n for n in TRAINED if os.environ.get("IMAGEBENCH_EVERY_CONFIG") or not n.startswith(DEEPER)]
+CAPTURED = [n for n in TRAINED if EVERY or not n.startswith(KNOWN)]
 BATCH = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
