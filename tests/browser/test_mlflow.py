@@ -35,7 +35,7 @@ def address(folder: Path, bench_json) -> Iterator[str]:
     try:
         assert server.stdout is not None
         said = next(word for word in server.stdout.readline().split() if word.startswith("http"))
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
@@ -52,7 +52,7 @@ def address(folder: Path, bench_json) -> Iterator[str]:
 def wait_for(page, *words: str) -> str:
     """The page's text, once it has all these words."""
     text = ""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not all(word in text for word in words):
         text = str(page.js("return document.body ? document.body.innerText : ''"))
         time.sleep(0.5)

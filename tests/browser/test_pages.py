@@ -24,11 +24,11 @@ PAGES = (
 
 def ready(page) -> None:
     """Wait until every chart is drawn."""
-    for _ in range(100):
+    for _ in range(1200):
         if page.js("return [...document.querySelectorAll('[data-chart]')].every(n => n.querySelector('svg'))"):
             return
         time.sleep(0.05)
-    raise AssertionError("charts are not drawn after 5 s")
+    raise AssertionError("charts are not drawn after a minute")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -86,7 +86,7 @@ def shell(name: str) -> str:
 
 
 def said(place: Path, *words: str) -> str:
-    done = subprocess.run(words, cwd=place, env=environment(place), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=place, env=environment(place), capture_output=True, text=True, timeout=400)
     assert done.stderr == ""
     return done.stdout
 
@@ -123,7 +123,7 @@ def test_zsh(place: Path) -> None:
 
     def until(text: str) -> None:
         nonlocal shown
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while text.encode() not in shown:
             assert time.monotonic() < deadline, shown
             if select.select([terminal], [], [], 0.2)[0]:

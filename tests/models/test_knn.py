@@ -265,7 +265,7 @@ print("fine")
 def test_faiss_and_torch_share_a_process_and_the_thread_count(imports):
     env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "KMP_DUPLICATE_LIB_OK")}
     done = subprocess.run(
-        [sys.executable, "-c", COEXIST.format(imports=imports)], capture_output=True, text=True, env=env, timeout=120
+        [sys.executable, "-c", COEXIST.format(imports=imports)], capture_output=True, text=True, env=env, timeout=400
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "fine"

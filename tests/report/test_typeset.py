@@ -68,7 +68,7 @@ def test_every_table_fits_a_column_of_a_paper(tmp_path: Path) -> None:
     for _ in range(2):  # the second time labels are known
         words = [command, "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
         done = subprocess.run(
-            words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False, errors="replace"
+            words, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False, errors="replace"
         )
         assert done.returncode == 0, done.stdout[-2000:]
     log = (tmp_path / "paper.log").read_text(encoding="utf-8", errors="replace").replace("\n", " ")

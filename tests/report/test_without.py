@@ -34,7 +34,7 @@ sys.exit(main(sys.argv[1:]))
 
 def bench(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", MISSING, *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=400, check=False)
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ def posted(port: int, rows: list[list[str]]) -> Any:
     """The server's answer, once it is there."""
     content = json.dumps({"dataframe_split": {"columns": ["image"], "data": rows}}).encode()
     headers = {"Content-Type": "application/json"}
-    until = time.monotonic() + 90
+    until = time.monotonic() + 300
     while True:
         try:
             asked = urllib.request.Request(f"http://127.0.0.1:{port}/invocations", content, headers)

@@ -45,7 +45,7 @@ class Server:
     def post(self, raw: bytes, query: str = "", headers: dict[str, str] | None = None) -> tuple[int, Any]:
         asked = urllib.request.Request(f"{self.url}/predict{query}", raw, headers or {})
         try:
-            with urllib.request.urlopen(asked, timeout=60) as reply:
+            with urllib.request.urlopen(asked, timeout=300) as reply:
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -58,7 +58,7 @@ class Slurm:
 
     def ask(self, *words: str) -> str:
         done = subprocess.run(
-            words, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False, timeout=60
+            words, env={**os.environ, **self.environment}, capture_output=True, text=True, check=False, timeout=300
         )
         return done.stdout + done.stderr
 

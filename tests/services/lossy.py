@@ -25,7 +25,7 @@ def lossy(port: int, path: str, every: int) -> Iterator[tuple[str, list[str]]]:
         def pass_on(self) -> None:
             nonlocal asked
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            server = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            server = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
             server.request(self.command, self.path, body, dict(self.headers) | {"Host": f"127.0.0.1:{port}"})
             answer = server.getresponse()
             content = answer.read()

@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(ready: Callable[[], bool], what: str, seconds: float = 120, log: Path | None = None) -> None:
+def wait_for(ready: Callable[[], bool], what: str, seconds: float = 300, log: Path | None = None) -> None:
     """Wait until `ready`, or fail with the end of the service's log."""
     deadline = time.monotonic() + seconds
     while not ready():

@@ -27,7 +27,7 @@ class Seen(Job):
     def work(self, number: int) -> dict[str, str]:
         """Wait until all jobs have begun, so that each has a process of its own."""
         (self.spool / f"begun{number}").touch()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(list(self.spool.iterdir())) < self.count and time.monotonic() < deadline:
             time.sleep(0.02)
         return {"gpus": os.environ["CUDA_VISIBLE_DEVICES"], "torch": str("torch" in sys.modules)}
