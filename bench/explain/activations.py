@@ -24,7 +24,7 @@ def draw(subject: Subject) -> list[Picture]:
         figure, made = cells(len(found) + 1, CHANNELS, 0.95, left=1.3)
         show(made[0][0], images[0], titles[0].splitlines()[0])
         for row, layer, out in zip(made[1:], found, maps, strict=True):
-            label(row[0], f"{layer.name}\n{layer.shape[1]} x {layer.shape[2]}")
+            label(row[0], f"{layer.name}\n{layer.maps[1]} x {layer.maps[2]}")
             strongest = np.argsort(-np.abs(out).mean((1, 2)), kind="stable")[:CHANNELS]
             for cell, channel in zip(row, strongest, strict=False):
                 cell.imshow(out[channel], cmap="magma")

@@ -70,9 +70,9 @@ def patch(image: NDArray[np.uint8], layer: Layer, place: int, shape: tuple[int, 
     height, width = image.shape[1:]
     if layer.field is None or layer.field >= max(shape[1:]):
         return image
-    row, column = divmod(place, layer.shape[2])
+    row, column = divmod(place, layer.maps[2])
     scale = height / shape[1], width / shape[2]
-    centre = (row + 0.5) * shape[1] / layer.shape[1] * scale[0], (column + 0.5) * shape[2] / layer.shape[2] * scale[1]
+    centre = (row + 0.5) * shape[1] / layer.maps[1] * scale[0], (column + 0.5) * shape[2] / layer.maps[2] * scale[1]
     half = max(1.0, layer.field * scale[0] / 2), max(1.0, layer.field * scale[1] / 2)
     padded = np.pad(image, ((0, 0), *((int(h) + 1, int(h) + 1) for h in half)), constant_values=128)
     top, left = (round(c - h) + int(h) + 1 for c, h in zip(centre, half, strict=True))

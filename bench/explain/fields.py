@@ -53,10 +53,9 @@ class Fields(TorchFunctionMode):
         self.known: dict[int, Field | None] = {id(image): Field(1.0, 1.0)}
         self.alive = [image]  # a freed tensor's number would be given to another
 
-    def of(self, x: Tensor) -> float | None:
-        """The side of its field; `ALL` for every pixel, None where that is not known."""
-        found = self.known.get(id(x))
-        return found.side if found else None
+    def of(self, x: Tensor) -> Field | None:
+        """Its field, with the side `ALL` for every pixel; None where that is not known."""
+        return self.known.get(id(x))
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -15,7 +15,7 @@ from torch.nn.functional import interpolate
 
 from bench.explain.picture import NotFor, Picture, cells, label, show, style
 from bench.explain.subject import Subject
-from bench.explain.trace import ADAPTIVE, DULL, POOLS, layers
+from bench.explain.trace import ADAPTIVE, DULL, POOLS, Layer, first_channels, layers
 from bench.schema.errors import RequestError
 from bench.trained import Trained
 
@@ -81,15 +81,15 @@ def _allows(trained: Trained, method: str) -> bool:
     return method != "Grad-CAM" or last_maps(trained) is not None
 
 
-def last_maps(trained: Trained) -> nn.Module | None:
+def last_maps(trained: Trained) -> Layer | None:
     """The last layer, pooling aside, whose output is a map of more than 2 x 2 pixels; None without one."""
     assert trained.net is not None
     like = trained.prepare(torch.zeros(1, *trained.shape, dtype=torch.uint8, device=trained.device))
     found = layers(trained.net, tuple(like.shape[1:]))
     if not any(isinstance(layer.module, nn.Conv2d) for layer in found):
         return None
-    maps = [layer.module for layer in found if len(layer.shape) == 3 and min(layer.shape[1:]) > 2]
-    return next((m for m in reversed(maps) if not isinstance(m, (*DULL, *POOLS, *ADAPTIVE))), None)
+    maps = [layer for layer in found if layer.axes and min(layer.maps[1:]) > 2]
+    return next((m for m in reversed(maps) if not isinstance(m.module, (*DULL, *POOLS, *ADAPTIVE))), None)
 
 
 def grad_cam(trained: Trained, image: NDArray[np.uint8], target: int) -> Map:
@@ -98,8 +98,8 @@ def grad_cam(trained: Trained, image: NDArray[np.uint8], target: int) -> Map:
     assert trained.net is not None
     assert from_layer is not None
     x = _input(trained, image)
-    with _silence_hooks():
-        found = captum().LayerGradCam(trained.net, from_layer).attribute(x, target=target, relu_attributions=True)
+    with _silence_hooks(), first_channels(from_layer) as maps:
+        found = captum().LayerGradCam(trained.net, maps).attribute(x, target=target, relu_attributions=True)
     return _as_stored(found.detach(), trained)
 
 
