@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,24 @@ def make_whole(file: Path | None) -> None:
         raise
 
 
+def refuse_foreign(file: Path) -> None:
+    """Refuse a SQLite database of something else, in which MLflow would make its tables.
+
+    Raises:
+        RequestError: naming some of what it holds.
+    """
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+        query = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+        tables = [str(name) for (name,) in database.execute(query)]
+        if tables and not {"alembic_version", "experiments"} & set(tables):
+            raise RequestError(
+                f"{file} is the database of something else: it holds {', '.join(tables[:3])[:100]}. It stays as it is. "
+                "Expected one of MLflow, or a new file."
+            )
+
+
 def _checkpoint(file: Path) -> None:
     """Bring SQLite's log into the database file, which is then complete by itself."""
-    import sqlite3
-
     with sqlite3.connect(file) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
@@ -108,6 +123,8 @@ class Connection:
             logging.getLogger("mlflow").setLevel(logging.CRITICAL)
             with self._migration_lock():
                 file = sqlite_file(self.uri)
+                if file is not None and file.exists():
+                    refuse_foreign(file)
                 make_whole(file)
                 client = MlflowClient(self.uri)
                 client.search_experiments(max_results=1)

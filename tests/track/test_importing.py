@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,15 @@ def test_no_such_database(folder: Path, bench: Any) -> None:
     status, _, err = bench("sync", "nowhere.db")
     assert status == 2
     assert "There is no database" in err
+
+
+def test_a_database_of_something_else_stays_as_it_is(folder: Path, bench: Any) -> None:
+    with closing(sqlite3.connect(folder / "other.db")) as database, database:
+        database.execute("CREATE TABLE bookmarks (address)")
+    before = (folder / "other.db").read_bytes()
+    status, _, err = bench("sync", "other.db")
+    assert (status, "is the database of something else: it holds bookmarks" in err) == (2, True)
+    assert (folder / "other.db").read_bytes() == before
 
 
 def test_missing_files_are_told(folder: Path, carried: Path, bench: Any) -> None:
