@@ -17,7 +17,7 @@ demo: install
 	@echo
 	@echo "Where to look next:"
 	@echo "  results/ladder-smoke/ and results/batchnorm-smoke/   tables, figures, verdicts, every record"
-	@echo "  $(BENCH) ui                                       every run in MLflow's pages"
+	@echo "  $(BENCH) ui                                   every run in MLflow's pages"
 	@echo "  $(BENCH) run dataset=mnist5k model=cnn norm_layer=batch optim.lr=0.01 seed=1"
 	@echo "  README.md                                            what else there is"
 

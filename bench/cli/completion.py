@@ -66,7 +66,8 @@ GONE = {
 }
 
 # What the words of a verb name, beside overrides.
-SWEEPS, RESULTS = ("sweep", "check", "table"), ("table", "reproduce", "compare", "cite", "publish")
+SWEEPS = ("sweep", "check", "table", "ui", "wandb")
+RESULTS = ("table", "reproduce", "compare", "cite", "ui", "wandb")
 RUNS = ("explain", "predict", "export", "serve")
 # Flags whose value is not whatever one likes.
 VALUES = {"--scale": ("smoke", "small", "full"), "--cfg": ("job", "hydra", "all"), "--cells": ("all",)}

@@ -14,6 +14,7 @@ from bench.track.record import Record
 
 Rule = Literal["the two runs", "run key", "axes and seed"]
 Place = tuple[tuple[str, str], ...]  # (axis or setting, value), sorted
+MOST = 10  # seeds that a message names
 
 
 def place_of(record: Record) -> Place:
@@ -80,6 +81,14 @@ def match(
     axes = [
         ", ".join(axis(n) for n in dict.fromkeys(n for r in side for n in r.axes)) or "none" for side in (left, right)
     ]
+    seeds = [sorted({r.seed for r in side}) for side in (left, right)]
+    points = [{place for r in side if (place := place_of(r))} for side in (left, right)]
+    if points[0] & points[1] and not set(seeds[0]) & set(seeds[1]):
+        first, second = (", ".join(map(str, some[:MOST])) + ", ..." * (len(some) > MOST) for some in seeds)
+        raise RequestError(
+            f"Nothing pairs: {labels[0]} and {labels[1]} have points in common, but no seed: {first} there; {second} "
+            "here. Differences are of runs with the same seed: run one of the sweeps with the other's, --seeds LIST."
+        )
     raise RequestError(
         f"Nothing pairs: no run of {labels[0]} has the axes and seed, or the run key, of one of {labels[1]}. "
         f"Axes there: {axes[0]}; here: {axes[1]}. Compare two runs, or sweeps with a point in common."

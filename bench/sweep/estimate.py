@@ -33,9 +33,11 @@ def estimate(todo: Sequence[Point], records: Iterable[Record], store: Store | No
     """By finished runs of the same sweep: those with the same axis values, else all of them.
 
     Args:
+        records: of finished and other runs; the same run may come twice, as a point's and as the sweep's.
         more: runs whose point is not known yet.
     """
-    finished = [r for r in records if r.status == "finished" and "cost/fit_seconds" in r.costs]
+    once = {r.key: r for r in records}.values()
+    finished = [r for r in once if r.status == "finished" and "cost/fit_seconds" in r.costs]
     if not finished or not (todo or more):
         return Estimate(None, None, len(finished))
     by_axes: dict[tuple[object, ...], list[float]] = {}

@@ -163,6 +163,17 @@ def test_the_table_changes_its_metric(page, results: Path) -> None:
     assert page.texts("#tables caption") == own
 
 
+def test_close_stays_a_word_beside_a_long_title(page, results: Path) -> None:
+    page.open(results / "nasty" / "index.html", width=360, height=800)
+    page.driver.find_element(By.CSS_SELECTOR, "[data-runs] tbody button").click()
+    height, line = page.js(
+        "const b = document.querySelector('dialog .bar button'), r = document.createRange(); r.selectNodeContents(b);"
+        "return [r.getBoundingClientRect().height, parseFloat(getComputedStyle(b).lineHeight) || 24]"
+    )
+    assert height < 1.5 * line
+    close(page)
+
+
 def test_runs_filter_by_field_and_compare_without_what_is_equal(page, results: Path) -> None:
     page.open(results / "plain" / "index.html")
     fields = page.driver.find_elements(By.CSS_SELECTOR, "[data-runs] .tools select")

@@ -33,6 +33,9 @@ from tests.conftest import REPO
         ("data dig", ["digits"]),
         ("models resnet10", ["resnet101"]),
         ("reproduce mi", ["mine"]),
+        ("ui mi", ["mine"]),
+        ("wandb batchn", ["batchnorm"]),
+        ("publish mi", []),  # a folder to be
         ("new mod", ["model"]),
         ("options equi", ["equivalence"]),
         ("table --records ", []),  # files, which the shell knows

@@ -123,6 +123,9 @@ def test_what_cannot_be_compared_says_why(batchnorm_records: list[Record]) -> No
     strange = [dataclasses.replace(r, axes={"width": i}, key=f"other{i}") for i, r in enumerate(batchnorm_records)]
     with pytest.raises(RequestError, match="Nothing pairs"):
         compare(side, Side("b", strange))
+    fresh = [dataclasses.replace(r, seed=r.seed + 20, key=f"fresh{i}") for i, r in enumerate(batchnorm_records)]
+    with pytest.raises(RequestError, match="points in common, but no seed: 0, 1, 2 there; 20, 21, 22 here"):
+        compare(side, Side("b", fresh))
     with pytest.raises(RequestError, match="Did you mean 'test/accuracy'"):
         compare(side, side, ["test/acuracy"])
     failed = [dataclasses.replace(r, status="failed") for r in batchnorm_records]

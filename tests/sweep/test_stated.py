@@ -140,11 +140,12 @@ def test_an_estimate_is_by_runs_of_the_same_cell() -> None:
     todo = points(from_axes("s", ["model=linear,dnn"], ["dataset=digits"], [5, 6]))
     assert estimate(todo, [], None) == Estimate(None, None, 0)
     ran = [
-        Record(key=m, sweep="s", axes={"model": m}, seed=0, status="finished", costs={"cost/fit_seconds": s})
+        Record(key=f"{m}{s}", sweep="s", axes={"model": m}, seed=0, status="finished", costs={"cost/fit_seconds": s})
         for m, s in (("linear", 1.0), ("linear", 3.0))
     ]
     assert estimate(todo, ran, None) == Estimate(8.0, None, 2)  # dnn never ran: the mean of all
-    ran.append(dataclasses.replace(ran[0], axes={"model": "dnn"}, costs={"cost/fit_seconds": 10.0}))
+    assert estimate(todo, [*ran, *ran], None).runs == 2  # as a plan finds them: by their point, and by their sweep
+    ran.append(dataclasses.replace(ran[0], key="dnn", axes={"model": "dnn"}, costs={"cost/fit_seconds": 10.0}))
     assert estimate(todo, ran, None).seconds == 2 * 2.0 + 2 * 10.0
 
 
