@@ -132,6 +132,8 @@ def read_store(sweep: Sweep, overrides: list[str], title: str) -> tuple[list[Rec
     store = Store(every[0].experiment.tracking.uri)
     store.deliver_waiting(Spool().pending(), say)  # a look without what waits would be paid for, and say less
     completed = find_completed(every, title, store, fresh=False)
+    for line in store.oddities:
+        say(f"warning: {line}")
     planned = Phases(sweep, every, completed.found).planned()
     records = records_of(sweep, planned, completed.found)
     if all(record.status == "missing" for record in records):

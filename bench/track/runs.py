@@ -192,6 +192,14 @@ class Runs(Connection):
         except MlflowException as error:
             raise Missing(f"No run '{run_id}' in {self.shown}: {self._clean(error)}") from None
 
+    def has(self, run_id: str) -> bool:
+        """Whether there is such a run, deleted ones that can be restored too."""
+        try:
+            self.place_of(run_id)
+        except Missing:
+            return False
+        return True
+
     def files_of(self, run_id: str) -> Path | None:
         """The folder on this machine that holds a run's files; None where only MLflow reaches them."""
         experiment, address = self.place_of(run_id)

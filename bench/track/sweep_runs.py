@@ -41,7 +41,7 @@ class SweepRuns(Runs):
 
         Names of experiments are unique in a store and an experiment is made together with its tags, so the first
         to make the sweep's experiment decides. An experiment that somebody else made before has no such tag: then
-        one of its own, `imagebench-claims/NAME`, carries it.
+        one of its own, `imagebench-claims/NAME`, carries it; so too where the run was deleted for good (`mlflow gc`).
         """
         for name in (sweep, f"{LEASES}/{sweep}"):
             found = self._known(name)
@@ -53,7 +53,7 @@ class SweepRuns(Runs):
                 if found.tags.get(LEASE_RUN_TAG) != mine:
                     with self._asking():
                         self.client.delete_run(mine)
-            if LEASE_RUN_TAG in found.tags:
+            if LEASE_RUN_TAG in found.tags and self.has(found.tags[LEASE_RUN_TAG]):
                 return found.tags[LEASE_RUN_TAG]
         raise RequestError(f"The experiment '{LEASES}/{sweep}' in {self.shown} is not ours. Rename it, then try again.")
 
@@ -64,13 +64,14 @@ class SweepRuns(Runs):
             if not make and (known is None or LEASE_RUN_TAG not in known.tags):
                 return None
             lease_run = self.lease_run(sweep)
-            found = self.params(lease_run).get("parent")
-            if found is None and make:
-                mine = self.start(sweep, sweep, {"sweep": sweep})
-                if not self.set_once(lease_run, "parent", mine):
+            name, number = "parent", 1
+            while not ((found := self.params(lease_run).get(name)) and self.has(found)):
+                if found is not None:  # deleted for good since
+                    number += 1
+                    name = f"parent.{number}"
+                elif not make:
+                    return None
+                elif not self.set_once(lease_run, name, mine := self.start(sweep, sweep, {"sweep": sweep})):
                     self.remove(mine)
-                found = self.params(lease_run)["parent"]
-            if found is None:
-                return None
             self._parents[sweep] = found
         return self._parents[sweep]

@@ -244,6 +244,19 @@ def test_an_experiment_that_was_renamed_is_not_made_anew(sent: Store) -> None:
     assert len(Store(sent.uri).rows("asked")) == 1
 
 
+def test_runs_of_a_sweep_itself_that_were_deleted_for_good_are_made_anew(sent: Store) -> None:
+    """`mlflow gc` purges what somebody deleted: both belong to no other run's numbers."""
+    first = sent.lease_run("asked"), sent.parent("asked", make=True)
+    for gone in reversed(first):
+        for table in ("params", "tags", "runs"):
+            change(sent, f"DELETE FROM {table} WHERE run_uuid = '{gone}'")
+        assert Store(sent.uri).parent("asked") is None
+        now = Store(sent.uri).lease_run("asked"), Store(sent.uri).parent("asked", make=True)
+        assert gone not in now
+        assert now == (Store(sent.uri).lease_run("asked"), Store(sent.uri).parent("asked"))
+    assert len(sent.rows("asked")) == 2  # a parent for each lease run
+
+
 def test_what_a_sweep_asks_comes_with_its_store(folder: Path, sent: Store) -> None:
     """It names no store to track in, and takes the place of no sweep of this folder."""
     words = ("asked", ["model=knn,ncm"], ["dataset=digits", f"tracking.uri={sent.uri}"], 1)
