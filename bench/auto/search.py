@@ -182,7 +182,10 @@ class Search:
             study.tell(trial, state=_state("PRUNED"))
             if reason.epochs >= FEWEST:
                 self.tell(f"{candidate.name}: again with {reason.epochs} epochs", None)
-                return self._try(family, candidate, reason.epochs, study)
+                spent = time.monotonic() - started
+                again = self._try(family, candidate, reason.epochs, study)
+                again.seconds += spent
+                return again
             out.note = str(reason)
         except (RunFailed, RequestError) as error:
             study.tell(trial, state=_state("FAIL"))

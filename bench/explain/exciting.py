@@ -68,12 +68,15 @@ def patch(image: NDArray[np.uint8], layer: Layer, place: int, shape: tuple[int, 
         shape: of the network's input, whose pixels the receptive field is counted in.
     """
     height, width = image.shape[1:]
-    if layer.field is None or layer.field >= max(shape[1:]):
+    if layer.field is None or layer.window is None or layer.field >= max(shape[1:]):
         return image
-    row, column = divmod(place, layer.maps[2])
-    scale = height / shape[1], width / shape[2]
-    centre = (row + 0.5) * shape[1] / layer.maps[1] * scale[0], (column + 0.5) * shape[2] / layer.maps[2] * scale[1]
-    half = max(1.0, layer.field * scale[0] / 2), max(1.0, layer.field * scale[1] / 2)
-    padded = np.pad(image, ((0, 0), *((int(h) + 1, int(h) + 1) for h in half)), constant_values=128)
-    top, left = (round(c - h) + int(h) + 1 for c, h in zip(centre, half, strict=True))
-    return padded[:, top : top + round(2 * half[0]), left : left + round(2 * half[1])]
+    start, jump, places = layer.window.start, layer.window.jump, divmod(place, layer.maps[2])
+    corner, side, beyond = [0, 0], [0, 0], [(0, 0), (0, 0), (0, 0)]
+    for axis, length in enumerate((height, width)):
+        scale = length / shape[1 + axis]
+        half = max(1.0, layer.field * scale / 2)
+        corner[axis], side[axis] = round((start[axis] + places[axis] * jump) * scale - half), round(2 * half)
+        beyond[1 + axis] = max(0, -corner[axis]), max(0, corner[axis] + side[axis] - length)
+    padded = np.pad(image, beyond, constant_values=128)
+    top, left = (at + before for at, (before, _) in zip(corner, beyond[1:], strict=True))
+    return padded[:, top : top + side[0], left : left + side[1]]

@@ -33,11 +33,18 @@ class Field:
         side: of the square of input pixels that one value can see.
         jump: input pixels between neighbours.
         axes: which of the tensor's axes are height and width.
+        start: the middle of what the first value can see, in input pixels from the top and from the left.
     """
 
     side: float
     jump: float
     axes: tuple[int, int] = (2, 3)
+    start: tuple[float, float] = (0.5, 0.5)
+
+    def moved(self, down: float, right: float) -> Field:
+        """The same, but that it begins so many of its own steps later."""
+        top, left = self.start
+        return replace(self, start=(top + down * self.jump, left + right * self.jump))
 
 
 class Fields(TorchFunctionMode):
@@ -80,9 +87,9 @@ class Fields(TorchFunctionMode):
         if field is None and name not in SAME_PLACE:
             return None
         if name == "conv2d":
-            return _window(field, _pick(args, given, 1, "weight").shape[2:], args, given, stride=3, dilation=5)
+            return _window(field, _pick(args, given, 1, "weight").shape[2:], args, given, first=3)
         if name in POOLS:
-            return _window(field, _pair(_pick(args, given, 1, "kernel_size")), args, given, stride=2, dilation=4)
+            return _window(field, _pair(_pick(args, given, 1, "kernel_size")), args, given, first=2)
         if name in WHOLE:
             assert field is not None
             kept = all(out.shape[a] == 1 for a in field.axes) if out.ndim == first.ndim else False
@@ -93,15 +100,17 @@ class Fields(TorchFunctionMode):
             return _viewed(field, first, out)
         if name == "__getitem__":
             return _sliced(field, args[1], first, out)
-        return self._same_place(parts, out, pad=name == "pad") if name in SAME_PLACE else None
+        if name == "pad" and field is not None:
+            return _padded(field, _pick(args, given, 1, "pad"), first.ndim)
+        return self._same_place(parts, out) if name in SAME_PLACE else None
 
-    def _same_place(self, parts: Iterable[Tensor], out: Tensor, pad: bool) -> Field | None:
+    def _same_place(self, parts: Iterable[Tensor], out: Tensor) -> Field | None:
         """The largest field of the maps as large as the result; smaller ones are gates."""
         found: list[Field | None] = []
         for x in parts:
             field = self.known[id(x)]
             axes = field.axes if field else (out.ndim - 2, out.ndim - 1)
-            if x.ndim == out.ndim and (pad or all(x.shape[a] == out.shape[a] for a in axes)):
+            if x.ndim == out.ndim and all(x.shape[a] == out.shape[a] for a in axes):
                 found.append(field)
         sure = [f for f in found if f is not None]
         if not sure or len(sure) < len(found) or len({f.axes for f in sure}) > 1:
@@ -114,18 +123,27 @@ def _window(
     kernel: Sequence[int],
     args: Sequence[Any],
     given: Mapping[str, Any],
-    stride: int,
-    dilation: int,
+    first: int,
 ) -> Field | None:
-    """After a window that moves over the map; `stride` and `dilation` are places in the call."""
+    """After a window that moves over the map; stride, padding and dilation stand in the call from place `first` on."""
     if field is None or field.axes != (2, 3):
         return None
-    steps = _pair(_pick(args, given, stride, "stride") or (tuple(kernel) if stride == 2 else 1))
+    steps = _pair(_pick(args, given, first, "stride") or (tuple(kernel) if first == 2 else 1))
+    before = _pick(args, given, first + 1, "padding")
     # Average pooling has other settings at dilation's place.
-    apart = _pick(args, given, dilation, "dilation")
+    apart = _pick(args, given, first + 2, "dilation")
     apart = _pair(1 if apart is None or isinstance(apart, bool) else apart)
-    wide = max((k - 1) * d for k, d in zip(kernel, apart, strict=True))
-    return Field(field.side + wide * field.jump, field.jump * max(steps))
+    wide = [(k - 1) * d for k, d in zip(kernel, apart, strict=True)]
+    if isinstance(before, str):
+        before = [w // 2 for w in wide] if before == "same" else 0
+    down, right = (w / 2 - p for w, p in zip(wide, _pair(before or 0), strict=True))
+    return replace(field.moved(down, right), side=field.side + max(wide) * field.jump, jump=field.jump * max(steps))
+
+
+def _padded(field: Field, pad: Sequence[int], ndim: int) -> Field:
+    """After rows and columns were put around it; `pad` has two numbers an axis, of the last one first."""
+    down, right = (-pad[2 * (ndim - 1 - a)] if 2 * (ndim - 1 - a) < len(pad) else 0 for a in field.axes)
+    return field.moved(down, right)
 
 
 def _reordered(field: Field, name: str, args: Sequence[Any], given: Mapping[str, Any], ndim: int) -> Field | None:
@@ -156,7 +174,8 @@ def _sliced(field: Field | None, index: Any, x: Tensor, out: Tensor) -> Field | 
     if field is None or out.ndim != x.ndim or not all(isinstance(p, slice) for p in parts):
         return None
     steps = [parts[a].step or 1 for a in field.axes if a < len(parts)]
-    return replace(field, jump=field.jump * max(steps, default=1))
+    begin = [(parts[a].start or 0) % x.shape[a] if a < len(parts) else 0 for a in field.axes]
+    return replace(field.moved(*begin), jump=field.jump * max(steps, default=1))
 
 
 def _pick(args: Sequence[Any], given: Mapping[str, Any], place: int, name: str) -> Any:

@@ -29,6 +29,7 @@ class Layer:
         axes: which of the shape's are height and width; None where the output is no map.
         field: side of the square of input pixels that one output value can see; `fields.ALL` once every pixel is seen,
             None where that is not known (`bench.explain.fields`).
+        window: that square's middle for the first value, and the step to the next; None where `field` is.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Layer:
     flops: int
     axes: tuple[int, int] | None
     field: float | None
+    window: Field | None
 
     @property
     def maps(self) -> tuple[int, int, int]:
@@ -81,7 +83,7 @@ def layers(net: nn.Module, shape: tuple[int, int, int]) -> list[Layer]:
         side = known.side if known else None
         seen = ALL if side is not None and side >= 2 * max(shape[1:]) else side
         axes = map_axes(module, out, known, shape[1:])
-        found.append(Layer(names[module], module, tuple(out.shape[1:]), own, flops, axes, seen))
+        found.append(Layer(names[module], module, tuple(out.shape[1:]), own, flops, axes, seen, known))
 
     hooks: list[Any] = []
     for module in net.modules():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,6 +128,29 @@ def test_time_that_is_short_is_used_and_said(folder: Path, stripes: Path) -> Non
     assert "are left" in left_out[0]
     assert "an epoch would take" in left_out[1]
     assert made.best is not None
+
+
+def test_a_candidate_begun_again_costs_both_attempts(
+    folder: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of five epochs that take 10 s each, 40 s allow three: one that showed it, and three."""
+    from bench.auto import search
+
+    data, _ = read(stripes)
+    clock = [0.0]
+
+    def train(exp: Any, data: Any, tell: Any) -> SimpleNamespace:
+        for epoch in range(exp.trainer.epochs):
+            clock[0] += 10
+            tell({"epoch": epoch + 1, "val_accuracy": 0.5})
+        return SimpleNamespace(val_scores=np.zeros((len(data.val), len(data.classes)), np.float32))
+
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(search, "train", train)
+    made = Search(data, base(stripes), 40, lambda text, outcome: None)
+    made.run([Family("linear", (Candidate("linear", LINEAR, 5),))])
+    (tried,) = made.tried
+    assert (tried.epochs, tried.seconds) == (3, 40)
 
 
 def test_a_backbone_that_cannot_be_built_or_timed_ends_no_search(

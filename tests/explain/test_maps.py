@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bench.data.pixel_norm import Scale
+from bench.explain.exciting import patch
 from bench.explain.saliency import grad_cam
 from bench.explain.trace import layers, map_axes, outputs, spatial
 from bench.reopen import open_run
@@ -70,3 +71,28 @@ def test_maps_with_channels_last_are_the_same_maps(ids: dict[str, str]) -> None:
 def test_maps_after_attention_are_known_by_their_sides(module: Any, shape: Any, axes: Any) -> None:
     """Of an image of 28 x 28; windows and what attention multiplies are no maps."""
     assert map_axes(module, torch.zeros(shape), None, (28, 28)) == axes
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.Conv2d(1, 3, 5), nn.MaxPool2d(2), nn.Conv2d(3, 3, 3)),
+        nn.Sequential(nn.Conv2d(1, 3, 3, stride=2, padding=1), nn.ZeroPad2d((0, 1, 2, 0)), nn.Conv2d(3, 3, (3, 2))),
+        nn.Sequential(nn.Conv2d(1, 3, 4, padding="same"), nn.Conv2d(3, 3, 3, stride=2, padding=1, dilation=2)),
+    ],
+)
+def test_a_patch_is_what_a_unit_sees(net: nn.Sequential) -> None:
+    """Every pixel that reaches the value is in it, and it is no larger than the receptive field."""
+    side = 16
+    image = np.arange(side * side).reshape(1, side, side).astype(np.uint8)  # every pixel known by its number
+    layer = layers(net, (1, side, side))[-1]
+    _, height, width = layer.maps
+    for row, column in ((1, 2), (height // 2, width // 2), (height - 2, width - 2)):
+        x = torch.rand(1, 1, side, side, requires_grad=True)
+        net(x)[0, :, row, column].sum().backward()
+        assert x.grad is not None
+        seen = x.grad[0, 0].nonzero().numpy()
+        shown = patch(image, layer, row * width + column, (1, side, side))
+        assert layer.field is not None
+        assert shown.shape == (1, round(layer.field), round(layer.field))
+        assert set(image[0, seen[:, 0], seen[:, 1]]) <= set(shown.flatten())
