@@ -291,9 +291,10 @@ def _records(asked: dict[str, Any]) -> list[Record]:
     from bench.cli.table import read_store
     from bench.sweep.plan import at_scale
 
-    named, overrides = requested_sweep(argparse.Namespace(**asked))
-    made = at_scale(named, asked["scale"], seeds(asked["seeds"]))
-    return read_store(made, overrides, experiment_name(made.name, asked["scale"]))[0]
+    words = argparse.Namespace(**asked)
+    named, overrides = requested_sweep(words)  # a name such as adhoc-smoke says the scale too
+    made = at_scale(named, words.scale, seeds(words.seeds))
+    return read_store(made, overrides, experiment_name(made.name, words.scale))[0]
 
 
 def _frame(found: Sequence[Record]) -> pd.DataFrame:

@@ -23,6 +23,7 @@ CELLS = (
     "made = bench.sweep('', 'dataset=digits', axes={'model': ['mine', 'knn']}, scale='smoke',\n"
     "                   seeds=2, workers=1)\nmade",
     "frame = made.records()\nassert set(frame['status']) == {'finished'} and len(frame) == 4\n"
+    "assert len(bench.records('adhoc-smoke')) == 4  # as the folder of results is called\n"
     "frame[['model', 'seed', 'test/accuracy']]",
     "print(bench.compare(frame['run_id'][0], frame['run_id'][2]))",
     "try:\n    bench.run('model=mien')\nexcept bench.RequestError as error:\n    print(error)",
