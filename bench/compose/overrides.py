@@ -125,6 +125,12 @@ def check_override(override: Override, groups: dict[str, tuple[str, ...]], sever
 
 def _unknown_option(key: str, value: str, options: Sequence[str]) -> RequestError:
     """The error for a group's option that there is none of; it may be in a file that is no Python."""
+    if key == "hydra/sweeper" and value.startswith("optuna"):
+        return RequestError(
+            f"{key}={value}: Hydra's sweeper for Optuna is not installed, and works with Optuna below 3 only. A search "
+            "with any Optuna calls bench.run from Python; a grid is chosen from by `select:` in a sweep file. Both stand "
+            "in README's 'How do I ...'."
+        )
     broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken_files().items())
     broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced_files().items())
     return RequestError(f"{unknown_name(key.replace('/', ' '), value, options)}{broken}")

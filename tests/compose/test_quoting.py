@@ -75,6 +75,7 @@ def test_what_has_a_meaning_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (["optim.lr=None"], "optim.lr=null"),
         (["dataset=folder", "dataset.root=${y}"], r"Where the sign itself is meant, as in a path: NAME='a\\\$\{b\}'"),
         (["optim.lr=a(b"], "\"optim.lr='a\\(b'\""),
+        (["hydra/sweeper=optuna"], "Optuna below 3 only. A search with any Optuna calls bench.run"),
     ],
 )
 def test_the_message_says_what_works(overrides: list[str], message: str) -> None:
