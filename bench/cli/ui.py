@@ -32,6 +32,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Become `mlflow ui`."""
+    from bench.cli.serve import bind
     from bench.compose import compose
     from bench.schema.errors import RequestError
     from bench.schema.experiment import experiment
@@ -39,6 +40,7 @@ def main(args: argparse.Namespace) -> int:
 
     if not 0 < args.port < 65536:
         raise RequestError(f"--port {args.port}: expected a port from 1 to 65535.")
+    bind("127.0.0.1", args.port).close()  # MLflow would say it in a log of its own, and exit with 0
     store = Store(experiment(compose([w for w in args.words if "=" in w])).tracking.uri)
     if store.uri.startswith("http"):
         raise RequestError(f"{redact(store.uri)} is a server with a page of its own: open that address.")

@@ -29,8 +29,11 @@ from bench.report.pages import single_run
 from bench.report.pages.runs import WITH_FILES
 from bench.report.published import HEADS, Beside, compare_published
 from bench.report.seal import seal
+from bench.schema.names import CONTROL
 from bench.schema.sweep import CONFIRM, Sweep
 from bench.track.record import Record, to_csv
+
+MADE_FROM = ("records.csv", artifacts.KEPT)  # stay as runs left them
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,9 @@ def texts(sweep: Sweep, records: list[Record], context: Mapping[str, Any], reade
             files["images.md"] = by_image
     if (methods := across.across(frame, grid.metrics[0].name, across.axis_of(sweep))) is not None:
         files["across.md"] = ranks.markdown(methods, grid.metrics[0].name)
+    for name, body in files.items():
+        if isinstance(body, str) and name not in MADE_FROM:  # a question or a reason, printed by `cat`
+            files[name] = CONTROL.sub("?", body)
     return Texts(frame, grid, said, theirs, verdicts, methods, reader, files)
 
 

@@ -16,8 +16,10 @@ import pytest
 from bench.analysis.frame import select_frame
 from bench.cli import complain
 from bench.cli.compare import of_run
+from bench.cli.serve import bind
 from bench.report.grid import pivot
 from bench.report.tables import tidy_csv
+from bench.report.writing import texts
 from bench.schema.errors import RequestError
 from bench.schema.names import Harmless, checked_name, make_printable, tolerate_narrow_encoding
 from bench.schema.sweep import steps_of
@@ -339,6 +341,24 @@ def test_cells_of_a_table_are_no_formulas() -> None:
     assert {'"=how"', '"=1+1"', '"-2+3"'} <= set(cells)
 
 
+def test_files_to_read_hold_nothing_that_steers_a_terminal() -> None:
+    """Of a question, say; the records stay as they are."""
+    made = sweep(
+        {
+            "name": "s",
+            "question": "Does\x1b[2J it?",
+            "axes": {"optim.lr": [0.1]},
+            "seeds": 1,
+            "table": {"rows": "optim.lr"},
+        },
+        "s",
+    )
+    record = Record(key="a" * 64, sweep="s", axes={"optim.lr": 0.1}, seed=0, status="failed", reason="no\x1b]0;x\x07")
+    files = texts(made, [record], {}).files
+    assert "Does?\\[2J it?" in str(files["table.md"])
+    assert [name for name, body in files.items() if "\x1b" in str(body)] in ([], ["records.csv"])
+
+
 def test_text_of_a_store_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert make_printable("a\x1b[2Jb\0c\n\td") == "a?[2Jb?c\n\td"
     complain("run \x1b]0;title\x07", as_json=False)
@@ -400,3 +420,10 @@ def test_a_port_that_is_none(folder: Path, bench: Any) -> None:
     for words in (("ui", "--port", "80000"), ("serve", "last", "--port", "80000"), ("serve", "last", "--port", "-1")):
         status, _, err = bench(*words)
         assert (status, "to 65535" in err, ".." in err) == (2, True, False)
+
+
+def test_a_port_that_somebody_listens_on(folder: Path, bench: Any) -> None:
+    with closing(bind("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        status, _, err = bench("ui", "--port", str(port))
+    assert (status, f"Cannot listen on 127.0.0.1 port {port}" in err) == (2, True)
