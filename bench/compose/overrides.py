@@ -128,8 +128,8 @@ def _unknown_option(key: str, value: str, options: Sequence[str]) -> RequestErro
     if key == "hydra/sweeper" and value.startswith("optuna"):
         return RequestError(
             f"{key}={value}: Hydra's sweeper for Optuna is not installed, and works with Optuna below 3 only. A search "
-            "with any Optuna calls bench.run from Python; a grid is chosen from by `select:` in a sweep file. Both stand "
-            "in README's 'How do I ...'."
+            "with any Optuna calls bench.run from Python; a grid is chosen from by `select:` in a sweep file. README's "
+            "'How do I ...' has both."
         )
     broken = "".join(f"\n{file} is no Python ({why})." for file, why in listing.broken_files().items())
     broken += "".join(f"\n{file}, {why}." for file, why in listing.misplaced_files().items())
