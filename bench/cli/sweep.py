@@ -74,6 +74,7 @@ def main(args: argparse.Namespace) -> int:
     from bench.cli.sweep_outcome import count_runs, failed_before, finish, needs_description, print_table
     from bench.protocol.register import find_breaks, log_file
     from bench.schema.science import flat_settings
+    from bench.sweep import cluster
     from bench.sweep.changed import run_again
     from bench.sweep.completed import completed_after, ended_runs, find_completed
     from bench.sweep.parent_run import describe
@@ -85,6 +86,8 @@ def main(args: argparse.Namespace) -> int:
 
     named, words = requested_sweep(args, keep=not args.dry_run)
     launcher = [w for w in words if of_hydra(w)]
+    if launcher:
+        cluster.name_of(launcher)  # refused before a plan promises it, or the launch is registered
     sweep = at_scale(named, args.scale, None if args.confirm else seeds(args.seeds))
     title = experiment_name(sweep.name, args.scale)
     if args.confirm:

@@ -149,6 +149,15 @@ def test_an_estimate_is_by_runs_of_the_same_cell() -> None:
     assert estimate(todo, ran, None).seconds == 2 * 2.0 + 2 * 10.0
 
 
+def test_a_launcher_that_is_not_there_is_refused_before_a_plan_promises_it(folder: Path, bench: Any) -> None:
+    for words in ([*LR, "--dry-run"], ["batchnorm", "--scale", "smoke"]):
+        status, _, err = bench("sweep", *words, "hydra/launcher=rai")
+        assert status == 2
+        assert "Did you mean 'ray'" in err
+        assert "Next:" not in err
+    assert not (folder / "results").exists()  # and before the launch is registered
+
+
 @pytest.mark.slow
 def test_a_plan_lists_its_points_and_estimates_and_what_was_stated_has_a_name(folder: Path, bench: Any) -> None:
     status, out, err = bench("sweep", *LR, "--dry-run")
