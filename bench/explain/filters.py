@@ -19,18 +19,19 @@ def draw(subject: Subject) -> list[Picture]:
         raise NotFor("it has no convolution.")
     if max(first.kernel_size) == 1:
         raise NotFor("its first convolution sees single pixels.")
-    weights = first.weight.detach().cpu().numpy()[:MOST]  # [F, C, k, k]
-    order = np.argsort(-np.linalg.norm(weights.reshape(len(weights), -1), axis=1), kind="stable")
-    columns = min(8, len(weights))
+    weights = first.weight.detach().cpu().numpy()  # [F, C, k, k]
+    order = np.argsort(-np.linalg.norm(weights.reshape(len(weights), -1), axis=1), kind="stable")[:MOST]
+    columns = min(8, len(order))
     with style():
-        figure, made = cells(-(-len(weights) // columns), columns, 0.8)
+        figure, made = cells(-(-len(order) // columns), columns, 0.8)
         for cell, i in zip(made.flat, order, strict=False):
             # Each on its own scale: what matters is the pattern.
             draw_weights(cell, weights[i], float(np.abs(weights[i]).max()))
     grey = weights.shape[1] != 3
     how = "red is positive, blue negative" if grey else "colours are about mid-grey"
+    many = f"{len(order)} of the {len(weights)}" if len(order) < len(weights) else f"The {len(weights)}"
     caption = (
-        f"The {len(weights)} filters of the first convolution, {first.kernel_size[0]} x {first.kernel_size[1]} pixels, "
+        f"{many} filters of the first convolution, {first.kernel_size[0]} x {first.kernel_size[1]} pixels, "
         f"strongest first; {how}. Stripes answer to edges of their direction, blobs to spots and colours. Noise means "
         "that a filter is hardly used, or that training was short."
     )

@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from bench.data.pixel_norm import Scale
+from bench.explain import filters
 from bench.explain.exciting import patch
 from bench.explain.saliency import grad_cam
+from bench.explain.subject import Subject
 from bench.explain.trace import layers, map_axes, outputs, spatial
 from bench.reopen import open_run
 from bench.track.store import Store
@@ -96,3 +98,17 @@ def test_a_patch_is_what_a_unit_sees(net: nn.Sequential) -> None:
         assert layer.field is not None
         assert shown.shape == (1, round(layer.field), round(layer.field))
         assert set(image[0, seen[:, 0], seen[:, 1]]) <= set(shown.flatten())
+
+
+def test_of_many_filters_the_strongest_are_drawn(ids: dict[str, str]) -> None:
+    """Of 70 that grow stronger the last 64, and the last one first."""
+    conv = nn.Conv2d(1, 70, 3)
+    with torch.no_grad():
+        conv.weight[:] = torch.linspace(0.1, 1, 70)[:, None, None, None]
+        conv.weight[:, 0, 0, 0] = torch.arange(70) / 1000  # each is known by its corner
+    run = dataclasses.replace(open_run(Store(), ids["cnn"], device="cpu"), net=conv)
+    (picture,) = filters.draw(Subject(run, Store()))
+    assert picture.figure is not None
+    corners = [cell.images[0].get_array()[0, 0] for cell in picture.figure.axes]  # type: ignore[index]
+    assert corners == pytest.approx(np.arange(69, 5, -1) / 1000)
+    assert picture.caption.startswith("64 of the 70 filters of the first convolution, 3 x 3 pixels, strongest first")
