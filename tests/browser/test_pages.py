@@ -174,6 +174,24 @@ def test_close_stays_a_word_beside_a_long_title(page, results: Path) -> None:
     close(page)
 
 
+def test_on_a_phone_no_dialog_cuts_a_number_off(page, results: Path) -> None:
+    page.open(results / "plain" / "index.html", width=360, height=800)
+    over = "const s = document.querySelector('dialog .scroll'); return s.scrollWidth - s.clientWidth"
+    page.driver.find_element(By.CSS_SELECTOR, "[data-sortable] tbody a.behind").send_keys(Keys.ENTER)
+    assert page.js(over) <= 0
+    assert "status" in page.texts("dialog thead th")
+    assert (
+        page.js("return document.querySelector('dialog td:last-child').dataset.head")
+        == page.texts("dialog thead th")[-1]
+    )
+    close(page)
+    page.js("[...document.querySelectorAll('[data-runs] .pick input')].slice(0, 2).forEach((box) => box.click())")
+    page.driver.find_element(By.CSS_SELECTOR, "[data-compare]").click()
+    assert page.texts("dialog thead th")[1:] == ["run 1, seed 0", "run 2, seed 1"]
+    assert page.js(over) <= 0
+    close(page)
+
+
 def test_runs_filter_by_field_and_compare_without_what_is_equal(page, results: Path) -> None:
     page.open(results / "plain" / "index.html")
     fields = page.driver.find_elements(By.CSS_SELECTOR, "[data-runs] .tools select")
