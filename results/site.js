@@ -376,8 +376,8 @@ function dialog(title) {
 
 function grid(caption, heads, rows) {
   const head = make("tr", {}, ...heads.map((h) => make("th", { scope: "col" }, h)));
-  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((t) => make("td", {}, t))));
-  const table = make("table", {}, make("caption", { class: "only-heard" }, caption), make("thead", {}, head), make("tbody", {}, ...body));
+  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, first), ...rest.map((t, k) => make("td", { "data-head": heads[k + 1] }, t))));
+  const table = make("table", { class: "stack-34" }, make("caption", { class: "only-heard" }, caption), make("thead", {}, head), make("tbody", {}, ...body));
   return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, table);
 }
 
@@ -483,7 +483,7 @@ function compare(list) {
   ];
   const fill = () => {
     const kept = rows.filter(([, ...values]) => all.checked || new Set(values).size > 1);
-    place.replaceChildren(grid("Runs side by side", ["", ...list.map((i) => `seed ${DATA.seed[i]}`)], kept), make("p", { class: "key", role: "status" }, `${kept.length} of ${rows.length} rows`));
+    place.replaceChildren(grid("Runs side by side", ["", ...list.map((i, k) => `run ${k + 1}, seed ${DATA.seed[i]}`)], kept), make("p", { class: "key", role: "status" }, `${kept.length} of ${rows.length} rows`));
   };
   all.addEventListener("change", fill);
   fill();

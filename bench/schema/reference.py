@@ -148,8 +148,9 @@ def _limits(extras: tuple[Any, ...]) -> list[str]:
             for name in ("gt", "ge", "lt", "le", "min_length", "pattern"):
                 if getattr(limit, name, None) is not None:
                     found[name] = getattr(limit, name)
-    out = [f"{word} {found[name]:g}" for name, word in (("gt", "above"), ("ge", "from")) if name in found]
-    out += [f"{word} {found[name]:.12g}" for name, word in (("lt", "below"), ("le", "up to")) if name in found]
+    words = (("gt", "above"), ("ge", "from"), ("lt", "below"), ("le", "up to"))
+    limits = [(word, found[name]) for name, word in words if name in found]
+    out = [f"{word} {v:,}" if isinstance(v, int) else f"{word} {v:.12g}" for word, v in limits]
     out += [f"(at least {found['min_length']})"] if found.get("min_length") else []
     return out + ([f"matching {found['pattern']}"] if "pattern" in found else [])
 

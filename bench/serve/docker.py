@@ -12,6 +12,7 @@ from bench.disk import write_atomically
 # What `bench serve FOLDER` imports for an ONNX model; versions are those of here.
 PACKAGES = (
     "numpy", "pillow", "onnxruntime", "starlette", "uvicorn", "fsspec", "rich", "pydantic", "filelock", "pyyaml",
+    "tifffile",
 )  # fmt: skip
 PORT = 8000
 

@@ -7,6 +7,7 @@ import json
 import os
 import struct
 import subprocess
+import sys
 import threading
 import zlib
 from pathlib import Path
@@ -314,6 +315,13 @@ def test_the_transparent_grey_or_colour_of_a_deep_png_lies_over_white(values: tu
     assert pixels(png(values, values)) == [255] * len(values)
     assert pixels(png(values, (*values[:-1], 7))) == [round(v / 257) for v in values]
     assert pixels(png((100,), (100,), bits=8)) == [255]
+
+
+def test_deep_colour_where_torch_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever serves an exported model has none."""
+    monkeypatch.setitem(sys.modules, "torchvision.io", None)
+    with pytest.raises(BadImage, match=r"16-bit colour in a PNG is read by torchvision, .*save it with 8 bits"):
+        pixels(png((40000, 20000, 10000), (1, 2, 3)))
 
 
 def test_twelve_bits_span_twelve_bits() -> None:

@@ -25,6 +25,7 @@ NEEDS_CODECS = (
     "a TIFF of more than 8 bits that is compressed so needs another package: pip install 'imagebench[tiff]', or save "
     "it without compression"
 )
+NEEDS_TORCH = "16-bit colour in a PNG is read by torchvision, which is not installed here; save it with 8 bits"
 TIFF_TAGS = {
     "bits": 258,
     "photometric": 262,
@@ -98,9 +99,11 @@ def values(image: Image.Image, raw: bytes = b"") -> NDArray[np.float64]:
 
 def _png(image: Image.Image, raw: bytes) -> NDArray[np.float64]:
     """[H, W, 3] of a 16-bit PNG of colour, or of grey with alpha."""
-    import torch
-    from torchvision.io import decode_png
-
+    try:
+        import torch
+        from torchvision.io import decode_png
+    except ImportError as error:
+        raise ValueError(NEEDS_TORCH) from error
     wide = decode_png(torch.frombuffer(bytearray(raw), dtype=torch.uint8)).numpy().transpose(1, 2, 0)
     alpha = wide[..., -1:].astype(np.float64) / TOP if wide.shape[-1] in (2, 4) else None
     wide = wide[..., :3] if wide.shape[-1] >= 3 else wide[..., :1].repeat(3, axis=-1)
