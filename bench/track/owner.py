@@ -60,9 +60,12 @@ class Owner:
 
     @classmethod
     def read(cls, text: str) -> Owner:
-        """What `text` wrote, of this or another version."""
+        """What `text` wrote, of this or another version; of anything else somebody who is never heard of."""
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in json.loads(text).items() if name in names})
+        try:
+            return cls(**{name: value for name, value in json.loads(text).items() if name in names})
+        except (ValueError, TypeError, AttributeError):
+            return cls(machine="unknown", pid=0, launch="unknown")
 
     def lives(self, asking: Owner) -> bool | None:
         """Whether this launch goes on, as `asking` can tell; None where only its heartbeat can."""
