@@ -140,6 +140,12 @@ def _value(value: Any) -> str:
     return json.dumps(value).replace('"', "").replace(", ", ",")
 
 
+def _limit(value: float) -> str:
+    if isinstance(value, int):
+        return f"2^{value.bit_length() - 1}" if value >= 2**31 and value.bit_count() == 1 else f"{value:,}"
+    return f"{value:.12g}"
+
+
 def _limits(extras: tuple[Any, ...]) -> list[str]:
     """`above 0`, `up to 1`: what a Field says of a value."""
     found = {}
@@ -150,7 +156,7 @@ def _limits(extras: tuple[Any, ...]) -> list[str]:
                     found[name] = getattr(limit, name)
     words = (("gt", "above"), ("ge", "from"), ("lt", "below"), ("le", "up to"))
     limits = [(word, found[name]) for name, word in words if name in found]
-    out = [f"{word} {v:,}" if isinstance(v, int) else f"{word} {v:.12g}" for word, v in limits]
+    out = [f"{word} {_limit(v)}" for word, v in limits]
     out += [f"(at least {found['min_length']})"] if found.get("min_length") else []
     return out + ([f"matching {found['pattern']}"] if "pattern" in found else [])
 

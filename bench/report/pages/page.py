@@ -186,12 +186,12 @@ def estimate_width(row_heads: Sequence[str], rows: Sequence[Mapping[str, Any]]) 
     wide = [max([words(head), *(words(row["heads"][i]) for row in rows)]) for i, head in enumerate(row_heads)]
     for cells in zip(*(row["cells"] for row in rows), strict=True):
         lines = [
-            max(8.2 * len(f"{c['mean']} {c['spread']}"), 6.7 * len(c["remarks"]), 6.7 * len(c["gaps"]))
+            max(8.9 * len(f"{c['mean']} {c['spread']}"), 6.7 * len(c["remarks"]), 6.7 * len(c["gaps"]))
             for c in cells
             if c
         ]
         wide.append(max(lines, default=0))
-    return sum(wide) + len(wide) * (17 if len(wide) > 5 else 28)
+    return sum(wide) + len(wide) * (17 if len(wide) > 5 else 36)
 
 
 def _cell(cell: Cell, column: Column, mark: str, places: Mapping[str, int]) -> dict[str, Any]:
