@@ -93,7 +93,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = (error.strerror or str(error)).rstrip(".")
-        raise RequestError(f"Cannot listen on {host} port {port}: {reason}. Say another --port.") from None
+        raise RequestError(f"Cannot listen on {host} port {port}: {reason}. Say --port N with another one.") from None
     return listening
 
 
