@@ -178,13 +178,13 @@ class Runs(Connection):
         Raises:
             Missing: when there is no such run.
         """
-        from mlflow.exceptions import MlflowException
-
         if self.index is not None:
             found = self.index.place(run_id)
             if found is None:
                 raise Missing(f"No run '{run_id}' in {self.shown}.")
             return found
+        from mlflow.exceptions import MlflowException
+
         try:
             with self._asking():
                 info = self.client.get_run(run_id).info

@@ -26,8 +26,11 @@ class SweepRuns(Runs):
         found = super()._known(name)
         if found is None and not name.startswith(LEASES):
             leases = {row.run_id for row in self.rows(LEASES, values=False) if row.tags.get("sweep") == name}
-            for other in self._active() if leases else ():
-                if other.tags.get(LEASE_RUN_TAG) in leases and not other.name.startswith(LEASES):
+            theirs = [e for e in (self._active() if leases else ()) if e.tags.get(LEASE_RUN_TAG) in leases]
+            for other in theirs:
+                if other.name == name:
+                    return other  # made since the first look
+                if not other.name.startswith(LEASES):
                     raise RequestError(
                         f"The MLflow experiment '{name}' in {self.shown} is called '{other.name}' now: its runs would "
                         f"be run again. Name it back with 'MLFLOW_TRACKING_URI={self.shown} mlflow experiments rename "

@@ -28,6 +28,7 @@ from bench.sweep import file
 from bench.sweep.parent_run import STATEMENT
 from bench.sweep.statement import statement_of, take_over
 from bench.track.artifacts import local
+from bench.track.connection import Connection
 from bench.track.importing import Unbelievable, _own_place, bring
 from bench.track.record import Record, read_csv, to_csv
 from bench.track.spool import Spool
@@ -244,6 +245,17 @@ def test_an_experiment_that_was_renamed_is_not_made_anew(sent: Store) -> None:
             look("asked")
     sent.client.rename_experiment(number, "asked")
     assert len(Store(sent.uri).rows("asked")) == 1
+
+
+def test_an_experiment_that_is_made_while_one_looks_for_it_was_not_renamed(
+    sent: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent.lease_run("asked")
+    known = Connection._known
+    monkeypatch.setattr(Connection, "_known", lambda self, name: None if name == "asked" else known(self, name))
+    found = Store(sent.uri)._known("asked")
+    assert found is not None
+    assert found.name == "asked"
 
 
 def test_runs_of_a_sweep_itself_that_were_deleted_for_good_are_made_anew(sent: Store) -> None:
