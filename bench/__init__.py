@@ -15,6 +15,7 @@ Rooms, each with a map of its own; data goes down this list:
     report      from both to tables, figures and pages
 Beside them
     disk.py     whole files, and what a disk says when it cannot take them
+    npz.py      NumPy's archives, which somebody may have sent, or damaged
     process.py  which process is meant, and whether it lives
     hashing.py  the order of sets, the same in all processes of a command
     imports.py  what is kept out of a process that does not need it

@@ -9,10 +9,7 @@ import json
 import os
 import re
 import shutil
-import struct
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,9 +24,6 @@ FORBIDDEN = (
 SIGNS = frozenset("=@+-\uff1d\uff20\uff0b\uff0d")  # those of full width too, which some take for the others
 BLANK = "".join(map(chr, (*range(0x21), 0xA0, 0x200B, 0x2003, 0x3000, 0xFEFF)))  # what is trimmed, or not seen
 NUMBER = re.compile(r"[+-](\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*")
-DAMAGED_NPZ = (  # what reading one may raise
-    OSError, ValueError, KeyError, EOFError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
 Content = str | bytes | Callable[[BinaryIO], object]
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import REPO
 
 ROOMS = [
-    "schema", "hashing", "parts", "disk", "process", "imports", "data", "features", "models", "train", "shipped",
+    "schema", "hashing", "parts", "disk", "npz", "process", "imports", "data", "features", "models", "train", "shipped",
     "track", "analysis", "report",
 ]  # fmt: skip
 # They read records alone: no data, no networks, no store.
@@ -109,7 +109,7 @@ def test_a_room_imports_only_rooms_to_its_left(path: Path) -> None:
     assert here in ROOMS or here in BESIDE, f"{path} is in no room of the design"
     allowed = BESIDE[here] if here in BESIDE else set(ROOMS[: ROOMS.index(here) + 1])
     if here in READERS:
-        allowed = {"schema", "disk", "track", *READERS[: READERS.index(here) + 1]}
+        allowed = {"schema", "disk", "npz", "track", *READERS[: READERS.index(here) + 1]}
     for name in imports(path):
         if name.startswith("bench.") and room(name) not in ("", "__version__"):
             assert room(name) in allowed, f"{path.relative_to(REPO)} imports {name}"

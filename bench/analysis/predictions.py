@@ -14,7 +14,6 @@ import hashlib
 import io
 import json
 import math
-import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -24,15 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.analysis.artifacts import Reader
-from bench.disk import DAMAGED_NPZ
+from bench.npz import Damaged, read_npz
 from bench.schema.errors import RequestError
-from bench.track.record import Record
+from bench.track.record import Record, parse_json
 
 FILE = "predictions.npz"
 SPLITS = ("val", "test")
 INDEX = "index"
 MOST = 8_000_000  # bytes, compressed
-UNPACKED = 2**30  # bytes that an .npz may become: one of zeros is a thousandth of them, and somebody may have sent it
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
@@ -44,24 +42,9 @@ def of(record: Record, reader: Reader) -> dict[str, NDArray[np.generic]] | None:
     if text is None:
         return None
     try:
-        return unpack(io.BytesIO(base64.b64decode(text)))
-    except DAMAGED_NPZ:
+        return read_npz(io.BytesIO(base64.b64decode(text)))
+    except (ValueError, OSError):
         raise RequestError(f"predictions of run {record.run_id or record.key}: not an .npz of a run.") from None
-
-
-def unpack(file: Path | io.BytesIO) -> dict[str, NDArray[np.generic]]:
-    """All arrays of an .npz.
-
-    Raises:
-        DAMAGED_NPZ: for what is none, or would not stay within UNPACKED.
-    """
-    with zipfile.ZipFile(file) as archive:
-        if (size := sum(entry.file_size for entry in archive.infolist())) > UNPACKED:
-            raise ValueError(f"{size:,} bytes unpacked")
-    if isinstance(file, io.BytesIO):
-        file.seek(0)
-    with np.load(file, allow_pickle=False) as found:
-        return {name: found[name] for name in found.files}
 
 
 def readable(reader: Reader) -> Reader:
@@ -171,9 +154,11 @@ def read_predictions(folder: Path, other: Reader) -> Reader:
     if not path.is_file():
         return other
     try:
-        arrays = unpack(path)
-        index = json.loads(arrays[INDEX].tobytes())
-    except DAMAGED_NPZ:
+        arrays = read_npz(path)
+        index = parse_json(arrays[INDEX].tobytes().decode())
+        if not all(label in arrays for mine in index.values() for label in mine.values()):
+            raise Damaged("an index of other arrays")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise RequestError(f"{path}: not what 'bench table' wrote. Restore it, or take it away.") from None
 
     def read(record: Record, name: str) -> str | None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.analysis.predictions import unpack
-from bench.disk import DAMAGED_NPZ
 from bench.explain.picture import NotFor, Picture, grid, name
 from bench.explain.subject import Subject
+from bench.npz import read_npz
 from bench.reopen import open_run
 from bench.schema.errors import RequestError
 from bench.track.record import TUNING, Record
@@ -76,10 +75,10 @@ def predicted_classes(subject: Subject, record: Record) -> NDArray[np.int64]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = subject.store.artifact(record.run_id, "predictions.npz", Path(folder))
-            found = np.asarray(unpack(path)[f"{subject.split}_class"], np.int64)
+            found = np.asarray(read_npz(path)[f"{subject.split}_class"], np.int64)
             if len(found) == len(subject.labels):
                 return found
-        except (RequestError, *DAMAGED_NPZ):
+        except (RequestError, OSError, ValueError, KeyError, TypeError):
             pass  # an older run, or one whose file is not what we know: its model says the same
     trained = open_run(subject.store, record.run_id, subject.trained.where, str(subject.trained.device))
     return trained.scores(subject.split).argmax(1)

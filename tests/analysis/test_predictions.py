@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+import struct
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bench import seal
+from bench import npz, seal
 from bench.analysis import artifacts, predictions
 from bench.compose import compose
 from bench.data import load
@@ -120,20 +123,44 @@ def test_of_very_many_runs_the_predictions_of_the_first_replicates_are_kept(
     assert (predictions.keep(records, again), words) == (body, said)
 
 
-@pytest.mark.parametrize("megabytes", [3, 0])
-def test_an_archive_that_swells_is_refused_before_it_is_unpacked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int
+def archive(header: str) -> bytes:
+    """An .npz of one array with this header and nothing behind it."""
+    text = header.encode().ljust(117) + b"\n"
+    with zipfile.ZipFile(out := io.BytesIO(), "w") as made:
+        made.writestr("val_true.npy", np.lib.format.magic(1, 0) + struct.pack("<H", len(text)) + text)
+    return out.getvalue()
+
+
+def saved(save: Any, *args: Any, **arrays: Any) -> bytes:
+    save(out := io.BytesIO(), *args, **arrays)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        saved(np.savez_compressed, val_true=np.zeros(3 << 20, np.uint8)),  # three kilobytes become three megabytes
+        saved(np.save, np.arange(3)),  # a lone array is no archive at all
+        archive("{'descr': '<f8', 'fortran_order': False, 'shape': (3, }"),
+        archive("{'descr': '<f8', 'fortran_order': False, 'shape': ((((3,)"),
+        archive("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,), }"),
+    ],
+)
+def test_an_archive_that_swells_or_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    """Three kilobytes become three megabytes; a lone array is no archive at all."""
-    monkeypatch.setattr(predictions, "UNPACKED", 2**21)
+    monkeypatch.setattr(npz, "UNPACKED", 2**21)
     path = tmp_path / predictions.FILE
-    with path.open("wb") as file:
-        if megabytes:
-            np.savez_compressed(file, val_true=np.zeros(megabytes << 20, np.uint8))
-        else:
-            np.save(file, np.arange(3))
+    path.write_bytes(content)
     with pytest.raises(RequestError, match="not what 'bench table' wrote"):
         predictions.read_predictions(tmp_path, lambda *_: None)
     text = base64.b64encode(path.read_bytes()).decode()
     with pytest.raises(RequestError, match=r"not an \.npz of a run"):
         predictions.of(make_records({"model": ["a"]}, lambda _: 0.5)[0], lambda *_: text)
+
+
+@pytest.mark.parametrize("index", [b'{"key": {"val_true": "gone"}}', b"[" * 9000, b"[3]", b'{"key": 3}', b"\xff"])
+def test_an_index_of_other_arrays_is_named(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / predictions.FILE).write_bytes(saved(np.savez, index=np.frombuffer(index, np.uint8)))
+    with pytest.raises(RequestError, match="not what 'bench table' wrote"):
+        predictions.read_predictions(tmp_path, lambda *_: None)

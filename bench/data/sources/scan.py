@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import struct
 import time
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,8 @@ from bench.data.sources import contract, decode
 from bench.data.sources.decode import BadImage
 from bench.data.sources.depth import Deep, Header
 from bench.data.sources.fetch import fetch, is_remote, remote_state
-from bench.disk import DAMAGED_NPZ, write_atomically
+from bench.disk import write_atomically
+from bench.npz import read_npz
 from bench.schema.errors import RequestError
 
 FRESH = 2 * 10**9  # ns; what changed so shortly before it was read is read again next time: clocks have ticks
@@ -152,10 +154,10 @@ def _memory(where: str) -> Path:
 def _recall(file: Path) -> dict[str, NDArray[Any]] | None:
     """What an earlier visit left; None where it left nothing that can be read."""
     try:
-        with np.load(file) as saved:
-            found = {name: saved[name] for name in ("joined", "keys", "states", "hashes", "told")}
-            return found if np.array_equal(saved["sum"], _sum(found)) else None
-    except DAMAGED_NPZ:  # it is made again
+        saved = read_npz(file, math.inf)
+        found = {name: saved[name] for name in ("joined", "keys", "states", "hashes", "told")}
+        return found if np.array_equal(saved["sum"], _sum(found)) else None
+    except (OSError, ValueError, KeyError):  # it is made again
         return None
 
 
